@@ -1,0 +1,1 @@
+//! Nothing to import: every example is a program of its own.

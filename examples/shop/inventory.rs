@@ -1,0 +1,84 @@
+//! The service behind: it keeps the stock in a database, and knows for which tenant it is asked.
+
+use std::{error::Error, fmt};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use opentelemetry::Context;
+use opentelemetry_sentry::protocol::{Baggage, RemoteTrace};
+use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+use tower_otel::trace::HttpLayer;
+use tracing::Level;
+
+use crate::{database::Database, service};
+
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
+    let router = Router::new()
+        .route("/stock/{sku}", get(stock))
+        .route("/stock/{sku}/reservations", post(reserve))
+        .route("/sales", get(sales))
+        .with_state(Database::open()?)
+        .layer(HttpLayer::server(Level::INFO));
+    service::run("inventory@1.0.0", router, TaskTracker::new()).await
+}
+
+#[tracing::instrument(skip(database), fields(tenant = tenant()), err)]
+async fn stock(State(database): State<Database>, Path(sku): Path<String>) -> Result<Json<Value>, Failure> {
+    let quantity = database.quantity(sku.clone()).await?.ok_or(Failure::Unknown)?;
+    Ok(Json(json!({ "sku": sku, "quantity": quantity })))
+}
+
+#[tracing::instrument(skip(database), fields(tenant = tenant()), err)]
+async fn reserve(State(database): State<Database>, Path(sku): Path<String>) -> Result<Json<Value>, Failure> {
+    let left = database.reserve(sku.clone()).await?.ok_or(Failure::Unknown)?;
+    Ok(Json(json!({ "sku": sku, "quantity": left })))
+}
+
+#[tracing::instrument(skip_all, fields(tenant = tenant()), err)]
+async fn sales(State(database): State<Database>) -> Result<Json<Value>, Failure> {
+    Ok(Json(json!({ "sold": database.sales().await? })))
+}
+
+/// The member `tenant` of the `baggage` that came with the request. It is none of Sentry's, and is passed on with them.
+fn tenant() -> Option<String> {
+    let cx = Context::current();
+    let mut members = RemoteTrace::from_context(&cx)?.foreign().map(Baggage::decode_member);
+    members.find(|(key, _)| key == "tenant").map(|(_, value)| value.into_owned())
+}
+
+#[derive(Debug)]
+enum Failure {
+    Unknown,
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("no such product, or none left"),
+            Self::Database(error) => error.fmt(f),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Unknown => StatusCode::NOT_FOUND,
+            Self::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, self.to_string()).into_response()
+    }
+}

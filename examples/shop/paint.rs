@@ -1,0 +1,50 @@
+//! Colours, where a person looks.
+
+use std::{
+    env,
+    io::{IsTerminal, stdout},
+};
+
+/// A way to make text stand out, as a terminal's code for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Colour {
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+    Magenta,
+    Cyan,
+}
+
+/// Colours text, or leaves it as it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Paint {
+    enabled: bool,
+}
+
+impl Paint {
+    /// Colours for a terminal, unless `NO_COLOR` is set; none for a file.
+    pub(crate) fn for_stdout() -> Self {
+        let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { enabled: stdout().is_terminal() && !unwanted }
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn none() -> Self {
+        Self { enabled: false }
+    }
+
+    pub(crate) fn paint(self, colour: Colour, text: &str) -> String {
+        let code = match colour {
+            Colour::Bold => 1,
+            Colour::Dim => 2,
+            Colour::Red => 31,
+            Colour::Green => 32,
+            Colour::Yellow => 33,
+            Colour::Magenta => 35,
+            Colour::Cyan => 36,
+        };
+        if self.enabled { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}

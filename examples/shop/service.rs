@@ -1,0 +1,78 @@
+//! What the `main` of every service does: set up Sentry, serve until it is told to end, deliver the rest.
+#![expect(clippy::print_stdout, reason = "the parent reads the service's URL and its report there")]
+
+use std::{collections::BTreeMap, env, error::Error, io, thread, time::Duration};
+
+use axum::Router;
+use opentelemetry_sentry::{Sentry, Stats};
+use serde::{Deserialize, Serialize};
+use tokio::{net::TcpListener, signal, sync::oneshot};
+use tokio_util::task::TaskTracker;
+use tracing_subscriber::prelude::*;
+
+/// How long the last envelopes may take. Sentry's SDKs take as long.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Serves `router` until the process is told to end, and then waits for what still runs in the `background`.
+///
+/// Where to send to and the environment come from `SENTRY_DSN` and `SENTRY_ENVIRONMENT`.
+pub(crate) async fn run(release: &'static str, router: Router, background: TaskTracker) -> Result<(), Box<dyn Error>> {
+    let sentry = Sentry::builder().with_release(release).with_traces_sample_rate(1.0).install()?;
+    tracing_subscriber::registry().with(sentry.tracing_layer()).init();
+
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("http://{}", listener.local_addr()?);
+    axum::serve(listener, router).with_graceful_shutdown(told_to_end()).await?;
+    background.close();
+    background.wait().await;
+
+    let delivered = sentry.flush(SHUTDOWN_TIMEOUT);
+    let stats = sentry.stats();
+    let ended = sentry.shutdown(SHUTDOWN_TIMEOUT);
+    let report = Report::new(&stats, delivered.and(ended).err().map(|error| error.to_string()));
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+/// Waits for Ctrl-C or the end of standard input, which also comes when the process at its other end is killed.
+pub(crate) async fn told_to_end() {
+    let (sender, stdin_closed) = oneshot::channel();
+    // A thread, since a runtime would wait for a reading task until there is something to read.
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = sender.send(()); // nobody listens any more after Ctrl-C
+    });
+    tokio::select! {
+        _ = stdin_closed => {}
+        _ = signal::ctrl_c() => {}
+    }
+}
+
+/// A setting from the environment, by its name.
+pub(crate) fn setting(name: &str) -> Result<String, Box<dyn Error>> {
+    env::var(name).map_err(|error| format!("{name}: {error}").into())
+}
+
+/// What became of a service's spans: its last line on standard output.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) spans_received: u64,
+    pub(crate) spans_sent: u64,
+    pub(crate) transactions_sent: u64,
+    /// Spans that were dropped, by reason.
+    pub(crate) dropped: BTreeMap<String, u64>,
+    /// Why the delivery is not complete.
+    pub(crate) problem: Option<String>,
+}
+
+impl Report {
+    fn new(stats: &Stats, problem: Option<String>) -> Self {
+        Self {
+            spans_received: stats.spans_received,
+            spans_sent: stats.spans_sent,
+            transactions_sent: stats.transactions_sent,
+            dropped: stats.dropped.iter().map(|(reason, dropped)| (reason.to_string(), dropped.spans)).collect(),
+            problem,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The flow: start the services, visit them, show what arrived, judge.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
+
+use std::{env, process::ExitCode, sync::Arc, thread, time::Duration};
+
+use opentelemetry_sentry::{exporter::testing::LocalIngest, protocol::Dsn};
+use tokio::task::block_in_place;
+
+use crate::{
+    browser::{self, Visit},
+    judge::{self, Check, Seen},
+    paint::{Colour, Paint},
+    process::Process,
+    service::{self, Report},
+    trace::{self, Transaction},
+    waterfall,
+};
+
+/// How long to wait for the transactions of a request that was answered.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Makes each kind of request once. Succeeds if everything is whole.
+pub(crate) async fn visit() -> ExitCode {
+    match Shop::open().await {
+        Ok(shop) => shop.visit().await,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Waits for the requests of others. Succeeds if everything was delivered.
+pub(crate) async fn serve() -> ExitCode {
+    match Shop::open().await {
+        Ok(shop) => shop.serve().await,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &str) -> ExitCode {
+    eprintln!("shop: {error}");
+    ExitCode::FAILURE
+}
+
+/// The status of an answer, or why there is none.
+type Answer = Result<u16, String>;
+
+struct Shop {
+    /// Where the services send to, unless that is somewhere else.
+    ingest: Option<Arc<LocalIngest>>,
+    dsn: Dsn,
+    gateway: Process,
+    inventory: Process,
+    paint: Paint,
+}
+
+impl Shop {
+    async fn open() -> Result<Self, String> {
+        let (ingest, dsn) = match variable("SENTRY_DSN") {
+            Some(dsn) => (None, dsn),
+            None => {
+                let ingest = LocalIngest::start().map_err(|error| format!("no ingest: {error}"))?;
+                let dsn = ingest.dsn();
+                (Some(Arc::new(ingest)), dsn)
+            }
+        };
+        let environment = variable("SENTRY_ENVIRONMENT").unwrap_or_else(|| "demo".to_owned());
+        // The services call each other here, and never through a proxy.
+        let no_proxy = variable("NO_PROXY").map_or("127.0.0.1".to_owned(), |hosts| format!("{hosts},127.0.0.1"));
+        let common = [("SENTRY_DSN", &*dsn), ("SENTRY_ENVIRONMENT", &environment), ("NO_PROXY", &no_proxy)];
+        let dsn = dsn.parse().map_err(|error| format!("SENTRY_DSN: {error}"))?;
+        let inventory = Process::start("inventory", &common).await?;
+        let variables = [&common[..], &[("INVENTORY_URL", inventory.url())]].concat();
+        let gateway = Process::start("gateway", &variables).await?;
+        let shop = Self { ingest, dsn, gateway, inventory, paint: Paint::for_stdout() };
+        shop.introduce();
+        Ok(shop)
+    }
+
+    fn introduce(&self) {
+        for process in [&self.gateway, &self.inventory] {
+            println!("{:<10} {}  (process {})", process.role(), process.url(), process.id().unwrap_or_default());
+        }
+        let host = format!("{}:{}", self.dsn.host(), self.dsn.port());
+        match self.ingest {
+            Some(_) => println!("ingest     http://{host}  (embedded; set SENTRY_DSN to send to Sentry)"),
+            None => println!("ingest     {host}, project {}  (from SENTRY_DSN)", self.dsn.project_id()),
+        }
+        if let Some(spotlight) = variable("SENTRY_SPOTLIGHT") {
+            println!("spotlight  a copy, since SENTRY_SPOTLIGHT is {spotlight:?}");
+        }
+    }
+
+    async fn visit(self) -> ExitCode {
+        // The gateway is on this machine, so no proxy is asked.
+        let client = match reqwest::Client::builder().no_proxy().build() {
+            Ok(client) => client,
+            Err(error) => return fail(&format!("no HTTP client: {error}")),
+        };
+        let mut visits = Vec::new();
+        for visit in browser::visits(self.dsn.public_key()) {
+            let answer = visit.send(&client, self.gateway.url()).await.map_err(|error| error.to_string());
+            self.show(&visit, &answer);
+            visits.push((visit, answer));
+        }
+        let (paint, ingest) = (self.paint, self.ingest.clone());
+        let services = self.close().await;
+        let mut parts = match &ingest {
+            Some(ingest) => judge_visits(visits, &trace::transactions(&ingest.envelopes())),
+            None => {
+                println!("\nWhat arrived cannot be judged from here. Look for these traces in Sentry:");
+                visits.iter().for_each(|(visit, _)| println!("  {}  {}", visit.trace_id, visit.kind.title()));
+                Vec::new()
+            }
+        };
+        parts.push(("The services", services));
+        verdict(&parts, paint)
+    }
+
+    /// Prints a trace as soon as it is whole, or what there is of it when nothing more comes.
+    fn show(&self, visit: &Visit, answer: &Answer) {
+        let (method, path) = visit.kind.request();
+        println!("\n{}", waterfall::title(&format!("{}: {method} {path}", visit.kind.title()), self.paint));
+        match answer {
+            Ok(status) => println!("answer {status}, trace {}\n", visit.trace_id),
+            Err(error) => println!("no answer: {error}, trace {}\n", visit.trace_id),
+        }
+        let Some(ingest) = &self.ingest else { return };
+        let patience = if *answer == Ok(visit.kind.status()) { PATIENCE } else { Duration::ZERO };
+        let trace = || of_trace(&trace::transactions(&ingest.envelopes()), &visit.trace_id);
+        if let Err(error) = block_in_place(|| ingest.wait_until(patience, |_| trace::is_whole(&trace()))) {
+            println!("{}", self.paint.paint(Colour::Red, &format!("the trace is not whole: {error}")));
+        }
+        println!("{}", waterfall::render(&trace(), self.paint));
+    }
+
+    async fn serve(self) -> ExitCode {
+        for visit in browser::visits(self.dsn.public_key()) {
+            let title = self.paint.paint(Colour::Bold, visit.kind.title());
+            println!("\n{title}\n  {}", visit.as_curl(self.gateway.url()));
+        }
+        println!("\nServing until Ctrl-C or the end of standard input.");
+        if let Some(ingest) = self.ingest.clone() {
+            let paint = self.paint;
+            thread::spawn(move || show_all(&ingest, paint));
+        }
+        service::told_to_end().await;
+        let paint = self.paint;
+        let services = self.close().await;
+        verdict(&[("The services", services)], paint)
+    }
+
+    /// Ends the services, the one in front first, and prints and judges what became of their spans.
+    async fn close(self) -> Vec<Check> {
+        let reports = [("gateway", self.gateway.stop().await), ("inventory", self.inventory.stop().await)];
+        println!("\n{}", waterfall::title("What the services counted", self.paint));
+        println!(
+            "{:<12} {:>15} {:>12} {:>14} {:>19}",
+            "", "spans received", "spans sent", "spans dropped", "transactions sent"
+        );
+        for (service, report) in &reports {
+            match report {
+                Ok(report) => {
+                    let Report { spans_received, spans_sent, transactions_sent, dropped, .. } = report;
+                    let lost: u64 = dropped.values().sum();
+                    println!("{service:<12} {spans_received:>15} {spans_sent:>12} {lost:>14} {transactions_sent:>19}");
+                }
+                Err(problem) => println!("{service:<12} {problem}"),
+            }
+        }
+        reports.iter().map(|(service, report)| judge::judge_report(service, report)).collect()
+    }
+}
+
+fn judge_visits(visits: Vec<(Visit, Answer)>, all: &[Transaction]) -> Vec<(&'static str, Vec<Check>)> {
+    let judge = |(visit, answer): (Visit, Answer)| {
+        let (title, trace) = (visit.kind.title(), of_trace(all, &visit.trace_id));
+        (title, judge::judge(&Seen { visit, answer, trace }))
+    };
+    visits.into_iter().map(judge).collect()
+}
+
+/// Prints each trace when it is whole, for as long as the process lives.
+fn show_all(ingest: &LocalIngest, paint: Paint) {
+    let mut shown = Vec::new();
+    loop {
+        let next = || {
+            let all = trace::transactions(&ingest.envelopes());
+            let mut ids = all.iter().map(|transaction| transaction.trace_id.clone());
+            ids.find(|id| !shown.contains(id) && trace::is_whole(&of_trace(&all, id))).map(|id| of_trace(&all, &id))
+        };
+        let _ = ingest.wait_until(Duration::from_secs(3600), |_| next().is_some());
+        let Some(trace) = next() else { continue };
+        let Some(id) = trace.first().map(|transaction| transaction.trace_id.clone()) else { continue };
+        println!("\n{}\n{}", waterfall::title(&format!("trace {id}"), paint), waterfall::render(&trace, paint));
+        shown.push(id);
+    }
+}
+
+/// Prints all checks. Succeeds if all hold.
+fn verdict(parts: &[(&str, Vec<Check>)], paint: Paint) -> ExitCode {
+    println!("\n{}", waterfall::title("Is everything whole?", paint));
+    for (title, checks) in parts {
+        println!("{title}");
+        for Check { claim, found } in checks {
+            match found {
+                None => println!("  {} {claim}", paint.paint(Colour::Green, "✓")),
+                Some(found) => println!("  {} {claim}\n      found: {found}", paint.paint(Colour::Red, "✗")),
+            }
+        }
+    }
+    let failed = parts.iter().flat_map(|(_, checks)| checks).filter(|check| check.found.is_some()).count();
+    match failed {
+        0 => {
+            println!("\n{}", paint.paint(Colour::Green, "Everything is whole."));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            println!(
+                "\n{}",
+                paint.paint(Colour::Red, &format!("Not everything is whole: {failed} of these do not hold."))
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn of_trace(transactions: &[Transaction], trace_id: &str) -> Vec<Transaction> {
+    transactions.iter().filter(|transaction| transaction.trace_id == trace_id).cloned().collect()
+}
+
+/// An environment variable, if it says something.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,92 @@
+//! Transactions, as they arrived at the ingest.
+
+use std::collections::BTreeMap;
+
+use opentelemetry_sentry::exporter::testing::Envelope;
+use serde_json::{Map, Value};
+
+/// What one service did for one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Transaction {
+    pub(crate) service: String,
+    pub(crate) trace_id: String,
+    /// The dynamic sampling context: the `trace` of the envelope's headers.
+    pub(crate) dsc: BTreeMap<String, String>,
+    /// The root of its spans, which Sentry calls the transaction.
+    pub(crate) root: Span,
+    /// All other spans.
+    pub(crate) spans: Vec<Span>,
+}
+
+/// A span. Times are in seconds since 1970.
+#[derive(Clone, Debug)]
+pub(crate) struct Span {
+    pub(crate) id: String,
+    pub(crate) parent: Option<String>,
+    pub(crate) op: Option<String>,
+    pub(crate) description: String,
+    pub(crate) status: String,
+    pub(crate) start: f64,
+    pub(crate) end: f64,
+    pub(crate) data: Map<String, Value>,
+}
+
+/// All transactions in these envelopes.
+pub(crate) fn transactions(envelopes: &[Envelope]) -> Vec<Transaction> {
+    let read = |envelope: &Envelope| {
+        let items = envelope.items().iter().filter(|item| item.item_type() == "transaction");
+        let events = items.filter_map(|item| item.json().ok());
+        events.map(|event| Transaction::new(&event, envelope.trace())).collect::<Vec<_>>()
+    };
+    envelopes.iter().flat_map(read).collect()
+}
+
+/// Whether a gateway's transaction is here, and with it those of all services that it called.
+pub(crate) fn is_whole(trace: &[Transaction]) -> bool {
+    let answered = |call: &Span| trace.iter().any(|transaction| transaction.root.parent.as_ref() == Some(&call.id));
+    let mut gateways = trace.iter().filter(|transaction| transaction.service == "gateway");
+    gateways.next().is_some_and(|gateway| gateway.with_op("http.client").all(answered))
+}
+
+impl Transaction {
+    pub(crate) fn new(event: &Value, dsc: Option<&Map<String, Value>>) -> Self {
+        let root = &event["contexts"]["trace"];
+        let text = |(key, value): (&String, &Value)| (key.clone(), value.as_str().unwrap_or_default().to_owned());
+        Self {
+            service: string(&event["release"]).split('@').next().unwrap_or_default().to_owned(),
+            trace_id: string(&root["trace_id"]),
+            dsc: dsc.into_iter().flatten().map(text).collect(),
+            root: Span::new(root, &event["transaction"], event),
+            spans: event["spans"].as_array().into_iter().flatten().map(Span::of_child).collect(),
+        }
+    }
+
+    /// The spans with this `op`, without the root.
+    pub(crate) fn with_op<'a>(&'a self, op: &'a str) -> impl Iterator<Item = &'a Span> {
+        self.spans.iter().filter(move |span| span.op.as_deref() == Some(op))
+    }
+}
+
+impl Span {
+    fn of_child(span: &Value) -> Self {
+        Self::new(span, &span["description"], span)
+    }
+
+    fn new(span: &Value, description: &Value, times: &Value) -> Self {
+        let seconds = |key| times[key].as_f64().unwrap_or_default();
+        Self {
+            id: string(&span["span_id"]),
+            parent: span["parent_span_id"].as_str().map(ToOwned::to_owned),
+            op: span["op"].as_str().map(ToOwned::to_owned),
+            description: string(description),
+            status: string(&span["status"]),
+            start: seconds("start_timestamp"),
+            end: seconds("timestamp"),
+            data: span["data"].as_object().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,204 @@
+//! A trace as a waterfall: who called whom, what it was, how it went, when and how long.
+//!
+//! It takes 100 columns. A line with a service's name is its transaction; what is indented below a span was called
+//! by it, in the same service or in another one.
+
+use crate::{
+    paint::{Colour, Paint},
+    trace::{Span, Transaction},
+};
+
+const WIDTH: usize = 100;
+/// Columns of the parts of a line. With the spaces between them they are [`WIDTH`].
+const LABEL: usize = 54;
+const STATUS: usize = 14;
+const MILLIS: usize = 6;
+const BAR: usize = 16;
+
+/// The lines for one trace.
+pub(crate) fn render(trace: &[Transaction], paint: Paint) -> String {
+    let mut rows = Vec::new();
+    let nodes: Vec<Node<'_>> = trace.iter().flat_map(Node::of).collect();
+    let mut roots: Vec<_> = nodes.iter().filter(|node| !nodes.iter().any(|other| other.is_parent_of(node))).collect();
+    roots.sort_by(|a, b| a.span.start.total_cmp(&b.span.start));
+    for root in roots {
+        walk(root, &nodes, "", "", &mut rows);
+    }
+    let scale = Scale::of(&nodes);
+    let header = line("", "status", "start", "took", &scale.text());
+    let lines = rows.iter().map(|row| row.render(scale, paint));
+    std::iter::once(paint.paint(Colour::Dim, header.trim_end())).chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+/// A line across the page with a title.
+pub(crate) fn title(text: &str, paint: Paint) -> String {
+    let rule = "─".repeat(WIDTH.saturating_sub(text.chars().count() + 4));
+    format!(
+        "{} {} {}",
+        paint.paint(Colour::Dim, "──"),
+        paint.paint(Colour::Bold, text),
+        paint.paint(Colour::Dim, &rule)
+    )
+}
+
+#[derive(Clone, Copy)]
+struct Node<'a> {
+    span: &'a Span,
+    /// The service, for the root of its transaction.
+    service: Option<&'a str>,
+    colour: Colour,
+}
+
+impl<'a> Node<'a> {
+    fn of(transaction: &'a Transaction) -> impl Iterator<Item = Self> {
+        let service = transaction.service.as_str();
+        let colour = if service == "gateway" { Colour::Cyan } else { Colour::Magenta };
+        let root = Self { span: &transaction.root, service: Some(service), colour };
+        std::iter::once(root).chain(transaction.spans.iter().map(move |span| Self { span, service: None, colour }))
+    }
+
+    fn is_parent_of(&self, other: &Node<'_>) -> bool {
+        other.span.parent.as_ref() == Some(&self.span.id)
+    }
+}
+
+/// Adds a node and all below it. `branch` leads to the node, `trunk` to those below.
+fn walk<'a>(node: &Node<'a>, nodes: &[Node<'a>], branch: &str, trunk: &str, rows: &mut Vec<Row<'a>>) {
+    rows.push(Row { node: *node, branch: branch.to_owned() });
+    let mut children: Vec<_> = nodes.iter().filter(|other| node.is_parent_of(other)).collect();
+    children.sort_by(|a, b| a.span.start.total_cmp(&b.span.start));
+    let last = children.len().saturating_sub(1);
+    for (place, child) in children.into_iter().enumerate() {
+        let (corner, below) = if place == last { ("└ ", "  ") } else { ("├ ", "│ ") };
+        walk(child, nodes, &format!("{trunk}{corner}"), &format!("{trunk}{below}"), rows);
+    }
+}
+
+struct Row<'a> {
+    node: Node<'a>,
+    branch: String,
+}
+
+impl Row<'_> {
+    fn render(&self, scale: Scale, paint: Paint) -> String {
+        let Node { span, service, colour } = self.node;
+        let (head, colours) = match service {
+            Some(service) => (format!("{service}: "), (colour, Colour::Bold)),
+            None => (String::new(), (colour, colour)),
+        };
+        let op = span.op.as_ref().map(|op| format!("{op} ")).unwrap_or_default();
+        let tenant = span.data.get("tenant").and_then(|tenant| tenant.as_str());
+        let tenant = tenant.map(|tenant| format!(" (tenant={tenant})")).unwrap_or_default();
+        let used: usize = [&self.branch, &head, &op, &tenant].map(|text| text.chars().count()).iter().sum();
+        let description = cut(&span.description, LABEL.saturating_sub(used));
+        let padding = " ".repeat(LABEL.saturating_sub(used + description.chars().count()));
+        let label = [
+            paint.paint(Colour::Dim, &self.branch),
+            paint.paint(colours.1, &paint.paint(colours.0, &head)),
+            paint.paint(Colour::Yellow, &op),
+            description,
+            paint.paint(Colour::Dim, &tenant),
+            padding,
+        ];
+        let status = format!("{:STATUS$}", span.status);
+        let status = paint.paint(if span.status == "ok" { Colour::Green } else { Colour::Red }, &status);
+        let (start, took) = (millis(span.start - scale.start), millis(span.end - span.start));
+        let bar = paint.paint(colour, &scale.bar(span));
+        format!("{} {status} {start:>MILLIS$} {took:>MILLIS$} {bar}", label.concat())
+    }
+}
+
+/// The time that a trace took, as columns.
+#[derive(Clone, Copy)]
+struct Scale {
+    start: f64,
+    end: f64,
+}
+
+impl Scale {
+    fn of(nodes: &[Node<'_>]) -> Self {
+        let start = nodes.iter().map(|node| node.span.start).fold(f64::INFINITY, f64::min);
+        let end = nodes.iter().map(|node| node.span.end).fold(f64::NEG_INFINITY, f64::max);
+        Self { start, end }
+    }
+
+    /// `0      12.3 ms`
+    fn text(self) -> String {
+        let end = format!("{} ms", millis(self.end - self.start));
+        format!("0{end:>width$}", width = BAR - 1)
+    }
+
+    fn bar(self, span: &Span) -> String {
+        let column = |time: f64| ((time - self.start) / (self.end - self.start) * BAR as f64).clamp(0.0, BAR as f64);
+        let from = (column(span.start) as usize).min(BAR - 1);
+        let to = (column(span.end).ceil() as usize).max(from + 1);
+        let thin = column(span.end) - column(span.start) < 0.5;
+        let bar = if thin { "▏".to_owned() } else { "█".repeat(to - from) };
+        format!("{}{bar}", " ".repeat(from))
+    }
+}
+
+fn line(label: &str, status: &str, start: &str, took: &str, bar: &str) -> String {
+    format!("{label:LABEL$} {status:STATUS$} {start:>MILLIS$} {took:>MILLIS$} {bar}")
+}
+
+fn millis(seconds: f64) -> String {
+    format!("{:.1}", seconds * 1000.0)
+}
+
+/// The text, or its beginning.
+fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn span(id: &str, parent: &str, description: &str, times: (f64, f64)) -> serde_json::Value {
+        json!({
+            "span_id": id, "parent_span_id": parent, "description": description, "status": "ok", "op": "db",
+            "start_timestamp": times.0, "timestamp": times.1,
+        })
+    }
+
+    fn transaction(service: &str, root: &serde_json::Value, spans: &[serde_json::Value]) -> Transaction {
+        let event = json!({
+            "release": format!("{service}@1"), "transaction": root["description"], "contexts": { "trace": root },
+            "start_timestamp": root["start_timestamp"], "timestamp": root["timestamp"], "spans": spans,
+        });
+        Transaction::new(&event, None)
+    }
+
+    #[test]
+    fn called_services_are_indented_below_their_caller() {
+        let call = span("b", "a", "call", (0.001, 0.004));
+        let first = transaction("gateway", &span("a", "browser", "page", (0.0, 0.016)), &[call]);
+        let second = transaction("inventory", &span("c", "b", "stock", (0.002, 0.003)), &[]);
+        let text = render(&[second, first], Paint::none());
+        let lines: Vec<_> = text.lines().map(str::trim_end).collect();
+        assert!(lines[1].starts_with("gateway: db page "), "{text}");
+        assert!(lines[1].ends_with("ok                0.0   16.0 ████████████████"), "{text}");
+        assert!(lines[2].starts_with("└ db call "), "{text}");
+        assert!(lines[3].starts_with("  └ inventory: db stock "), "{text}");
+        assert!(lines[3].ends_with("   2.0    1.0   █"), "{text}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_page() {
+        let long = span("a", "", &"x".repeat(500), (0.0, 0.0));
+        let text = render(&[transaction("gateway", &long, &[])], Paint::none());
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.contains('…'));
+    }
+
+    #[test]
+    fn nothing_is_no_reason_to_fail() {
+        assert_eq!(render(&[], Paint::none()).lines().count(), 1);
+    }
+}

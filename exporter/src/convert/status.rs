@@ -1,0 +1,93 @@
+//! Status: what OpenTelemetry, HTTP and gRPC say, in Sentry's words.
+//!
+//! | OpenTelemetry status | text | becomes |
+//! | --- | --- | --- |
+//! | `Ok` | | `ok` |
+//! | `Error` | one of Sentry's words, such as `cancelled` | that word |
+//! | `Error` | any other | `internal_error` |
+//! | `Error` | none | by HTTP status if that is an error, else by gRPC status, else `internal_error` |
+//! | `Unset` | | by HTTP status, else by gRPC status, else `ok` |
+
+use opentelemetry::trace::Status;
+use opentelemetry_sentry_protocol::{
+    describe::Attributes,
+    semconv::{HTTP_RESPONSE_STATUS_CODE, HTTP_STATUS_CODE, RPC_GRPC_STATUS_CODE, RPC_RESPONSE_STATUS_CODE},
+};
+
+/// gRPC's codes in their order; Sentry uses the same words, apart from its name for 2.
+const GRPC: [&str; 17] = [
+    "ok",
+    "cancelled",
+    "unknown_error",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal_error",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+];
+
+/// The status of a span.
+pub(crate) fn status(status: &Status, attributes: Attributes<'_>) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::Unset => from_codes(attributes).unwrap_or("ok"),
+        Status::Error { description } if description.is_empty() => {
+            from_codes(attributes).filter(|status| *status != "ok").unwrap_or("internal_error")
+        }
+        Status::Error { description } => {
+            let failures = &GRPC[1..];
+            failures.iter().find(|word| *word == description).copied().unwrap_or("internal_error")
+        }
+    }
+}
+
+/// The HTTP status of a span's response.
+pub(crate) fn http_status(attributes: Attributes<'_>) -> Option<i64> {
+    attributes.integer(HTTP_RESPONSE_STATUS_CODE).or_else(|| attributes.integer(HTTP_STATUS_CODE))
+}
+
+fn from_codes(attributes: Attributes<'_>) -> Option<&'static str> {
+    http_status(attributes).map(from_http).or_else(|| from_grpc(attributes))
+}
+
+const fn from_http(status: i64) -> &'static str {
+    match status {
+        100..=399 => "ok",
+        401 => "unauthenticated",
+        403 => "permission_denied",
+        404 => "not_found",
+        409 => "already_exists",
+        413 => "failed_precondition",
+        429 => "resource_exhausted",
+        499 => "cancelled",
+        400..=498 => "invalid_argument",
+        501 => "unimplemented",
+        503 => "unavailable",
+        504 => "deadline_exceeded",
+        _ => "internal_error",
+    }
+}
+
+/// The code may come as a number, as the text of one, or by name (`DEADLINE_EXCEEDED`).
+fn from_grpc(attributes: Attributes<'_>) -> Option<&'static str> {
+    let key = [RPC_GRPC_STATUS_CODE, RPC_RESPONSE_STATUS_CODE].into_iter().find(|key| attributes.get(key).is_some())?;
+    if let Some(code) = attributes.integer(key) {
+        let word = usize::try_from(code).ok().and_then(|code| GRPC.get(code).copied());
+        return Some(word.unwrap_or("unknown_error"));
+    }
+    let name = attributes.text(key)?.to_ascii_lowercase();
+    let name = match name.as_str() {
+        "internal" => "internal_error",
+        name => name,
+    };
+    Some(GRPC.into_iter().find(|word| *word == name).unwrap_or("unknown_error"))
+}

@@ -1,0 +1,129 @@
+//! What both front doors share: the way to the worker.
+
+use std::{
+    error::Error,
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use opentelemetry_sdk::{Resource, trace::SpanData};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::{
+    intake::Intake,
+    loss::{Ledger, Stats},
+    transport::{Setup, Worker},
+};
+
+/// Takes spans from any thread, and asks the worker for what must be waited for.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    shared: Shared,
+    orders: UnboundedSender<Order>,
+    closed: AtomicBool,
+}
+
+/// What callers and the worker both touch.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+/// What the worker is asked to do besides its work.
+#[derive(Debug)]
+pub(crate) enum Order {
+    SetResource(Resource),
+    /// Send everything that has ended, and answer when it has left.
+    Flush(mpsc::Sender<Result<(), FlushError>>),
+    /// The same, and then no more; answer at the deadline at the latest.
+    Shutdown(mpsc::Sender<Result<(), FlushError>>, Instant),
+}
+
+impl Engine {
+    /// Starts the worker; so many bytes of ended spans may wait for it.
+    pub(crate) fn start(buffer_limit: usize, setup: Setup) -> io::Result<Self> {
+        let shared = Shared { intake: Arc::new(Intake::new(buffer_limit)), ledger: Arc::default() };
+        let (orders, inbox) = unbounded_channel();
+        Worker::spawn(shared.clone(), inbox, setup)?;
+        Ok(Self { shared, orders, closed: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn push(&self, span: SpanData) {
+        self.shared.intake.push(span, &self.shared.ledger);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.shared.ledger.stats()
+    }
+
+    pub(crate) fn set_resource(&self, resource: Resource) {
+        self.order(Order::SetResource(resource));
+    }
+
+    pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(FlushError::AlreadyShutdown);
+        }
+        let (reply, answer) = mpsc::channel();
+        self.order(Order::Flush(reply));
+        wait(&answer, timeout)
+    }
+
+    pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Err(FlushError::AlreadyShutdown);
+        }
+        self.shared.intake.close();
+        let (reply, answer) = mpsc::channel();
+        // The worker gives up a little earlier, so that its own answer and count arrive in time.
+        let margin = (timeout / 10).min(Duration::from_millis(50));
+        self.order(Order::Shutdown(reply, Instant::now() + (timeout - margin)));
+        wait(&answer, timeout)
+    }
+
+    fn order(&self, order: Order) {
+        // The worker only goes away after a shutdown, and then there is nothing left to ask for.
+        let _ = self.orders.send(order);
+    }
+}
+
+fn wait(answer: &mpsc::Receiver<Result<(), FlushError>>, timeout: Duration) -> Result<(), FlushError> {
+    answer.recv_timeout(timeout).unwrap_or_else(|error| match error {
+        RecvTimeoutError::Timeout => Err(FlushError::Timeout(timeout)),
+        RecvTimeoutError::Disconnected => Err(FlushError::AlreadyShutdown),
+    })
+}
+
+/// Not everything was delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// There was a shutdown before.
+    AlreadyShutdown,
+    /// It was not done within this time. After a flush the work goes on; after a shutdown what was left is counted as
+    /// dropped.
+    Timeout(Duration),
+    /// So many spans could not be delivered; [`Stats`] says why.
+    Undelivered {
+        /// The number of spans.
+        spans: u64,
+    },
+}
+
+impl fmt::Display for FlushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyShutdown => f.write_str("there was a shutdown before"),
+            Self::Timeout(timeout) => write!(f, "not everything was delivered within {timeout:?}"),
+            Self::Undelivered { spans } => write!(f, "{spans} spans could not be delivered"),
+        }
+    }
+}
+
+impl Error for FlushError {}

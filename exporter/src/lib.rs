@@ -1,0 +1,58 @@
+//! Sends OpenTelemetry spans to Sentry: a [`SentryExporter`] for any tracer provider, and a [`SentrySpanProcessor`]
+//! for those who want nothing to get lost on the way.
+//!
+//! ```no_run
+//! use opentelemetry_sdk::trace::SdkTracerProvider;
+//! use opentelemetry_sentry_exporter::{SentryExporter, SentrySpanProcessor};
+//!
+//! let exporter = SentryExporter::builder().with_dsn("https://public@o1.ingest.sentry.io/1").build()?;
+//! let provider = SdkTracerProvider::builder()
+//!     .with_span_processor(SentrySpanProcessor::from(exporter))
+//!     .build();
+//! // … and at the end of `main`:
+//! let _ = provider.shutdown();
+//! # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
+//! ```
+//!
+//! # Which of the two?
+//!
+//! The processor. OpenTelemetry's batch processor drops spans without a word when more than 2048 wait, and waits up to
+//! five seconds before it exports. Ours takes every span, sends a trace as soon as its local root has ended, counts
+//! whatever it has to drop, and ends its flush and shutdown within the time it is given. Use the exporter where
+//! something else insists on a `SpanExporter`. Both have one engine: a single thread, which assembles, converts and
+//! sends; it has a runtime of its own and works with any async runtime and with none.
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! | --- | --- | --- |
+//! | `reqwest-rustls` | yes | the built-in HTTP client, with TLS |
+//! | `reqwest-client` | with it | the built-in HTTP client, for `http://` DSNs alone |
+//! | `testing` | no | `testing::LocalIngest`, an ingest on loopback for your own tests |
+//! | `internal-logs` | no | what the exporter has to say about itself |
+//!
+//! # What it does not do
+//!
+//! Span events become nothing yet, and neither do links; there is no retry and no disk.
+
+mod assembler;
+mod builder;
+mod convert;
+mod engine;
+mod envelope;
+mod exporter;
+mod intake;
+mod loss;
+mod processor;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod transport;
+mod tree;
+
+pub use crate::{
+    builder::{ExporterBuildError, SentryExporterBuilder},
+    engine::FlushError,
+    exporter::SentryExporter,
+    loss::{DropReason, Dropped, Stats},
+    processor::SentrySpanProcessor,
+};

@@ -1,0 +1,85 @@
+//! The front door that loses nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry::Context;
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    trace::{Span, SpanData, SpanProcessor},
+};
+
+use crate::{
+    FlushError, SentryExporter, Stats,
+    engine::Engine,
+    exporter::{FLUSH_TIMEOUT, sdk_result},
+};
+
+/// Hands ended spans to the engine that assembles, converts and delivers them.
+///
+/// It takes the place of OpenTelemetry's batch processor. A call costs the application one short lock; nothing waits
+/// for the network, and when the network cannot keep up, memory is bounded and each loss is counted in
+/// [`stats`](Self::stats). Cloning is cheap, and clones are the same processor.
+///
+/// See the [crate documentation](crate) for an example.
+#[derive(Clone, Debug)]
+pub struct SentrySpanProcessor {
+    engine: Option<Arc<Engine>>,
+}
+
+impl SentrySpanProcessor {
+    /// What was received, sent and dropped so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.engine.as_ref().map(|engine| engine.stats()).unwrap_or_default()
+    }
+
+    /// Sends everything that has ended so far, whether or not its local root has, and waits until it has arrived.
+    ///
+    /// # Errors
+    ///
+    /// If that takes longer than `timeout`, if something could not be delivered, or after a shutdown.
+    pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
+        self.engine.as_ref().map_or(Ok(()), |engine| engine.flush(timeout))
+    }
+
+    /// Takes no more spans, and sends what there is.
+    ///
+    /// # Errors
+    ///
+    /// If that takes longer than `timeout` (what is left is then dropped and counted), if something could not be
+    /// delivered, or the second time.
+    pub fn close(&self, timeout: Duration) -> Result<(), FlushError> {
+        self.engine.as_ref().map_or(Ok(()), |engine| engine.shutdown(timeout))
+    }
+}
+
+impl From<SentryExporter> for SentrySpanProcessor {
+    fn from(exporter: SentryExporter) -> Self {
+        Self { engine: exporter.into_engine() }
+    }
+}
+
+impl SpanProcessor for SentrySpanProcessor {
+    fn on_start(&self, _span: &mut Span, _cx: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if let Some(engine) = &self.engine {
+            engine.push(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        sdk_result(self.flush(FLUSH_TIMEOUT))
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        sdk_result(self.close(timeout))
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        if let Some(engine) = &self.engine {
+            engine.set_resource(resource.clone());
+        }
+    }
+}

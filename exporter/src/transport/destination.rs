@@ -1,0 +1,67 @@
+//! Where envelopes go, and what a request there looks like.
+
+use std::{io, time::SystemTime};
+
+use http::HeaderValue;
+use opentelemetry_http::{Bytes, Request};
+use opentelemetry_sentry_protocol::Dsn;
+
+use crate::envelope::{Envelope, SDK_NAME, SDK_VERSION};
+
+/// At least one place to send to.
+#[derive(Debug)]
+pub(crate) struct Destinations {
+    /// The project.
+    pub(crate) sentry: Option<Destination>,
+    /// The developer's own viewer, which gets a copy of everything.
+    pub(crate) spotlight: Option<Destination>,
+}
+
+/// One place to send to.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    url: http::Uri,
+    /// Marked as sensitive, so that it is never printed.
+    auth: Option<HeaderValue>,
+}
+
+impl Destinations {
+    /// Makes them; `None` if there is nowhere to send to.
+    pub(crate) fn new(dsn: Option<&Dsn>, spotlight: Option<&str>) -> Result<Option<Self>, http::Error> {
+        let sentry = dsn.map(Destination::sentry).transpose()?;
+        let spotlight = spotlight.map(Destination::spotlight).transpose()?;
+        let any = sentry.is_some() || spotlight.is_some();
+        Ok(any.then_some(Self { sentry, spotlight }))
+    }
+}
+
+impl Destination {
+    fn sentry(dsn: &Dsn) -> Result<Self, http::Error> {
+        let secret = dsn.secret_key().map(|secret| format!(", sentry_secret={secret}")).unwrap_or_default();
+        let client = format!("{SDK_NAME}/{SDK_VERSION}");
+        let key = dsn.public_key();
+        let auth = format!("Sentry sentry_version=7, sentry_client={client}, sentry_key={key}{secret}");
+        let mut auth = HeaderValue::from_str(&auth)?;
+        auth.set_sensitive(true);
+        Ok(Self { url: dsn.envelope_url().parse()?, auth: Some(auth) })
+    }
+
+    fn spotlight(url: &str) -> Result<Self, http::Error> {
+        Ok(Self { url: url.parse()?, auth: None })
+    }
+
+    /// The request that sends an envelope now. Only Sentry itself gets it compressed.
+    pub(crate) fn request(&self, envelope: &Envelope, now: SystemTime) -> io::Result<Request<Bytes>> {
+        let body = envelope.body(now, self.auth.is_some())?;
+        let mut request = Request::post(self.url.clone())
+            .header("user-agent", format!("{SDK_NAME}/{SDK_VERSION}"))
+            .header("content-type", "application/x-sentry-envelope");
+        if let Some(auth) = &self.auth {
+            request = request.header("x-sentry-auth", auth);
+        }
+        if let Some(encoding) = body.encoding {
+            request = request.header("content-encoding", encoding);
+        }
+        request.body(Bytes::from(body.bytes)).map_err(io::Error::other)
+    }
+}

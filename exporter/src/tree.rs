@@ -1,0 +1,162 @@
+//! The tree that the spans of one trace form by their parent ids.
+
+use std::collections::{HashMap, VecDeque};
+
+use opentelemetry::SpanId;
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::intake::is_local_root;
+
+/// Why a group of spans leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Its local root has ended.
+    Whole,
+    /// Its parent was sent before it ended.
+    Late,
+    /// Its parent is still open, or was never seen.
+    Early,
+}
+
+/// Spans of one trace, in the order in which they ended.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    spans: Vec<SpanData>,
+    /// For each span the place of its parent, if that is here too.
+    parents: Vec<Option<usize>>,
+}
+
+/// Spans that leave together, their common ancestor first.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) spans: Vec<SpanData>,
+    pub(crate) fate: Fate,
+}
+
+impl Tree {
+    pub(crate) fn new(spans: Vec<SpanData>) -> Self {
+        let places = spans.iter().enumerate().map(|(place, span)| (span.span_context.span_id(), place));
+        let places: HashMap<SpanId, usize> = places.collect();
+        let parent_of = |(place, span): (usize, &SpanData)| {
+            let parent = places.get(&span.parent_span_id).copied().filter(|parent| *parent != place);
+            parent.filter(|_| !is_local_root(span))
+        };
+        let parents = spans.iter().enumerate().map(parent_of).collect();
+        Self { spans, parents }
+    }
+
+    /// Separates what can leave from what waits on; with `all`, nothing waits.
+    pub(crate) fn take_apart(self, all: bool, was_sent: impl Fn(SpanId) -> bool) -> (Vec<Group>, Vec<SpanData>) {
+        let tops = self.tops();
+        let fates: HashMap<usize, Fate> = tops
+            .iter()
+            .filter(|(place, top)| place == top)
+            .filter_map(|(top, _)| Some((*top, fate(&self.spans[*top], all, &was_sent)?)))
+            .collect();
+        let mut groups: HashMap<usize, Group> = HashMap::new();
+        let mut rest = Vec::new();
+        for (span, (place, top)) in self.spans.into_iter().zip(tops) {
+            let Some(&fate) = fates.get(&top) else {
+                rest.push(span);
+                continue;
+            };
+            let spans = &mut groups.entry(top).or_insert_with(|| Group { spans: Vec::new(), fate }).spans;
+            spans.push(span);
+            if place == top {
+                let last = spans.len() - 1;
+                spans.swap(0, last);
+            }
+        }
+        let mut groups: Vec<_> = groups.into_values().collect();
+        for group in &mut groups {
+            group.spans[1..].sort_by_key(|span| span.start_time);
+        }
+        groups.sort_by_key(|group| group.spans[0].start_time);
+        (groups, rest)
+    }
+
+    /// Cuts a tree, whose first span is its root, into parts of at most `max` spans: the root with those nearest to
+    /// it, and each subtree that is left as a part of its own, cut again if need be.
+    pub(crate) fn split(self, max: usize) -> Vec<Vec<SpanData>> {
+        if self.spans.len() <= max {
+            return vec![self.spans];
+        }
+        let children = self.children();
+        let mut part_of = vec![0; self.spans.len()];
+        let mut parts: Vec<Vec<SpanData>> = Vec::new();
+        let mut roots = VecDeque::from([0]);
+        while let Some(root) = roots.pop_front() {
+            let mut near = VecDeque::from([root]);
+            let mut size = 0;
+            while let Some(place) = near.pop_front() {
+                if size == max {
+                    roots.push_back(place);
+                    continue;
+                }
+                part_of[place] = parts.len();
+                size += 1;
+                near.extend(&children[place]);
+            }
+            parts.push(Vec::with_capacity(size));
+        }
+        // Spans come in order of start within a part, so the root of a part may have to be moved to its front.
+        let mut order: Vec<_> = self.spans.into_iter().zip(part_of).collect();
+        for (span, part) in order.drain(..) {
+            parts[part].push(span);
+        }
+        parts.into_iter().map(root_first).collect()
+    }
+
+    /// For each span its place and the place of its topmost ancestor that is here.
+    fn tops(&self) -> Vec<(usize, usize)> {
+        let mut tops: Vec<Option<usize>> = vec![None; self.spans.len()];
+        let mut path = Vec::new();
+        for start in 0..self.spans.len() {
+            let mut place = start;
+            let top = loop {
+                if let Some(top) = tops[place] {
+                    break top;
+                }
+                path.push(place);
+                match self.parents[place] {
+                    // A circle of parents, which only broken input has, ends after one round.
+                    Some(parent) if path.len() <= self.spans.len() => place = parent,
+                    _ => break place,
+                }
+            };
+            for place in path.drain(..) {
+                tops[place] = Some(top);
+            }
+        }
+        tops.into_iter().enumerate().map(|(place, top)| (place, top.unwrap_or(place))).collect()
+    }
+
+    fn children(&self) -> Vec<Vec<usize>> {
+        let mut children = vec![Vec::new(); self.spans.len()];
+        for (place, parent) in self.parents.iter().enumerate().skip(1) {
+            // What hangs from nothing here hangs from the root: it must not be lost.
+            children[parent.unwrap_or(0)].push(place);
+        }
+        children
+    }
+}
+
+/// What happens to a group with this topmost span; `None`: it waits on.
+fn fate(top: &SpanData, all: bool, was_sent: impl Fn(SpanId) -> bool) -> Option<Fate> {
+    if is_local_root(top) {
+        Some(Fate::Whole)
+    } else if was_sent(top.parent_span_id) {
+        Some(Fate::Late)
+    } else {
+        all.then_some(Fate::Early)
+    }
+}
+
+/// Moves the span whose parent is not among the others to the front.
+fn root_first(mut spans: Vec<SpanData>) -> Vec<SpanData> {
+    let ids: std::collections::HashSet<_> = spans.iter().map(|span| span.span_context.span_id()).collect();
+    if let Some(root) = spans.iter().position(|span| is_local_root(span) || !ids.contains(&span.parent_span_id)) {
+        spans[..=root].rotate_right(1);
+    }
+    spans
+}

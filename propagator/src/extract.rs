@@ -1,0 +1,120 @@
+//! Which trace does this request continue, and what came with it?
+//!
+//! | `sentry-trace` | `traceparent` | the trace | dynamic sampling context |
+//! | --- | --- | --- | --- |
+//! | valid | any | continues `sentry-trace` | as it came, frozen; without Sentry members frozen empty |
+//! | none or invalid | valid, alone | continues `traceparent` | our own |
+//! | none or invalid | none, invalid or two | new | our own |
+//! | of another organisation | any | new | our own |
+
+use std::str::FromStr;
+
+use opentelemetry::{
+    Context, TraceFlags,
+    propagation::Extractor,
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
+use opentelemetry_sentry_protocol::{
+    Baggage, DynamicSamplingContext, Incoming, RemoteTrace, SentryTrace, Service, TraceParent,
+};
+
+use crate::builder::Settings;
+
+pub(crate) fn extract(settings: &Settings, cx: &Context, extractor: &dyn Extractor) -> Context {
+    let (dsc, foreign) = Baggage::parse(lines(extractor, Baggage::HEADER)).into_parts();
+    match continued(settings, extractor, dsc) {
+        Verdict::Continue(span_context, incoming) => {
+            cx.with_remote_span_context(span_context).with_value(RemoteTrace::new(Some(incoming), foreign))
+        }
+        Verdict::New => unlinked(cx, foreign),
+        // Another propagator may have put the very trace that is rejected here into the context.
+        Verdict::Rejected if cx.span().span_context().is_remote() => {
+            unlinked(&cx.with_remote_span_context(SpanContext::empty_context()), foreign)
+        }
+        Verdict::Rejected => unlinked(cx, foreign),
+    }
+}
+
+/// What the headers say about the trace.
+enum Verdict {
+    Continue(SpanContext, Incoming),
+    New,
+    /// Headers came that must not be continued.
+    Rejected,
+}
+
+fn continued(settings: &Settings, extractor: &dyn Extractor, dsc: Option<DynamicSamplingContext>) -> Verdict {
+    let sentry = sentry_trace(extractor);
+    // The state belongs to `traceparent`, so both are of use only together.
+    let w3c = if sentry.is_none() || extractor.get(TraceParent::STATE_HEADER).is_some() {
+        traceparent(settings, extractor)
+    } else {
+        None
+    };
+    if sentry.is_none() && w3c.is_none() {
+        return Verdict::New;
+    }
+    if !may_continue(settings.strict, &settings.service, dsc.as_ref()) {
+        return Verdict::Rejected;
+    }
+    let state = |trace_id| w3c.filter(|w3c| w3c.trace_id() == trace_id).map(|_| tracestate(extractor));
+    let (trace_id, span_id, incoming) = match (sentry, w3c) {
+        (Some(sentry), _) => {
+            let incoming = Incoming::from_sentry(sentry.trace_id(), sentry.sampled(), dsc);
+            (sentry.trace_id(), sentry.span_id(), incoming)
+        }
+        (None, Some(w3c)) => {
+            let undecided = settings.undecided_traceparent && !w3c.is_sampled();
+            let sampled = (!undecided).then_some(w3c.is_sampled());
+            (w3c.trace_id(), w3c.span_id(), Incoming::from_w3c(w3c.trace_id(), sampled))
+        }
+        (None, None) => return Verdict::New,
+    };
+    let flags = TraceFlags::default().with_sampled(incoming.sampled == Some(true));
+    let state = state(trace_id).unwrap_or_default();
+    Verdict::Continue(SpanContext::new(trace_id, span_id, flags, true, state), incoming)
+}
+
+/// A context in which no remote trace is continued: a new trace begins, or the one that is active goes on.
+fn unlinked(cx: &Context, foreign: String) -> Context {
+    match RemoteTrace::from_context(cx).filter(|_| cx.span().span_context().is_valid()) {
+        Some(_) if foreign.is_empty() => cx.clone(),
+        Some(active) => cx.with_value(active.with_foreign(foreign)),
+        None => cx.with_value(RemoteTrace::new(None, foreign)),
+    }
+}
+
+/// Whether the sender is of our organisation, or near enough ([strict trace continuation]).
+///
+/// [strict trace continuation]: https://develop.sentry.dev/sdk/foundations/trace-propagation/#strict-trace-continuation
+fn may_continue(strict: bool, service: &Service, dsc: Option<&DynamicSamplingContext>) -> bool {
+    match (dsc.and_then(DynamicSamplingContext::org_id), service.org_id()) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        (None, None) => true,
+        _ => !strict,
+    }
+}
+
+/// The first valid `sentry-trace` line.
+fn sentry_trace(extractor: &dyn Extractor) -> Option<SentryTrace> {
+    let first = extractor.get(SentryTrace::HEADER)?.parse().ok();
+    first.or_else(|| lines(extractor, SentryTrace::HEADER).into_iter().find_map(|line| line.parse().ok()))
+}
+
+/// The `traceparent`, if it is valid and the only one.
+fn traceparent(settings: &Settings, extractor: &dyn Extractor) -> Option<TraceParent> {
+    match lines(extractor, TraceParent::HEADER).as_slice() {
+        [line] if settings.traceparent => line.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The `tracestate`, of all its lines; one that cannot be read is dropped whole, as W3C demands.
+fn tracestate(extractor: &dyn Extractor) -> TraceState {
+    let lines = lines(extractor, TraceParent::STATE_HEADER);
+    TraceState::from_str(&lines.join(",")).unwrap_or_default()
+}
+
+fn lines<'a>(extractor: &'a dyn Extractor, name: &str) -> Vec<&'a str> {
+    extractor.get_all(name).unwrap_or_default()
+}

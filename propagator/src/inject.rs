@@ -1,0 +1,106 @@
+//! What does the next service need to know?
+//!
+//! The headers are made from the active span's ids, from what was decided for its trace and from what came in.
+//!
+//! | the active span | trace and span id | decision |
+//! | --- | --- | --- |
+//! | ours | its own | the sampler's; without one its *sampled* flag |
+//! | remote: nothing was recorded here | as they came in | as it came in |
+//! | none | no trace headers; `baggage` of others still goes out | |
+//!
+//! Nothing at all goes out of a context in which telemetry is suppressed.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use opentelemetry::{
+    Context,
+    baggage::{self as otel, BaggageExt},
+    propagation::Injector,
+    trace::{SpanContext, TraceContextExt},
+};
+use opentelemetry_sentry_protocol::{
+    Baggage, Decision, DynamicSamplingContext, RemoteTrace, SampleRand, SentryTrace, TraceParent,
+};
+
+use crate::builder::Settings;
+
+pub(crate) fn inject(settings: &Settings, cx: &Context, injector: &mut dyn Injector) {
+    if cx.is_telemetry_suppressed() {
+        return;
+    }
+    let span = cx.span();
+    let remote = RemoteTrace::from_context(cx);
+    let mut dsc = DynamicSamplingContext::default();
+    if span.span_context().is_valid() {
+        let (sampled, context) = outgoing(settings, span.span_context(), remote);
+        dsc = context;
+        set_trace_headers(settings, span.span_context(), sampled, injector);
+    }
+    let came_in = remote.into_iter().flat_map(RemoteTrace::foreign);
+    let baggage = match cx.baggage() {
+        entries if entries.is_empty() => Baggage::print(&dsc, came_in.map(Cow::Borrowed)),
+        entries => Baggage::print(&dsc, merged(entries, came_in).into_iter()),
+    };
+    if !baggage.is_empty() {
+        injector.set(Baggage::HEADER, baggage);
+    }
+}
+
+/// The decision and the dynamic sampling context that go out with a span.
+fn outgoing(
+    settings: &Settings,
+    span: &SpanContext,
+    remote: Option<&RemoteTrace>,
+) -> (Option<bool>, DynamicSamplingContext) {
+    let trace_id = span.trace_id();
+    let incoming = remote.and_then(|remote| remote.incoming(trace_id));
+    let noted = remote.and_then(|remote| remote.decision(trace_id)).map(Arc::clone);
+    let decision = noted.or_else(|| settings.decisions.get(trace_id)).unwrap_or_else(|| {
+        let passed_on = incoming.filter(|_| span.is_remote()).map(|incoming| incoming.sampled);
+        let mut decision = Decision::default();
+        decision.sampled = passed_on.unwrap_or(Some(span.is_sampled()));
+        Arc::new(decision)
+    });
+    let frozen = decision.frozen.as_ref().or_else(|| incoming.and_then(|incoming| incoming.frozen()));
+    let dsc = frozen.cloned().unwrap_or_else(|| {
+        let rand = incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
+        settings.service.dsc(trace_id, rand, &decision)
+    });
+    (decision.sampled, dsc)
+}
+
+fn set_trace_headers(settings: &Settings, span: &SpanContext, sampled: Option<bool>, injector: &mut dyn Injector) {
+    let (trace_id, span_id) = (span.trace_id(), span.span_id());
+    injector.set(SentryTrace::HEADER, SentryTrace::new(trace_id, span_id, sampled).to_string());
+    if !settings.traceparent {
+        return;
+    }
+    injector.set(TraceParent::HEADER, TraceParent::new(trace_id, span_id, sampled == Some(true)).to_string());
+    let state = span.trace_state().header();
+    if !state.is_empty() {
+        injector.set(TraceParent::STATE_HEADER, state);
+    }
+}
+
+/// The members that came in, with the OpenTelemetry `Baggage` of the context merged in.
+///
+/// An entry of the context replaces a member of the same key, unless it only repeats it: then the text that came in
+/// goes out again. Sentry's members are not the context's to set.
+fn merged<'a>(entries: &otel::Baggage, came_in: impl Iterator<Item = &'a str>) -> Vec<Cow<'a, str>> {
+    let mut own: BTreeMap<&str, _> = entries.iter().map(|(key, entry)| (key.as_str(), entry)).collect();
+    own.retain(|key, _| !key.starts_with("sentry-"));
+    let mut members = Vec::new();
+    for member in came_in {
+        let (key, value) = Baggage::decode_member(member);
+        members.push(match own.remove(&*key) {
+            Some((new, properties)) if value != new.as_str() => {
+                Cow::Owned(Baggage::encode_member(&key, new.as_str(), properties.as_str()))
+            }
+            _ => Cow::Borrowed(member),
+        });
+    }
+    members.extend(own.into_iter().map(|(key, (value, properties))| {
+        Cow::Owned(Baggage::encode_member(key, value.as_str(), properties.as_str()))
+    }));
+    members
+}

@@ -1,0 +1,164 @@
+//! Which traces are continued, and what becomes of those that are not.
+
+use std::collections::HashMap;
+
+use opentelemetry::{
+    Context, SpanId, TraceFlags, TraceId,
+    baggage::BaggageExt,
+    propagation::{Extractor, TextMapPropagator},
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
+use opentelemetry_sentry_propagator::SentryPropagator;
+use opentelemetry_sentry_protocol::{Baggage, RemoteTrace};
+use opentelemetry_sentry_vectors::each;
+use serde::Deserialize;
+
+const T: &str = "771a43a4192642f0b136d5159a501700";
+const P: &str = "b0e6f15b45c36b12";
+const W3C: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[test]
+fn strict_continuation() {
+    #[derive(Deserialize)]
+    struct Case {
+        baggage_org: Option<String>,
+        sdk_org: Option<u64>,
+        strict: bool,
+        continues: bool,
+    }
+    each("strict_continuation", |case: &Case| {
+        let builder = SentryPropagator::builder().with_strict_trace_continuation(case.strict);
+        let builder = case.sdk_org.into_iter().fold(builder, |builder, id| builder.with_org_id(id));
+        let org = case.baggage_org.as_ref().map(|org| Baggage::encode_member("sentry-org_id", org, ""));
+        let headers = Headers::new(&[("sentry-trace", &format!("{T}-{P}-1"))]).with("baggage", org.as_deref());
+        let cx = builder.build().unwrap().extract_with_context(&Context::new(), &headers);
+        assert_eq!(cx.span().span_context().is_valid(), case.continues);
+    });
+}
+
+#[test]
+fn a_rejected_trace_does_not_come_back_by_traceparent() {
+    let propagator = SentryPropagator::builder().with_org_id(1).build().unwrap();
+    let headers = Headers::new(&[
+        ("sentry-trace", &format!("{T}-{P}-1")),
+        ("traceparent", &format!("00-{T}-{P}-01")),
+        ("baggage", "sentry-org_id=2,a=1"),
+    ]);
+    let cx = propagator.extract_with_context(&Context::new(), &headers);
+    assert!(!cx.span().span_context().is_valid());
+    assert_eq!(RemoteTrace::from_context(&cx).unwrap().foreign().collect::<Vec<_>>(), ["a=1"]);
+}
+
+#[test]
+fn a_rejected_trace_does_not_stay_where_another_propagator_put_it() {
+    let propagator = SentryPropagator::builder().with_org_id(1).build().unwrap();
+    let headers = Headers::new(&[("sentry-trace", &format!("{T}-{P}-1")), ("baggage", "sentry-org_id=2")]);
+    let cx = propagator.extract_with_context(&Context::new().with_remote_span_context(remote_span()), &headers);
+    assert!(!cx.span().span_context().is_valid());
+}
+
+#[test]
+fn the_first_valid_sentry_trace_line_wins() {
+    let headers = Headers::new(&[("sentry-trace", "garbage"), ("sentry-trace", &format!("{T}-{P}-0"))]);
+    let cx = SentryPropagator::new().extract_with_context(&Context::new(), &headers);
+    assert_eq!(cx.span().span_context().trace_id().to_string(), T);
+    assert!(!cx.span().span_context().is_sampled());
+}
+
+#[test]
+fn traceparent_continues_only_alone_and_only_if_wanted() {
+    let extract = |propagator: SentryPropagator, headers: &[(&str, &str)]| {
+        propagator.extract_with_context(&Context::new(), &Headers::new(headers)).span().span_context().clone()
+    };
+    assert!(extract(SentryPropagator::new(), &[("traceparent", W3C)]).is_sampled());
+    assert!(!extract(SentryPropagator::new(), &[("traceparent", W3C), ("traceparent", W3C)]).is_valid());
+    let off = SentryPropagator::builder().with_traceparent(false).build().unwrap();
+    assert!(!extract(off, &[("traceparent", W3C)]).is_valid());
+}
+
+#[test]
+fn tracestate_passes_only_with_the_traceparent_that_it_belongs_to() {
+    let hop = |sentry: &str, traceparent: &str| {
+        let headers =
+            [("sentry-trace", sentry), ("traceparent", traceparent), ("tracestate", "a=1"), ("tracestate", "b=2")];
+        let cx = SentryPropagator::new().extract_with_context(&Context::new(), &Headers::new(&headers));
+        inject(&SentryPropagator::new(), &cx).remove("tracestate")
+    };
+    assert_eq!(hop(&format!("{T}-{P}-1"), &format!("00-{T}-{P}-01")).as_deref(), Some("a=1,b=2"));
+    assert_eq!(hop(&format!("{T}-{P}-1"), W3C), None);
+    assert_eq!(hop(&format!("{T}-{P}-1"), "garbage"), None);
+    assert_eq!(hop("garbage", W3C).as_deref(), Some("a=1,b=2"));
+}
+
+#[test]
+fn without_headers_an_active_trace_goes_on() {
+    let propagator = SentryPropagator::new();
+    let active = propagator.extract_with_context(
+        &Context::new(),
+        &Headers::new(&[("sentry-trace", &format!("{T}-{P}-1")), ("baggage", "sentry-release=a,old=1")]),
+    );
+    let inner = propagator.extract_with_context(&active, &Headers::new(&[("baggage", "new=2")]));
+    assert_eq!(inject(&propagator, &inner)["baggage"].rsplit(',').next(), Some("new=2"));
+    assert!(inject(&propagator, &inner)["baggage"].contains("sentry-release=a"));
+    assert_eq!(inject(&propagator, &inner)["sentry-trace"], format!("{T}-{P}-1"));
+}
+
+#[test]
+fn the_baggage_of_the_context_is_merged() {
+    let propagator = SentryPropagator::new();
+    let came_in = Headers::new(&[("baggage", "kept=%c3%a9;p=1,changed=1,sentry-release=a")]);
+    let cx = propagator.extract_with_context(&Context::new(), &came_in).with_baggage([
+        opentelemetry::KeyValue::new("kept", "é"),
+        opentelemetry::KeyValue::new("changed", "2, or 3"),
+        opentelemetry::KeyValue::new("added", "4"),
+        opentelemetry::KeyValue::new("sentry-release", "not ours"),
+    ]);
+    assert_eq!(inject(&propagator, &cx)["baggage"], "kept=%c3%a9;p=1,changed=2%2C%20or%203,added=4");
+}
+
+#[test]
+fn a_suppressed_context_sends_nothing() {
+    let headers = Headers::new(&[("sentry-trace", &format!("{T}-{P}-1")), ("baggage", "a=1")]);
+    let cx = SentryPropagator::new().extract_with_context(&Context::new(), &headers);
+    assert_eq!(inject(&SentryPropagator::new(), &cx.with_telemetry_suppressed()), HashMap::new());
+}
+
+fn inject(propagator: &SentryPropagator, cx: &Context) -> HashMap<String, String> {
+    let mut headers = HashMap::new();
+    propagator.inject_context(cx, &mut headers);
+    headers
+}
+
+fn remote_span() -> SpanContext {
+    let (trace_id, span_id) = (TraceId::from_hex(T).expect("hex"), SpanId::from_hex(P).expect("hex"));
+    SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, TraceState::default())
+}
+
+/// Headers with several lines of a name, as a request has them.
+struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    fn new(lines: &[(&str, &str)]) -> Self {
+        Self(lines.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    fn with(mut self, name: &str, value: Option<&str>) -> Self {
+        self.0.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+        self
+    }
+}
+
+impl Extractor for Headers {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        let all: Vec<_> = self.0.iter().filter(|(name, _)| name == key).map(|(_, value)| value.as_str()).collect();
+        (!all.is_empty()).then_some(all)
+    }
+}

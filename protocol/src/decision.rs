@@ -1,0 +1,70 @@
+//! What a sampler decided for a local root, and where those who come after can read it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opentelemetry::TraceId;
+
+use crate::{DynamicSamplingContext, SampleRate};
+
+/// What was decided for a local root.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Decision {
+    /// Whether Sentry gets the trace; `None` leaves it to the services downstream (tracing is off here).
+    pub sampled: Option<bool>,
+    /// The rate, if it was applied here; `None` when the decision was inherited.
+    pub sample_rate: Option<SampleRate>,
+    /// The transaction's name, when it is one that Sentry may group by (its source is not a URL).
+    pub transaction: Option<Arc<str>>,
+    /// The frozen context that came in, with the decision written into it if it was made here.
+    pub frozen: Option<DynamicSamplingContext>,
+}
+
+/// The last decisions about traces that began in this process, outside of any extracted context.
+///
+/// A trace that begins without `extract` (a cron job, a command line tool) has no
+/// [`RemoteTrace`](crate::RemoteTrace) in its `Context`, and a sampler cannot put one there. So it notes its decision
+/// here, where `inject` looks it up by trace id.
+///
+/// The log has a fixed size and one slot per hash of the trace id: a newer trace takes the place of an older one with
+/// the same slot. What is then lost is the transaction's name and the rate in that older trace's outgoing headers;
+/// the decision itself is also in its span context. Nothing has to be removed, so nothing can leak.
+#[derive(Debug)]
+pub struct DecisionLog {
+    slots: Box<[Slot]>,
+}
+
+type Slot = Mutex<Option<(TraceId, Arc<Decision>)>>;
+
+impl DecisionLog {
+    /// How many decisions are kept: 160 KiB of slots, and minutes of local roots in all but the busiest process.
+    pub const SLOTS: usize = 4096;
+
+    /// Notes a decision.
+    pub fn record(&self, trace_id: TraceId, decision: Arc<Decision>) {
+        let slot = &self.slots[slot_of(trace_id)];
+        // A poisoned slot holds a whole value: nothing panics between taking the lock and writing.
+        let previous = slot.lock().unwrap_or_else(PoisonError::into_inner).replace((trace_id, decision));
+        drop(previous); // after the lock is free again
+    }
+
+    /// The decision about a trace, if it is still known.
+    #[must_use]
+    pub fn get(&self, trace_id: TraceId) -> Option<Arc<Decision>> {
+        let slot = self.slots[slot_of(trace_id)].lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().filter(|(id, _)| *id == trace_id).map(|(_, decision)| Arc::clone(decision))
+    }
+}
+
+impl Default for DecisionLog {
+    fn default() -> Self {
+        Self { slots: (0..Self::SLOTS).map(|_| Slot::default()).collect() }
+    }
+}
+
+/// Trace ids are random, but not every generator fills all bits; mixing both halves takes whatever is there.
+fn slot_of(trace_id: TraceId) -> usize {
+    let bits = u128::from_be_bytes(trace_id.to_bytes());
+    let mixed = (bits as u64 ^ (bits >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 52) as usize % DecisionLog::SLOTS
+}

@@ -1,0 +1,112 @@
+//! What is this span called in Sentry? Its op, its name (a child's description) and where the name comes from.
+//!
+//! The first row that matches decides:
+//!
+//! | attribute | op | name | source | rules |
+//! | --- | --- | --- | --- | --- |
+//! | `http.request.method`, `http.method` | `http`, `http.client`, `http.server` | method and route or path | `route`, `url` | `describe/http.rs` |
+//! | `db.system.name`, `db.system` | `db` | the query | `task` | `describe/db.rs` |
+//! | none of these | none | the span's own | `custom` | |
+//!
+//! Whatever the row says, `sentry.op`, `sentry.source` and `sentry.custom_span_name` beat it.
+
+mod attributes;
+mod db;
+mod http;
+mod url;
+
+use std::borrow::Cow;
+
+use opentelemetry::{KeyValue, trace::SpanKind};
+
+pub use self::{attributes::Attributes, url::sanitize_url};
+use crate::semconv;
+
+/// Op, name and source of a span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Description<'a> {
+    /// The kind of work, from a small set of words; `None` when nothing is known about it.
+    pub op: Option<Cow<'a, str>>,
+    /// The name of a transaction, the description of a span.
+    pub name: Cow<'a, str>,
+    /// Where the name comes from.
+    pub source: Source,
+}
+
+/// Where the name of a transaction comes from: [Sentry's transaction sources].
+///
+/// [Sentry's transaction sources]: https://develop.sentry.dev/sdk/foundations/transport/event-payloads/properties/transaction_info/
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// The user's own choice.
+    #[default]
+    Custom,
+    /// A software component.
+    Component,
+    /// A route with its parameters left open.
+    Route,
+    /// A task or a query.
+    Task,
+    /// A raw URL: Sentry must not group by it before it has cleaned it.
+    Url,
+    /// The name of a view.
+    View,
+}
+
+impl Source {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Custom => "custom",
+            Self::Component => "component",
+            Self::Route => "route",
+            Self::Task => "task",
+            Self::Url => "url",
+            Self::View => "view",
+        }
+    }
+
+    /// The source with this word, if there is one.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Custom, Self::Component, Self::Route, Self::Task, Self::Url, Self::View];
+        all.into_iter().find(|source| source.as_str() == word)
+    }
+}
+
+/// Describes a span from its name, kind and attributes.
+///
+/// ```
+/// use opentelemetry::{KeyValue, trace::SpanKind};
+/// use opentelemetry_sentry_protocol::describe::{Source, describe};
+///
+/// let attributes = [KeyValue::new("http.request.method", "GET"), KeyValue::new("http.route", "/users/:id")];
+/// let description = describe("HTTP", &SpanKind::Server, &attributes);
+/// assert_eq!(description.op.as_deref(), Some("http.server"));
+/// assert_eq!(description.name, "GET /users/:id");
+/// assert_eq!(description.source, Source::Route);
+/// ```
+#[must_use]
+pub fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: &'a [KeyValue]) -> Description<'a> {
+    let attributes = Attributes::new(attributes);
+    let op = attributes.text(semconv::SENTRY_OP);
+    let inferred = http::describe(name, kind, attributes)
+        .or_else(|| db::describe(name, op.as_deref(), attributes))
+        .unwrap_or(Description { op: None, name: Cow::Borrowed(name), source: Source::Custom });
+    let source = source_override(attributes);
+    let own_name = attributes.text(semconv::SENTRY_CUSTOM_SPAN_NAME);
+    let keeps_name = own_name.is_some() || source == Some(Source::Custom);
+    Description {
+        op: op.or(inferred.op),
+        source: source.unwrap_or(if keeps_name { Source::Custom } else { inferred.source }),
+        name: own_name.unwrap_or(if keeps_name { Cow::Borrowed(name) } else { inferred.name }),
+    }
+}
+
+fn source_override(attributes: Attributes<'_>) -> Option<Source> {
+    let names = [semconv::SENTRY_SOURCE, semconv::SENTRY_SEGMENT_NAME_SOURCE, semconv::SENTRY_SPAN_SOURCE];
+    names.into_iter().find_map(|name| Source::from_word(&attributes.text(name)?))
+}

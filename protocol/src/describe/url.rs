@@ -1,0 +1,29 @@
+//! URLs as they may be shown: without user info, query and fragment.
+
+use std::borrow::Cow;
+
+/// Takes from a URL what must not be shown: user info is filtered, the scheme's own port, query and fragment go.
+///
+/// What has no `://` is taken as a path.
+///
+/// ```
+/// use opentelemetry_sentry_protocol::describe::sanitize_url;
+///
+/// assert_eq!(sanitize_url("https://user:pw@h.io:443/a?x#y"), "https://[filtered]:[filtered]@h.io/a");
+/// assert_eq!(sanitize_url("/a/b?c"), "/a/b");
+/// ```
+#[must_use]
+pub fn sanitize_url(url: &str) -> Cow<'_, str> {
+    let url = &url[..url.find(['?', '#']).unwrap_or(url.len())];
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Cow::Borrowed(url.strip_prefix("//").unwrap_or(url));
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let bare = host.strip_suffix(":80").or_else(|| host.strip_suffix(":443")).unwrap_or(host);
+    if user.is_none() && bare == host {
+        return Cow::Borrowed(url);
+    }
+    let user = if user.is_some() { "[filtered]:[filtered]@" } else { "" };
+    Cow::Owned(format!("{scheme}://{user}{bare}{path}"))
+}

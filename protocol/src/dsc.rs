@@ -1,0 +1,160 @@
+//! The dynamic sampling context: what a whole trace knows about its head.
+
+use std::{borrow::Cow, convert::Infallible, fmt, fmt::Write as _, str::FromStr, sync::Arc};
+
+use crate::{
+    SampleRand, SampleRate,
+    baggage::{self, Baggage},
+    percent::{self, Encoded},
+};
+
+/// The [dynamic sampling context] (DSC) of a trace: the `sentry-` members of `baggage`.
+///
+/// The head of a trace fills it in, everybody after it passes it on. It is kept as the text that came in, so that it
+/// leaves as it came; the accessors decode. Every value is a string.
+///
+/// | key | value |
+/// | --- | --- |
+/// | `trace_id`, `public_key`, `org_id` | which trace, whose project and organisation |
+/// | `release`, `environment`, `transaction` | of the service that began the trace |
+/// | `sample_rate`, `sample_rand`, `sampled` | how it was decided |
+///
+/// ```
+/// use opentelemetry_sentry_protocol::DynamicSamplingContext;
+///
+/// let dsc: DynamicSamplingContext = "sentry-release=shop%401.2.3,sentry-sampled=true,other=1".parse()?;
+/// assert_eq!(dsc.get("release").as_deref(), Some("shop@1.2.3"));
+/// assert_eq!(dsc.to_string(), "sentry-release=shop%401.2.3,sentry-sampled=true");
+/// # Ok::<(), std::convert::Infallible>(())
+/// ```
+///
+/// [dynamic sampling context]: https://develop.sentry.dev/sdk/telemetry/traces/dynamic-sampling-context/
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DynamicSamplingContext {
+    text: Arc<str>,
+}
+
+impl DynamicSamplingContext {
+    /// Makes a context of decoded keys (without `sentry-`) and values; empty values are left out.
+    #[must_use]
+    pub fn from_entries<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut text = String::new();
+        for (key, value) in entries {
+            write_member(&mut text, key, value);
+        }
+        Self::from_text(text)
+    }
+
+    /// Whether it has no entry. A trace continued without Sentry members keeps such an empty context to its end.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// The decoded value of a key, such as `release`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// All entries with decoded keys (without `sentry-`) and values.
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        self.members().filter_map(|(key, value, _)| Some((key, percent::decode(value)?)))
+    }
+
+    /// The rate that was applied, if there is a valid one.
+    #[must_use]
+    pub fn sample_rate(&self) -> Option<SampleRate> {
+        self.get("sample_rate")?.parse().ok()
+    }
+
+    /// The random value of the trace, if there is a valid one.
+    #[must_use]
+    pub fn sample_rand(&self) -> Option<SampleRand> {
+        self.get("sample_rand")?.parse().ok()
+    }
+
+    /// The decision; `None` when it is missing or neither `true` nor `false`.
+    #[must_use]
+    pub fn sampled(&self) -> Option<bool> {
+        self.get("sampled")?.parse().ok()
+    }
+
+    /// The organisation; `None` when it is missing or not a number.
+    #[must_use]
+    pub fn org_id(&self) -> Option<u64> {
+        crate::dsn::number(self.get("org_id")?.trim())
+    }
+
+    /// The same context with one value replaced, or added at the end.
+    #[must_use]
+    pub fn with(&self, key: &str, value: &str) -> Self {
+        let mut text = String::with_capacity(self.text.len() + key.len() + value.len() + 16);
+        let mut replaced = false;
+        for (name, _, member) in self.members() {
+            if name == key {
+                write_member(&mut text, key, value);
+                replaced = true;
+            } else {
+                baggage::push(&mut text, member);
+            }
+        }
+        if !replaced {
+            write_member(&mut text, key, value);
+        }
+        Self::from_text(text)
+    }
+
+    /// The text, shared: cheap to put into an attribute.
+    #[must_use]
+    pub fn as_text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    pub(crate) fn from_text(text: String) -> Self {
+        Self { text: text.into() }
+    }
+
+    /// Decoded key, encoded value and the whole member.
+    fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &str, &str)> {
+        let members = self.text.split(',').filter(|member| !member.is_empty());
+        members.filter_map(|member| {
+            let (key, value) = member.split_once('=')?;
+            Some((baggage::sentry_key(key)?, value, member))
+        })
+    }
+}
+
+impl FromStr for DynamicSamplingContext {
+    type Err = Infallible;
+
+    /// Reads a `baggage` header and keeps its Sentry members; what is not readable is left out.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Baggage::parse([text]).into_dsc().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for DynamicSamplingContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Appends `sentry-key=value` for a value that needs no encoding, if there is one.
+pub(crate) fn write_plain(text: &mut String, key: &str, value: Option<impl fmt::Display>) {
+    if let Some(value) = value {
+        let comma = if text.is_empty() { "" } else { "," };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{comma}{}{key}={value}", baggage::PREFIX);
+    }
+}
+
+/// Appends `sentry-key=value`, encoded; an empty value is left out.
+pub(crate) fn write_member(text: &mut String, key: &str, value: &str) {
+    if key.is_empty() || value.is_empty() {
+        return;
+    }
+    let comma = if text.is_empty() { "" } else { "," };
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{comma}{}{}={}", baggage::PREFIX, Encoded(key), Encoded(value));
+}

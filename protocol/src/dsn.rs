@@ -1,0 +1,277 @@
+//! The DSN: where to send, and with which key.
+
+use std::{error::Error, fmt, net::Ipv6Addr, str::FromStr};
+
+/// A [DSN]: the address and key of a Sentry project.
+///
+/// ```text
+/// dsn = scheme "://" public-key [ ":" secret ] "@" host [ ":" port ] [ "/" path ] "/" project-id
+/// ```
+///
+/// It always has a public key and a numeric project id. Query and fragment are ignored, and so is a slash at the end.
+/// `Display` and `Debug` leave the secret out.
+///
+/// ```
+/// use opentelemetry_sentry_protocol::Dsn;
+///
+/// let dsn: Dsn = "https://public@o123.ingest.us.sentry.io/456".parse()?;
+/// assert_eq!(dsn.envelope_url(), "https://o123.ingest.us.sentry.io/api/456/envelope/");
+/// assert_eq!(dsn.org_id(), Some(123));
+/// # Ok::<(), opentelemetry_sentry_protocol::InvalidDsn>(())
+/// ```
+///
+/// [DSN]: https://develop.sentry.dev/sdk/foundations/client/dsn/
+#[derive(Clone, PartialEq, Eq)]
+pub struct Dsn {
+    scheme: Scheme,
+    public_key: String,
+    secret_key: Option<String>,
+    /// As in a URL: an IPv6 address is in brackets.
+    host: String,
+    port: Option<u16>,
+    /// Empty, or begins with a slash and does not end in one.
+    path: String,
+    project_id: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Dsn {
+    /// The key that identifies the sender. It is not a secret.
+    #[must_use]
+    pub fn public_key(&self) -> &str {
+        &self.public_key
+    }
+
+    /// The secret of an old DSN, if it has one.
+    #[must_use]
+    pub fn secret_key(&self) -> Option<&str> {
+        self.secret_key.as_deref()
+    }
+
+    /// The project.
+    #[must_use]
+    pub const fn project_id(&self) -> u64 {
+        self.project_id
+    }
+
+    /// The host without its port; an IPv6 address is in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, given or the scheme's own.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(match self.scheme {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        })
+    }
+
+    /// Whether it needs TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
+    /// The organisation that the host names: `o123.…`.
+    #[must_use]
+    pub fn org_id(&self) -> Option<u64> {
+        org_id_of_host(&self.host)
+    }
+
+    /// Where envelopes are posted to.
+    #[must_use]
+    pub fn envelope_url(&self) -> String {
+        format!("{}envelope/", self.api_url())
+    }
+
+    /// Where OTLP traces are posted to.
+    #[must_use]
+    pub fn otlp_traces_url(&self) -> String {
+        format!("{}integration/otlp/v1/traces", self.api_url())
+    }
+
+    fn api_url(&self) -> String {
+        format!("{}{}/api/{}/", self.origin(), self.path, self.project_id)
+    }
+
+    fn origin(&self) -> String {
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{}{port}", self.scheme, self.host)
+    }
+}
+
+impl FromStr for Dsn {
+    type Err = InvalidDsn;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text.trim()).map_err(|part| InvalidDsn { part, found: redacted(text) })
+    }
+}
+
+fn parse(text: &str) -> Result<Dsn, Part> {
+    if text.is_empty() {
+        return Err(Part::Empty);
+    }
+    let (scheme, rest) = text.split_once("://").ok_or(Part::Url)?;
+    let scheme = Scheme::from_name(scheme).ok_or(Part::Scheme)?;
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (keys, address) = authority.rsplit_once('@').ok_or(Part::PublicKey)?;
+    let (public_key, secret_key) = keys.split_once(':').unwrap_or((keys, ""));
+    let (host, port) = split_port(address)?;
+    let path = path.trim_end_matches('/');
+    let (path, project_id) = path.rsplit_once('/').map_or(("", path), |(path, id)| (path, id));
+    if public_key.is_empty() || !public_key.bytes().all(is_key) {
+        return Err(Part::PublicKey);
+    }
+    let graphic = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !graphic(secret_key) {
+        return Err(Part::SecretKey);
+    }
+    if !is_host(host) {
+        return Err(Part::Host);
+    }
+    if !graphic(path) {
+        return Err(Part::Path);
+    }
+    Ok(Dsn {
+        scheme,
+        public_key: public_key.to_owned(),
+        secret_key: Some(secret_key.to_owned()).filter(|secret| !secret.is_empty()),
+        host: host.to_owned(),
+        port,
+        path: if path.is_empty() { String::new() } else { format!("/{path}") },
+        project_id: number(project_id).ok_or(Part::ProjectId)?,
+    })
+}
+
+impl fmt::Display for Dsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let Self { scheme, public_key, host, path, project_id, .. } = self;
+        write!(f, "{scheme}://{public_key}@{host}{port}{path}/{project_id}")
+    }
+}
+
+impl fmt::Debug for Dsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dsn({self})")
+    }
+}
+
+impl Scheme {
+    fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "http" => Some(Self::Http),
+            "https" => Some(Self::Https),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
+    }
+}
+
+/// The text was not a DSN. The message names the part and shows the text without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidDsn {
+    part: Part,
+    found: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Empty,
+    Url,
+    Scheme,
+    PublicKey,
+    SecretKey,
+    Host,
+    Port,
+    Path,
+    ProjectId,
+}
+
+impl fmt::Display for InvalidDsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let expected = match self.part {
+            Part::Empty => "a DSN must not be empty",
+            Part::Url => "not a URL: a DSN must be scheme://public_key@host/project_id",
+            Part::Scheme => "the scheme of a DSN must be http or https",
+            Part::PublicKey => "the public key of a DSN must be letters, digits, - and _",
+            Part::SecretKey => "the secret key of a DSN must be visible ASCII",
+            Part::Host => "the host of a DSN must be a host name or an address",
+            Part::Port => "the port of a DSN must be a number from 1 to 65535",
+            Part::Path => "the path of a DSN must be visible ASCII",
+            Part::ProjectId => "the project id at the end of a DSN must be a number",
+        };
+        write!(f, "{expected}, found {:?}", self.found)
+    }
+}
+
+impl Error for InvalidDsn {}
+
+/// The organisation in a host such as `o123.ingest.sentry.io`.
+///
+/// ```
+/// use opentelemetry_sentry_protocol::org_id_of_host;
+///
+/// assert_eq!(org_id_of_host("o123.ingest.us.sentry.io"), Some(123));
+/// assert_eq!(org_id_of_host("sentry.example.com"), None);
+/// ```
+#[must_use]
+pub fn org_id_of_host(host: &str) -> Option<u64> {
+    let (first, _) = host.split_once('.')?;
+    number(first.strip_prefix('o')?)
+}
+
+fn split_port(address: &str) -> Result<(&str, Option<u16>), Part> {
+    // The colons of an IPv6 address are inside its brackets.
+    let end = if address.starts_with('[') { address.find(']').ok_or(Part::Host)? } else { 0 };
+    let Some(colon) = address[end..].find(':') else { return Ok((address, None)) };
+    let (host, port) = address.split_at(end + colon);
+    let port = number(&port[1..]).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+    Ok((host, Some(port.ok_or(Part::Port)?)))
+}
+
+/// Digits only: `parse` alone would take a sign.
+pub(crate) fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+fn is_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// A name, an IPv4 address, or an IPv6 address in brackets.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+    }
+}
+
+/// The text with its secret, if it has one, replaced.
+fn redacted(text: &str) -> String {
+    let Some((keys, address)) = text.rsplit_once('@') else { return text.to_owned() };
+    let start = keys.find("://").map_or(0, |end| end + 3);
+    let (scheme, keys) = keys.split_at(start);
+    match keys.split_once(':') {
+        Some((public, _)) => format!("{scheme}{public}:***@{address}"),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,47 @@
+//! Hexadecimal ids: exactly so many digits, never `from_str_radix`, which also takes a sign and fewer digits.
+
+use opentelemetry::{SpanId, TraceId};
+
+/// Which letters count as digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    /// W3C: `a` to `f` only.
+    Lower,
+    /// Sentry: both, as some SDKs send upper case.
+    Any,
+}
+
+/// Reads a trace id; all zeros is none.
+pub(crate) fn trace_id(text: &str, case: Case) -> Option<TraceId> {
+    let id = TraceId::from_bytes(bytes(text, case)?);
+    (id != TraceId::INVALID).then_some(id)
+}
+
+/// Reads a span id; all zeros is none.
+pub(crate) fn span_id(text: &str, case: Case) -> Option<SpanId> {
+    let id = SpanId::from_bytes(bytes(text, case)?);
+    (id != SpanId::INVALID).then_some(id)
+}
+
+/// Decodes exactly `2 * N` digits.
+pub(crate) fn bytes<const N: usize>(text: &str, case: Case) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0], case)? << 4 | digit(pair[1], case)?;
+    }
+    Some(bytes)
+}
+
+/// The value of one digit.
+pub(crate) fn digit(byte: u8, case: Case) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' if case == Case::Any => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}

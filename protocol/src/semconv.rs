@@ -1,0 +1,71 @@
+//! Attribute names: OpenTelemetry's semantic conventions, old and new, and Sentry's own.
+//!
+//! They are written out here because the newest crate of constants hides half of them behind features and deprecates
+//! the old names, which spans in the field still carry.
+
+/// HTTP: the method, stable name.
+pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// HTTP: the method, old name.
+pub const HTTP_METHOD: &str = "http.method";
+/// HTTP: the route template of a server, such as `/users/:id`.
+pub const HTTP_ROUTE: &str = "http.route";
+/// HTTP: path and query, old name.
+pub const HTTP_TARGET: &str = "http.target";
+/// HTTP: the whole URL, old name.
+pub const HTTP_URL: &str = "http.url";
+/// HTTP: the response's status, stable name.
+pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// HTTP: the response's status, old name.
+pub const HTTP_STATUS_CODE: &str = "http.status_code";
+/// URL: the whole URL.
+pub const URL_FULL: &str = "url.full";
+/// URL: the path.
+pub const URL_PATH: &str = "url.path";
+/// Database: the product, stable name.
+pub const DB_SYSTEM_NAME: &str = "db.system.name";
+/// Database: the product, old name.
+pub const DB_SYSTEM: &str = "db.system";
+/// Database: the query, stable name.
+pub const DB_QUERY_TEXT: &str = "db.query.text";
+/// Database: the query, old name.
+pub const DB_STATEMENT: &str = "db.statement";
+/// RPC: the gRPC status as a number.
+pub const RPC_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
+/// RPC: the status by name or number, newest name.
+pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
+/// Resource: the service's name.
+pub const SERVICE_NAME: &str = "service.name";
+/// Resource: the service's version.
+pub const SERVICE_VERSION: &str = "service.version";
+/// Resource: where the service is deployed, stable name.
+pub const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
+/// Resource: where the service is deployed, old name.
+pub const DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
+/// Resource: the host's name.
+pub const HOST_NAME: &str = "host.name";
+
+/// Sentry: sets the op.
+pub const SENTRY_OP: &str = "sentry.op";
+/// Sentry: sets the source of the transaction's name; `custom` also keeps the span's own name.
+pub const SENTRY_SOURCE: &str = "sentry.source";
+/// Sentry: the newer name of [`SENTRY_SOURCE`].
+pub const SENTRY_SEGMENT_NAME_SOURCE: &str = "sentry.segment.name.source";
+/// Sentry: another name of [`SENTRY_SOURCE`].
+pub const SENTRY_SPAN_SOURCE: &str = "sentry.span.source";
+/// Sentry: sets the name.
+pub const SENTRY_CUSTOM_SPAN_NAME: &str = "sentry.custom_span_name";
+/// Sentry: who made the span.
+pub const SENTRY_ORIGIN: &str = "sentry.origin";
+/// Sentry: GraphQL operations to show beside an HTTP route.
+pub const SENTRY_GRAPHQL_OPERATION: &str = "sentry.graphql.operation";
+/// Sentry: the request is a prefetch.
+pub const SENTRY_HTTP_PREFETCH: &str = "sentry.http.prefetch";
+/// Sentry: the rate that was applied to the trace here.
+pub const SENTRY_SAMPLE_RATE: &str = "sentry.sample_rate";
+
+/// From sampler to exporter, on local roots only, and removed there: the frozen context of the trace.
+pub const DSC_FROZEN: &str = "sentry.dsc";
+/// From sampler to exporter, on local roots only, and removed there: the transaction's name at the head of the trace.
+pub const DSC_TRANSACTION: &str = "sentry.dsc.transaction";
+/// From sampler to exporter, on local roots only, and removed there: the random value, where it came in alone.
+pub const DSC_SAMPLE_RAND: &str = "sentry.dsc.sample_rand";

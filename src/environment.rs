@@ -1,0 +1,100 @@
+//! What is not set in code comes from the environment, under the names that all of Sentry's SDKs read.
+//!
+//! | variable | |
+//! | --- | --- |
+//! | `SENTRY_DSN`, `SENTRY_RELEASE`, `SENTRY_ENVIRONMENT` | as in code |
+//! | `SENTRY_NAME` | the server's name |
+//! | `SENTRY_TRACES_SAMPLE_RATE` | a number from 0 to 1; anything else is ignored |
+//! | `SENTRY_SPOTLIGHT` | `true` for the usual address, or the URL of a local Spotlight |
+//!
+//! Values are trimmed, and an empty one is none.
+
+use std::env;
+
+use opentelemetry::otel_warn;
+use opentelemetry_sentry_protocol::SampleRate;
+
+/// Where Spotlight listens if nobody says otherwise.
+const SPOTLIGHT_URL: &str = "http://localhost:8969/stream";
+
+/// The variables that are set.
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) dsn: Option<String>,
+    pub(crate) release: Option<String>,
+    pub(crate) environment: Option<String>,
+    pub(crate) server_name: Option<String>,
+    pub(crate) traces_sample_rate: Option<f64>,
+    pub(crate) spotlight: Option<String>,
+}
+
+impl Environment {
+    /// Reads the process's own.
+    pub(crate) fn read() -> Self {
+        Self::from_lookup(|name| env::var(name).ok())
+    }
+
+    /// Reads from anything that has names and values.
+    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let text = |name| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        Self {
+            dsn: text("SENTRY_DSN"),
+            release: text("SENTRY_RELEASE"),
+            environment: text("SENTRY_ENVIRONMENT"),
+            server_name: text("SENTRY_NAME"),
+            traces_sample_rate: text("SENTRY_TRACES_SAMPLE_RATE").and_then(|text| rate(&text)),
+            spotlight: text("SENTRY_SPOTLIGHT").and_then(spotlight),
+        }
+    }
+}
+
+fn rate(text: &str) -> Option<f64> {
+    let rate = text.parse::<SampleRate>();
+    if let Err(error) = &rate {
+        otel_warn!(name: "Sentry.IgnoredEnvironment", variable = "SENTRY_TRACES_SAMPLE_RATE", message = error.to_string());
+    }
+    rate.ok().map(SampleRate::get)
+}
+
+fn spotlight(text: String) -> Option<String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "y" | "yes" | "on" | "1" => Some(SPOTLIGHT_URL.to_owned()),
+        "false" | "f" | "n" | "no" | "off" | "0" => None,
+        _ => Some(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &'static str, value: &'static str) -> Environment {
+        Environment::from_lookup(|asked| (asked == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn values_are_trimmed_and_empty_ones_are_none() {
+        assert_eq!(read("SENTRY_RELEASE", " shop@1 ").release.as_deref(), Some("shop@1"));
+        assert_eq!(read("SENTRY_DSN", "  ").dsn, None);
+    }
+
+    #[test]
+    fn a_rate_that_is_none_is_ignored() {
+        assert_eq!(read("SENTRY_TRACES_SAMPLE_RATE", "0.5").traces_sample_rate, Some(0.5));
+        for value in ["NaN", "2", "-1", "half", "inf"] {
+            assert_eq!(read("SENTRY_TRACES_SAMPLE_RATE", value).traces_sample_rate, None, "{value}");
+        }
+    }
+
+    #[test]
+    fn spotlight_is_on_off_or_a_url() {
+        for value in ["1", "TRUE", " yes ", "On", "t", "y"] {
+            assert_eq!(read("SENTRY_SPOTLIGHT", value).spotlight.as_deref(), Some(SPOTLIGHT_URL), "{value}");
+        }
+        for value in ["0", "off", "False", "n", ""] {
+            assert_eq!(read("SENTRY_SPOTLIGHT", value).spotlight, None, "{value}");
+        }
+        let url = "http://host:1/stream";
+        assert_eq!(read("SENTRY_SPOTLIGHT", url).spotlight.as_deref(), Some(url));
+    }
+}

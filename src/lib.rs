@@ -1,0 +1,74 @@
+//! Send OpenTelemetry and `tracing` spans to Sentry.
+//!
+//! A service that is traced with `tracing` or OpenTelemetry appears in Sentry as if Sentry had instrumented it, and
+//! takes its place in a trace that began in a browser, a Next.js server or any other service.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! # #[cfg(feature = "tracing")] {
+//! use opentelemetry_sentry::Sentry;
+//! use tracing_subscriber::prelude::*;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sentry = Sentry::builder()
+//!     .with_dsn("https://public@o1.ingest.sentry.io/1") // or the environment variable SENTRY_DSN
+//!     .with_release("shop@1.2.3")
+//!     .with_traces_sample_rate(0.25)
+//!     .install()?;
+//! tracing_subscriber::registry().with(sentry.tracing_layer()).init();
+//!
+//! tracing::info_span!("work").in_scope(|| { /* … */ });
+//!
+//! sentry.shutdown(Duration::from_secs(2))?;
+//! # Ok(()) }
+//! # }
+//! ```
+//!
+//! # The parts
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`propagator`] | `sentry-trace`, `baggage` and `traceparent`, in and out |
+//! | [`sampler`] | one decision per local root |
+//! | [`exporter`] | ended spans to delivered transactions |
+//! | [`protocol`] | the words they share |
+//!
+//! [`Sentry`] puts them together; each also works alone, and each is a crate of its own.
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! | --- | --- | --- |
+//! | `propagator`, `sampler`, `exporter` | yes | the parts; [`Sentry`] needs all three |
+//! | `reqwest-rustls` | yes | the built-in HTTP client, with TLS |
+//! | `reqwest-client` | with it | the built-in HTTP client, for `http://` DSNs alone |
+//! | `tracing` | yes | [`Sentry::tracing_layer`] |
+//! | `testing` | no | `exporter::testing::LocalIngest`, an ingest on loopback for your own tests |
+//! | `internal-logs` | no | what the library has to say about itself, as `tracing` events |
+
+#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
+mod environment;
+#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
+mod setup;
+
+#[cfg(feature = "exporter")]
+pub use opentelemetry_sentry_exporter as exporter;
+#[cfg(feature = "propagator")]
+pub use opentelemetry_sentry_propagator as propagator;
+pub use opentelemetry_sentry_protocol as protocol;
+#[cfg(feature = "sampler")]
+pub use opentelemetry_sentry_sampler as sampler;
+
+#[cfg(feature = "exporter")]
+pub use opentelemetry_sentry_exporter::{FlushError, SentryExporter, SentrySpanProcessor, Stats};
+#[cfg(feature = "propagator")]
+pub use opentelemetry_sentry_propagator::SentryPropagator;
+#[cfg(feature = "sampler")]
+pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
+
+#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
+pub use crate::setup::{Sentry, SentryBuilder, SetupError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

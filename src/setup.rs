@@ -1,0 +1,374 @@
+//! One call that sets up everything.
+
+use std::{
+    error::Error,
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use opentelemetry::{Key, global, otel_debug};
+use opentelemetry_http::HttpClient;
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
+};
+use opentelemetry_sentry_exporter::{
+    ExporterBuildError, FlushError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, Stats,
+};
+use opentelemetry_sentry_propagator::{PropagatorBuildError, SentryPropagator};
+use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, InvalidSampleRate, Service, semconv};
+use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
+
+use crate::environment::Environment;
+
+/// How long a `Sentry` that is dropped without a shutdown may take to send what is left, as in Sentry's SDKs.
+const DROP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The name under which `tracing` spans appear as an instrumentation.
+#[cfg(feature = "tracing")]
+const SCOPE: &str = "opentelemetry-sentry";
+
+/// Sentry, set up: a tracer provider whose traces go there, and the propagator that belongs to it.
+///
+/// Keep it until the end of `main`, and end with [`shutdown`](Self::shutdown). Dropping it does the same within two
+/// seconds.
+///
+/// See the [crate documentation](crate) for an example.
+#[derive(Debug)]
+pub struct Sentry {
+    provider: SdkTracerProvider,
+    propagator: SentryPropagator,
+    processor: SentrySpanProcessor,
+}
+
+impl Sentry {
+    /// Begins to set up Sentry. Everything has a default; what is not set in code comes from `SENTRY_*` variables.
+    pub fn builder() -> SentryBuilder {
+        SentryBuilder::default()
+    }
+
+    /// The tracer provider. [`install`](SentryBuilder::install) makes it the global one.
+    #[must_use]
+    pub const fn tracer_provider(&self) -> &SdkTracerProvider {
+        &self.provider
+    }
+
+    /// The propagator. [`install`](SentryBuilder::install) makes it the global one.
+    #[must_use]
+    pub const fn propagator(&self) -> &SentryPropagator {
+        &self.propagator
+    }
+
+    /// A layer for `tracing_subscriber` that turns `tracing` spans into OpenTelemetry spans of this provider.
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn tracing_layer<S>(&self) -> tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
+    where
+        S: tracing_core::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    {
+        use opentelemetry::trace::TracerProvider as _;
+        tracing_opentelemetry::layer().with_tracer(self.provider.tracer(SCOPE))
+    }
+
+    /// What was received, sent and dropped so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.processor.stats()
+    }
+
+    /// Sends every span that has ended so far, and waits until all have arrived.
+    ///
+    /// Spans whose local root is still open are sent without it. It may be called from anywhere, also inside of any
+    /// async runtime, where it blocks the thread.
+    ///
+    /// # Errors
+    ///
+    /// If that takes longer than `timeout`, if something could not be delivered, or after a shutdown.
+    pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
+        self.processor.flush(timeout)
+    }
+
+    /// Sends every span that has ended so far, and ends the tracer provider.
+    ///
+    /// # Errors
+    ///
+    /// If that takes longer than `timeout` (what is left is then dropped and counted), if something could not be
+    /// delivered, or if the tracer provider was shut down before.
+    pub fn shutdown(self, timeout: Duration) -> Result<(), FlushError> {
+        self.end(timeout)
+    }
+
+    fn end(&self, timeout: Duration) -> Result<(), FlushError> {
+        let start = Instant::now();
+        let result = self.processor.close(timeout);
+        // Other processors get the time that is left; ours answers that it is closed already.
+        let _ = self.provider.shutdown_with_timeout(timeout.saturating_sub(start.elapsed()));
+        result
+    }
+}
+
+impl Drop for Sentry {
+    fn drop(&mut self) {
+        // After a shutdown there is nothing left to do; otherwise nobody is there to hear of a failure.
+        let _ = self.end(DROP_TIMEOUT);
+    }
+}
+
+/// Sets up [`Sentry`].
+///
+/// What is not set comes from the environment, then from the resource, then from a default; code beats all of them.
+#[derive(Debug)]
+#[must_use]
+pub struct SentryBuilder {
+    dsn: Option<String>,
+    release: Option<String>,
+    environment: Option<String>,
+    server_name: Option<String>,
+    org_id: Option<u64>,
+    strict: bool,
+    rate: Option<f64>,
+    sampler: Option<SentrySampler>,
+    resource: Option<Resource>,
+    exporter: SentryExporterBuilder,
+    provider: TracerProviderBuilder,
+}
+
+impl Default for SentryBuilder {
+    fn default() -> Self {
+        Self {
+            dsn: None,
+            release: None,
+            environment: None,
+            server_name: None,
+            org_id: None,
+            strict: false,
+            rate: None,
+            sampler: None,
+            resource: None,
+            exporter: SentryExporter::builder(),
+            provider: SdkTracerProvider::builder(),
+        }
+    }
+}
+
+impl SentryBuilder {
+    /// Sets where to send to. Defaults to `SENTRY_DSN`, else to nowhere: then headers are still passed on, and nothing
+    /// is sent. An empty text is nowhere, too.
+    pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
+        self.dsn = Some(dsn.into());
+        self
+    }
+
+    /// Sets the release. Defaults to `SENTRY_RELEASE`, else to `service.name@service.version` of the resource if it
+    /// has a version, else to none.
+    pub fn with_release(mut self, release: impl Into<String>) -> Self {
+        self.release = Some(release.into());
+        self
+    }
+
+    /// Sets the environment. Defaults to `SENTRY_ENVIRONMENT`, else to `deployment.environment.name` of the resource,
+    /// else to `production`.
+    pub fn with_environment(mut self, environment: impl Into<String>) -> Self {
+        self.environment = Some(environment.into());
+        self
+    }
+
+    /// Sets the name of this machine. Defaults to `SENTRY_NAME`, else to `host.name` of the resource, else to the name
+    /// that the operating system has for it.
+    pub fn with_server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Sets the rate at which traces are kept that nobody decided about before, from 0 to 1. Defaults to
+    /// `SENTRY_TRACES_SAMPLE_RATE`, else to none: then nothing is recorded here, and the decision is left to others.
+    pub const fn with_traces_sample_rate(mut self, rate: f64) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// Sets a function that returns the rate for each trace that begins or arrives here. It beats the rate.
+    pub fn with_traces_sampler(mut self, f: impl Fn(&SamplingContext<'_>) -> f64 + Send + Sync + 'static) -> Self {
+        self.sampler = Some(SentrySampler::function(f));
+        self
+    }
+
+    /// Sets a sampler that was built by hand. It beats the rate, and takes the place of a function.
+    pub fn with_sampler(mut self, sampler: SentrySampler) -> Self {
+        self.sampler = Some(sampler);
+        self
+    }
+
+    /// Sets the organisation's id. Defaults to the one in the DSN's host (`o123.…`), if there is one.
+    pub const fn with_org_id(mut self, id: u64) -> Self {
+        self.org_id = Some(id);
+        self
+    }
+
+    /// Sets whether a trace is continued only if both sides name the same organisation. Defaults to `false`.
+    pub const fn with_strict_trace_continuation(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Sets the resource that describes this service. Defaults to the SDK's, which reads `OTEL_SERVICE_NAME` and
+    /// `OTEL_RESOURCE_ATTRIBUTES`.
+    pub fn with_resource(mut self, resource: Resource) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// Sets the HTTP client. Defaults to the one that the crate's features bring along.
+    ///
+    /// It is called on a thread of our own, inside a tokio runtime. It must not follow redirects.
+    pub fn with_http_client(mut self, client: impl HttpClient + 'static) -> Self {
+        self.exporter = self.exporter.with_http_client(client);
+        self
+    }
+
+    /// Adds a span processor: a second destination beside Sentry, which sees the same sampled spans.
+    pub fn with_span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
+        self.provider = self.provider.with_span_processor(processor);
+        self
+    }
+
+    /// Sets everything up without touching anything global.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is invalid, from code or from `SENTRY_DSN`; if there is no HTTP client; or if no thread can be
+    /// started.
+    pub fn build(self) -> Result<Sentry, SetupError> {
+        self.build_with(Environment::read())
+    }
+
+    /// Sets everything up, and makes propagator and tracer provider the global ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and if this process has called it before.
+    pub fn install(self) -> Result<Sentry, SetupError> {
+        static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+        let sentry = self.build()?;
+        if INSTALLED.swap(true, Ordering::AcqRel) {
+            return Err(SetupError { kind: Kind::AlreadyInstalled });
+        }
+        global::set_text_map_propagator(sentry.propagator.clone());
+        global::set_tracer_provider(sentry.provider.clone());
+        Ok(sentry)
+    }
+
+    fn build_with(self, environment: Environment) -> Result<Sentry, SetupError> {
+        let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
+        let dsn = dsn(self.dsn, environment.dsn)?;
+        if dsn.is_none() {
+            otel_debug!(name: "Sentry.NoDsn", message = "headers are passed on, and no span is sent");
+        }
+        let service = Service::new(dsn)
+            .with_release(self.release.or(environment.release).or_else(|| release_of(&resource)))
+            .with_environment(self.environment.or(environment.environment).or_else(|| environment_of(&resource)))
+            .with_org_id(self.org_id);
+        let sampler = match self.sampler {
+            Some(sampler) => sampler,
+            None => sampler(self.rate, environment.traces_sample_rate)?,
+        };
+        let propagator = SentryPropagator::builder()
+            .with_service(service.clone())
+            .with_strict_trace_continuation(self.strict)
+            .with_decision_log(sampler.decision_log())
+            .build()
+            .map_err(Kind::Propagator)?;
+        let name = self.server_name.or(environment.server_name);
+        let name = name.or_else(|| text(&resource, semconv::HOST_NAME)).unwrap_or_else(host_name);
+        let mut exporter = self.exporter.with_service(service).with_server_name(name);
+        if let Some(url) = environment.spotlight {
+            exporter = exporter.with_spotlight(url);
+        }
+        let processor = SentrySpanProcessor::from(exporter.build().map_err(Kind::Exporter)?);
+        let provider =
+            self.provider.with_resource(resource).with_sampler(sampler).with_span_processor(processor.clone()).build();
+        Ok(Sentry { provider, propagator, processor })
+    }
+}
+
+fn dsn(code: Option<String>, environment: Option<String>) -> Result<Option<Dsn>, SetupError> {
+    let (setting, text) = match code {
+        Some(text) => ("with_dsn", Some(text)),
+        None => ("SENTRY_DSN", environment),
+    };
+    let text = text.filter(|text| !text.trim().is_empty());
+    text.map(|text| text.parse()).transpose().map_err(|error| SetupError { kind: Kind::Dsn(setting, error) })
+}
+
+fn sampler(code: Option<f64>, environment: Option<f64>) -> Result<SentrySampler, SetupError> {
+    match code.or(environment) {
+        Some(rate) => SentrySampler::rate(rate).map_err(|error| SetupError { kind: Kind::Rate(error) }),
+        None => Ok(SentrySampler::off()),
+    }
+}
+
+/// `name@version`, which is how Sentry writes releases; a version without a name is a release, too.
+fn release_of(resource: &Resource) -> Option<String> {
+    let version = text(resource, semconv::SERVICE_VERSION)?;
+    let name = text(resource, semconv::SERVICE_NAME).filter(|name| !name.starts_with("unknown_service"));
+    Some(name.map_or_else(|| version.clone(), |name| format!("{name}@{version}")))
+}
+
+fn environment_of(resource: &Resource) -> Option<String> {
+    text(resource, semconv::DEPLOYMENT_ENVIRONMENT_NAME).or_else(|| text(resource, semconv::DEPLOYMENT_ENVIRONMENT))
+}
+
+fn text(resource: &Resource, key: &'static str) -> Option<String> {
+    resource.get(&Key::from_static_str(key)).map(|value| value.to_string()).filter(|text| !text.is_empty())
+}
+
+fn host_name() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+/// Sentry could not be set up. The message names the setting, what was found (never a secret) and what was expected.
+#[derive(Debug)]
+pub struct SetupError {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Dsn(&'static str, InvalidDsn),
+    Rate(InvalidSampleRate),
+    Exporter(ExporterBuildError),
+    Propagator(PropagatorBuildError),
+    AlreadyInstalled,
+}
+
+impl From<Kind> for SetupError {
+    fn from(kind: Kind) -> Self {
+        Self { kind }
+    }
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Dsn(setting, error) => write!(f, "{setting}: {error}"),
+            Kind::Rate(error) => write!(f, "with_traces_sample_rate: {error}"),
+            Kind::Exporter(error) => error.fmt(f),
+            Kind::Propagator(error) => error.fmt(f),
+            Kind::AlreadyInstalled => f.write_str("install: Sentry is installed in this process already"),
+        }
+    }
+}
+
+impl Error for SetupError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            Kind::Dsn(_, error) => Some(error),
+            Kind::Rate(error) => Some(error),
+            Kind::Exporter(error) => error.source(),
+            Kind::Propagator(error) => error.source(),
+            Kind::AlreadyInstalled => None,
+        }
+    }
+}

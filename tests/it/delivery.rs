@@ -1,0 +1,177 @@
+//! Delivered, or counted: what happens when Sentry does not simply say yes.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use opentelemetry::{
+    TraceFlags,
+    trace::{SpanContext, TraceState, Tracer, TracerProvider},
+};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
+use opentelemetry_sentry::{
+    FlushError, Sentry, Stats,
+    exporter::{DropReason, SentryExporter, testing::Answer},
+};
+
+use crate::support::{PATIENCE, sentry_to_ingest};
+
+fn end_spans(sentry: &Sentry, count: usize) {
+    let tracer = sentry.tracer_provider().tracer("test");
+    for _ in 0..count {
+        tracer.start("work");
+    }
+}
+
+fn dropped(stats: &Stats) -> BTreeMap<DropReason, u64> {
+    stats.dropped.iter().map(|(reason, dropped)| (*reason, dropped.spans)).collect()
+}
+
+#[test]
+fn what_is_refused_is_counted_under_its_reason() {
+    let cases = [
+        (Answer::status(400), DropReason::SendError),
+        (Answer::status(413), DropReason::SendError),
+        (Answer::status(503), DropReason::SendError),
+        (Answer::status(429), DropReason::RateLimited),
+        (Answer::status(302).with_header("location", "http://127.0.0.1:1/"), DropReason::NetworkError),
+        (Answer::close(), DropReason::NetworkError),
+    ];
+    for (answer, reason) in cases {
+        let (ingest, builder) = sentry_to_ingest();
+        ingest.answer_next([answer]);
+        let sentry = builder.build().unwrap();
+        end_spans(&sentry, 1);
+        assert_eq!(sentry.flush(PATIENCE), Err(FlushError::Undelivered { spans: 1 }), "{reason}");
+        end_spans(&sentry, 1);
+        assert_eq!(sentry.flush(PATIENCE), Ok(()), "{reason}");
+        let stats = sentry.stats();
+        assert_eq!((stats.spans_received, stats.spans_sent), (2, 1), "{reason}");
+        assert_eq!(dropped(&stats), BTreeMap::from([(reason, 1)]));
+    }
+}
+
+#[test]
+fn a_slow_answer_holds_nothing_up() {
+    let (ingest, builder) = sentry_to_ingest();
+    ingest.answer_next([Answer::hang()]);
+    let sentry = builder.build().unwrap();
+    end_spans(&sentry, 20);
+    ingest.wait_for(19, PATIENCE).unwrap();
+    assert_eq!(sentry.flush(Duration::from_millis(1)), Err(FlushError::Timeout(Duration::from_millis(1))));
+}
+
+#[test]
+fn a_shutdown_ends_in_time_and_counts_what_did_not_leave() {
+    let (ingest, builder) = sentry_to_ingest();
+    ingest.answer_with(Answer::hang());
+    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
+    let processor = opentelemetry_sentry::SentrySpanProcessor::from(exporter);
+    let sentry = builder.with_dsn("").with_span_processor(processor.clone()).build().unwrap();
+    end_spans(&sentry, 5);
+    let timeout = Duration::from_millis(200);
+    assert_eq!(processor.close(timeout), Err(FlushError::Undelivered { spans: 5 }));
+    assert_eq!(processor.close(timeout), Err(FlushError::AlreadyShutdown));
+    end_spans(&sentry, 2);
+    assert_eq!(processor.stats().spans_received, 7);
+    assert_eq!(dropped(&processor.stats()), BTreeMap::from([(DropReason::Shutdown, 7)]));
+}
+
+#[test]
+fn a_shutdown_delivers_what_has_ended() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    end_spans(&sentry, 100);
+    assert_eq!(sentry.shutdown(PATIENCE), Ok(()));
+    assert_eq!(ingest.envelopes().len(), 100);
+}
+
+#[test]
+fn dropping_it_delivers_too() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    end_spans(&sentry, 1);
+    drop(sentry);
+    assert_eq!(ingest.envelopes().len(), 1);
+}
+
+#[tokio::test]
+async fn it_works_from_within_a_current_thread_runtime() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    end_spans(&sentry, 1);
+    assert_eq!(sentry.flush(PATIENCE), Ok(()));
+    end_spans(&sentry, 1);
+    assert_eq!(sentry.shutdown(PATIENCE), Ok(()));
+    assert_eq!(ingest.envelopes().len(), 2);
+}
+
+#[test]
+fn the_exporter_works_under_the_stock_processors() {
+    for simple in [true, false] {
+        let (ingest, _) = sentry_to_ingest();
+        let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
+        let provider = SdkTracerProvider::builder();
+        let provider =
+            if simple { provider.with_simple_exporter(exporter) } else { provider.with_batch_exporter(exporter) };
+        let provider = provider.build();
+        provider.tracer("test").in_span("root", |_| provider.tracer("test").in_span("child", |_| {}));
+        provider.shutdown().unwrap();
+        let transactions = ingest.transactions();
+        assert_eq!(transactions.len(), 1);
+        assert_eq!(transactions[0]["spans"][0]["description"], "child");
+    }
+}
+
+#[test]
+fn large_bodies_are_compressed_and_the_key_travels_in_the_header_alone() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    let tracer = sentry.tracer_provider().tracer("test");
+    tracer.build(tracer.span_builder("x".repeat(4000)));
+    sentry.flush(PATIENCE).unwrap();
+    let request = ingest.requests().remove(0);
+    assert_eq!(request.header("content-encoding"), Some("gzip"));
+    assert!(request.body_size() < 2000);
+    assert_eq!(request.query(), None);
+    let auth = request.header("x-sentry-auth").unwrap();
+    assert!(auth.starts_with("Sentry sentry_version=7, sentry_client=sentry.rust.otel/"), "{auth}");
+}
+
+#[test]
+fn a_client_that_panics_or_fails_is_contained() {
+    #[derive(Debug)]
+    struct Broken;
+
+    impl HttpClient for Broken {
+        fn send_bytes<'a, 'b>(
+            &'a self,
+            request: Request<Bytes>,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+        where
+            'a: 'b,
+        {
+            assert!(request.uri().path().starts_with("/api/1/"), "a path");
+            Box::pin(async { panic!("the client's own") })
+        }
+    }
+
+    let builder = Sentry::builder().with_dsn("http://public@127.0.0.1:1/1").with_traces_sample_rate(1.0);
+    let sentry = builder.with_http_client(Broken).build().unwrap();
+    end_spans(&sentry, 3);
+    assert_eq!(sentry.flush(PATIENCE), Err(FlushError::Undelivered { spans: 3 }));
+    assert_eq!(dropped(&sentry.stats()), BTreeMap::from([(DropReason::InternalSdkError, 3)]));
+}
+
+#[test]
+fn unsampled_spans_that_are_recorded_for_others_are_none_of_ours() {
+    let (ingest, _) = sentry_to_ingest();
+    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
+    let processor = opentelemetry_sentry::SentrySpanProcessor::from(exporter);
+    let mut span = opentelemetry_sdk::testing::trace::new_test_export_span_data();
+    let context = &span.span_context;
+    let (trace_id, span_id) = (context.trace_id(), context.span_id());
+    span.span_context = SpanContext::new(trace_id, span_id, TraceFlags::NOT_SAMPLED, false, TraceState::default());
+    processor.on_end(span);
+    processor.flush(PATIENCE).unwrap();
+    assert_eq!(processor.stats(), Stats::default());
+}

@@ -1,0 +1,60 @@
+//! Setting up: what is refused, and how it is said.
+
+use std::error::Error;
+
+use opentelemetry::trace::{Span, Tracer, TracerProvider};
+use opentelemetry_sentry::{Sentry, SentryPropagator};
+
+use crate::support::PATIENCE;
+
+#[test]
+fn an_error_names_the_setting_the_value_and_what_was_expected() {
+    let dsn = |dsn: &str| Sentry::builder().with_dsn(dsn).build().unwrap_err().to_string();
+    assert_eq!(
+        dsn("https://public:secret@sentry.io/abc"),
+        "with_dsn: the project id at the end of a DSN must be a number, found \"https://public:***@sentry.io/abc\""
+    );
+    assert!(dsn("public:secret@sentry.io/1").contains("public:***@sentry.io/1"));
+    let rate = |rate| Sentry::builder().with_traces_sample_rate(rate).build().unwrap_err().to_string();
+    assert_eq!(rate(1.5), "with_traces_sample_rate: a sample rate must be a number from 0 to 1, found 1.5");
+    assert_eq!(rate(f64::NAN), "with_traces_sample_rate: a sample rate must be a number from 0 to 1, found NaN");
+}
+
+#[test]
+fn debug_output_keeps_the_secret() {
+    let sentry = Sentry::builder().with_dsn("http://public:secret@127.0.0.1:1/1").build().unwrap();
+    assert!(!format!("{sentry:?}").contains("secret@"));
+    assert!(!format!("{sentry:?}").contains("sentry_secret"));
+}
+
+#[test]
+fn without_a_dsn_spans_are_made_and_nothing_is_sent() {
+    let sentry = Sentry::builder().with_dsn("").with_traces_sample_rate(1.0).build().unwrap();
+    let span = sentry.tracer_provider().tracer("test").start("work");
+    assert!(span.span_context().is_sampled());
+    drop(span);
+    assert_eq!(sentry.stats().spans_received, 0);
+    assert_eq!(sentry.flush(PATIENCE), Ok(()));
+    assert_eq!(sentry.shutdown(PATIENCE), Ok(()));
+}
+
+#[test]
+fn a_second_install_is_an_error() {
+    let first = Sentry::builder().with_dsn("").install().unwrap();
+    let second = Sentry::builder().with_dsn("").install().unwrap_err();
+    assert_eq!(second.to_string(), "install: Sentry is installed in this process already");
+    assert!(second.source().is_none());
+    drop(first);
+}
+
+#[test]
+fn the_public_types_can_cross_threads() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<Sentry>();
+    crosses::<SentryPropagator>();
+    crosses::<opentelemetry_sentry::SentrySampler>();
+    crosses::<opentelemetry_sentry::SentryExporter>();
+    crosses::<opentelemetry_sentry::SentrySpanProcessor>();
+    crosses::<opentelemetry_sentry::SetupError>();
+    crosses::<opentelemetry_sentry::FlushError>();
+}

@@ -1,0 +1,60 @@
+//! What the tests of this folder share.
+
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+
+use opentelemetry::{SpanId, TraceId, propagation::Extractor};
+use opentelemetry_sdk::{Resource, trace::IdGenerator};
+use opentelemetry_sentry::{Sentry, SentryBuilder, exporter::testing::LocalIngest};
+
+/// Long enough for a busy machine; nothing here waits for it unless something is wrong.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An ingest, and a builder that sends everything there.
+pub(crate) fn sentry_to_ingest() -> (LocalIngest, SentryBuilder) {
+    let ingest = LocalIngest::start().expect("a free port");
+    let builder = Sentry::builder().with_dsn(ingest.dsn()).with_resource(Resource::builder_empty().build());
+    (ingest, builder.with_release("shop@1.2.3").with_traces_sample_rate(1.0))
+}
+
+/// Headers with several lines of a name, as a request has them.
+#[derive(Debug, Default)]
+pub(crate) struct Headers(pub(crate) HashMap<String, Vec<String>>);
+
+impl Headers {
+    pub(crate) fn new<const N: usize>(lines: [(&str, &str); N]) -> Self {
+        Self(lines.into_iter().map(|(name, line)| (name.to_owned(), vec![line.to_owned()])).collect())
+    }
+}
+
+impl Extractor for Headers {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.first().map(String::as_str)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        Some(self.0.get(key)?.iter().map(String::as_str).collect())
+    }
+}
+
+/// Gives trace ids that a test chose, and counts span ids.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    pub(crate) trace_id: TraceId,
+    pub(crate) last_span: Mutex<u64>,
+}
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        self.trace_id
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        let mut last = self.last_span.lock().expect("no panic");
+        *last += 1;
+        SpanId::from_bytes(last.to_be_bytes())
+    }
+}

@@ -1,0 +1,103 @@
+//! Every public name that outside code relies on, used once. That it compiles is the check.
+
+use std::{collections::HashMap, time::Duration};
+
+use opentelemetry::{Context, SpanId, TraceId, propagation::TextMapPropagator};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracerProvider, SpanExporter, SpanProcessor},
+};
+use opentelemetry_sentry::{
+    FlushError, SamplingContext, Sentry, SentryBuilder, SentryExporter, SentryPropagator, SentrySampler,
+    SentrySpanProcessor, SetupError, Stats,
+    exporter::{DropReason, Dropped, ExporterBuildError, testing::LocalIngest},
+    propagator::SentryPropagatorBuilder,
+    protocol::{Baggage, Dsn, DynamicSamplingContext, SampleRand, SampleRate, SentryTrace, TraceParent},
+    sampler::{InvalidSampleRate, SentrySamplerBuilder},
+};
+use tracing_subscriber::prelude::*;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let ingest = LocalIngest::start()?;
+    let sentry = facade(&ingest)?;
+    let subscriber = tracing_subscriber::registry().with(sentry.tracing_layer());
+    drop(subscriber);
+    let _provider: &SdkTracerProvider = sentry.tracer_provider();
+    let propagator: SentryPropagator = sentry.propagator().clone();
+    let cx = propagator.extract_with_context(&Context::new(), &HashMap::new());
+    propagator.inject_context(&cx, &mut HashMap::new());
+    let stats: Stats = sentry.stats();
+    let _dropped: Option<&Dropped> = stats.dropped.get(&DropReason::NetworkError);
+    assert_eq!(stats.spans_received, stats.spans_sent + stats.transactions_sent + stats.envelopes_in_flight);
+    let flushed: Result<(), FlushError> = sentry.flush(Duration::from_secs(2));
+    flushed?;
+    sentry.shutdown(Duration::from_secs(2))?;
+    protocol()?;
+    parts(&ingest)?;
+    Ok(())
+}
+
+fn facade(ingest: &LocalIngest) -> Result<Sentry, SetupError> {
+    let builder: SentryBuilder = Sentry::builder()
+        .with_dsn(ingest.dsn())
+        .with_release("shop@1.2.3")
+        .with_environment("test")
+        .with_server_name("host-1")
+        .with_traces_sample_rate(1.0)
+        .with_traces_sampler(|context: &SamplingContext<'_>| context.inherit_or_sample_with(0.5))
+        .with_org_id(1)
+        .with_strict_trace_continuation(false)
+        .with_resource(Resource::builder().build());
+    builder.install()
+}
+
+fn protocol() -> Result<(), Box<dyn std::error::Error>> {
+    let trace = SentryTrace::new(TraceId::from_bytes([1; 16]), SpanId::from_bytes([2; 8]), Some(true));
+    assert_eq!(trace.to_string().parse::<SentryTrace>()?, trace);
+    let parent = TraceParent::new(trace.trace_id(), trace.span_id(), true);
+    assert_eq!(parent.to_string().parse::<TraceParent>()?, parent);
+    let baggage: Baggage = "a=1,sentry-release=x".parse()?;
+    let dsc: &DynamicSamplingContext = baggage.dsc().ok_or("no context")?;
+    assert_eq!(dsc.get("release").as_deref(), Some("x"));
+    let dsn: Dsn = "https://public@o1.ingest.sentry.io/1".parse()?;
+    assert_eq!((dsn.org_id(), dsn.envelope_url().is_empty(), dsn.otlp_traces_url().is_empty()), (Some(1), false, false));
+    let (_rate, _rand): (SampleRate, SampleRand) = ("0.25".parse()?, "0.5".parse()?);
+    Ok(())
+}
+
+fn parts(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
+    let propagator: SentryPropagatorBuilder = SentryPropagator::builder();
+    let _propagator: SentryPropagator = propagator
+        .with_dsn(ingest.dsn())
+        .with_release("a")
+        .with_environment("b")
+        .with_org_id(1)
+        .with_strict_trace_continuation(true)
+        .with_traceparent(true)
+        .with_undecided_traceparent(false)
+        .build()?;
+    let _new = SentryPropagator::new();
+    let rate: Result<SentrySampler, InvalidSampleRate> = SentrySampler::rate(0.5);
+    let _function = SentrySampler::function(|_| 1.0);
+    let sampler: SentrySamplerBuilder = SentrySampler::builder().with_rate(0.5).with_function(|_| 1.0);
+    let provider = SdkTracerProvider::builder().with_sampler(sampler.with_parent_based(true).build()?);
+    let exporter: Result<SentryExporter, ExporterBuildError> = SentryExporter::builder()
+        .with_dsn(ingest.dsn())
+        .with_release("a")
+        .with_environment("b")
+        .with_server_name("c")
+        .with_buffer_limit(1 << 20)
+        .with_queue_limit(1 << 20)
+        .build();
+    let exporter = exporter?;
+    is_exporter(&exporter);
+    let processor = SentrySpanProcessor::from(exporter);
+    is_processor(&processor);
+    provider.with_span_processor(processor).build().shutdown()?;
+    Sentry::builder().with_dsn("").with_sampler(rate?).build()?;
+    Ok(())
+}
+
+fn is_exporter(_: &impl SpanExporter) {}
+
+fn is_processor(_: &impl SpanProcessor) {}
