@@ -45,13 +45,13 @@ struct Shop {
     background: TaskTracker,
 }
 
-#[tracing::instrument(skip(shop), err)]
+#[tracing::instrument(skip_all, fields(%sku), err)]
 async fn product_page(State(shop): State<Shop>, Path(sku): Path<String>) -> Result<Json<Value>, Failure> {
     let stock = shop.inventory.call(Method::GET, &format!("/stock/{sku}")).await?;
     Ok(Json(json!({ "product": sku, "available": stock["quantity"] })))
 }
 
-#[tracing::instrument(skip(shop), err)]
+#[tracing::instrument(skip_all, fields(%sku), err)]
 async fn place_order(State(shop): State<Shop>, Path(sku): Path<String>) -> Result<(StatusCode, Json<Value>), Failure> {
     let left = shop.inventory.call(Method::POST, &format!("/stock/{sku}/reservations")).await?;
     // The span begins here, inside of this one, and goes along: that is what keeps the work in this trace.

@@ -28,13 +28,13 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     service::run("inventory@1.0.0", router, TaskTracker::new()).await
 }
 
-#[tracing::instrument(skip(database), fields(tenant = tenant()), err)]
+#[tracing::instrument(skip_all, fields(%sku, tenant = tenant()), err)]
 async fn stock(State(database): State<Database>, Path(sku): Path<String>) -> Result<Json<Value>, Failure> {
     let quantity = database.quantity(sku.clone()).await?.ok_or(Failure::Unknown)?;
     Ok(Json(json!({ "sku": sku, "quantity": quantity })))
 }
 
-#[tracing::instrument(skip(database), fields(tenant = tenant()), err)]
+#[tracing::instrument(skip_all, fields(%sku, tenant = tenant()), err)]
 async fn reserve(State(database): State<Database>, Path(sku): Path<String>) -> Result<Json<Value>, Failure> {
     let left = database.reserve(sku.clone()).await?.ok_or(Failure::Unknown)?;
     Ok(Json(json!({ "sku": sku, "quantity": left })))

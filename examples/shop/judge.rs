@@ -1,7 +1,5 @@
 //! Is everything whole? Pure checks of what was asked for, what arrived, and what the services say of it.
 
-use std::collections::BTreeMap;
-
 use crate::{
     browser::{Kind, Visit},
     service::Report,
@@ -37,7 +35,12 @@ impl Check {
 /// What has to be so for one request.
 pub(crate) fn judge(seen: &Seen) -> Vec<Check> {
     let status = seen.visit.kind.status();
-    let mut checks = vec![Check::equal(format!("answered with {status}"), seen.answer.clone(), &Ok(status))];
+    let found = match &seen.answer {
+        Ok(answer) if *answer == status => None,
+        Ok(answer) => Some(answer.to_string()),
+        Err(error) => Some(error.clone()),
+    };
+    let mut checks = vec![Check::new(format!("answered with {status}"), found)];
     let whole = format!("trace {} on one transaction of gateway and one of inventory", seen.visit.trace_id);
     match (seen.only("gateway"), seen.only("inventory")) {
         (Ok(gateway), Ok(inventory)) => {
@@ -68,29 +71,23 @@ impl Seen {
 
 /// Who is whose parent, and what everybody says of the trace.
 fn links(visit: &Visit, gateway: &Transaction, inventory: &Transaction) -> Vec<Check> {
-    let call: Vec<_> = gateway.with_op("http.client").map(|span| Some(span.id.clone())).collect();
-    let mut checks = vec![
-        Check::equal(
-            "gateway's parent is the caller's span",
-            gateway.root.parent.clone(),
-            &Some(visit.span_id.clone()),
-        ),
-        Check::equal("inventory's parent is gateway's http.client span", vec![inventory.root.parent.clone()], &call),
-    ];
-    if visit.kind == Kind::OnlyTraceparent {
-        let release = |transaction: &Transaction| transaction.dsc.get("release").cloned();
-        let ours = Some("gateway@1.0.0".to_owned());
-        checks.push(Check::equal(
-            "its context in both envelopes is gateway's",
-            [release(gateway), release(inventory)],
-            &[ours.clone(), ours],
-        ));
+    let Visit { kind, span_id, dsc, .. } = visit;
+    let parent = |transaction: &Transaction| transaction.root.parent.clone().unwrap_or_default();
+    let calls: Vec<_> = gateway.with_op("http.client").map(|span| span.id.clone()).collect();
+    let claim = format!("gateway's transaction is a child of the caller's span {span_id}");
+    let mut checks = vec![Check::equal(claim, parent(gateway), span_id)];
+    let claim = format!("inventory's transaction is a child of gateway's http.client span {}", calls.join(", "));
+    checks.push(Check::equal(claim, vec![parent(inventory)], &calls));
+    if *kind == Kind::OnlyTraceparent {
+        let claim = "both envelopes have the dynamic sampling context that gateway began";
+        let releases = [gateway, inventory].map(|transaction| transaction.dsc.get("release").map(String::as_str));
+        checks.push(Check::equal(claim, releases, &[Some("gateway@1.0.0"); 2]));
         return checks;
     }
-    let contexts = [&gateway.dsc, &inventory.dsc];
-    checks.push(Check::equal("its context in both envelopes is the browser's, untouched", contexts, &[&visit.dsc; 2]));
+    let claim = "both envelopes have the browser's dynamic sampling context, untouched";
+    checks.push(Check::equal(claim, [&gateway.dsc, &inventory.dsc], &[dsc; 2]));
     let tenants: Vec<_> = inventory.spans.iter().filter_map(|span| span.data.get("tenant")?.as_str()).collect();
-    checks.push(Check::equal("the foreign baggage member tenant=acme came to inventory", tenants, &vec!["acme"]));
+    checks.push(Check::equal("the foreign baggage member tenant=acme arrived at inventory", tenants, &vec!["acme"]));
     checks
 }
 
@@ -101,50 +98,118 @@ fn queries(inventory: &Transaction) -> Check {
         None => Some("no span with op db".to_owned()),
         Some(_) => queries.find(|span| text(span).as_ref() != Some(&span.description)).map(|span| format!("{span:?}")),
     };
-    Check::new("each query is a span with op db and its text", found)
+    Check::new("every query is a span with op db, described by its text", found)
 }
 
 /// What only this kind of request shows.
 fn special(kind: Kind, gateway: &Transaction, inventory: &Transaction) -> Vec<Check> {
     match kind {
-        Kind::PageLoad | Kind::OnlyTraceparent => {
-            let all = std::iter::once(&gateway.root).chain(&gateway.spans).chain(&inventory.spans);
-            let wrong =
-                all.filter(|span| span.status != "ok").map(|span| format!("{} {}", span.description, span.status));
-            vec![Check::equal("every span is ok", wrong.collect(), &Vec::new())]
-        }
+        Kind::PageLoad | Kind::OnlyTraceparent => vec![all_ok(gateway), all_ok(inventory)],
         Kind::Failure => {
-            let query = inventory.with_op("db").map(|span| span.status.as_str()).collect::<Vec<_>>();
-            let failed = "internal_error";
+            let roots = [&*gateway.root.status, &inventory.root.status];
+            let queries: Vec<_> = inventory.with_op("db").map(|span| span.status.as_str()).collect();
             vec![
-                Check::equal(
-                    "its transactions have failed",
-                    [&*gateway.root.status, &inventory.root.status],
-                    &[failed; 2],
-                ),
-                Check::equal("the query that is to blame, too", query, &vec![failed]),
+                Check::equal("both transactions are internal_error", roots, &["internal_error"; 2]),
+                Check::equal("so is the query that is to blame", queries, &vec!["internal_error"]),
             ]
         }
-        Kind::Background => {
-            let mut work = gateway.spans.iter().filter(|span| span.description == "send_confirmation");
-            let found = match (work.next(), gateway.root.end) {
-                (None, _) => Some("no span send_confirmation".to_owned()),
-                (Some(work), answer) if work.end <= answer => Some("it ended before the answer".to_owned()),
-                (Some(_), _) => None,
-            };
-            vec![Check::new("the work after the answer is in the same transaction", found)]
-        }
+        Kind::Background => vec![background(gateway)],
     }
+}
+
+fn all_ok(transaction: &Transaction) -> Check {
+    let mut spans = std::iter::once(&transaction.root).chain(&transaction.spans);
+    let found = spans.find(|span| span.status != "ok").map(|span| format!("{}: {}", span.description, span.status));
+    Check::new(format!("every span of {} is ok", transaction.service), found)
+}
+
+fn background(gateway: &Transaction) -> Check {
+    let mut spans = gateway.spans.iter();
+    let found = match spans.find(|span| span.description == "send_confirmation") {
+        None => Some("no span send_confirmation".to_owned()),
+        Some(work) if work.end <= gateway.root.end => Some("it ended before the answer".to_owned()),
+        Some(_) => None,
+    };
+    Check::new("send_confirmation ended after the answer, and is in the same transaction", found)
 }
 
 /// Whether a service delivered all of its spans.
 pub(crate) fn judge_report(service: &str, report: &Result<Report, String>) -> Check {
     let found = match report {
         Err(problem) => Some(problem.clone()),
-        Ok(Report { problem: Some(problem), .. }) => Some(problem.clone()),
         Ok(report) if report.spans_received == 0 => Some("it had none".to_owned()),
-        Ok(report) if report.spans_sent == report.spans_received && report.dropped == BTreeMap::new() => None,
-        Ok(report) => Some(format!("{} of {}", report.spans_sent, report.spans_received)),
+        Ok(report) if !report.is_whole() => Some(report.summary()),
+        Ok(_) => None,
     };
     Check::new(format!("{service} delivered every span"), found)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::browser;
+
+    /// What would be seen of a page load if all were well.
+    fn page_load() -> Seen {
+        let [visit, ..] = browser::visits("public");
+        let span = |id: &str, op: &str, parent: &str, text: &str| {
+            json!({
+                "span_id": id, "op": op, "parent_span_id": parent, "trace_id": visit.trace_id, "status": "ok",
+                "description": text, "data": { "tenant": "acme", "db.query.text": text },
+            })
+        };
+        let call = span("call", "http.client", "gateway", "GET");
+        let query = span("query", "db", "inventory", "SELECT 1");
+        let trace = vec![
+            transaction(&visit, "gateway", &span("gateway", "http.server", &visit.span_id, ""), &call),
+            transaction(&visit, "inventory", &span("inventory", "http.server", "call", ""), &query),
+        ];
+        Seen { visit, answer: Ok(200), trace }
+    }
+
+    fn transaction(visit: &Visit, service: &str, root: &Value, span: &Value) -> Transaction {
+        let trace = json!(visit.dsc);
+        let resource = json!({ "service.name": service });
+        let contexts = json!({ "trace": root, "otel": { "resource": resource } });
+        Transaction::new(&json!({ "contexts": contexts, "spans": [span] }), trace.as_object())
+    }
+
+    fn wrong(seen: &Seen) -> Vec<String> {
+        judge(seen).into_iter().filter(|check| check.found.is_some()).map(|check| check.claim).collect()
+    }
+
+    #[test]
+    fn a_whole_trace_passes() {
+        assert_eq!(wrong(&page_load()), [""; 0]);
+    }
+
+    #[test]
+    fn each_fault_is_found() {
+        type Fault = fn(&mut Seen);
+        let faults: [(&str, Fault); 7] = [
+            ("answered with 200", |seen| seen.answer = Ok(404)),
+            ("on one transaction", |seen| seen.trace.truncate(1)),
+            ("the caller's span", |seen| seen.trace[0].root.parent = None),
+            ("http.client span", |seen| seen.trace[1].root.parent = Some("gateway".into())),
+            ("untouched", |seen| seen.trace[1].dsc.clear()),
+            ("tenant=acme", |seen| seen.trace[1].spans[0].data["tenant"] = "other".into()),
+            ("described by its text", |seen| seen.trace[1].spans[0].description = "sqlite".into()),
+        ];
+        for (claim, fault) in faults {
+            let mut seen = page_load();
+            fault(&mut seen);
+            let wrong = wrong(&seen);
+            assert!(matches!(wrong.as_slice(), [one] if one.contains(claim)), "{claim}: {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_span_is_found() {
+        let report = Report { spans_received: 2, spans_sent: 2, ..Report::default() };
+        assert!(judge_report("gateway", &Ok(report.clone())).found.is_none());
+        assert!(judge_report("gateway", &Ok(Report { spans_sent: 1, ..report })).found.is_some());
+        assert!(judge_report("gateway", &Err("it died".into())).found.is_some());
+    }
 }

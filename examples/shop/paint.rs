@@ -45,6 +45,6 @@ impl Paint {
             Colour::Magenta => 35,
             Colour::Cyan => 36,
         };
-        if self.enabled { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.enabled && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }

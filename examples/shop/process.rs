@@ -28,7 +28,12 @@ impl Process {
         let failed = |error| format!("{role} did not start: {error}");
         let program = env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
-        command.arg(role).envs(variables.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .arg(role)
+            .env("OTEL_SERVICE_NAME", role)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().map_err(failed)?;
         let output = child.stdout.take().ok_or_else(|| format!("{role} has no output"))?;
         let mut process = Self { role, url: String::new(), child, output: BufReader::new(output).lines() };

@@ -15,7 +15,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves `router` until the process is told to end, and then waits for what still runs in the `background`.
 ///
-/// Where to send to and the environment come from `SENTRY_DSN` and `SENTRY_ENVIRONMENT`.
+/// Where to send to comes from `SENTRY_DSN`, the environment from `SENTRY_ENVIRONMENT`, and the service's name from
+/// `OTEL_SERVICE_NAME`.
 pub(crate) async fn run(release: &'static str, router: Router, background: TaskTracker) -> Result<(), Box<dyn Error>> {
     let sentry = Sentry::builder().with_release(release).with_traces_sample_rate(1.0).install()?;
     tracing_subscriber::registry().with(sentry.tracing_layer()).init();
@@ -74,5 +75,16 @@ impl Report {
             dropped: stats.dropped.iter().map(|(reason, dropped)| (reason.to_string(), dropped.spans)).collect(),
             problem,
         }
+    }
+    /// Whether every span arrived.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.spans_sent == self.spans_received && self.dropped.is_empty() && self.problem.is_none()
+    }
+
+    /// What arrived, and why the rest did not.
+    pub(crate) fn summary(&self) -> String {
+        let sent = format!("{} of {} were sent", self.spans_sent, self.spans_received);
+        let dropped = self.dropped.iter().map(|(reason, spans)| format!("{spans} dropped: {reason}"));
+        std::iter::once(sent).chain(dropped).chain(self.problem.clone()).collect::<Vec<_>>().join("; ")
     }
 }

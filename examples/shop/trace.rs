@@ -51,9 +51,10 @@ pub(crate) fn is_whole(trace: &[Transaction]) -> bool {
 impl Transaction {
     pub(crate) fn new(event: &Value, dsc: Option<&Map<String, Value>>) -> Self {
         let root = &event["contexts"]["trace"];
+        let resource = &event["contexts"]["otel"]["resource"];
         let text = |(key, value): (&String, &Value)| (key.clone(), value.as_str().unwrap_or_default().to_owned());
         Self {
-            service: string(&event["release"]).split('@').next().unwrap_or_default().to_owned(),
+            service: string(&resource["service.name"]),
             trace_id: string(&root["trace_id"]),
             dsc: dsc.into_iter().flatten().map(text).collect(),
             root: Span::new(root, &event["transaction"], event),
