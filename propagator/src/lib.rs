@@ -38,8 +38,11 @@
 //! extracted. It needs no SDK, no HTTP client and no async runtime.
 
 mod builder;
+mod environment;
 mod extract;
 mod inject;
+mod markup;
+mod targets;
 
 use std::sync::{Arc, OnceLock};
 
@@ -50,7 +53,11 @@ use opentelemetry::{
 use opentelemetry_sentry_protocol::{Baggage, SentryTrace, TraceParent};
 
 use crate::builder::Settings;
-pub use crate::builder::{PropagatorBuildError, SentryPropagatorBuilder};
+pub use crate::{
+    builder::{PropagatorBuildError, SentryPropagatorBuilder},
+    markup::{meta_tags, server_timing},
+    targets::{InvalidTarget, PropagationTargets, PropagationTargetsBuilder},
+};
 
 /// Reads and writes the headers of a distributed trace as Sentry's SDKs do, and W3C's beside them.
 ///

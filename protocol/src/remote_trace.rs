@@ -1,10 +1,13 @@
 //! What a `Context` carries from `extract` to the sampler and to `inject`.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use opentelemetry::{Context, TraceId};
 
-use crate::{Decision, DynamicSamplingContext, SampleRand, SampleRate};
+use crate::{Baggage, Decision, DynamicSamplingContext, SampleRand, SampleRate};
 
 /// What came in with a request, and a cell for what is decided about it.
 ///
@@ -49,6 +52,22 @@ impl RemoteTrace {
     /// The foreign baggage members, as they came.
     pub fn foreign(&self) -> impl Iterator<Item = &str> {
         self.foreign.split(',').filter(|member| !member.is_empty())
+    }
+
+    /// The decoded value of one foreign baggage member, without its properties.
+    ///
+    /// ```
+    /// use opentelemetry::Context;
+    /// use opentelemetry_sentry_protocol::RemoteTrace;
+    ///
+    /// fn tenant() -> Option<String> {
+    ///     let cx = Context::current();
+    ///     RemoteTrace::from_context(&cx)?.foreign_value("tenant").map(Into::into)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn foreign_value(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.foreign().map(Baggage::decode_member).find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     /// What was decided for this trace.

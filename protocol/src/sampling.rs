@@ -71,7 +71,7 @@ impl Error for InvalidSampleRate {}
 /// The random value of a trace, in `[0, 1)`, which all its services compare with their rates.
 ///
 /// It is drawn once per trace and travels as `sentry-sample_rand`; when nobody drew one, every service derives the
-/// same value from the trace id.
+/// same value from the trace id. It is printed with as many decimals as it was read with; one that is made here has six.
 ///
 /// ```
 /// use opentelemetry::TraceId;
@@ -82,11 +82,15 @@ impl Error for InvalidSampleRate {}
 /// assert!(!rand.is_below(SampleRate::try_from(0.5)?));
 /// # Ok::<(), opentelemetry_sentry_protocol::InvalidSampleRate>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub struct SampleRand(f64);
+#[derive(Clone, Copy, Debug)]
+pub struct SampleRand {
+    value: f64,
+    decimals: usize,
+}
 
 /// Steps of the values that we make: six decimals.
 const STEPS: u32 = 1_000_000;
+const DECIMALS: usize = 6;
 
 impl SampleRand {
     /// The value that a trace id stands for: its low 56 bits, scaled to six decimals and truncated.
@@ -113,17 +117,17 @@ impl SampleRand {
     /// The number, in `0.0..1.0`.
     #[must_use]
     pub const fn get(self) -> f64 {
-        self.0
+        self.value
     }
 
     /// The decision: whether a trace with this value is kept at `rate`.
     #[must_use]
     pub fn is_below(self, rate: SampleRate) -> bool {
-        self.0 < rate.get()
+        self.value < rate.get()
     }
 
     fn from_steps(steps: u32) -> Self {
-        Self(f64::from(steps) / f64::from(STEPS))
+        Self { value: f64::from(steps) / f64::from(STEPS), decimals: DECIMALS }
     }
 }
 
@@ -131,20 +135,24 @@ impl FromStr for SampleRand {
     type Err = InvalidSampleRand;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let rand = text.trim().parse::<f64>().ok().filter(|rand| (0.0..1.0).contains(rand));
-        rand.map(|rand| Self(rand.abs())).ok_or(InvalidSampleRand { _private: () })
+        let text = text.trim();
+        let value = text.parse::<f64>().ok().filter(|value| (0.0..1.0).contains(value));
+        let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        value.map(|value| Self { value: value.abs(), decimals }).ok_or(InvalidSampleRand { _private: () })
     }
 }
 
 impl fmt::Display for SampleRand {
-    /// Six decimals, or as many as the number has.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps = self.0 * f64::from(STEPS);
-        if Self::from_steps(steps.round() as u32) == *self && steps.round() < f64::from(STEPS) {
-            write!(f, "{:.6}", self.0)
-        } else {
-            self.0.fmt(f)
-        }
+        // Written with an exponent, a number has more decimals than were seen.
+        let text = format!("{:.*}", self.decimals, self.value);
+        if text.parse() == Ok(self.value) { f.write_str(&text) } else { self.value.fmt(f) }
+    }
+}
+
+impl PartialEq for SampleRand {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
     }
 }
 

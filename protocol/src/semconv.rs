@@ -60,6 +60,8 @@ pub const SENTRY_ORIGIN: &str = "sentry.origin";
 pub const SENTRY_GRAPHQL_OPERATION: &str = "sentry.graphql.operation";
 /// Sentry: the request is a prefetch.
 pub const SENTRY_HTTP_PREFETCH: &str = "sentry.http.prefetch";
+/// Sentry: what the status says beside its word.
+pub const SENTRY_STATUS_MESSAGE: &str = "sentry.status.message";
 /// Sentry: the rate that was applied to the trace here.
 pub const SENTRY_SAMPLE_RATE: &str = "sentry.sample_rate";
 

@@ -1,6 +1,8 @@
 //! What only the whole can show: headers in, spans, envelopes and headers out, through the facade's public names.
 
+mod composite;
 mod delivery;
+mod hops;
 mod propagation;
 mod set_up;
 mod support;

@@ -1,0 +1,83 @@
+//! How does a page that is rendered here tell the browser which trace it belongs to?
+//!
+//! The values are those that the global propagator injects into headers, so that a page load continues exactly where
+//! a call to another service would.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use opentelemetry::{Context, global};
+use opentelemetry_sentry_protocol::{Baggage, SentryTrace, TraceParent};
+
+/// The `<meta>` elements for the `<head>` of a page: the browser's SDK reads them and continues the trace.
+///
+/// Two or three lines, `sentry-trace`, `baggage` and `traceparent`, for what the global propagator has to say about
+/// the span of this context; an empty text if there is nothing to say. Only Sentry's members of `baggage` are in it.
+///
+/// ```
+/// use opentelemetry::Context;
+/// use opentelemetry_sentry_propagator::meta_tags;
+///
+/// let page = format!("<html><head>{}</head></html>", meta_tags(&Context::current()));
+/// ```
+#[must_use]
+pub fn meta_tags(cx: &Context) -> String {
+    let mut tags = String::new();
+    for (name, value) in values(cx) {
+        let newline = if tags.is_empty() { "" } else { "\n" };
+        // Writing to a String cannot fail.
+        let _ = write!(tags, "{newline}<meta name=\"{name}\" content=\"{}\"/>", escaped_html(&value));
+    }
+    tags
+}
+
+/// The value of a `Server-Timing` header that does the same as [`meta_tags`], where the page itself cannot be changed.
+///
+/// `None` if the global propagator has nothing to say about the span of this context.
+///
+/// ```
+/// use opentelemetry::Context;
+/// use opentelemetry_sentry_propagator::server_timing;
+///
+/// assert_eq!(server_timing(&Context::new()), None);
+/// ```
+#[must_use]
+pub fn server_timing(cx: &Context) -> Option<String> {
+    let values = values(cx).into_iter().filter(|(name, _)| *name != TraceParent::HEADER);
+    let entries: Vec<_> = values.map(|(name, value)| format!("{name};desc=\"{}\"", escaped_quotes(&value))).collect();
+    (!entries.is_empty()).then(|| entries.join(", "))
+}
+
+/// What the headers would be, without the baggage of others: it is none of a browser's business.
+fn values(cx: &Context) -> Vec<(&'static str, String)> {
+    let mut headers = HashMap::new();
+    global::get_text_map_propagator(|propagator| propagator.inject_context(cx, &mut headers));
+    if let Some(baggage) = headers.remove(Baggage::HEADER) {
+        let own = Baggage::parse([baggage.as_str()]).into_dsc().map(|dsc| dsc.to_string());
+        headers.extend(own.map(|own| (Baggage::HEADER.to_owned(), own)));
+    }
+    if !headers.contains_key(SentryTrace::HEADER) {
+        return Vec::new();
+    }
+    let names = [SentryTrace::HEADER, Baggage::HEADER, TraceParent::HEADER];
+    names.into_iter().filter_map(|name| Some((name, headers.remove(name)?))).collect()
+}
+
+fn escaped_html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// As HTTP's quoted strings want it.
+fn escaped_quotes(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}

@@ -1,0 +1,206 @@
+//! Which URLs get the headers?
+
+use std::{error::Error, fmt};
+
+use opentelemetry::propagation::Injector;
+use opentelemetry_sentry_protocol::{Dsn, InvalidDsn};
+use regex_lite::{Regex, RegexBuilder};
+
+/// The URLs that trace headers are sent to: Sentry's [`tracePropagationTargets`].
+///
+/// A target is a text that occurs in the URL, or a regular expression that matches anywhere in it. Neither minds
+/// upper or lower case. Without a single target set, every URL gets them.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use opentelemetry::propagation::Injector;
+/// use opentelemetry_sentry_propagator::PropagationTargets;
+///
+/// let targets = PropagationTargets::builder()
+///     .with_text("api.example.com")
+///     .with_regex(r"^https://[a-z]+\.internal/")
+///     .build()?;
+/// assert!(targets.matches("https://API.example.com/users"));
+/// assert!(!targets.matches("https://example.org/"));
+///
+/// // A propagator is told where its headers are going to:
+/// let mut headers = HashMap::new();
+/// let mut injector = targets.injector("https://example.org/", &mut headers);
+/// injector.set("sentry-trace", "…".to_owned());
+/// drop(injector);
+/// assert!(headers.is_empty());
+/// # Ok::<(), opentelemetry_sentry_propagator::InvalidTarget>(())
+/// ```
+///
+/// [`tracePropagationTargets`]: https://docs.sentry.io/platforms/javascript/configuration/options/#tracePropagationTargets
+#[derive(Clone, Debug, Default)]
+pub struct PropagationTargets {
+    /// `None`: everywhere.
+    targets: Option<Vec<Target>>,
+    /// `host` or `host:port`, in lower case.
+    never: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    /// In lower case.
+    Text(String),
+    Regex(Regex),
+}
+
+impl Target {
+    fn matches(&self, url: &str, lower_case: &str) -> bool {
+        match self {
+            Self::Text(text) => lower_case.contains(text),
+            Self::Regex(regex) => regex.is_match(url),
+        }
+    }
+}
+
+impl PropagationTargets {
+    /// Every URL.
+    #[must_use]
+    pub fn everywhere() -> Self {
+        Self::default()
+    }
+
+    /// No URL at all.
+    #[must_use]
+    pub const fn nowhere() -> Self {
+        Self { targets: Some(Vec::new()), never: Vec::new() }
+    }
+
+    /// Targets that are added one by one.
+    pub fn builder() -> PropagationTargetsBuilder {
+        PropagationTargetsBuilder::default()
+    }
+
+    /// Whether a request to this URL gets the headers.
+    #[must_use]
+    pub fn matches(&self, url: &str) -> bool {
+        let lower_case = url.to_lowercase();
+        let is_wanted = |targets: &Vec<Target>| targets.iter().any(|target| target.matches(url, &lower_case));
+        self.targets.as_ref().is_none_or(is_wanted) && !self.is_never(&lower_case)
+    }
+
+    /// An injector for a request to this URL: it passes on what is set, or nothing if the URL is not a target.
+    pub fn injector<'a>(&self, url: &str, inner: &'a mut dyn Injector) -> impl Injector + 'a {
+        Filtered { inner: self.matches(url).then_some(inner) }
+    }
+
+    /// Whether a URL in lower case leads to a host that never gets headers.
+    fn is_never(&self, url: &str) -> bool {
+        let Some((_, rest)) = url.split_once("://") else { return false };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        self.never.iter().any(|never| never == host)
+    }
+}
+
+struct Filtered<'a> {
+    inner: Option<&'a mut dyn Injector>,
+}
+
+impl Injector for Filtered<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let Some(inner) = &mut self.inner {
+            inner.set(key, value);
+        }
+    }
+
+    fn reserve(&mut self, additional: usize) {
+        if let Some(inner) = &mut self.inner {
+            inner.reserve(additional);
+        }
+    }
+}
+
+/// Builds [`PropagationTargets`].
+#[derive(Debug, Default)]
+#[must_use]
+pub struct PropagationTargetsBuilder {
+    targets: Vec<Pattern>,
+    dsns: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Pattern {
+    Text(String),
+    Regex(String),
+}
+
+impl PropagationTargetsBuilder {
+    /// Adds a text that occurs in the URL. The empty text occurs in all.
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.targets.push(Pattern::Text(text.into()));
+        self
+    }
+
+    /// Adds a regular expression that matches anywhere in the URL, in the syntax of the `regex` crate.
+    pub fn with_regex(mut self, pattern: impl Into<String>) -> Self {
+        self.targets.push(Pattern::Regex(pattern.into()));
+        self
+    }
+
+    /// Excludes the host of a DSN, whatever the targets say: requests to Sentry itself never carry trace headers.
+    pub fn without_dsn(mut self, dsn: impl Into<String>) -> Self {
+        self.dsns.push(dsn.into());
+        self
+    }
+
+    /// Builds the targets.
+    ///
+    /// # Errors
+    ///
+    /// If a regular expression or a DSN is not one.
+    pub fn build(self) -> Result<PropagationTargets, InvalidTarget> {
+        let compile = |pattern| match pattern {
+            Pattern::Text(text) => Ok(Target::Text(text.to_lowercase())),
+            Pattern::Regex(pattern) => match RegexBuilder::new(&pattern).case_insensitive(true).build() {
+                Ok(regex) => Ok(Target::Regex(regex)),
+                Err(error) => Err(InvalidTarget { kind: Kind::Regex(pattern, error) }),
+            },
+        };
+        let never = |dsn: String| {
+            let dsn = dsn.parse::<Dsn>().map_err(|error| InvalidTarget { kind: Kind::Dsn(error) })?;
+            // A URL may name its scheme's own port or leave it out.
+            Ok([format!("{}:{}", dsn.host(), dsn.port()), dsn.host().to_owned()].map(|host| host.to_ascii_lowercase()))
+        };
+        let targets: Vec<_> = self.targets.into_iter().map(compile).collect::<Result<_, _>>()?;
+        let never: Vec<[String; 2]> = self.dsns.into_iter().map(never).collect::<Result<_, _>>()?;
+        let targets = Some(targets).filter(|targets| !targets.is_empty());
+        Ok(PropagationTargets { targets, never: never.into_iter().flatten().collect() })
+    }
+}
+
+/// A target was not a regular expression, or a DSN not a DSN.
+#[derive(Debug)]
+pub struct InvalidTarget {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Regex(String, regex_lite::Error),
+    Dsn(InvalidDsn),
+}
+
+impl fmt::Display for InvalidTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Regex(pattern, _) => {
+                write!(f, "a propagation target must be a regular expression, found {pattern:?}")
+            }
+            Kind::Dsn(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for InvalidTarget {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            Kind::Regex(_, error) => Some(error),
+            Kind::Dsn(error) => Some(error),
+        }
+    }
+}

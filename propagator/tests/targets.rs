@@ -1,0 +1,66 @@
+//! Which URLs get the headers: `tests/vectors/propagation_targets.json`.
+
+use std::collections::HashMap;
+
+use opentelemetry::propagation::Injector;
+use opentelemetry_sentry_propagator::PropagationTargets;
+use opentelemetry_sentry_vectors::each;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Target {
+    Text(String),
+    Regex(String),
+}
+
+#[test]
+fn propagation_targets() {
+    #[derive(Deserialize)]
+    struct Case {
+        url: Option<String>,
+        targets: Option<Vec<Target>>,
+        propagate: bool,
+    }
+    each("propagation_targets", |case: &Case| {
+        let targets = match case.targets.as_deref() {
+            None => PropagationTargets::everywhere(),
+            Some([]) => PropagationTargets::nowhere(),
+            Some(targets) => {
+                let builder = targets.iter().fold(PropagationTargets::builder(), |builder, target| match target {
+                    Target::Text(text) => builder.with_text(text),
+                    Target::Regex(pattern) => builder.with_regex(pattern),
+                });
+                builder.build().unwrap()
+            }
+        };
+        // Who does not know the URL does not ask.
+        let propagates = case.url.as_ref().is_none_or(|url| targets.matches(url));
+        assert_eq!(propagates, case.propagate);
+    });
+}
+
+#[test]
+fn sentry_itself_never_gets_headers() {
+    let targets = PropagationTargets::builder().without_dsn("http://public@Sentry.local:9000/1").build().unwrap();
+    assert!(!targets.matches("http://sentry.local:9000/api/1/envelope/"));
+    assert!(!targets.matches("http://user@SENTRY.local/"));
+    assert!(targets.matches("http://other.local/sentry.local:9000"));
+}
+
+#[test]
+fn an_injector_passes_on_all_or_nothing() {
+    let targets = PropagationTargets::builder().with_text("a.b").build().unwrap();
+    for (url, passes) in [("http://a.b/", true), ("http://axb/", false)] {
+        let mut headers = HashMap::new();
+        targets.injector(url, &mut headers).set("name", "value".to_owned());
+        assert_eq!(headers.contains_key("name"), passes, "{url}");
+    }
+}
+
+#[test]
+fn a_pattern_that_is_none_is_shown() {
+    let error = PropagationTargets::builder().with_regex("(").build().unwrap_err();
+    assert_eq!(error.to_string(), "a propagation target must be a regular expression, found \"(\"");
+    assert!(PropagationTargets::builder().without_dsn("nowhere").build().is_err());
+}

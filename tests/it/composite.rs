@@ -1,0 +1,81 @@
+//! What happens beside other propagators, in both orders. The propagator's documentation gives the advice.
+
+use std::collections::HashMap;
+
+use opentelemetry::{
+    Context,
+    baggage::BaggageExt,
+    propagation::{TextMapCompositePropagator, TextMapPropagator},
+    trace::TraceContextExt,
+};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use opentelemetry_sentry::SentryPropagator;
+
+const T: &str = "771a43a4192642f0b136d5159a501700";
+const S: &str = "7c7c2e6c5e1c4b0a";
+
+/// A request whose two trace headers disagree, and its context and outgoing headers under some propagators.
+fn hop(propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>>) -> (Context, HashMap<String, String>) {
+    let propagator = TextMapCompositePropagator::new(propagators);
+    let incoming = HashMap::from(
+        [
+            ("sentry-trace", format!("{T}-{S}-1")),
+            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".to_owned()),
+            ("baggage", "sentry-release=a,sentry-sample_rand=0.5,tenant=a%2Cb;p=1".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    let cx = propagator.extract_with_context(&Context::new(), &incoming);
+    let mut outgoing = HashMap::new();
+    propagator.inject_context(&cx, &mut outgoing);
+    (cx, outgoing)
+}
+
+fn sentry() -> Box<dyn TextMapPropagator + Send + Sync> {
+    Box::new(SentryPropagator::new())
+}
+
+#[test]
+fn after_the_w3c_propagator_all_is_well() {
+    let (cx, outgoing) = hop(vec![Box::new(TraceContextPropagator::new()), sentry()]);
+    assert_eq!(cx.span().span_context().trace_id().to_string(), T);
+    assert_eq!(outgoing["sentry-trace"], format!("{T}-{S}-1"));
+    assert_eq!(outgoing["traceparent"], format!("00-{T}-{S}-01"));
+}
+
+#[test]
+fn before_the_w3c_propagator_the_trace_is_the_other_one() {
+    let (cx, outgoing) = hop(vec![sentry(), Box::new(TraceContextPropagator::new())]);
+    assert_eq!(cx.span().span_context().trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(outgoing["sentry-trace"], "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0");
+    assert_eq!(outgoing["traceparent"], "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+}
+
+#[test]
+fn after_the_baggage_propagator_all_is_well_and_entries_can_be_read() {
+    let (cx, outgoing) = hop(vec![Box::new(BaggagePropagator::new()), sentry()]);
+    assert_eq!(cx.baggage().get("tenant").map(ToString::to_string).as_deref(), Some("a,b"));
+    assert_eq!(outgoing["baggage"], "sentry-release=a,sentry-sample_rand=0.5,tenant=a%2Cb;p=1");
+}
+
+#[test]
+fn before_the_baggage_propagator_the_header_is_rewritten() {
+    let (_, outgoing) = hop(vec![sentry(), Box::new(BaggagePropagator::new())]);
+    let mut members: Vec<_> = outgoing["baggage"].split(',').collect();
+    members.sort_unstable();
+    // The same members, in any order and encoded anew: what the baggage propagator makes of what it extracted.
+    assert_eq!(members, ["sentry-release=a", "sentry-sample_rand=0.5", "tenant=a%2Cb;p=1"]);
+}
+
+#[test]
+fn before_the_baggage_propagator_a_context_of_ours_is_lost() {
+    let propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = vec![sentry(), Box::new(BaggagePropagator::new())];
+    let propagator = TextMapCompositePropagator::new(propagators);
+    let cx =
+        propagator.extract_with_context(&Context::new(), &HashMap::from([("baggage".to_owned(), "a=1".to_owned())]));
+    let span = SentryPropagator::new()
+        .extract_with_context(&cx, &HashMap::from([("traceparent".to_owned(), format!("00-{T}-{S}-01"))]));
+    let mut outgoing = HashMap::new();
+    propagator.inject_context(&span, &mut outgoing);
+    assert_eq!(outgoing["baggage"], "a=1", "the last one to write wins");
+}
