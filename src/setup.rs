@@ -84,7 +84,7 @@ impl Sentry {
     ///
     /// # Errors
     ///
-    /// If that takes longer than `timeout`, if something could not be delivered, or after a shutdown.
+    /// If that takes longer than `timeout`, if a span could not be delivered since the last flush, or after a shutdown.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         self.processor.flush(timeout)
     }
@@ -93,8 +93,8 @@ impl Sentry {
     ///
     /// # Errors
     ///
-    /// If that takes longer than `timeout` (what is left is then dropped and counted), if something could not be
-    /// delivered, or if the tracer provider was shut down before.
+    /// If that takes longer than `timeout` (what is left is then dropped and counted), if a span could not be delivered
+    /// since the last flush, or if the tracer provider was shut down before.
     pub fn shutdown(self, timeout: Duration) -> Result<(), FlushError> {
         self.end(timeout)
     }

@@ -10,7 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use opentelemetry::Context;
-use opentelemetry_sentry::protocol::{Baggage, RemoteTrace};
+use opentelemetry_sentry::protocol::RemoteTrace;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 use tower_otel::trace::HttpLayer;
@@ -48,8 +48,7 @@ async fn sales(State(database): State<Database>) -> Result<Json<Value>, Failure>
 /// The member `tenant` of the `baggage` that came with the request. It is none of Sentry's, and is passed on with them.
 fn tenant() -> Option<String> {
     let cx = Context::current();
-    let mut members = RemoteTrace::from_context(&cx)?.foreign().map(Baggage::decode_member);
-    members.find(|(key, _)| key == "tenant").map(|(_, value)| value.into_owned())
+    RemoteTrace::from_context(&cx)?.foreign_value("tenant").map(Into::into)
 }
 
 #[derive(Debug)]

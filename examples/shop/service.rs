@@ -76,6 +76,7 @@ impl Report {
             problem,
         }
     }
+
     /// Whether every span arrived.
     pub(crate) fn is_whole(&self) -> bool {
         self.spans_sent == self.spans_received && self.dropped.is_empty() && self.problem.is_none()

@@ -128,7 +128,7 @@ impl SentryExporterBuilder {
         };
         let client = match self.http_client {
             Some(client) => client,
-            None => transport::default_client(service.dsn().is_some_and(Dsn::is_https)).map_err(Kind::Client)?,
+            None => transport::default_client(service.dsn()).map_err(Kind::Client)?,
         };
         let sender = Sender { service, server_name: self.server_name, resource: Resource::builder_empty().build() };
         let setup = Setup { sender, client, destinations, queue_limit: self.queue_limit };

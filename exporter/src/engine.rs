@@ -109,7 +109,7 @@ pub enum FlushError {
     /// It was not done within this time. After a flush the work goes on; after a shutdown what was left is counted as
     /// dropped.
     Timeout(Duration),
-    /// So many spans could not be delivered; [`Stats`] says why.
+    /// So many spans could not be delivered since the last flush; [`Stats`] says why.
     Undelivered {
         /// The number of spans.
         spans: u64,

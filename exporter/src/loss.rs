@@ -100,6 +100,20 @@ impl Stats {
     }
 }
 
+impl fmt::Display for Stats {
+    /// One line, such as `13 spans received, 10 sent in 4 transactions, 3 dropped (send_error 3)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { spans_received, spans_sent, transactions_sent, .. } = self;
+        write!(f, "{spans_received} spans received, {spans_sent} sent in {transactions_sent} transactions")?;
+        write!(f, ", {} dropped", self.spans_dropped())?;
+        let reasons = self.dropped.iter().map(|(reason, dropped)| format!("{reason} {}", dropped.spans));
+        match reasons.collect::<Vec<_>>().join(", ") {
+            reasons if reasons.is_empty() => Ok(()),
+            reasons => write!(f, " ({reasons})"),
+        }
+    }
+}
+
 /// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {

@@ -38,7 +38,7 @@ impl SentrySpanProcessor {
     ///
     /// # Errors
     ///
-    /// If that takes longer than `timeout`, if something could not be delivered, or after a shutdown.
+    /// If that takes longer than `timeout`, if a span could not be delivered since the last flush, or after a shutdown.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.flush(timeout))
     }
@@ -47,8 +47,8 @@ impl SentrySpanProcessor {
     ///
     /// # Errors
     ///
-    /// If that takes longer than `timeout` (what is left is then dropped and counted), if something could not be
-    /// delivered, or the second time.
+    /// If that takes longer than `timeout` (what is left is then dropped and counted), if a span could not be delivered
+    /// since the last flush, or the second time.
     pub fn close(&self, timeout: Duration) -> Result<(), FlushError> {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.shutdown(timeout))
     }

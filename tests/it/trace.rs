@@ -157,6 +157,24 @@ fn secrets_in_attributes_are_filtered_and_numbers_are_not() {
 }
 
 #[test]
+fn the_text_of_an_error_is_kept() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(sentry.tracing_layer());
+    tracing::subscriber::with_default(subscriber, || {
+        #[tracing::instrument(err)]
+        fn fails() -> Result<(), &'static str> {
+            Err("no such table: sales")
+        }
+        let _ = fails();
+    });
+    let transaction = only_transaction(&ingest.wait_for(1, PATIENCE).unwrap());
+    let trace = &transaction["contexts"]["trace"];
+    assert_eq!(trace["status"], "internal_error");
+    assert_eq!(trace["data"]["sentry.status.message"], "no such table: sales");
+}
+
+#[test]
 fn more_spans_than_a_transaction_may_have_go_in_several() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();

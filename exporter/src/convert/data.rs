@@ -14,7 +14,7 @@ const FILTERED: &str = "[Filtered]";
 const SENSITIVE: [&str; 7] = ["authorization", "cookie", "token", "secret", "password", "api-key", "api_key"];
 
 /// Attributes that are not sent as they are: ours alone, or replaced by what we inferred.
-const LEFT_OUT: [&str; 9] = [
+const LEFT_OUT: [&str; 10] = [
     semconv::DSC_FROZEN,
     semconv::DSC_SAMPLE_RAND,
     semconv::DSC_TRANSACTION,
@@ -23,6 +23,7 @@ const LEFT_OUT: [&str; 9] = [
     semconv::SENTRY_ORIGIN,
     semconv::SENTRY_SAMPLE_RATE,
     semconv::SENTRY_SOURCE,
+    semconv::SENTRY_STATUS_MESSAGE,
     "otel.kind",
 ];
 
@@ -34,6 +35,8 @@ pub(crate) struct Data<'a> {
     pub(crate) op: Option<&'a str>,
     pub(crate) origin: &'a str,
     pub(crate) http_status: Option<i64>,
+    /// What the status says beside its word.
+    pub(crate) status_message: &'a str,
     /// What only a transaction has.
     pub(crate) root: Option<RootData>,
 }
@@ -67,6 +70,9 @@ impl Serialize for Data<'_> {
         }
         if let Some(status) = self.http_status {
             map.serialize_entry(semconv::HTTP_RESPONSE_STATUS_CODE, &status)?;
+        }
+        if !self.status_message.is_empty() {
+            map.serialize_entry(semconv::SENTRY_STATUS_MESSAGE, self.status_message)?;
         }
         for (place, attribute) in self.attributes.iter().enumerate() {
             if !self.is_left_out(place, attribute) {

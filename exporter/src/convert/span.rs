@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     data::{Data, RootData},
-    status::{http_status, status},
+    status::{http_status, status, status_message},
     timestamps,
 };
 
@@ -49,6 +49,7 @@ impl<'a> SpanFields<'a> {
                 op,
                 origin,
                 http_status: http_status(attributes),
+                status_message: status_message(&span.status),
                 root,
             },
         }

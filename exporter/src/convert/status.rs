@@ -50,6 +50,14 @@ pub(crate) fn status(status: &Status, attributes: Attributes<'_>) -> &'static st
     }
 }
 
+/// The text of an error, unless it is the status itself. Sentry's status is one of a few words and has no room for it.
+pub(crate) fn status_message(status: &Status) -> &str {
+    match status {
+        Status::Error { description } if !GRPC.contains(&description.as_ref()) => description,
+        _ => "",
+    }
+}
+
 /// The HTTP status of a span's response.
 pub(crate) fn http_status(attributes: Attributes<'_>) -> Option<i64> {
     attributes.integer(HTTP_RESPONSE_STATUS_CODE).or_else(|| attributes.integer(HTTP_STATUS_CODE))

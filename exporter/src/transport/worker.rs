@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    io,
+    io, mem,
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -60,6 +60,8 @@ pub(crate) struct Worker {
     /// Spans of all envelopes that have not left yet, by number.
     outstanding: BTreeMap<u64, usize>,
     flushes: Vec<Flush>,
+    /// Spans that were lost and that the answer to a flush has told of.
+    told_lost: u64,
     /// Once set, nothing new is taken in, and all is over at this time.
     deadline: Option<Instant>,
 }
@@ -86,7 +88,6 @@ struct Sent {
 struct Flush {
     reply: mpsc::Sender<Result<(), FlushError>>,
     below: u64,
-    lost: u64,
 }
 
 impl Worker {
@@ -103,6 +104,7 @@ impl Worker {
             in_flight: HashMap::new(),
             outstanding: BTreeMap::new(),
             flushes: Vec::new(),
+            told_lost: 0,
             deadline: None,
         }
     }
@@ -180,7 +182,7 @@ impl Worker {
 
     fn flush(&mut self, reply: mpsc::Sender<Result<(), FlushError>>) {
         self.take_in_all();
-        self.flushes.push(Flush { reply, below: self.next_number, lost: 0 });
+        self.flushes.push(Flush { reply, below: self.next_number });
     }
 
     fn queue_traces(&mut self, traces: Vec<Trace>) {
@@ -220,7 +222,6 @@ impl Worker {
 
     fn drop_transaction(&mut self, reason: DropReason, spans: usize) {
         self.shared.ledger.dropped_transaction(reason, spans);
-        self.flushes.iter_mut().for_each(|flush| flush.lost += spans as u64);
     }
 
     fn start_requests(&mut self) {
@@ -258,25 +259,25 @@ impl Worker {
             Ok(()) => self.shared.ledger.sent(spans),
             Err(reason) => self.shared.ledger.dropped_transaction(reason, spans),
         }
-        if result.is_err() {
-            let waiting = self.flushes.iter_mut().filter(|flush| number < flush.below);
-            waiting.for_each(|flush| flush.lost += spans as u64);
-        }
     }
 
     fn answer_flushes(&mut self) {
         let oldest = self.outstanding.keys().next().copied().unwrap_or(self.next_number);
-        self.flushes.retain(|flush| {
-            let done = flush.below <= oldest;
-            if done {
-                // Whoever asked may have stopped waiting.
-                let _ = flush.reply.send(match flush.lost {
-                    0 => Ok(()),
-                    spans => Err(FlushError::Undelivered { spans }),
-                });
-            }
-            !done
-        });
+        let (done, waiting): (Vec<_>, _) =
+            mem::take(&mut self.flushes).into_iter().partition(|flush| flush.below <= oldest);
+        self.flushes = waiting;
+        if done.is_empty() {
+            return;
+        }
+        let lost = self.shared.ledger.stats().spans_dropped();
+        let result = match lost - mem::replace(&mut self.told_lost, lost) {
+            0 => Ok(()),
+            spans => Err(FlushError::Undelivered { spans }),
+        };
+        for flush in done {
+            // Whoever asked may have stopped waiting.
+            let _ = flush.reply.send(result.clone());
+        }
     }
 
     fn wake_at(&self) -> Instant {
@@ -288,7 +289,7 @@ impl Worker {
     fn finish(mut self) {
         let late = self.shared.intake.drain().count();
         self.shared.ledger.dropped_spans(DropReason::Shutdown, late);
-        for spans in std::mem::take(&mut self.outstanding).into_values() {
+        for spans in mem::take(&mut self.outstanding).into_values() {
             self.drop_transaction(DropReason::Shutdown, spans);
         }
         self.shared.ledger.set_in_flight(0);
