@@ -83,7 +83,8 @@ impl Engine {
         let (reply, answer) = mpsc::channel();
         // The worker gives up a little earlier, so that its own answer and count arrive in time.
         let margin = (timeout / 10).min(Duration::from_millis(50));
-        self.order(Order::Shutdown(reply, Instant::now() + (timeout - margin)));
+        let deadline = Instant::now().checked_add(timeout - margin).unwrap_or_else(far_future);
+        self.order(Order::Shutdown(reply, deadline));
         wait(&answer, timeout)
     }
 
@@ -91,6 +92,11 @@ impl Engine {
         // The worker only goes away after a shutdown, and then there is nothing left to ask for.
         let _ = self.orders.send(order);
     }
+}
+
+/// For a timeout that no clock can express.
+fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(365 * 24 * 60 * 60)
 }
 
 fn wait(answer: &mpsc::Receiver<Result<(), FlushError>>, timeout: Duration) -> Result<(), FlushError> {

@@ -29,8 +29,27 @@
 //!
 //! An OpenTelemetry `Injector` cannot read what another propagator wrote, so two that write `baggage` overwrite each
 //! other. This one writes all four headers and merges into `baggage` what belongs there: Sentry's members, the
-//! OpenTelemetry `Baggage` of the context and the members of others that came in. Do not install
-//! `TraceContextPropagator` or `BaggagePropagator` beside it.
+//! OpenTelemetry `Baggage` of the context and the members of others that came in.
+//!
+//! # Beside other propagators
+//!
+//! Install it alone; it does the work of all three. In a `TextMapCompositePropagator` the last one wins, both when
+//! extracting and when injecting:
+//!
+//! | order | what happens |
+//! | --- | --- |
+//! | `TraceContextPropagator`, ours | all is well, and the first is of no use |
+//! | ours, `TraceContextPropagator` | a `traceparent` that names another trace than `sentry-trace` wins: Sentry's trace breaks |
+//! | `BaggagePropagator`, ours | all is well; the application can read incoming members with `cx.baggage()` |
+//! | ours, `BaggagePropagator` | `baggage` is encoded anew, in any order; the context of a trace that begins here is lost |
+//!
+//! So the one reason for a second propagator is to read incoming members through `cx.baggage()`: then put
+//! `BaggagePropagator` first. One member alone is easier to have from
+//! [`RemoteTrace::foreign_value`](opentelemetry_sentry_protocol::RemoteTrace::foreign_value).
+//!
+//! # Where headers go
+//!
+//! A propagator is not told the URL. Give it an injector that knows: [`PropagationTargets::injector`].
 //!
 //! # What it does not do
 //!

@@ -78,6 +78,17 @@ fn a_shutdown_ends_in_time_and_counts_what_did_not_leave() {
 }
 
 #[test]
+fn any_duration_is_a_timeout() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    end_spans(&sentry, 1);
+    assert_eq!(sentry.flush(Duration::MAX), Ok(()));
+    assert_eq!(sentry.flush(Duration::ZERO), Err(FlushError::Timeout(Duration::ZERO)));
+    assert_eq!(sentry.shutdown(Duration::MAX), Ok(()));
+    assert_eq!(ingest.envelopes().len(), 1);
+}
+
+#[test]
 fn a_shutdown_delivers_what_has_ended() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();

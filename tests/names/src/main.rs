@@ -11,7 +11,7 @@ use opentelemetry_sentry::{
     FlushError, SamplingContext, Sentry, SentryBuilder, SentryExporter, SentryPropagator, SentrySampler,
     SentrySpanProcessor, SetupError, Stats,
     exporter::{DropReason, Dropped, ExporterBuildError, testing::LocalIngest},
-    propagator::SentryPropagatorBuilder,
+    propagator::{PropagationTargets, SentryPropagatorBuilder, meta_tags, server_timing},
     protocol::{Baggage, Dsn, DynamicSamplingContext, SampleRand, SampleRate, SentryTrace, TraceParent},
     sampler::{InvalidSampleRate, SentrySamplerBuilder},
 };
@@ -25,7 +25,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _provider: &SdkTracerProvider = sentry.tracer_provider();
     let propagator: SentryPropagator = sentry.propagator().clone();
     let cx = propagator.extract_with_context(&Context::new(), &HashMap::new());
-    propagator.inject_context(&cx, &mut HashMap::new());
+    let mut headers = HashMap::new();
+    let targets: PropagationTargets = PropagationTargets::builder().with_text("api").with_regex("^http").build()?;
+    assert!(targets.matches("http://api/"));
+    propagator.inject_context(&cx, &mut targets.injector("http://api/", &mut headers));
+    let _page: (String, Option<String>) = (meta_tags(&cx), server_timing(&cx));
     let stats: Stats = sentry.stats();
     let _dropped: Option<&Dropped> = stats.dropped.get(&DropReason::NetworkError);
     assert_eq!(stats.spans_received, stats.spans_sent + stats.transactions_sent + stats.envelopes_in_flight);
