@@ -18,7 +18,7 @@ use opentelemetry_sentry_exporter::{
 };
 use opentelemetry_sentry_propagator::{PropagatorBuildError, SentryPropagator};
 use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, InvalidSampleRate, Service, semconv};
-use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
+use opentelemetry_sentry_sampler::{SamplerHandle, SamplingContext, SentrySampler};
 
 use crate::environment::Environment;
 
@@ -40,6 +40,7 @@ pub struct Sentry {
     provider: SdkTracerProvider,
     propagator: SentryPropagator,
     processor: SentrySpanProcessor,
+    sampler: SamplerHandle,
 }
 
 impl Sentry {
@@ -58,6 +59,12 @@ impl Sentry {
     #[must_use]
     pub const fn propagator(&self) -> &SentryPropagator {
         &self.propagator
+    }
+
+    /// Changes the sample rate and the limit while the process runs.
+    #[must_use]
+    pub const fn sampler(&self) -> &SamplerHandle {
+        &self.sampler
     }
 
     /// A layer for `tracing_subscriber` that turns `tracing` spans into OpenTelemetry spans of this provider.
@@ -274,6 +281,7 @@ impl SentryBuilder {
             Some(sampler) => sampler,
             None => sampler(self.rate, environment.traces_sample_rate)?,
         };
+        let sampler = without_own_requests(sampler, &service, environment.spotlight.as_deref());
         let propagator = SentryPropagator::builder()
             .with_service(service.clone())
             .with_strict_trace_continuation(self.strict)
@@ -282,15 +290,21 @@ impl SentryBuilder {
             .map_err(Kind::Propagator)?;
         let name = self.server_name.or(environment.server_name);
         let name = name.or_else(|| text(&resource, semconv::HOST_NAME)).unwrap_or_else(host_name);
-        let mut exporter = self.exporter.with_service(service).with_server_name(name);
-        if let Some(url) = environment.spotlight {
-            exporter = exporter.with_spotlight(url);
-        }
-        let processor = SentrySpanProcessor::from(exporter.build().map_err(Kind::Exporter)?);
-        let provider =
-            self.provider.with_resource(resource).with_sampler(sampler).with_span_processor(processor.clone()).build();
-        Ok(Sentry { provider, propagator, processor })
+        let exporter = self.exporter.with_server_name(name).with_decision_log(sampler.decision_log());
+        let exporter = environment.spotlight.into_iter().fold(exporter, SentryExporterBuilder::with_spotlight);
+        let exporter = exporter.with_service(service).build().map_err(Kind::Exporter)?;
+        let processor = SentrySpanProcessor::from(exporter);
+        let handle = sampler.handle();
+        let provider = self.provider.with_resource(resource).with_sampler(sampler);
+        let provider = provider.with_span_processor(processor.clone()).build();
+        Ok(Sentry { provider, propagator, processor, sampler: handle })
     }
+}
+
+/// Sentry's own requests are made with telemetry suppressed; this is for those of others, such as a tunnel.
+fn without_own_requests(sampler: SentrySampler, service: &Service, spotlight: Option<&str>) -> SentrySampler {
+    let own = service.dsn().map(Dsn::envelope_url).into_iter().chain(spotlight.map(str::to_owned));
+    own.fold(sampler, |sampler, url| sampler.without_requests_to(&url))
 }
 
 fn dsn(code: Option<String>, environment: Option<String>) -> Result<Option<Dsn>, SetupError> {

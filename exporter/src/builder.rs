@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io, sync::Arc};
 
 use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, Service};
+use opentelemetry_sentry_protocol::{DecisionLog, Dsn, InvalidDsn, Service};
 
 use crate::{
     SentryExporter,
@@ -30,6 +30,7 @@ pub struct SentryExporterBuilder {
     service: Option<Service>,
     spotlight: Option<String>,
     http_client: Option<Arc<dyn HttpClient>>,
+    decisions: Arc<DecisionLog>,
     buffer_limit: usize,
     queue_limit: usize,
 }
@@ -44,6 +45,7 @@ impl Default for SentryExporterBuilder {
             service: None,
             spotlight: None,
             http_client: None,
+            decisions: Arc::default(),
             buffer_limit: BUFFER_LIMIT,
             queue_limit: QUEUE_LIMIT,
         }
@@ -96,6 +98,13 @@ impl SentryExporterBuilder {
         self
     }
 
+    /// Shares the log in which a sampler counts what it decided against, for [`Stats`](crate::Stats). Defaults to an
+    /// empty one.
+    pub fn with_decision_log(mut self, decisions: Arc<DecisionLog>) -> Self {
+        self.decisions = decisions;
+        self
+    }
+
     /// Sets how many bytes of ended spans may wait for their local root or to be converted, as estimated. Defaults to
     /// 64 MiB. Near the limit those that waited longest are sent without their root; over it spans are dropped as
     /// [`BufferOverflow`](crate::DropReason::BufferOverflow).
@@ -132,7 +141,7 @@ impl SentryExporterBuilder {
         };
         let sender = Sender { service, server_name: self.server_name, resource: Resource::builder_empty().build() };
         let setup = Setup { sender, client, destinations, queue_limit: self.queue_limit };
-        let engine = Engine::start(self.buffer_limit, setup).map_err(Kind::Thread)?;
+        let engine = Engine::start(self.buffer_limit, self.decisions, setup).map_err(Kind::Thread)?;
         Ok(SentryExporter::new(Some(Arc::new(engine))))
     }
 }

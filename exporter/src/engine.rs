@@ -12,11 +12,12 @@ use std::{
 };
 
 use opentelemetry_sdk::{Resource, trace::SpanData};
+use opentelemetry_sentry_protocol::DecisionLog;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::{
     intake::Intake,
-    loss::{Ledger, Stats},
+    loss::{DropReason, Dropped, Ledger, Stats},
     transport::{Setup, Worker},
 };
 
@@ -26,6 +27,7 @@ pub(crate) struct Engine {
     shared: Shared,
     orders: UnboundedSender<Order>,
     closed: AtomicBool,
+    decisions: Arc<DecisionLog>,
 }
 
 /// What callers and the worker both touch.
@@ -47,11 +49,11 @@ pub(crate) enum Order {
 
 impl Engine {
     /// Starts the worker; so many bytes of ended spans may wait for it.
-    pub(crate) fn start(buffer_limit: usize, setup: Setup) -> io::Result<Self> {
+    pub(crate) fn start(buffer_limit: usize, decisions: Arc<DecisionLog>, setup: Setup) -> io::Result<Self> {
         let shared = Shared { intake: Arc::new(Intake::new(buffer_limit)), ledger: Arc::default() };
         let (orders, inbox) = unbounded_channel();
         Worker::spawn(shared.clone(), inbox, setup)?;
-        Ok(Self { shared, orders, closed: AtomicBool::new(false) })
+        Ok(Self { shared, orders, closed: AtomicBool::new(false), decisions })
     }
 
     pub(crate) fn push(&self, span: SpanData) {
@@ -59,7 +61,14 @@ impl Engine {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.shared.ledger.stats()
+        let mut stats = self.shared.ledger.stats();
+        // Of a trace that is not sampled only its local root is known.
+        let unsampled = self.decisions.unsampled();
+        if unsampled > 0 {
+            stats.spans_received += unsampled;
+            stats.dropped.insert(DropReason::SampleRate, Dropped { spans: unsampled, transactions: unsampled });
+        }
+        stats
     }
 
     pub(crate) fn set_resource(&self, resource: Resource) {

@@ -13,6 +13,7 @@ use std::{
 
 use opentelemetry::{KeyValue, SpanId, TraceId, Value};
 use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_protocol::semconv;
 use tokio::sync::Notify;
 
 use crate::loss::{DropReason, Ledger};
@@ -42,9 +43,9 @@ impl Intake {
         }
     }
 
-    /// Takes in one span. Spans that are recorded for others only (not sampled) are none of ours.
+    /// Takes in one span. Spans that are recorded for others only are none of ours.
     pub(crate) fn push(&self, span: SpanData, ledger: &Ledger) {
-        if !span.span_context.is_sampled() {
+        if !span.span_context.is_sampled() || is_for_others(&span) {
             return;
         }
         ledger.received(1);
@@ -97,6 +98,11 @@ impl Intake {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
+}
+
+/// Whether the sampler records this trace although it decided that Sentry does not get it.
+fn is_for_others(span: &SpanData) -> bool {
+    span.attributes.iter().any(|attribute| attribute.key.as_str() == semconv::NOT_SAMPLED)
 }
 
 /// A local root has no parent, or one in another process.

@@ -24,6 +24,8 @@ pub enum DropReason {
     QueueOverflow,
     /// The server answered 429: this project sends more than it may.
     RateLimited,
+    /// The sampler decided against a trace that nobody upstream had decided about.
+    SampleRate,
     /// The server refused it with another status.
     SendError,
     /// It ended after the shutdown, or was not delivered when the shutdown's time was over.
@@ -31,13 +33,14 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::BufferOverflow,
         Self::InternalSdkError,
         Self::Invalid,
         Self::NetworkError,
         Self::QueueOverflow,
         Self::RateLimited,
+        Self::SampleRate,
         Self::SendError,
         Self::Shutdown,
     ];
@@ -52,6 +55,7 @@ impl DropReason {
             Self::NetworkError => "network_error",
             Self::QueueOverflow => "queue_overflow",
             Self::RateLimited => "ratelimit_backoff",
+            Self::SampleRate => "sample_rate",
             Self::SendError => "send_error",
             Self::Shutdown => "shutdown",
         }
@@ -80,7 +84,7 @@ pub struct Dropped {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Sampled spans that ended and were handed to us.
+    /// Sampled spans that ended and were handed to us, and one for each local root that our sampler decided against.
     pub spans_received: u64,
     /// Spans in envelopes that the server accepted, transactions among them.
     pub spans_sent: u64,

@@ -32,9 +32,9 @@ pub(crate) fn inject(settings: &Settings, cx: &Context, injector: &mut dyn Injec
     let remote = RemoteTrace::from_context(cx);
     let mut dsc = DynamicSamplingContext::default();
     if span.span_context().is_valid() {
-        let (sampled, context) = outgoing(settings, span.span_context(), remote);
+        let (decision, context) = outgoing(settings, span.span_context(), remote);
         dsc = context;
-        set_trace_headers(settings, span.span_context(), sampled, injector);
+        set_trace_headers(settings, span.span_context(), &decision, injector);
     }
     let came_in = remote.into_iter().flat_map(RemoteTrace::foreign);
     let baggage = match cx.baggage() {
@@ -51,7 +51,7 @@ fn outgoing(
     settings: &Settings,
     span: &SpanContext,
     remote: Option<&RemoteTrace>,
-) -> (Option<bool>, DynamicSamplingContext) {
+) -> (Arc<Decision>, DynamicSamplingContext) {
     let trace_id = span.trace_id();
     let incoming = remote.and_then(|remote| remote.incoming(trace_id));
     let noted = remote.and_then(|remote| remote.decision(trace_id)).map(Arc::clone);
@@ -66,18 +66,21 @@ fn outgoing(
         let rand = incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
         settings.service.dsc(trace_id, rand, &decision)
     });
-    (decision.sampled, dsc)
+    (decision, dsc)
 }
 
-fn set_trace_headers(settings: &Settings, span: &SpanContext, sampled: Option<bool>, injector: &mut dyn Injector) {
+fn set_trace_headers(settings: &Settings, span: &SpanContext, decision: &Decision, injector: &mut dyn Injector) {
     let (trace_id, span_id) = (span.trace_id(), span.span_id());
-    injector.set(SentryTrace::HEADER, SentryTrace::new(trace_id, span_id, sampled).to_string());
+    injector.set(SentryTrace::HEADER, SentryTrace::new(trace_id, span_id, decision.sampled).to_string());
     if !settings.traceparent {
         return;
     }
-    injector.set(TraceParent::HEADER, TraceParent::new(trace_id, span_id, sampled == Some(true)).to_string());
+    // They differ only where everything is recorded for others, whatever Sentry gets.
+    let sampled = decision.sampled == Some(true) || decision.recorded;
+    injector.set(TraceParent::HEADER, TraceParent::new(trace_id, span_id, sampled).to_string());
     let state = span.trace_state().header();
-    if !state.is_empty() {
+    // OpenTelemetry's type takes any character in a value.
+    if !state.is_empty() && state.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         injector.set(TraceParent::STATE_HEADER, state);
     }
 }

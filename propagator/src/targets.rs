@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 use opentelemetry::propagation::Injector;
-use opentelemetry_sentry_protocol::{Dsn, InvalidDsn};
+use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, describe::host_of_url};
 use regex_lite::{Regex, RegexBuilder};
 
 /// The URLs that trace headers are sent to: Sentry's [`tracePropagationTargets`].
@@ -37,7 +37,7 @@ use regex_lite::{Regex, RegexBuilder};
 pub struct PropagationTargets {
     /// `None`: everywhere.
     targets: Option<Vec<Target>>,
-    /// `host` or `host:port`, in lower case.
+    /// `host:port`, in lower case.
     never: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ impl PropagationTargets {
     pub fn matches(&self, url: &str) -> bool {
         let lower_case = url.to_lowercase();
         let is_wanted = |targets: &Vec<Target>| targets.iter().any(|target| target.matches(url, &lower_case));
-        self.targets.as_ref().is_none_or(is_wanted) && !self.is_never(&lower_case)
+        self.targets.as_ref().is_none_or(is_wanted) && !self.is_never(url)
     }
 
     /// An injector for a request to this URL: it passes on what is set, or nothing if the URL is not a target.
@@ -88,12 +88,9 @@ impl PropagationTargets {
         Filtered { inner: self.matches(url).then_some(inner) }
     }
 
-    /// Whether a URL in lower case leads to a host that never gets headers.
+    /// Whether a URL leads to a host that never gets headers.
     fn is_never(&self, url: &str) -> bool {
-        let Some((_, rest)) = url.split_once("://") else { return false };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        self.never.iter().any(|never| never == host)
+        !self.never.is_empty() && host_of_url(url).is_some_and(|host| self.never.contains(&host))
     }
 }
 
@@ -163,13 +160,12 @@ impl PropagationTargetsBuilder {
         };
         let never = |dsn: String| {
             let dsn = dsn.parse::<Dsn>().map_err(|error| InvalidTarget { kind: Kind::Dsn(error) })?;
-            // A URL may name its scheme's own port or leave it out.
-            Ok([format!("{}:{}", dsn.host(), dsn.port()), dsn.host().to_owned()].map(|host| host.to_ascii_lowercase()))
+            Ok(host_of_url(&dsn.envelope_url()).unwrap_or_default())
         };
         let targets: Vec<_> = self.targets.into_iter().map(compile).collect::<Result<_, _>>()?;
-        let never: Vec<[String; 2]> = self.dsns.into_iter().map(never).collect::<Result<_, _>>()?;
+        let never: Vec<_> = self.dsns.into_iter().map(never).collect::<Result<_, _>>()?;
         let targets = Some(targets).filter(|targets| !targets.is_empty());
-        Ok(PropagationTargets { targets, never: never.into_iter().flatten().collect() })
+        Ok(PropagationTargets { targets, never })
     }
 }
 

@@ -44,7 +44,8 @@ fn propagation_targets() {
 fn sentry_itself_never_gets_headers() {
     let targets = PropagationTargets::builder().without_dsn("http://public@Sentry.local:9000/1").build().unwrap();
     assert!(!targets.matches("http://sentry.local:9000/api/1/envelope/"));
-    assert!(!targets.matches("http://user@SENTRY.local/"));
+    assert!(!targets.matches("http://user@SENTRY.local:9000"));
+    assert!(targets.matches("http://sentry.local/"), "another port is another server");
     assert!(targets.matches("http://other.local/sentry.local:9000"));
 }
 

@@ -1,6 +1,9 @@
 //! What a sampler decided for a local root, and where those who come after can read it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use opentelemetry::TraceId;
 
@@ -12,6 +15,8 @@ use crate::{DynamicSamplingContext, SampleRate};
 pub struct Decision {
     /// Whether Sentry gets the trace; `None` leaves it to the services downstream (tracing is off here).
     pub sampled: Option<bool>,
+    /// Whether the spans are recorded here: those of sampled traces are, and all if others want them.
+    pub recorded: bool,
     /// The rate, if it was applied here; `None` when the decision was inherited.
     pub sample_rate: Option<SampleRate>,
     /// The transaction's name, when it is one that Sentry may group by (its source is not a URL).
@@ -32,6 +37,7 @@ pub struct Decision {
 #[derive(Debug)]
 pub struct DecisionLog {
     slots: Box<[Slot]>,
+    unsampled: AtomicU64,
 }
 
 type Slot = Mutex<Option<(TraceId, Arc<Decision>)>>;
@@ -48,6 +54,17 @@ impl DecisionLog {
         drop(previous); // after the lock is free again
     }
 
+    /// Counts a local root that was not sampled, and that nobody upstream had decided about.
+    pub fn count_unsampled(&self) {
+        self.unsampled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many local roots were not sampled.
+    #[must_use]
+    pub fn unsampled(&self) -> u64 {
+        self.unsampled.load(Ordering::Relaxed)
+    }
+
     /// The decision about a trace, if it is still known.
     #[must_use]
     pub fn get(&self, trace_id: TraceId) -> Option<Arc<Decision>> {
@@ -58,7 +75,7 @@ impl DecisionLog {
 
 impl Default for DecisionLog {
     fn default() -> Self {
-        Self { slots: (0..Self::SLOTS).map(|_| Slot::default()).collect() }
+        Self { slots: (0..Self::SLOTS).map(|_| Slot::default()).collect(), unsampled: AtomicU64::new(0) }
     }
 }
 

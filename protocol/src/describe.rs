@@ -19,7 +19,10 @@ use std::borrow::Cow;
 
 use opentelemetry::{KeyValue, trace::SpanKind};
 
-pub use self::{attributes::Attributes, url::sanitize_url};
+pub use self::{
+    attributes::Attributes,
+    url::{host_of_url, sanitize_url},
+};
 use crate::semconv;
 
 /// Op, name and source of a span.

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, convert::Infallible, fmt, fmt::Write as _, str::FromStr, sync::Arc};
 
 use crate::{
-    SampleRand, SampleRate,
+    Decision, SampleRand, SampleRate,
     baggage::{self, Baggage},
     percent::{self, Encoded},
 };
@@ -103,6 +103,18 @@ impl DynamicSamplingContext {
             write_member(&mut text, key, value);
         }
         Self::from_text(text)
+    }
+
+    /// The same context with a decision written into it that was made here: its rate, and whether it is kept where the
+    /// context says that. An empty one stays empty, and an inherited decision changes nothing.
+    #[must_use]
+    pub fn with_decision(&self, decision: &Decision) -> Self {
+        let Some(rate) = decision.sample_rate.filter(|_| !self.is_empty()) else { return self.clone() };
+        let applied = self.with("sample_rate", &rate.to_string());
+        match (decision.sampled, self.sampled()) {
+            (Some(sampled), Some(said)) if sampled != said => applied.with("sampled", &sampled.to_string()),
+            _ => applied,
+        }
     }
 
     /// The text, shared: cheap to put into an attribute.

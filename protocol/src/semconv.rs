@@ -21,6 +21,10 @@ pub const HTTP_STATUS_CODE: &str = "http.status_code";
 pub const URL_FULL: &str = "url.full";
 /// URL: the path.
 pub const URL_PATH: &str = "url.path";
+/// User agent: what the client calls itself, stable name.
+pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
+/// User agent: what the client calls itself, old name.
+pub const HTTP_USER_AGENT: &str = "http.user_agent";
 /// Database: the product, stable name.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
 /// Database: the product, old name.
@@ -71,3 +75,5 @@ pub const DSC_FROZEN: &str = "sentry.dsc";
 pub const DSC_TRANSACTION: &str = "sentry.dsc.transaction";
 /// From sampler to exporter, on local roots only, and removed there: the random value, where it came in alone.
 pub const DSC_SAMPLE_RAND: &str = "sentry.dsc.sample_rand";
+/// From sampler to exporter, on every span of a trace that is recorded for others alone.
+pub const NOT_SAMPLED: &str = "sentry.not_sampled";

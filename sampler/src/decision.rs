@@ -1,79 +1,122 @@
 //! Is this trace kept? Plain values in, plain values out.
 //!
+//! The first row that applies decides:
+//!
 //! | set up | parent's decision | rate | applied here |
 //! | --- | --- | --- | --- |
-//! | function | any | what it returns | yes |
-//! | rate, parent-based | known | kept as it is | no |
-//! | rate | not known, or not parent-based | the rate | yes |
+//! | `HEAD` or `OPTIONS` request, unless they are kept | not known | 0 | yes |
+//! | a rule that matches, with a rate | any | the rule's | yes |
+//! | a rule that matches, to inherit | known | kept as it is | no |
+//! | a function | any | what it returns | yes |
+//! | parent-based | known | kept as it is | no |
+//! | a rate | any | the rate | yes |
 //! | nothing | any | none: not recorded, the decision is passed on | no |
 //!
-//! A `HEAD` or `OPTIONS` request that nobody decided about is not kept, whatever the rate; its rate is 0.
+//! What a rate samples, the limit may still refuse; the rate that is applied is then a lower one.
 
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use opentelemetry::otel_warn;
-use opentelemetry_sentry_protocol::{SampleRand, SampleRate};
+use opentelemetry_sentry_protocol::{SampleRate, describe::Attributes, semconv};
 
-use crate::SamplingContext;
+use crate::{Rule, SamplingContext, rules::Saying};
 
-/// How the rate of an undecided trace is found.
-#[derive(Clone)]
-pub(crate) enum Strategy {
-    /// Tracing is off.
-    Off,
-    Rate(SampleRate),
-    Function(Arc<Function>),
+/// How traces are decided, apart from what can be changed at run time.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) function: Option<Function>,
+    pub(crate) parent_based: bool,
+    /// Whether `HEAD` and `OPTIONS` requests are traces like any other.
+    pub(crate) probes: bool,
 }
 
-type Function = dyn Fn(&SamplingContext<'_>) -> f64 + Send + Sync;
-
-impl fmt::Debug for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Off => f.write_str("Off"),
-            Self::Rate(rate) => write!(f, "Rate({rate})"),
-            Self::Function(_) => f.write_str("Function"),
-        }
-    }
-}
-
-/// The decision, and the rate if it was applied here.
+/// What is to be done with a trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Verdict {
-    pub(crate) sampled: Option<bool>,
-    pub(crate) applied: Option<SampleRate>,
+pub(crate) enum Choice {
+    /// The random value decides, at this rate.
+    Apply(SampleRate),
+    /// It stays as it was decided.
+    Inherit(bool),
+    /// The user's function failed: it is not sampled, and no rate can be told.
+    Refuse,
+    /// Tracing is off: nothing is recorded, and what came in is passed on.
+    PassOn,
 }
 
-/// Decides; `context` is made only if a function asks for it.
-pub(crate) fn decide<'a>(
-    strategy: &Strategy,
-    inherited: Option<bool>,
-    rand: SampleRand,
-    context: impl FnOnce() -> SamplingContext<'a>,
-) -> Verdict {
-    let apply = |rate| Verdict { sampled: Some(rand.is_below(rate)), applied: Some(rate) };
-    match (strategy, inherited) {
-        (Strategy::Function(function), _) => {
-            call(function, &context()).map_or(Verdict { sampled: Some(false), applied: None }, apply)
+impl Policy {
+    /// Chooses; `context` is made only if somebody asks for it.
+    pub(crate) fn choose<'a>(
+        &self,
+        rate: Option<SampleRate>,
+        parent_sampled: Option<bool>,
+        context: impl FnOnce() -> SamplingContext<'a>,
+    ) -> Choice {
+        if !self.rules.is_empty() || self.function.is_some() {
+            let context = context();
+            match self.rules.iter().find_map(|rule| rule.apply(&context)) {
+                Some(Saying::Sample(rate)) => return Choice::Apply(rate),
+                Some(Saying::Inherit) => {
+                    if let Some(sampled) = parent_sampled {
+                        return Choice::Inherit(sampled);
+                    }
+                }
+                None => {}
+            }
+            if let Some(function) = &self.function {
+                return function.call(&context).map_or(Choice::Refuse, Choice::Apply);
+            }
         }
-        (Strategy::Off, sampled) | (Strategy::Rate(_), sampled @ Some(_)) => Verdict { sampled, applied: None },
-        (Strategy::Rate(rate), None) => apply(*rate),
+        match (rate, parent_sampled) {
+            (None, _) => Choice::PassOn,
+            (Some(_), Some(sampled)) if self.parent_based => Choice::Inherit(sampled),
+            (Some(rate), _) => Choice::Apply(rate),
+        }
     }
 }
 
-/// Runs the user's function, which may panic or return anything.
-fn call(function: &Arc<Function>, context: &SamplingContext<'_>) -> Option<SampleRate> {
-    let Ok(rate) = catch_unwind(AssertUnwindSafe(|| function(context))) else {
-        otel_warn!(name: "SentrySampler.FunctionPanicked", message = "the trace is not sampled");
-        return None;
-    };
-    let checked = SampleRate::try_from(rate);
-    if let Err(error) = &checked {
-        otel_warn!(name: "SentrySampler.InvalidRate", message = error.to_string());
+/// A request that only asks what another would do, of which hardly anybody wants a trace.
+pub(crate) fn is_probe(attributes: Attributes<'_>) -> bool {
+    let method = attributes.first_text([semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD]);
+    method.is_some_and(|method| method.eq_ignore_ascii_case("HEAD") || method.eq_ignore_ascii_case("OPTIONS"))
+}
+
+/// The user's function, which may panic or return anything.
+#[derive(Clone)]
+pub(crate) struct Function {
+    function: Arc<dyn Fn(&SamplingContext<'_>) -> f64 + Send + Sync>,
+    warned: Arc<AtomicBool>,
+}
+
+impl Function {
+    pub(crate) fn new(function: impl Fn(&SamplingContext<'_>) -> f64 + Send + Sync + 'static) -> Self {
+        Self { function: Arc::new(function), warned: Arc::default() }
     }
-    checked.ok()
+
+    /// The rate it returns; a failure is told of once.
+    fn call(&self, context: &SamplingContext<'_>) -> Option<SampleRate> {
+        let rate = catch_unwind(AssertUnwindSafe(|| (self.function)(context)));
+        let problem = match rate.map(SampleRate::try_from) {
+            Ok(Ok(rate)) => return Some(rate),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
+        };
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            otel_warn!(name: "SentrySampler.FunctionFailed", message = problem.as_str());
+        }
+        None
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Function")
+    }
 }

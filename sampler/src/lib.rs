@@ -11,6 +11,30 @@
 //! # Ok::<(), opentelemetry_sentry_sampler::InvalidSampleRate>(())
 //! ```
 //!
+//! By rate, by function or by [rules](Rule), with a limit if you like, and changed [while the process
+//! runs](SamplerHandle). The guide's example, once as a function and once as rules:
+//!
+//! ```
+//! use opentelemetry_sentry_sampler::{Rule, SentrySampler};
+//!
+//! let by_function = SentrySampler::function(|context| {
+//!     if context.name.contains("health") {
+//!         0.05
+//!     } else if context.name.contains("/api/") {
+//!         0.5
+//!     } else {
+//!         0.1
+//!     }
+//! });
+//! let by_rules = SentrySampler::builder()
+//!     .with_rule(Rule::sample(0.05).with_name("*health*"))
+//!     .with_rule(Rule::sample(0.5).with_name("*/api/*"))
+//!     .with_rate(0.1)
+//!     .with_max_traces_per_second(100)
+//!     .build()?;
+//! # Ok::<(), opentelemetry_sentry_sampler::SamplerBuildError>(())
+//! ```
+//!
 //! # With the other parts
 //!
 //! It reads what `opentelemetry-sentry-propagator` extracted, and notes its decision there for the headers that go
@@ -24,12 +48,17 @@
 mod builder;
 mod context;
 mod decision;
+mod dials;
+mod limiter;
+mod rules;
 mod sampler;
 
 pub use opentelemetry_sentry_protocol::InvalidSampleRate;
 
 pub use crate::{
-    builder::{SamplerBuildError, SentrySamplerBuilder},
+    builder::{InvalidLimit, SamplerBuildError, SentrySamplerBuilder},
     context::SamplingContext,
+    dials::SamplerHandle,
+    rules::Rule,
     sampler::SentrySampler,
 };

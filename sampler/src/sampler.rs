@@ -14,8 +14,9 @@ use opentelemetry_sentry_protocol::{
 };
 
 use crate::{
-    SamplingContext, SentrySamplerBuilder,
-    decision::{self, Strategy, Verdict},
+    SamplerHandle, SamplingContext, SentrySamplerBuilder,
+    decision::{Choice, Policy, is_probe},
+    dials::Dials,
 };
 
 /// Decides for each local root whether Sentry gets its trace; everything below follows its local parent.
@@ -24,13 +25,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct SentrySampler {
     shared: Arc<Shared>,
+    /// `host:port` of Sentry itself.
+    excluded: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    strategy: Strategy,
-    parent_based: bool,
-    decisions: Arc<DecisionLog>,
+pub(crate) struct Shared {
+    pub(crate) policy: Policy,
+    pub(crate) dials: Arc<Dials>,
+    /// Whether everything is recorded for others, whatever is decided for Sentry.
+    pub(crate) record_all: bool,
+    pub(crate) decisions: Arc<DecisionLog>,
 }
 
 /// A span that is about to start.
@@ -42,8 +47,8 @@ struct Start<'a> {
 }
 
 impl SentrySampler {
-    pub(crate) fn new(strategy: Strategy, parent_based: bool) -> Self {
-        Self { shared: Arc::new(Shared { strategy, parent_based, decisions: Arc::default() }) }
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared), excluded: Vec::new() }
     }
 
     /// A sampler that keeps undecided traces at this rate, and follows decisions that came in.
@@ -52,24 +57,38 @@ impl SentrySampler {
     ///
     /// If the rate is not in `0.0..=1.0`.
     pub fn rate(rate: f64) -> Result<Self, InvalidSampleRate> {
-        Ok(Self::new(Strategy::Rate(SampleRate::try_from(rate)?), true))
+        let rate = SampleRate::try_from(rate)?;
+        Ok(SentrySamplerBuilder::default().build_checked(Some(rate), None))
     }
 
     /// A sampler that asks a function for the rate of each local root.
     #[must_use]
     pub fn function(function: impl Fn(&SamplingContext<'_>) -> f64 + Send + Sync + 'static) -> Self {
-        Self::new(Strategy::Function(Arc::new(function)), true)
+        Self::builder().with_function(function).build_checked(None, None)
     }
 
     /// A sampler that records nothing and leaves the decision to others: tracing is off in this service.
     #[must_use]
     pub fn off() -> Self {
-        Self::new(Strategy::Off, true)
+        Self::builder().build_checked(None, None)
     }
 
     /// A sampler with everything set by hand.
     pub fn builder() -> SentrySamplerBuilder {
         SentrySamplerBuilder::default()
+    }
+
+    /// Excludes requests to the host of this URL, which is Sentry's own: their client spans are never sampled.
+    #[must_use]
+    pub fn without_requests_to(mut self, url: &str) -> Self {
+        self.excluded.extend(describe::host_of_url(url));
+        self
+    }
+
+    /// Changes rate and limit while the process runs.
+    #[must_use]
+    pub fn handle(&self) -> SamplerHandle {
+        SamplerHandle::new(Arc::clone(&self.shared.dials))
     }
 
     /// The log in which decisions about traces that begin here are noted, to be shared with the propagator.
@@ -87,28 +106,24 @@ impl SentrySampler {
         let incoming = remote.and_then(|remote| remote.incoming(trace_id));
         let parent_sampled = parent_sampled(cx, trace_id, incoming);
         let rand = incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
-        let verdict = if parent_sampled.is_none() && is_probe(start) && !self.is_off() {
-            Verdict { sampled: Some(false), applied: Some(SampleRate::NONE) }
-        } else {
-            self.verdict(start, incoming, parent_sampled, rand)
-        };
-        let decision = Arc::new(note(verdict, incoming, start, self.is_off()));
+        let choice = self.choose(start, incoming, parent_sampled);
+        let decision = Arc::new(self.note(self.outcome(choice, parent_sampled, rand), incoming, start));
+        if decision.sampled == Some(false) && parent_sampled.is_none() {
+            self.shared.decisions.count_unsampled();
+        }
         if !remote.is_some_and(|remote| remote.decide(trace_id, &decision)) {
             self.shared.decisions.record(trace_id, Arc::clone(&decision));
         }
         decision
     }
 
-    /// Asks the user's rate or function.
-    fn verdict(
-        &self,
-        start: &Start<'_>,
-        incoming: Option<&Incoming>,
-        parent_sampled: Option<bool>,
-        rand: SampleRand,
-    ) -> Verdict {
-        let inherited = parent_sampled.filter(|_| self.shared.parent_based || self.is_off());
-        decision::decide(&self.shared.strategy, inherited, rand, || {
+    fn choose(&self, start: &Start<'_>, incoming: Option<&Incoming>, parent_sampled: Option<bool>) -> Choice {
+        let Shared { policy, dials, .. } = &*self.shared;
+        let is_traced = || dials.rate().is_some() || policy.function.is_some();
+        if parent_sampled.is_none() && !policy.probes && is_probe(Attributes::new(start.attributes)) && is_traced() {
+            return Choice::Apply(SampleRate::NONE);
+        }
+        policy.choose(dials.rate(), parent_sampled, || {
             let description = describe::describe(start.name, start.kind, start.attributes);
             SamplingContext {
                 name: description.name,
@@ -122,8 +137,58 @@ impl SentrySampler {
         })
     }
 
-    fn is_off(&self) -> bool {
-        matches!(self.shared.strategy, Strategy::Off)
+    /// Lets the random value decide, and the limit have its say.
+    fn outcome(&self, choice: Choice, parent_sampled: Option<bool>, rand: SampleRand) -> Decision {
+        let mut decision = Decision::default();
+        match choice {
+            Choice::Apply(rate) => {
+                let rate = if rand.is_below(rate) { self.shared.dials.limited(rate, rand) } else { rate };
+                decision.sampled = Some(rand.is_below(rate));
+                decision.sample_rate = Some(rate);
+            }
+            Choice::Inherit(sampled) => decision.sampled = Some(sampled),
+            Choice::Refuse => decision.sampled = Some(false),
+            Choice::PassOn => decision.sampled = parent_sampled,
+        }
+        let is_kept = decision.sampled == Some(true) && choice != Choice::PassOn;
+        decision.recorded = is_kept || self.shared.record_all;
+        decision
+    }
+
+    /// Completes the decision with what headers and the exporter need.
+    fn note(&self, mut decision: Decision, incoming: Option<&Incoming>, start: &Start<'_>) -> Decision {
+        match incoming.and_then(Incoming::frozen) {
+            Some(frozen) => decision.frozen = Some(frozen.with_decision(&decision)),
+            // Without a decision there is no transaction that could have a name.
+            None if decision.sampled.is_none() => {}
+            None => {
+                let description = describe::describe(start.name, start.kind, start.attributes);
+                decision.transaction = (description.source != Source::Url).then(|| description.name.into());
+            }
+        }
+        decision
+    }
+
+    /// Whether a span is a request to Sentry itself.
+    fn is_excluded(&self, start: &Start<'_>) -> bool {
+        if self.excluded.is_empty() || *start.kind != SpanKind::Client {
+            return false;
+        }
+        let attributes = Attributes::new(start.attributes);
+        let url = attributes.first_text([semconv::URL_FULL, semconv::HTTP_URL]);
+        let host = url.as_deref().and_then(describe::host_of_url);
+        host.is_some_and(|host| self.excluded.contains(&host))
+    }
+
+    /// What a child gets: as its local parent. With everything recorded, its trace's decision is looked up.
+    fn inherit(&self, cx: Option<&Context>, trace_id: TraceId, is_recorded: bool) -> (bool, Vec<KeyValue>) {
+        if !(is_recorded && self.shared.record_all) {
+            return (is_recorded, Vec::new());
+        }
+        let noted = cx.and_then(RemoteTrace::from_context).and_then(|remote| remote.decision(trace_id)).map(Arc::clone);
+        let decision = noted.or_else(|| self.shared.decisions.get(trace_id));
+        let is_sampled = decision.is_none_or(|decision| decision.sampled == Some(true));
+        (true, if is_sampled { Vec::new() } else { vec![KeyValue::new(semconv::NOT_SAMPLED, true)] })
     }
 }
 
@@ -140,29 +205,25 @@ impl ShouldSample for SentrySampler {
         let span = parent_context.map(TraceContextExt::span);
         let parent = span.as_ref().map(|span| span.span_context()).filter(|parent| parent.trace_id() == trace_id);
         let trace_state = parent.map(|parent| parent.trace_state().clone()).unwrap_or_default();
-        if let Some(local) = parent.filter(|parent| parent.is_valid() && !parent.is_remote()) {
-            return result(local.is_sampled(), Vec::new(), trace_state);
-        }
         let start = Start { name, kind: span_kind, attributes, links };
+        if self.is_excluded(&start) {
+            return result(false, Vec::new(), trace_state);
+        }
+        if let Some(local) = parent.filter(|parent| parent.is_valid() && !parent.is_remote()) {
+            let (is_recorded, attributes) = self.inherit(parent_context, trace_id, local.is_sampled());
+            return result(is_recorded, attributes, trace_state);
+        }
         let decision = self.decide(parent_context, trace_id, &start);
-        // With tracing off, a "yes" from upstream is passed on, and still nothing is recorded here.
-        let sampled = decision.sampled == Some(true) && !self.is_off();
         let remote = parent_context.and_then(RemoteTrace::from_context);
         let incoming = remote.and_then(|remote| remote.incoming(trace_id));
-        let attributes = if sampled { handed_over(&decision, incoming, trace_id) } else { Vec::new() };
-        result(sampled, attributes, trace_state)
+        let attributes = if decision.recorded { handed_over(&decision, incoming, trace_id) } else { Vec::new() };
+        result(decision.recorded, attributes, trace_state)
     }
 }
 
-fn result(sampled: bool, attributes: Vec<KeyValue>, trace_state: TraceState) -> SamplingResult {
-    let decision = if sampled { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
+fn result(is_recorded: bool, attributes: Vec<KeyValue>, trace_state: TraceState) -> SamplingResult {
+    let decision = if is_recorded { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
     SamplingResult { decision, attributes, trace_state }
-}
-
-/// A request that only asks what another would do, of which nobody wants a trace.
-fn is_probe(start: &Start<'_>) -> bool {
-    let method = Attributes::new(start.attributes).first_text([semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD]);
-    method.is_some_and(|method| method.eq_ignore_ascii_case("HEAD") || method.eq_ignore_ascii_case("OPTIONS"))
 }
 
 /// What upstream decided. A trace that another propagator extracted has only the flag of its span.
@@ -175,35 +236,11 @@ fn parent_sampled(cx: Option<&Context>, trace_id: TraceId, incoming: Option<&Inc
     (parent.is_remote() && parent.trace_id() == trace_id).then(|| parent.is_sampled())
 }
 
-/// The decision as children, headers and the exporter need it.
-fn note(verdict: Verdict, incoming: Option<&Incoming>, start: &Start<'_>, off: bool) -> Decision {
-    let mut decision = Decision::default();
-    decision.sampled = verdict.sampled;
-    decision.sample_rate = verdict.applied;
-    match incoming.and_then(Incoming::frozen) {
-        // A frozen context is passed on as it came; only a decision that was made here is written into it.
-        Some(frozen) => {
-            let mut frozen = frozen.clone();
-            if let (Some(rate), false) = (verdict.applied, frozen.is_empty()) {
-                frozen = frozen.with("sample_rate", &rate.to_string());
-                if let (Some(sampled), Some(_)) = (verdict.sampled, frozen.sampled()) {
-                    frozen = frozen.with("sampled", if sampled { "true" } else { "false" });
-                }
-            }
-            decision.frozen = Some(frozen);
-        }
-        // Without tracing there is no transaction that could have a name.
-        None if off => {}
-        None => {
-            let description = describe::describe(start.name, start.kind, start.attributes);
-            decision.transaction = (description.source != Source::Url).then(|| description.name.into());
-        }
-    }
-    decision
-}
-
 /// The attributes from which the exporter makes the trace's context.
 fn handed_over(decision: &Decision, incoming: Option<&Incoming>, trace_id: TraceId) -> Vec<KeyValue> {
+    if decision.sampled != Some(true) {
+        return vec![KeyValue::new(semconv::NOT_SAMPLED, true)];
+    }
     let shared = |text: &Arc<str>| Value::String(StringValue::from(Arc::clone(text)));
     let mut attributes = Vec::with_capacity(2);
     if let Some(rate) = decision.sample_rate {

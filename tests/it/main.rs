@@ -7,3 +7,4 @@ mod propagation;
 mod set_up;
 mod support;
 mod trace;
+mod two_back_ends;

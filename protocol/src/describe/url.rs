@@ -27,3 +27,23 @@ pub fn sanitize_url(url: &str) -> Cow<'_, str> {
     let user = if user.is_some() { "[filtered]:[filtered]@" } else { "" };
     Cow::Owned(format!("{scheme}://{user}{bare}{path}"))
 }
+
+/// The host and port of an absolute URL, in lower case; the port is the scheme's own where none is given.
+///
+/// ```
+/// use opentelemetry_sentry_protocol::describe::host_of_url;
+///
+/// assert_eq!(host_of_url("https://user@H.io/a?b").as_deref(), Some("h.io:443"));
+/// assert_eq!(host_of_url("http://[::1]:9000").as_deref(), Some("[::1]:9000"));
+/// assert_eq!(host_of_url("/relative"), None);
+/// ```
+#[must_use]
+pub fn host_of_url(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
+    // The colons of an IPv6 address are inside its brackets.
+    let has_port = host.rsplit(']').next()?.contains(':');
+    let port = if scheme.eq_ignore_ascii_case("http") { 80 } else { 443 };
+    Some(if has_port { host } else { format!("{host}:{port}") })
+}

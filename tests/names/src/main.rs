@@ -13,7 +13,7 @@ use opentelemetry_sentry::{
     exporter::{DropReason, Dropped, ExporterBuildError, testing::LocalIngest},
     propagator::{PropagationTargets, SentryPropagatorBuilder, meta_tags, server_timing},
     protocol::{Baggage, Dsn, DynamicSamplingContext, SampleRand, SampleRate, SentryTrace, TraceParent},
-    sampler::{InvalidSampleRate, SentrySamplerBuilder},
+    sampler::{InvalidSampleRate, Rule, SamplerHandle, SentrySamplerBuilder},
 };
 use tracing_subscriber::prelude::*;
 
@@ -83,7 +83,14 @@ fn parts(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
     let _new = SentryPropagator::new();
     let rate: Result<SentrySampler, InvalidSampleRate> = SentrySampler::rate(0.5);
     let _function = SentrySampler::function(|_| 1.0);
-    let sampler: SentrySamplerBuilder = SentrySampler::builder().with_rate(0.5).with_function(|_| 1.0);
+    let sampler: SentrySamplerBuilder = SentrySampler::builder()
+        .with_rate(0.5)
+        .with_function(|_| 1.0)
+        .with_rule(Rule::health_checks())
+        .with_max_traces_per_second(100)
+        .with_head_and_options(true)
+        .with_record_all(false);
+    let _handle: SamplerHandle = SentrySampler::off().handle();
     let provider = SdkTracerProvider::builder().with_sampler(sampler.with_parent_based(true).build()?);
     let exporter: Result<SentryExporter, ExporterBuildError> = SentryExporter::builder()
         .with_dsn(ingest.dsn())

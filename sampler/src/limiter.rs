@@ -1,0 +1,130 @@
+//! How many traces a second at most, and at which rate does that sample them?
+//!
+//! Sentry multiplies each sampled trace by the inverse of its rate, so the rate must be what was really applied. It
+//! follows the load: each second the share that the limit leaves is measured, and the next second's traces are sampled
+//! at their rate times that share, by the same random value as always. The bucket of tokens is what holds the limit
+//! while the load is still growing.
+
+use std::time::Duration;
+
+use opentelemetry_sentry_protocol::{SampleRand, SampleRate};
+
+/// How long the load is measured before the share follows it.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// A bucket of tokens, filled with `limit` a second and holding a second's worth.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Limiter {
+    limit: f64,
+    tokens: f64,
+    filled: Duration,
+    /// Which part of the traces that their own rate would sample may pass, in `0.0..=1.0`.
+    share: f64,
+    window: Duration,
+    candidates: u32,
+}
+
+impl Limiter {
+    /// A full bucket.
+    pub(crate) fn new(limit: f64, now: Duration) -> Self {
+        Self { limit, tokens: limit.max(1.0), filled: now, share: 1.0, window: now, candidates: 0 }
+    }
+
+    /// Decides about a trace that its own rate would sample: the rate that is applied, with which `rand` agrees.
+    pub(crate) fn admit(&mut self, rate: SampleRate, rand: SampleRand, now: Duration) -> SampleRate {
+        self.measure(now);
+        self.candidates = self.candidates.saturating_add(1);
+        let elapsed = now.saturating_sub(self.filled).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * self.limit).min(self.limit.max(1.0));
+        self.filled = now.max(self.filled);
+        let shared = scaled(rate, self.share);
+        if !rand.is_below(shared) {
+            return shared;
+        }
+        if self.tokens < 1.0 {
+            // Not sampled at whatever rate the random value just misses.
+            return SampleRate::try_from(rand.get()).unwrap_or(SampleRate::NONE);
+        }
+        self.tokens -= 1.0;
+        shared
+    }
+
+    /// Once a window, lets the share follow the load.
+    fn measure(&mut self, now: Duration) {
+        let elapsed = now.saturating_sub(self.window);
+        if elapsed < WINDOW {
+            return;
+        }
+        let load = f64::from(self.candidates) / elapsed.as_secs_f64();
+        self.share = if load > self.limit { self.limit / load } else { 1.0 };
+        self.window = now;
+        self.candidates = 0;
+    }
+}
+
+fn scaled(rate: SampleRate, share: f64) -> SampleRate {
+    SampleRate::try_from(rate.get() * share).unwrap_or(rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::TraceId;
+
+    use super::*;
+
+    /// So many traces a second for a minute: how many were sampled in each second, and how many Sentry makes of them.
+    fn minute(limit: f64, load: u64, rate: f64) -> (Vec<u32>, f64) {
+        let rate = SampleRate::try_from(rate).unwrap();
+        let mut limiter = Limiter::new(limit, Duration::ZERO);
+        let (mut sampled, mut extrapolated) = (vec![0; 60], 0.0);
+        for number in 0..60 * load {
+            let now = Duration::from_secs_f64(number as f64 / load as f64);
+            let id = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+            let rand = SampleRand::from_trace_id(TraceId::from_bytes(id.to_be_bytes()));
+            let applied = if rand.is_below(rate) { limiter.admit(rate, rand, now) } else { rate };
+            if rand.is_below(applied) {
+                sampled[now.as_secs() as usize] += 1;
+                extrapolated += 1.0 / applied.get();
+            }
+        }
+        (sampled, extrapolated)
+    }
+
+    #[test]
+    fn the_limit_holds_in_every_second() {
+        for (limit, load, rate) in [(10.0, 1000, 1.0), (10.0, 1000, 0.1), (1.0, 50, 0.5), (0.5, 50, 1.0)] {
+            let (sampled, _) = minute(limit, load, rate);
+            // What is in the bucket when a second begins comes on top.
+            let most = (2.0 * f64::max(limit, 1.0)).ceil() as u32;
+            assert!(sampled.iter().all(|sampled| *sampled <= most), "{limit} {load} {rate}: {sampled:?}");
+            assert!(f64::from(sampled.iter().sum::<u32>()) <= 60.0 * limit + f64::max(limit, 1.0));
+        }
+    }
+
+    #[test]
+    fn what_is_sampled_stands_for_all() {
+        for (limit, load, rate) in [(10.0, 1000, 1.0), (50.0, 1000, 0.5), (2000.0, 1000, 0.25)] {
+            let (_, extrapolated) = minute(limit, load, rate);
+            let all = 60.0 * load as f64;
+            assert!((extrapolated / all - 1.0).abs() < 0.1, "{limit} {load} {rate}: {extrapolated} of {all}");
+        }
+    }
+
+    #[test]
+    fn below_the_limit_nothing_changes() {
+        let rate = SampleRate::try_from(0.5).unwrap();
+        let rand = "0.25".parse().unwrap();
+        let mut limiter = Limiter::new(1.0, Duration::ZERO);
+        for second in 0..10 {
+            assert_eq!(limiter.admit(rate, rand, Duration::from_secs(2 * second)), rate);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_goes_back_gives_no_tokens() {
+        let rand: SampleRand = "0.25".parse().unwrap();
+        let mut limiter = Limiter::new(2.0, Duration::from_secs(100));
+        let mut admit = |now| rand.is_below(limiter.admit(SampleRate::ALL, rand, Duration::from_secs(now)));
+        assert_eq!([100, 99, 50, 100].map(&mut admit), [true, true, false, false]);
+    }
+}

@@ -1,0 +1,253 @@
+//! Rules, limits, the handle, and what is never sampled.
+
+use opentelemetry::{
+    Context, KeyValue, TraceId, Value,
+    trace::{SpanKind, TraceContextExt},
+};
+use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
+use opentelemetry_sentry_protocol::{Incoming, RemoteTrace, semconv};
+use opentelemetry_sentry_sampler::{Rule, SentrySampler};
+
+/// A root span, as a middleware starts it.
+struct Root {
+    kind: SpanKind,
+    attributes: Vec<KeyValue>,
+    cx: Context,
+}
+
+impl Root {
+    fn request(attributes: &[(&'static str, &str)]) -> Self {
+        let attributes = attributes.iter().map(|(key, value)| KeyValue::new(*key, (*value).to_owned())).collect();
+        Self { kind: SpanKind::Server, attributes, cx: Context::new().with_value(RemoteTrace::default()) }
+    }
+
+    fn decided(mut self, sampled: bool) -> Self {
+        let incoming = Incoming::from_sentry(T, Some(sampled), None);
+        self.cx = Context::new().with_value(RemoteTrace::new(Some(incoming), ""));
+        self
+    }
+
+    fn is_sampled(&self, sampler: &SentrySampler) -> bool {
+        let result = sampler.should_sample(Some(&self.cx), T, "GET", &self.kind, &self.attributes, &[]);
+        result.decision == SamplingDecision::RecordAndSample
+    }
+
+    fn rate(&self) -> Option<f64> {
+        let decision = RemoteTrace::from_context(&self.cx).and_then(|remote| remote.decision(T))?;
+        decision.sample_rate.map(|rate| rate.get())
+    }
+}
+
+/// Its random value is 0.003921.
+const T: TraceId = TraceId::from_bytes([1; 16]);
+
+fn route(route: &str) -> Root {
+    Root::request(&[("http.request.method", "GET"), ("http.route", route), ("url.path", route)])
+}
+
+#[test]
+fn sentrys_own_example_as_function_and_as_rules() {
+    let function = SentrySampler::function(|context| match &*context.name {
+        name if name.contains("health") => 0.05,
+        name if name.contains("/api/") => 0.5,
+        _ => 0.1,
+    });
+    let rules = SentrySampler::builder()
+        .with_rule(Rule::sample(0.05).with_name("*health*"))
+        .with_rule(Rule::sample(0.5).with_name("*/api/*"))
+        .with_rate(0.1)
+        .build()
+        .unwrap();
+    for sampler in [function, rules] {
+        for (path, rate) in [("/api/health", 0.05), ("/api/users", 0.5), ("/", 0.1)] {
+            let root = route(path);
+            root.is_sampled(&sampler);
+            assert_eq!(root.rate(), Some(rate), "{path}");
+        }
+    }
+}
+
+#[test]
+fn each_condition_is_met_or_not() {
+    let client = Root { kind: SpanKind::Client, ..route("/") };
+    let admin = Root::request(&[("http.request.method", "GET"), ("url.full", "https://h.io:8443/admin/x?y=/api")]);
+    let number = Root { attributes: vec![KeyValue::new("code", 200)], ..route("/") };
+    let cases = [
+        (Rule::drop().with_name("GET /?"), route("/a"), true),
+        (Rule::drop().with_name("GET /?"), route("/ab"), false),
+        (Rule::drop().with_op("http.*"), route("/a"), true),
+        (Rule::drop().with_op("db"), route("/a"), false),
+        (Rule::drop().with_kind(SpanKind::Client), client, true),
+        (Rule::drop().with_kind(SpanKind::Client), route("/"), false),
+        (Rule::drop().with_path_prefix("/admin/"), admin, true),
+        (Rule::drop().with_path_prefix("/admin/"), route("/administer"), false),
+        (Rule::drop().with_attribute("code", 200), number, true),
+        (
+            Rule::drop().with_attribute("code", "200"),
+            Root { attributes: vec![KeyValue::new("code", 200)], ..route("/") },
+            false,
+        ),
+        (Rule::drop().with_attribute("code", Value::I64(404)), route("/"), false),
+        (Rule::drop().with_name("GET /*").with_op("db"), route("/a"), false),
+        (Rule::drop(), route("/a"), true),
+    ];
+    for (rule, root, matches) in cases {
+        let text = format!("{rule:?}");
+        let sampler = SentrySampler::builder().with_rule(rule).with_rate(1.0).build().unwrap();
+        assert_eq!(root.is_sampled(&sampler), !matches, "{text}");
+    }
+}
+
+#[test]
+fn health_checks_are_known_by_path_and_by_who_asks() {
+    let sampler = SentrySampler::builder().with_rule(Rule::health_checks()).with_rate(1.0).build().unwrap();
+    for path in ["/health", "/healthz", "/livez", "/readyz/", "/metrics"] {
+        assert!(!Root::request(&[("http.request.method", "GET"), ("url.path", path)]).is_sampled(&sampler), "{path}");
+        assert!(!Root::request(&[("http.method", "GET"), ("http.target", path)]).is_sampled(&sampler), "{path}");
+    }
+    for agent in ["kube-probe/1.30", "ELB-HealthChecker/2.0"] {
+        assert!(!Root::request(&[("url.path", "/"), ("user_agent.original", agent)]).is_sampled(&sampler), "{agent}");
+    }
+    assert!(
+        Root::request(&[("url.path", "/healthy-food"), ("user_agent.original", "Mozilla/5.0")]).is_sampled(&sampler)
+    );
+}
+
+#[test]
+fn a_rule_beats_the_parent_and_another_one_follows_it() {
+    let sampler = SentrySampler::builder()
+        .with_rule(Rule::inherit().with_name("*inherit*"))
+        .with_rule(Rule::drop().with_name("*drop*"))
+        .with_function(|_| 1.0)
+        .build()
+        .unwrap();
+    assert!(!route("/inherit").decided(false).is_sampled(&sampler));
+    assert!(route("/inherit").decided(true).is_sampled(&sampler));
+    assert!(route("/inherit").is_sampled(&sampler), "nobody decided, so the function does");
+    assert!(!route("/drop").decided(true).is_sampled(&sampler));
+    assert!(route("/other").decided(false).is_sampled(&sampler));
+}
+
+#[test]
+fn without_parents_everyone_applies_their_own_rate() {
+    let own = SentrySampler::builder().with_rate(0.0).with_parent_based(false).build().unwrap();
+    let root = route("/").decided(true);
+    assert!(!root.is_sampled(&own));
+    assert_eq!(root.rate(), Some(0.0));
+}
+
+#[test]
+fn head_and_options_are_sampled_only_if_wanted() {
+    for method in ["HEAD", "options"] {
+        let root = || Root::request(&[("http.request.method", method), ("url.path", "/")]);
+        let usual = SentrySampler::rate(1.0).unwrap();
+        let dropped = root();
+        assert!(!dropped.is_sampled(&usual));
+        assert_eq!(dropped.rate(), Some(0.0));
+        assert!(root().decided(true).is_sampled(&usual), "the trace is whole or absent");
+        let wanted = SentrySampler::builder().with_rate(1.0).with_head_and_options(true).build().unwrap();
+        assert!(root().is_sampled(&wanted));
+    }
+}
+
+#[test]
+fn requests_to_sentry_are_never_sampled_not_even_below_a_sampled_span() {
+    let sampler = SentrySampler::rate(1.0).unwrap().without_requests_to("https://o1.ingest.sentry.io/api/1/envelope/");
+    let call = |url: &str| Root {
+        kind: SpanKind::Client,
+        ..Root::request(&[("http.request.method", "POST"), ("url.full", url)])
+    };
+    assert!(!call("https://O1.ingest.sentry.io:443/anything").is_sampled(&sampler));
+    assert!(call("https://o2.ingest.sentry.io/").is_sampled(&sampler));
+    let parent = opentelemetry::trace::SpanContext::new(
+        T,
+        opentelemetry::SpanId::from_bytes([1; 8]),
+        opentelemetry::TraceFlags::SAMPLED,
+        false,
+        opentelemetry::trace::TraceState::default(),
+    );
+    let child = Root {
+        cx: Context::new().with_span(opentelemetry::testing::trace::TestSpan(parent)),
+        ..call("https://o1.ingest.sentry.io/")
+    };
+    assert!(!child.is_sampled(&sampler));
+}
+
+#[test]
+fn the_handle_changes_rate_and_limit_at_run_time() {
+    let sampler = SentrySampler::off();
+    let handle = sampler.handle();
+    assert!(!route("/").is_sampled(&sampler));
+    handle.set_rate(Some(1.0)).unwrap();
+    assert!(route("/").is_sampled(&sampler));
+    handle.set_max_traces_per_second(Some(0.0)).unwrap();
+    assert!(route("/").is_sampled(&sampler), "the first one fits into any bucket");
+    assert!(!route("/").is_sampled(&sampler));
+    handle.set_max_traces_per_second(None).unwrap();
+    assert!(route("/").is_sampled(&sampler));
+    assert!(handle.set_rate(Some(2.0)).is_err());
+    assert!(handle.set_max_traces_per_second(Some(f64::INFINITY)).is_err());
+    assert_eq!(handle.rate(), Some(1.0));
+}
+
+#[test]
+fn what_the_limit_refuses_is_refused_by_its_rate() {
+    let sampler = SentrySampler::builder().with_rate(1.0).with_max_traces_per_second(1).build().unwrap();
+    assert!(route("/").is_sampled(&sampler));
+    let second = route("/");
+    assert!(!second.is_sampled(&sampler));
+    let rand = opentelemetry_sentry_protocol::SampleRand::from_trace_id(T).get();
+    assert!(rand >= second.rate().unwrap());
+    assert!(route("/").decided(true).is_sampled(&sampler), "decisions that came in do not count");
+}
+
+#[test]
+fn what_cannot_be_built_says_why() {
+    let error = |builder: opentelemetry_sentry_sampler::SentrySamplerBuilder| builder.build().unwrap_err().to_string();
+    assert_eq!(
+        error(SentrySampler::builder().with_rule(Rule::sample(7.0))),
+        "with_rule: a sample rate must be a number from 0 to 1, found 7"
+    );
+    assert_eq!(
+        error(SentrySampler::builder().with_max_traces_per_second(-1.0)),
+        "with_max_traces_per_second: a limit must be a number of traces a second, found -1"
+    );
+}
+
+#[test]
+fn with_everything_recorded_only_the_sample_is_sentrys() {
+    let sampler = SentrySampler::builder().with_rate(0.0).with_record_all(true).build().unwrap();
+    let root = route("/");
+    let result = sampler.should_sample(Some(&root.cx), T, "GET", &root.kind, &root.attributes, &[]);
+    assert_eq!(result.decision, SamplingDecision::RecordAndSample);
+    assert_eq!(result.attributes, [KeyValue::new(semconv::NOT_SAMPLED, true)]);
+    let decision = RemoteTrace::from_context(&root.cx).unwrap().decision(T).unwrap();
+    assert_eq!((decision.sampled, decision.recorded), (Some(false), true));
+}
+
+#[test]
+fn roots_that_are_not_sampled_are_counted_and_inherited_decisions_are_not() {
+    let sampler = SentrySampler::rate(0.0).unwrap();
+    route("/").is_sampled(&sampler);
+    route("/").decided(false).is_sampled(&sampler);
+    route("/").decided(true).is_sampled(&sampler);
+    assert_eq!(sampler.decision_log().unsampled(), 1);
+}
+
+#[test]
+fn a_hundred_thousand_traces_are_sampled_at_their_rate_and_alike_everywhere() {
+    let (one, other) = (SentrySampler::rate(0.25).unwrap(), SentrySampler::rate(0.25).unwrap());
+    let total = 100_000_u32;
+    let sampled = (0..total).filter(|number| {
+        let id = u128::from(*number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) | 1;
+        let trace_id = TraceId::from_bytes(id.to_be_bytes());
+        let sample = |sampler: &SentrySampler| {
+            let result = sampler.should_sample(None, trace_id, "work", &SpanKind::Internal, &[], &[]);
+            result.decision == SamplingDecision::RecordAndSample
+        };
+        assert_eq!(sample(&one), sample(&other));
+        sample(&one)
+    });
+    let share = sampled.count() as f64 / f64::from(total);
+    assert!((share - 0.25).abs() < 0.0025, "{share}");
+}
