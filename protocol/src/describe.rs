@@ -6,13 +6,21 @@
 //! | --- | --- | --- | --- | --- |
 //! | `http.request.method`, `http.method` | `http`, `http.client`, `http.server` | method and route or path | `route`, `url` | `describe/http.rs` |
 //! | `db.system.name`, `db.system` | `db` | the query | `task` | `describe/db.rs` |
+//! | `gen_ai.operation.name` | `gen_ai.chat`, … | the span's own | `custom` | `describe/gen_ai.rs` |
+//! | `rpc.service`, `rpc.system.name`, `rpc.system` | `rpc` | the span's own | `route` | |
+//! | `messaging.system` | `queue.publish`, … | the span's own | `route` | `describe/messaging.rs` |
+//! | `faas.trigger` | `function`, … | the span's own | `route` | `describe/faas.rs` |
+//! | `graphql.operation.type` | `graphql` | the span's own | `custom` | |
 //! | none of these | none | the span's own | `custom` | |
 //!
-//! Whatever the row says, `sentry.op`, `sentry.source` and `sentry.custom_span_name` beat it.
+//! Ops are a closed set: no attribute's value becomes part of one. Whatever the row says, `sentry.op`, `sentry.source` and `sentry.custom_span_name` beat it.
 
 mod attributes;
 mod db;
+mod faas;
+mod gen_ai;
 mod http;
+mod messaging;
 mod url;
 
 use std::borrow::Cow;
@@ -35,6 +43,13 @@ pub struct Description<'a> {
     pub name: Cow<'a, str>,
     /// Where the name comes from.
     pub source: Source,
+}
+
+impl<'a> Description<'a> {
+    /// A span that keeps its own name.
+    const fn named(name: &'a str, op: &'static str, source: Source) -> Self {
+        Self { op: Some(Cow::Borrowed(op)), name: Cow::Borrowed(name), source }
+    }
 }
 
 /// Where the name of a transaction comes from: [Sentry's transaction sources].
@@ -98,6 +113,11 @@ pub fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: &'a [KeyValue]) 
     let op = attributes.text(semconv::SENTRY_OP);
     let inferred = http::describe(name, kind, attributes)
         .or_else(|| db::describe(name, op.as_deref(), attributes))
+        .or_else(|| gen_ai::describe(name, attributes))
+        .or_else(|| rpc(name, attributes))
+        .or_else(|| messaging::describe(name, kind, attributes))
+        .or_else(|| faas::describe(name, attributes))
+        .or_else(|| graphql(name, attributes))
         .unwrap_or(Description { op: None, name: Cow::Borrowed(name), source: Source::Custom });
     let source = source_override(attributes);
     let own_name = attributes.text(semconv::SENTRY_CUSTOM_SPAN_NAME);
@@ -107,6 +127,16 @@ pub fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: &'a [KeyValue]) 
         source: source.unwrap_or(if keeps_name { Source::Custom } else { inferred.source }),
         name: own_name.unwrap_or(if keeps_name { Cow::Borrowed(name) } else { inferred.name }),
     }
+}
+
+fn rpc<'a>(name: &'a str, attributes: Attributes<'a>) -> Option<Description<'a>> {
+    attributes.first_text([semconv::RPC_SERVICE, semconv::RPC_SYSTEM_NAME, semconv::RPC_SYSTEM])?;
+    Some(Description::named(name, "rpc", Source::Route))
+}
+
+fn graphql<'a>(name: &'a str, attributes: Attributes<'a>) -> Option<Description<'a>> {
+    attributes.text(semconv::GRAPHQL_OPERATION_TYPE)?;
+    Some(Description::named(name, "graphql", Source::Custom))
 }
 
 fn source_override(attributes: Attributes<'_>) -> Option<Source> {

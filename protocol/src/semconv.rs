@@ -33,6 +33,26 @@ pub const DB_SYSTEM: &str = "db.system";
 pub const DB_QUERY_TEXT: &str = "db.query.text";
 /// Database: the query, old name.
 pub const DB_STATEMENT: &str = "db.statement";
+/// Database: a summary of the query with low cardinality.
+pub const DB_QUERY_SUMMARY: &str = "db.query.summary";
+/// Serverless functions: what started it.
+pub const FAAS_TRIGGER: &str = "faas.trigger";
+/// Generative models: what was asked for.
+pub const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
+/// GraphQL: query, mutation or subscription.
+pub const GRAPHQL_OPERATION_TYPE: &str = "graphql.operation.type";
+/// Messaging: the product.
+pub const MESSAGING_SYSTEM: &str = "messaging.system";
+/// Messaging: what is done with the message, stable name.
+pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
+/// Messaging: what is done with the message, old name.
+pub const MESSAGING_OPERATION: &str = "messaging.operation";
+/// RPC: the service that is called, old name.
+pub const RPC_SERVICE: &str = "rpc.service";
+/// RPC: the framework, newest name.
+pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+/// RPC: the framework, old name.
+pub const RPC_SYSTEM: &str = "rpc.system";
 /// RPC: the gRPC status as a number.
 pub const RPC_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
 /// RPC: the status by name or number, newest name.

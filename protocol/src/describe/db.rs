@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `db.query.text` | it |
 //! | `db.statement` | it |
-//! | neither | the span's own |
+//! | `db.query.summary` | it |
+//! | none of these | the span's own |
 
 use std::borrow::Cow;
 
@@ -17,7 +18,7 @@ pub(super) fn describe<'a>(name: &'a str, op: Option<&str>, attributes: Attribut
     if op.is_some_and(|op| op.starts_with("cache.")) {
         return None;
     }
-    let query = attributes.first_text([semconv::DB_QUERY_TEXT, semconv::DB_STATEMENT]);
+    let query = attributes.first_text([semconv::DB_QUERY_TEXT, semconv::DB_STATEMENT, semconv::DB_QUERY_SUMMARY]);
     let name = query.unwrap_or(Cow::Borrowed(name));
     Some(Description { op: Some(Cow::Borrowed("db")), name, source: Source::Task })
 }
