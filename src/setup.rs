@@ -36,6 +36,7 @@ const SCOPE: &str = "opentelemetry-sentry";
 ///
 /// See the [crate documentation](crate) for an example.
 #[derive(Debug)]
+#[must_use = "dropping it ends Sentry"]
 pub struct Sentry {
     provider: SdkTracerProvider,
     propagator: SentryPropagator,
@@ -78,7 +79,13 @@ impl Sentry {
         tracing_opentelemetry::layer().with_tracer(self.provider.tracer(SCOPE))
     }
 
-    /// What was received, sent and dropped so far.
+    /// The span processor. Keep a clone to read its stats after the shutdown, too.
+    #[must_use]
+    pub const fn span_processor(&self) -> &SentrySpanProcessor {
+        &self.processor
+    }
+
+    /// What was received, sent and dropped so far. Without a DSN nothing is received.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.processor.stats()
@@ -128,13 +135,15 @@ impl Drop for Sentry {
 #[derive(Debug)]
 #[must_use]
 pub struct SentryBuilder {
-    dsn: Option<String>,
+    /// Parsed at once, so that no text with a secret is kept.
+    dsn: Option<Option<Result<Dsn, InvalidDsn>>>,
     release: Option<String>,
     environment: Option<String>,
     server_name: Option<String>,
     org_id: Option<u64>,
     strict: bool,
     rate: Option<f64>,
+    spotlight: Option<String>,
     sampler: Option<SentrySampler>,
     resource: Option<Resource>,
     exporter: SentryExporterBuilder,
@@ -151,6 +160,7 @@ impl Default for SentryBuilder {
             org_id: None,
             strict: false,
             rate: None,
+            spotlight: None,
             sampler: None,
             resource: None,
             exporter: SentryExporter::builder(),
@@ -163,7 +173,7 @@ impl SentryBuilder {
     /// Sets where to send to. Defaults to `SENTRY_DSN`, else to nowhere: then headers are still passed on, and nothing
     /// is sent. An empty text is nowhere, too.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
-        self.dsn = Some(dsn.into());
+        self.dsn = Some(parsed(&dsn.into()));
         self
     }
 
@@ -190,12 +200,18 @@ impl SentryBuilder {
 
     /// Sets the rate at which traces are kept that nobody decided about before, from 0 to 1. Defaults to
     /// `SENTRY_TRACES_SAMPLE_RATE`, else to none: then nothing is recorded here, and the decision is left to others.
+    ///
+    /// As in all of Sentry's SDKs, a variable that is not a number from 0 to 1 is ignored. The feature `internal-logs`
+    /// tells of that.
     pub const fn with_traces_sample_rate(mut self, rate: f64) -> Self {
         self.rate = Some(rate);
         self
     }
 
     /// Sets a function that returns the rate for each trace that begins or arrives here. It beats the rate.
+    ///
+    /// It is asked about traces that came in decided, too: [`SamplingContext::inherit_or_sample_with`] keeps those as
+    /// they are. A number that is not in `0.0..=1.0` means that the trace is not sampled.
     pub fn with_traces_sampler(mut self, f: impl Fn(&SamplingContext<'_>) -> f64 + Send + Sync + 'static) -> Self {
         self.sampler = Some(SentrySampler::function(f));
         self
@@ -234,6 +250,14 @@ impl SentryBuilder {
         self
     }
 
+    /// Sets the URL of a local [Spotlight](https://spotlightjs.com) that gets a copy of everything, with or without a
+    /// DSN. Defaults to what `SENTRY_SPOTLIGHT` says: a URL, or `true`, `t`, `yes`, `y`, `on` or `1` for
+    /// `http://localhost:8969/stream`; otherwise to none.
+    pub fn with_spotlight(mut self, url: impl Into<String>) -> Self {
+        self.spotlight = Some(url.into());
+        self
+    }
+
     /// Adds a span processor: a second destination beside Sentry, which sees the same sampled spans.
     pub fn with_span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.provider = self.provider.with_span_processor(processor);
@@ -269,7 +293,11 @@ impl SentryBuilder {
 
     fn build_with(self, environment: Environment) -> Result<Sentry, SetupError> {
         let resource = self.resource.unwrap_or_else(|| Resource::builder().build());
-        let dsn = dsn(self.dsn, environment.dsn)?;
+        let (setting, dsn) = match self.dsn {
+            Some(dsn) => ("with_dsn", dsn),
+            None => ("SENTRY_DSN", environment.dsn.as_deref().and_then(parsed)),
+        };
+        let dsn = dsn.transpose().map_err(|error| Kind::Dsn(setting, error))?;
         if dsn.is_none() {
             otel_debug!(name: "Sentry.NoDsn", message = "headers are passed on, and no span is sent");
         }
@@ -281,7 +309,8 @@ impl SentryBuilder {
             Some(sampler) => sampler,
             None => sampler(self.rate, environment.traces_sample_rate)?,
         };
-        let sampler = without_own_requests(sampler, &service, environment.spotlight.as_deref());
+        let spotlight = self.spotlight.or(environment.spotlight);
+        let sampler = without_own_requests(sampler, &service, spotlight.as_deref());
         let propagator = SentryPropagator::builder()
             .with_service(service.clone())
             .with_strict_trace_continuation(self.strict)
@@ -291,7 +320,7 @@ impl SentryBuilder {
         let name = self.server_name.or(environment.server_name);
         let name = name.or_else(|| text(&resource, semconv::HOST_NAME)).unwrap_or_else(host_name);
         let exporter = self.exporter.with_server_name(name).with_decision_log(sampler.decision_log());
-        let exporter = environment.spotlight.into_iter().fold(exporter, SentryExporterBuilder::with_spotlight);
+        let exporter = spotlight.into_iter().fold(exporter, SentryExporterBuilder::with_spotlight);
         let exporter = exporter.with_service(service).build().map_err(Kind::Exporter)?;
         let processor = SentrySpanProcessor::from(exporter);
         let handle = sampler.handle();
@@ -307,13 +336,9 @@ fn without_own_requests(sampler: SentrySampler, service: &Service, spotlight: Op
     own.fold(sampler, |sampler, url| sampler.without_requests_to(&url))
 }
 
-fn dsn(code: Option<String>, environment: Option<String>) -> Result<Option<Dsn>, SetupError> {
-    let (setting, text) = match code {
-        Some(text) => ("with_dsn", Some(text)),
-        None => ("SENTRY_DSN", environment),
-    };
-    let text = text.filter(|text| !text.trim().is_empty());
-    text.map(|text| text.parse()).transpose().map_err(|error| SetupError { kind: Kind::Dsn(setting, error) })
+/// A DSN that is empty is none.
+fn parsed(dsn: &str) -> Option<Result<Dsn, InvalidDsn>> {
+    (!dsn.trim().is_empty()).then(|| dsn.parse())
 }
 
 fn sampler(code: Option<f64>, environment: Option<f64>) -> Result<SentrySampler, SetupError> {
@@ -343,12 +368,10 @@ fn host_name() -> String {
 }
 
 /// Sentry could not be set up. The message names the setting, what was found (never a secret) and what was expected.
-#[derive(Debug)]
 pub struct SetupError {
     kind: Kind,
 }
 
-#[derive(Debug)]
 enum Kind {
     Dsn(&'static str, InvalidDsn),
     Rate(InvalidSampleRate),
@@ -375,14 +398,19 @@ impl fmt::Display for SetupError {
     }
 }
 
+impl fmt::Debug for SetupError {
+    /// The message, as this is what a `main` that returns the error prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl Error for SetupError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
-            Kind::Dsn(_, error) => Some(error),
-            Kind::Rate(error) => Some(error),
             Kind::Exporter(error) => error.source(),
-            Kind::Propagator(error) => error.source(),
-            Kind::AlreadyInstalled => None,
+            // What the others come from is in their message.
+            Kind::Dsn(..) | Kind::Rate(_) | Kind::Propagator(_) | Kind::AlreadyInstalled => None,
         }
     }
 }

@@ -13,7 +13,8 @@
 //! Nothing here knows a clock, a thread or a lock: time is an argument.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -33,8 +34,11 @@ pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
 /// The most spans of a transaction that Sentry keeps.
 pub(crate) const MAX_SPANS: usize = 1000;
 
-/// How many sent spans are remembered, to tell late children from early ones: about 3 MB.
+/// How many sent spans are remembered, to tell late children from early ones.
 const REMEMBERED: usize = 65_536;
+
+/// How many bytes they and the heads of their traces may take; with heads of usual size the number above comes first.
+const REMEMBERED_BYTES: usize = 16 << 20;
 
 /// Spans that leave together: the first one becomes the transaction.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub(crate) struct Trace {
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     waiting: HashMap<TraceId, Waiting>,
+    /// All that wait, by how long they have.
+    oldest: BTreeSet<(Instant, [u8; 16])>,
     sent: Sent,
 }
 
@@ -69,17 +75,22 @@ impl Assembler {
             if is_local_root(&span) || self.sent.head(trace_id, span.parent_span_id).is_some() {
                 ready.insert(trace_id);
             }
-            let new = || Waiting { since: now, spans: Vec::new() };
-            self.waiting.entry(trace_id).or_insert_with(new).spans.push(span);
+            let waiting = self.waiting.entry(trace_id).or_insert_with(|| {
+                self.oldest.insert((now, trace_id.to_bytes()));
+                Waiting { since: now, spans: Vec::new() }
+            });
+            waiting.spans.push(span);
         }
         ready.into_iter().flat_map(|trace_id| self.assemble(trace_id, false)).collect()
     }
 
     /// Returns what has waited too long.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Trace> {
-        let expired = |(id, waiting): (&TraceId, &Waiting)| (now >= waiting.since + MAX_WAIT).then_some(*id);
-        let expired: Vec<_> = self.waiting.iter().filter_map(expired).collect();
-        expired.into_iter().flat_map(|trace_id| self.assemble(trace_id, true)).collect()
+        let mut expired = Vec::new();
+        while self.next_expiry().is_some_and(|expiry| expiry <= now) {
+            expired.extend(self.drain_oldest());
+        }
+        expired
     }
 
     /// Returns everything that waits.
@@ -90,20 +101,27 @@ impl Assembler {
 
     /// Returns what waited longest, if anything waits.
     pub(crate) fn drain_oldest(&mut self) -> Vec<Trace> {
-        let oldest = self.waiting.iter().min_by_key(|(_, waiting)| waiting.since).map(|(id, _)| *id);
+        let oldest = self.oldest.first().map(|(_, id)| TraceId::from_bytes(*id));
         oldest.into_iter().flat_map(|trace_id| self.assemble(trace_id, true)).collect()
     }
 
     /// When [`expire`](Self::expire) has something to do next.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.waiting.values().map(|waiting| waiting.since + MAX_WAIT).min()
+        self.oldest.first().map(|(since, _)| *since + MAX_WAIT)
+    }
+
+    /// How many spans wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.values().map(|waiting| waiting.spans.len()).sum()
     }
 
     /// Takes out the spans of a trace that can go, or all of them.
     fn assemble(&mut self, trace_id: TraceId, all: bool) -> Vec<Trace> {
         let Some(Waiting { since, spans }) = self.waiting.remove(&trace_id) else { return Vec::new() };
         let (groups, rest) = Tree::new(spans).take_apart(all, |parent| self.sent.head(trace_id, parent).is_some());
-        if !rest.is_empty() {
+        if rest.is_empty() {
+            self.oldest.remove(&(since, trace_id.to_bytes()));
+        } else {
             self.waiting.insert(trace_id, Waiting { since, spans: rest });
         }
         let mut traces = Vec::new();
@@ -135,21 +153,27 @@ pub(crate) fn split(trace: Trace, max: usize) -> Vec<Trace> {
 #[derive(Debug, Default)]
 struct Sent {
     heads: HashMap<(TraceId, SpanId), Option<Arc<Head>>>,
-    order: VecDeque<(TraceId, SpanId)>,
+    /// In the order in which they were sent, each with the bytes that go with it.
+    order: VecDeque<((TraceId, SpanId), usize)>,
+    bytes: usize,
 }
 
 impl Sent {
     fn remember(&mut self, trace_id: TraceId, spans: impl Iterator<Item = SpanId>, head: Option<&Arc<Head>>) {
+        // The head is shared by all, and counted with the first.
+        let mut bytes = head.map_or(0, |head| head.size());
         for span_id in spans {
             let key = (trace_id, span_id);
             if self.heads.insert(key, head.cloned()).is_none() {
-                self.order.push_back(key);
+                bytes += 2 * size_of_val(&key);
+                self.order.push_back((key, bytes));
+                self.bytes += mem::take(&mut bytes);
             }
         }
-        while self.order.len() > REMEMBERED {
-            if let Some(oldest) = self.order.pop_front() {
-                self.heads.remove(&oldest);
-            }
+        while self.order.len() > REMEMBERED || self.bytes > REMEMBERED_BYTES {
+            let Some((oldest, bytes)) = self.order.pop_front() else { break };
+            self.bytes -= bytes;
+            self.heads.remove(&oldest);
         }
     }
 
@@ -160,7 +184,7 @@ impl Sent {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, time::SystemTime};
+    use std::time::SystemTime;
 
     use opentelemetry::{
         TraceFlags,

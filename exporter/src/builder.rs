@@ -10,7 +10,7 @@ use crate::{
     SentryExporter,
     convert::Sender,
     engine::Engine,
-    transport::{self, ClientError, Destinations, Setup},
+    transport::{self, BadUrl, ClientError, Destinations, Setup},
 };
 
 /// Bytes of ended spans that may wait for their local root or for the worker.
@@ -23,7 +23,8 @@ const QUEUE_LIMIT: usize = 32 << 20;
 #[derive(Debug)]
 #[must_use]
 pub struct SentryExporterBuilder {
-    dsn: Option<String>,
+    /// Parsed at once, so that no text with a secret is kept.
+    dsn: Option<Result<Dsn, InvalidDsn>>,
     release: Option<String>,
     environment: Option<String>,
     server_name: Option<String>,
@@ -55,7 +56,8 @@ impl Default for SentryExporterBuilder {
 impl SentryExporterBuilder {
     /// Sets where to send to. Defaults to nowhere; empty is nowhere, too.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
-        self.dsn = Some(dsn.into());
+        let dsn = dsn.into();
+        self.dsn = (!dsn.trim().is_empty()).then(|| dsn.parse());
         self
     }
 
@@ -126,13 +128,12 @@ impl SentryExporterBuilder {
     ///
     /// If the DSN or the Spotlight URL is invalid, if there is no HTTP client for it, or if no thread can be started.
     pub fn build(self) -> Result<SentryExporter, ExporterBuildError> {
-        let dsn = self.dsn.as_deref().filter(|dsn| !dsn.trim().is_empty());
-        let dsn = dsn.map(str::parse::<Dsn>).transpose().map_err(Kind::Dsn)?;
+        let dsn = self.dsn.transpose().map_err(Kind::Dsn)?;
         let service = self
             .service
             .unwrap_or_else(|| Service::new(dsn).with_release(self.release).with_environment(self.environment));
         let destinations = Destinations::new(service.dsn(), self.spotlight.as_deref());
-        let Some(destinations) = destinations.map_err(|_| Kind::Spotlight(self.spotlight.unwrap_or_default()))? else {
+        let Some(destinations) = destinations.map_err(Kind::Url)? else {
             return Ok(SentryExporter::new(None));
         };
         let client = match self.http_client {
@@ -140,6 +141,7 @@ impl SentryExporterBuilder {
             None => transport::default_client(service.dsn()).map_err(Kind::Client)?,
         };
         let sender = Sender { service, server_name: self.server_name, resource: Resource::builder_empty().build() };
+        let destinations = Arc::new(destinations);
         let setup = Setup { sender, client, destinations, queue_limit: self.queue_limit };
         let engine = Engine::start(self.buffer_limit, self.decisions, setup).map_err(Kind::Thread)?;
         Ok(SentryExporter::new(Some(Arc::new(engine))))
@@ -155,7 +157,7 @@ pub struct ExporterBuildError {
 #[derive(Debug)]
 enum Kind {
     Dsn(InvalidDsn),
-    Spotlight(String),
+    Url(BadUrl),
     Client(ClientError),
     Thread(io::Error),
 }
@@ -169,8 +171,11 @@ impl From<Kind> for ExporterBuildError {
 impl fmt::Display for ExporterBuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Dsn(error) => write!(f, "the DSN of the exporter is invalid: {error}"),
-            Kind::Spotlight(url) => write!(f, "the Spotlight URL must be an http:// URL, found {url:?}"),
+            Kind::Dsn(error) => write!(f, "with_dsn: {error}"),
+            Kind::Url(BadUrl::Sentry(error)) => write!(f, "with_dsn: it leads to no URL: {error}"),
+            Kind::Url(BadUrl::Spotlight(url)) => {
+                write!(f, "with_spotlight: it must be an absolute http URL, found {url:?}")
+            }
             Kind::Client(error) => error.fmt(f),
             Kind::Thread(_) => f.write_str("the exporter's thread could not be started"),
         }
@@ -180,8 +185,8 @@ impl fmt::Display for ExporterBuildError {
 impl Error for ExporterBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
-            Kind::Dsn(error) => Some(error),
-            Kind::Spotlight(_) => None,
+            // What they come from is in their message.
+            Kind::Dsn(_) | Kind::Url(_) => None,
             Kind::Client(error) => error.source(),
             Kind::Thread(error) => Some(error),
         }

@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     orders: UnboundedSender<Order>,
     closed: AtomicBool,
     decisions: Arc<DecisionLog>,
+    worker: ThreadId,
 }
 
 /// What callers and the worker both touch.
@@ -41,8 +43,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) enum Order {
     SetResource(Resource),
-    /// Send everything that has ended, and answer when it has left.
-    Flush(mpsc::Sender<Result<(), FlushError>>),
+    /// Send everything that has ended, and answer when it has left; after the deadline nobody waits any more.
+    Flush(mpsc::Sender<Result<(), FlushError>>, Instant),
     /// The same, and then no more; answer at the deadline at the latest.
     Shutdown(mpsc::Sender<Result<(), FlushError>>, Instant),
 }
@@ -52,8 +54,8 @@ impl Engine {
     pub(crate) fn start(buffer_limit: usize, decisions: Arc<DecisionLog>, setup: Setup) -> io::Result<Self> {
         let shared = Shared { intake: Arc::new(Intake::new(buffer_limit)), ledger: Arc::default() };
         let (orders, inbox) = unbounded_channel();
-        Worker::spawn(shared.clone(), inbox, setup)?;
-        Ok(Self { shared, orders, closed: AtomicBool::new(false), decisions })
+        let worker = Worker::spawn(shared.clone(), inbox, setup)?;
+        Ok(Self { shared, orders, closed: AtomicBool::new(false), decisions, worker })
     }
 
     pub(crate) fn push(&self, span: SpanData) {
@@ -79,12 +81,14 @@ impl Engine {
         if self.closed.load(Ordering::Acquire) {
             return Err(FlushError::AlreadyShutdown);
         }
+        self.check_thread()?;
         let (reply, answer) = mpsc::channel();
-        self.order(Order::Flush(reply));
+        self.order(Order::Flush(reply, deadline(timeout)));
         wait(&answer, timeout)
     }
 
     pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
+        self.check_thread()?;
         if self.closed.swap(true, Ordering::AcqRel) {
             return Err(FlushError::AlreadyShutdown);
         }
@@ -92,9 +96,14 @@ impl Engine {
         let (reply, answer) = mpsc::channel();
         // The worker gives up a little earlier, so that its own answer and count arrive in time.
         let margin = (timeout / 10).min(Duration::from_millis(50));
-        let deadline = Instant::now().checked_add(timeout - margin).unwrap_or_else(far_future);
-        self.order(Order::Shutdown(reply, deadline));
+        self.order(Order::Shutdown(reply, deadline(timeout - margin)));
         wait(&answer, timeout)
+    }
+
+    /// The worker cannot wait for itself; only an HTTP client could ask it to.
+    fn check_thread(&self) -> Result<(), FlushError> {
+        let is_worker = thread::current().id() == self.worker;
+        if is_worker { Err(FlushError::OnWorkerThread) } else { Ok(()) }
     }
 
     fn order(&self, order: Order) {
@@ -103,9 +112,10 @@ impl Engine {
     }
 }
 
-/// For a timeout that no clock can express.
-fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(365 * 24 * 60 * 60)
+/// A timeout that no clock can express ends in a year.
+fn deadline(timeout: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    Instant::now() + timeout.min(YEAR)
 }
 
 fn wait(answer: &mpsc::Receiver<Result<(), FlushError>>, timeout: Duration) -> Result<(), FlushError> {
@@ -121,6 +131,8 @@ fn wait(answer: &mpsc::Receiver<Result<(), FlushError>>, timeout: Duration) -> R
 pub enum FlushError {
     /// There was a shutdown before.
     AlreadyShutdown,
+    /// It was called by the HTTP client, on the thread that would have to do it.
+    OnWorkerThread,
     /// It was not done within this time. After a flush the work goes on; after a shutdown what was left is counted as
     /// dropped.
     Timeout(Duration),
@@ -135,8 +147,9 @@ impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyShutdown => f.write_str("there was a shutdown before"),
+            Self::OnWorkerThread => f.write_str("the exporter's own thread cannot wait for itself"),
             Self::Timeout(timeout) => write!(f, "not everything was delivered within {timeout:?}"),
-            Self::Undelivered { spans } => write!(f, "{spans} spans could not be delivered"),
+            Self::Undelivered { spans } => write!(f, "not everything could be delivered; spans lost: {spans}"),
         }
     }
 }

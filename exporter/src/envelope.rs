@@ -4,7 +4,7 @@
 
 use std::{
     io::{self, Write as _},
-    time::SystemTime,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -70,7 +70,7 @@ impl Envelope {
 
     /// Bytes that it holds while it waits.
     pub(crate) fn size(&self) -> usize {
-        self.items.len()
+        self.items.len() + self.dsc.as_ref().map_or(0, |dsc| dsc.as_text().len())
     }
 
     /// The body to send at this time.
@@ -145,6 +145,9 @@ struct Rfc3339(SystemTime);
 
 impl Serialize for Rfc3339 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_rfc3339_millis(self.0))
+        // A clock that was set to before 1970 or after 9999 cannot be told.
+        let range = UNIX_EPOCH..UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        let time = if range.contains(&self.0) { self.0 } else { UNIX_EPOCH };
+        serializer.collect_str(&humantime::format_rfc3339_millis(time))
     }
 }

@@ -77,6 +77,6 @@ pub(crate) fn sdk_result(result: Result<(), FlushError>) -> OTelSdkResult {
     result.map_err(|error| match error {
         FlushError::AlreadyShutdown => OTelSdkError::AlreadyShutdown,
         FlushError::Timeout(timeout) => OTelSdkError::Timeout(timeout),
-        FlushError::Undelivered { .. } => OTelSdkError::InternalFailure(error.to_string()),
+        FlushError::OnWorkerThread | FlushError::Undelivered { .. } => OTelSdkError::InternalFailure(error.to_string()),
     })
 }

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use opentelemetry::{KeyValue, SpanId, TraceId, Value};
+use opentelemetry::{Array, KeyValue, SpanId, TraceId, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::semconv;
 use tokio::sync::Notify;
@@ -49,6 +49,10 @@ impl Intake {
             return;
         }
         ledger.received(1);
+        // A broken id generator: one such span would make Sentry refuse its whole transaction.
+        if !span.span_context.is_valid() {
+            return ledger.dropped_spans(DropReason::Invalid, 1);
+        }
         let size = size_of_span(&span);
         let is_root = is_local_root(&span);
         let before = self.pending.fetch_add(size, Ordering::Relaxed);
@@ -65,8 +69,7 @@ impl Intake {
         }
         shard.push(span);
         drop(shard);
-        let crowds = before < self.crowded_at() && before + size >= self.crowded_at();
-        if is_root || crowds {
+        if is_root || before + size >= self.crowded_at() {
             self.wake.notify_one();
         }
     }
@@ -112,19 +115,30 @@ pub(crate) fn is_local_root(span: &SpanData) -> bool {
 
 /// An estimate of what a span holds in memory, in bytes.
 pub(crate) fn size_of_span(span: &SpanData) -> usize {
-    let events = span.events.iter().map(|event| size_of_val(event) + size_of_attributes(&event.attributes));
+    let events =
+        span.events.iter().map(|event| size_of_val(event) + event.name.len() + size_of_attributes(&event.attributes));
     let links = span.links.iter().map(|link| size_of_val(link) + size_of_attributes(&link.attributes));
-    size_of_val(span) + span.name.len() + size_of_attributes(&span.attributes) + events.chain(links).sum::<usize>()
+    let status = match &span.status {
+        Status::Error { description } => description.len(),
+        Status::Ok | Status::Unset => 0,
+    };
+    let own = size_of_val(span) + span.name.len() + status + size_of_attributes(&span.attributes);
+    own + events.chain(links).sum::<usize>()
 }
 
 fn size_of_attributes(attributes: &[KeyValue]) -> usize {
-    attributes.iter().map(|attribute| size_of_val(attribute) + size_of_value(&attribute.value)).sum()
+    let size =
+        |attribute: &KeyValue| size_of_val(attribute) + attribute.key.as_str().len() + size_of_value(&attribute.value);
+    attributes.iter().map(size).sum()
 }
 
 fn size_of_value(value: &Value) -> usize {
     match value {
         Value::String(text) => text.as_str().len(),
-        Value::Array(array) => array.to_string().len(),
+        Value::Array(Array::Bool(values)) => values.len(),
+        Value::Array(Array::I64(values)) => size_of_val(values.as_slice()),
+        Value::Array(Array::F64(values)) => size_of_val(values.as_slice()),
+        Value::Array(Array::String(values)) => values.iter().map(|text| size_of_val(text) + text.as_str().len()).sum(),
         _ => 0,
     }
 }

@@ -105,16 +105,16 @@ impl Stats {
 }
 
 impl fmt::Display for Stats {
-    /// One line, such as `13 spans received, 10 sent in 4 transactions, 3 dropped (send_error 3)`.
+    /// One line, such as `spans received: 13, sent: 10, dropped: 3 (send_error 3); transactions sent: 4`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { spans_received, spans_sent, transactions_sent, .. } = self;
-        write!(f, "{spans_received} spans received, {spans_sent} sent in {transactions_sent} transactions")?;
-        write!(f, ", {} dropped", self.spans_dropped())?;
+        write!(f, "spans received: {spans_received}, sent: {spans_sent}, dropped: {}", self.spans_dropped())?;
         let reasons = self.dropped.iter().map(|(reason, dropped)| format!("{reason} {}", dropped.spans));
         match reasons.collect::<Vec<_>>().join(", ") {
-            reasons if reasons.is_empty() => Ok(()),
-            reasons => write!(f, " ({reasons})"),
+            reasons if reasons.is_empty() => {}
+            reasons => write!(f, " ({reasons})")?,
         }
+        write!(f, "; transactions sent: {transactions_sent}")
     }
 }
 

@@ -35,8 +35,11 @@ pub(crate) struct Group {
 
 impl Tree {
     pub(crate) fn new(spans: Vec<SpanData>) -> Self {
-        let places = spans.iter().enumerate().map(|(place, span)| (span.span_context.span_id(), place));
-        let places: HashMap<SpanId, usize> = places.collect();
+        // Of two spans with one id, which only broken input has, the first is the parent of what names it.
+        let mut places: HashMap<SpanId, usize> = HashMap::with_capacity(spans.len());
+        for (place, span) in spans.iter().enumerate() {
+            places.entry(span.span_context.span_id()).or_insert(place);
+        }
         let parent_of = |(place, span): (usize, &SpanData)| {
             let parent = places.get(&span.parent_span_id).copied().filter(|parent| *parent != place);
             parent.filter(|_| !is_local_root(span))
@@ -82,27 +85,33 @@ impl Tree {
             return vec![self.spans];
         }
         let children = self.children();
-        let mut part_of = vec![0; self.spans.len()];
+        let mut part_of: Vec<Option<usize>> = vec![None; self.spans.len()];
         let mut parts: Vec<Vec<SpanData>> = Vec::new();
-        let mut roots = VecDeque::from([0]);
+        // After the tree come the circles, which no root leads to.
+        let mut roots: VecDeque<_> = (0..self.spans.len()).collect();
         while let Some(root) = roots.pop_front() {
+            if part_of[root].is_some() {
+                continue;
+            }
             let mut near = VecDeque::from([root]);
             let mut size = 0;
             while let Some(place) = near.pop_front() {
-                if size == max {
-                    roots.push_back(place);
+                if part_of[place].is_some() {
                     continue;
                 }
-                part_of[place] = parts.len();
+                if size == max {
+                    roots.push_front(place);
+                    continue;
+                }
+                part_of[place] = Some(parts.len());
                 size += 1;
                 near.extend(&children[place]);
             }
             parts.push(Vec::with_capacity(size));
         }
         // Spans come in order of start within a part, so the root of a part may have to be moved to its front.
-        let mut order: Vec<_> = self.spans.into_iter().zip(part_of).collect();
-        for (span, part) in order.drain(..) {
-            parts[part].push(span);
+        for (span, part) in self.spans.into_iter().zip(part_of) {
+            parts[part.unwrap_or(0)].push(span);
         }
         parts.into_iter().map(root_first).collect()
     }

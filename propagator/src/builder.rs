@@ -32,7 +32,8 @@ impl Default for Settings {
 #[derive(Debug, Default)]
 #[must_use]
 pub struct SentryPropagatorBuilder {
-    dsn: Option<String>,
+    /// Parsed at once, so that no text with a secret is kept.
+    dsn: Option<Result<Dsn, InvalidDsn>>,
     release: Option<String>,
     environment: Option<String>,
     org_id: Option<u64>,
@@ -43,7 +44,8 @@ pub struct SentryPropagatorBuilder {
 impl SentryPropagatorBuilder {
     /// Sets the DSN, from which the public key and the organisation are taken. Defaults to none; empty is none.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
-        self.dsn = Some(dsn.into());
+        let dsn = dsn.into();
+        self.dsn = (!dsn.trim().is_empty()).then(|| dsn.parse());
         self
     }
 
@@ -107,8 +109,7 @@ impl SentryPropagatorBuilder {
     ///
     /// If the DSN is not one.
     pub fn build(self) -> Result<SentryPropagator, PropagatorBuildError> {
-        let dsn = self.dsn.filter(|dsn| !dsn.trim().is_empty());
-        let dsn = dsn.map(|dsn| dsn.parse::<Dsn>()).transpose().map_err(|source| PropagatorBuildError { source })?;
+        let dsn = self.dsn.transpose().map_err(|error| PropagatorBuildError { error })?;
         let service = self.service.unwrap_or_else(|| {
             Service::new(dsn).with_release(self.release).with_environment(self.environment).with_org_id(self.org_id)
         });
@@ -119,17 +120,13 @@ impl SentryPropagatorBuilder {
 /// The propagator could not be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PropagatorBuildError {
-    source: InvalidDsn,
+    error: InvalidDsn,
 }
 
 impl fmt::Display for PropagatorBuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the DSN of the propagator is invalid: {}", self.source)
+        write!(f, "with_dsn: {}", self.error)
     }
 }
 
-impl Error for PropagatorBuildError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
-    }
-}
+impl Error for PropagatorBuildError {}

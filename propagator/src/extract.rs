@@ -111,8 +111,10 @@ fn traceparent(settings: &Settings, extractor: &dyn Extractor) -> Option<TracePa
 
 /// The `tracestate`, of all its lines; one that cannot be read is dropped whole, as W3C demands.
 fn tracestate(extractor: &dyn Extractor) -> TraceState {
-    let lines = lines(extractor, TraceParent::STATE_HEADER);
-    TraceState::from_str(&lines.join(",")).unwrap_or_default()
+    let state = lines(extractor, TraceParent::STATE_HEADER).join(",");
+    // OpenTelemetry's type takes any character in a value.
+    let is_visible = state.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    Some(&state).filter(|_| is_visible).and_then(|state| TraceState::from_str(state).ok()).unwrap_or_default()
 }
 
 fn lines<'a>(extractor: &'a dyn Extractor, name: &str) -> Vec<&'a str> {

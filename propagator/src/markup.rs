@@ -10,8 +10,8 @@ use opentelemetry_sentry_protocol::{Baggage, SentryTrace, TraceParent};
 
 /// The `<meta>` elements for the `<head>` of a page: the browser's SDK reads them and continues the trace.
 ///
-/// Two or three lines, `sentry-trace`, `baggage` and `traceparent`, for what the global propagator has to say about
-/// the span of this context; an empty text if there is nothing to say. Only Sentry's members of `baggage` are in it.
+/// A line each for `sentry-trace`, `baggage` and `traceparent`, as far as the **global** propagator has something to say
+/// about the span of this context; an empty text if it has not. Only Sentry's members of `baggage` are in it.
 ///
 /// ```
 /// use opentelemetry::Context;
@@ -30,9 +30,10 @@ pub fn meta_tags(cx: &Context) -> String {
     tags
 }
 
-/// The value of a `Server-Timing` header that does the same as [`meta_tags`], where the page itself cannot be changed.
+/// The value of a `Server-Timing` header with `sentry-trace` and `baggage`, which the browser's SDK reads as well, where
+/// the page itself cannot be changed.
 ///
-/// `None` if the global propagator has nothing to say about the span of this context.
+/// `None` if the **global** propagator has nothing to say about the span of this context.
 ///
 /// ```
 /// use opentelemetry::Context;

@@ -117,7 +117,7 @@ impl Injector for Filtered<'_> {
 #[must_use]
 pub struct PropagationTargetsBuilder {
     targets: Vec<Pattern>,
-    dsns: Vec<String>,
+    dsns: Vec<Result<Dsn, InvalidDsn>>,
 }
 
 #[derive(Debug)]
@@ -140,8 +140,8 @@ impl PropagationTargetsBuilder {
     }
 
     /// Excludes the host of a DSN, whatever the targets say: requests to Sentry itself never carry trace headers.
-    pub fn without_dsn(mut self, dsn: impl Into<String>) -> Self {
-        self.dsns.push(dsn.into());
+    pub fn without_dsn(mut self, dsn: impl AsRef<str>) -> Self {
+        self.dsns.push(dsn.as_ref().parse());
         self
     }
 
@@ -158,8 +158,8 @@ impl PropagationTargetsBuilder {
                 Err(error) => Err(InvalidTarget { kind: Kind::Regex(pattern, error) }),
             },
         };
-        let never = |dsn: String| {
-            let dsn = dsn.parse::<Dsn>().map_err(|error| InvalidTarget { kind: Kind::Dsn(error) })?;
+        let never = |dsn: Result<Dsn, InvalidDsn>| {
+            let dsn = dsn.map_err(|error| InvalidTarget { kind: Kind::Dsn(error) })?;
             Ok(host_of_url(&dsn.envelope_url()).unwrap_or_default())
         };
         let targets: Vec<_> = self.targets.into_iter().map(compile).collect::<Result<_, _>>()?;
@@ -184,19 +184,12 @@ enum Kind {
 impl fmt::Display for InvalidTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Regex(pattern, _) => {
-                write!(f, "a propagation target must be a regular expression, found {pattern:?}")
+            Kind::Regex(pattern, error) => {
+                write!(f, "with_regex: a target must be a regular expression, found {pattern:?}: {error}")
             }
-            Kind::Dsn(error) => error.fmt(f),
+            Kind::Dsn(error) => write!(f, "without_dsn: {error}"),
         }
     }
 }
 
-impl Error for InvalidTarget {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.kind {
-            Kind::Regex(_, error) => Some(error),
-            Kind::Dsn(error) => Some(error),
-        }
-    }
-}
+impl Error for InvalidTarget {}

@@ -62,6 +62,9 @@ fn an_injector_passes_on_all_or_nothing() {
 #[test]
 fn a_pattern_that_is_none_is_shown() {
     let error = PropagationTargets::builder().with_regex("(").build().unwrap_err();
-    assert_eq!(error.to_string(), "a propagation target must be a regular expression, found \"(\"");
+    assert!(
+        error.to_string().starts_with("with_regex: a target must be a regular expression, found \"(\": "),
+        "{error}"
+    );
     assert!(PropagationTargets::builder().without_dsn("nowhere").build().is_err());
 }

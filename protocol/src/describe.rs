@@ -45,6 +45,15 @@ pub struct Description<'a> {
     pub source: Source,
 }
 
+/// The longest name of a transaction that Sentry keeps, in characters.
+const MAX_NAME: usize = 200;
+
+/// A name, cut to the 200 characters that Sentry keeps of a transaction's.
+#[must_use]
+pub fn shortened(name: &str) -> &str {
+    name.char_indices().nth(MAX_NAME).map_or(name, |(end, _)| &name[..end])
+}
+
 impl<'a> Description<'a> {
     /// A span that keeps its own name.
     const fn named(name: &'a str, op: &'static str, source: Source) -> Self {

@@ -124,12 +124,15 @@ fn parse(text: &str) -> Result<Dsn, Part> {
     let scheme = Scheme::from_name(scheme).ok_or(Part::Scheme)?;
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (keys, address) = authority.rsplit_once('@').ok_or(Part::PublicKey)?;
+    let (keys, address) = authority.rsplit_once('@').ok_or(Part::NoPublicKey)?;
     let (public_key, secret_key) = keys.split_once(':').unwrap_or((keys, ""));
     let (host, port) = split_port(address)?;
     let path = path.trim_end_matches('/');
     let (path, project_id) = path.rsplit_once('/').map_or(("", path), |(path, id)| (path, id));
-    if public_key.is_empty() || !public_key.bytes().all(is_key) {
+    if public_key.is_empty() {
+        return Err(Part::NoPublicKey);
+    }
+    if !public_key.bytes().all(is_key) {
         return Err(Part::PublicKey);
     }
     let graphic = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -139,7 +142,7 @@ fn parse(text: &str) -> Result<Dsn, Part> {
     if !is_host(host) {
         return Err(Part::Host);
     }
-    if !graphic(path) {
+    if !path.bytes().all(is_path) {
         return Err(Part::Path);
     }
     Ok(Dsn {
@@ -198,6 +201,7 @@ enum Part {
     Empty,
     Url,
     Scheme,
+    NoPublicKey,
     PublicKey,
     SecretKey,
     Host,
@@ -212,11 +216,12 @@ impl fmt::Display for InvalidDsn {
             Part::Empty => "a DSN must not be empty",
             Part::Url => "not a URL: a DSN must be scheme://public_key@host/project_id",
             Part::Scheme => "the scheme of a DSN must be http or https",
+            Part::NoPublicKey => "the public key of a DSN is missing: it must be scheme://public_key@host/project_id",
             Part::PublicKey => "the public key of a DSN must be letters, digits, - and _",
             Part::SecretKey => "the secret key of a DSN must be visible ASCII",
             Part::Host => "the host of a DSN must be a host name or an address",
             Part::Port => "the port of a DSN must be a number from 1 to 65535",
-            Part::Path => "the path of a DSN must be visible ASCII",
+            Part::Path => "the path of a DSN must be that of a URL",
             Part::ProjectId => "the project id at the end of a DSN must be a number",
         };
         write!(f, "{expected}, found {:?}", self.found)
@@ -257,6 +262,10 @@ fn is_key(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
+fn is_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte)
+}
+
 /// A name, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -265,13 +274,21 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-/// The text with its secret, if it has one, replaced.
+/// What may be shown of a text that is not a DSN: nothing that could be a secret, however it was mistyped.
 fn redacted(text: &str) -> String {
-    let Some((keys, address)) = text.rsplit_once('@') else { return text.to_owned() };
-    let start = keys.find("://").map_or(0, |end| end + 3);
-    let (scheme, keys) = keys.split_at(start);
+    const HIDDEN: &str = "***";
+    let text = text.trim();
+    let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| scheme.bytes().all(is_key)) else {
+        return if text.is_empty() { String::new() } else { HIDDEN.to_owned() };
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let Some((keys, host)) = authority.rsplit_once('@').filter(|_| !path.contains('@')) else {
+        // What stands where the host should be may be the keys.
+        return format!("{scheme}://{HIDDEN}");
+    };
     match keys.split_once(':') {
-        Some((public, _)) => format!("{scheme}{public}:***@{address}"),
-        None => text.to_owned(),
+        Some((public, _)) if public.bytes().all(is_key) => format!("{scheme}://{public}:{HIDDEN}@{host}{path}"),
+        None if keys.bytes().all(is_key) => format!("{scheme}://{keys}@{host}{path}"),
+        _ => format!("{scheme}://{HIDDEN}@{host}{path}"),
     }
 }

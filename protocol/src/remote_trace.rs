@@ -117,6 +117,9 @@ impl Incoming {
         let dsc = dsc.unwrap_or_default();
         let sampled = flag.or_else(|| dsc.sampled());
         let known = dsc.sample_rand();
+        // Nothing but a random value that is none: nothing.
+        let dsc =
+            if known.is_none() && dsc.iter().all(|(key, _)| key == "sample_rand") { Default::default() } else { dsc };
         let sample_rand = known.unwrap_or_else(|| SampleRand::within(trace_id, dsc.sample_rate(), sampled));
         let dsc = if known.is_some() && dsc.iter().count() == 1 {
             IncomingDsc::Own

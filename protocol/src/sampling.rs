@@ -92,6 +92,9 @@ pub struct SampleRand {
 const STEPS: u32 = 1_000_000;
 const DECIMALS: usize = 6;
 
+/// No more decimals than this can tell two numbers apart, or be printed at will.
+const MAX_DECIMALS: usize = 20;
+
 impl SampleRand {
     /// The value that a trace id stands for: its low 56 bits, scaled to six decimals and truncated.
     #[must_use]
@@ -137,7 +140,7 @@ impl FromStr for SampleRand {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         let value = text.parse::<f64>().ok().filter(|value| (0.0..1.0).contains(value));
-        let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len()).min(MAX_DECIMALS);
         value.map(|value| Self { value: value.abs(), decimals }).ok_or(InvalidSampleRand { _private: () })
     }
 }

@@ -42,7 +42,7 @@ impl SentrySamplerBuilder {
     /// [`SamplingContext::inherit_or_sample_with`]. It beats the rate. Defaults to none.
     ///
     /// A rate that is not in `0.0..=1.0` and a panic both mean that the trace is not sampled. The function may itself
-    /// start spans, log and call Sentry: no lock is held while it runs.
+    /// log and call Sentry: no lock is held while it runs. Spans that it starts are not recorded.
     pub fn with_function(mut self, function: impl Fn(&SamplingContext<'_>) -> f64 + Send + Sync + 'static) -> Self {
         self.policy.function = Some(Function::new(function));
         self
@@ -162,11 +162,4 @@ impl fmt::Display for SamplerBuildError {
     }
 }
 
-impl Error for SamplerBuildError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.kind {
-            Kind::Limit(error) => Some(error),
-            Kind::Rate(error) | Kind::Rule(error) => Some(error),
-        }
-    }
-}
+impl Error for SamplerBuildError {}

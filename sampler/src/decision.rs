@@ -15,7 +15,8 @@
 //! What a rate samples, the limit may still refuse; the rate that is applied is then a lower one.
 
 use std::{
-    fmt,
+    cell::Cell,
+    fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -59,6 +60,10 @@ impl Policy {
         parent_sampled: Option<bool>,
         context: impl FnOnce() -> SamplingContext<'a>,
     ) -> Choice {
+        // A span that the function starts would ask it again, and again.
+        if Running::is_now() {
+            return Choice::PassOn;
+        }
         if !self.rules.is_empty() || self.function.is_some() {
             let context = context();
             match self.rules.iter().find_map(|rule| rule.apply(&context)) {
@@ -102,16 +107,49 @@ impl Function {
 
     /// The rate it returns; a failure is told of once.
     fn call(&self, context: &SamplingContext<'_>) -> Option<SampleRate> {
-        let rate = catch_unwind(AssertUnwindSafe(|| (self.function)(context)));
+        let rate = catch_unwind(AssertUnwindSafe(|| {
+            let _running = Running::begin();
+            (self.function)(context)
+        }));
         let problem = match rate.map(SampleRate::try_from) {
             Ok(Ok(rate)) => return Some(rate),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "it panicked".to_owned(),
+            Err(payload) => {
+                // Dropping what somebody panicked with may panic, too.
+                mem::forget(payload);
+                "it panicked".to_owned()
+            }
         };
         if !self.warned.swap(true, Ordering::Relaxed) {
             otel_warn!(name: "SentrySampler.FunctionFailed", message = problem.as_str());
         }
         None
+    }
+}
+
+thread_local! {
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, a user's function runs on this thread. (Suppressing telemetry would say the same to the SDK, but the
+/// SDK asks samplers while it holds the context that would have to be changed.)
+struct Running;
+
+impl Running {
+    fn begin() -> Self {
+        RUNNING.set(true);
+        Self
+    }
+
+    fn is_now() -> bool {
+        // While the thread ends there is no such value any more.
+        RUNNING.try_with(Cell::get).unwrap_or(false)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(false);
     }
 }
 

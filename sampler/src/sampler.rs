@@ -163,7 +163,8 @@ impl SentrySampler {
             None if decision.sampled.is_none() => {}
             None => {
                 let description = describe::describe(start.name, start.kind, start.attributes);
-                decision.transaction = (description.source != Source::Url).then(|| description.name.into());
+                let name = describe::shortened(&description.name);
+                decision.transaction = (description.source != Source::Url).then(|| name.into());
             }
         }
         decision

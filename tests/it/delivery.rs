@@ -47,7 +47,10 @@ fn what_is_refused_is_counted_under_its_reason() {
         let stats = sentry.stats();
         assert_eq!((stats.spans_received, stats.spans_sent), (2, 1), "{reason}");
         assert_eq!(dropped(&stats), BTreeMap::from([(reason, 1)]));
-        assert_eq!(stats.to_string(), format!("2 spans received, 1 sent in 1 transactions, 1 dropped ({reason} 1)"));
+        assert_eq!(
+            stats.to_string(),
+            format!("spans received: 2, sent: 1, dropped: 1 ({reason} 1); transactions sent: 1")
+        );
     }
 }
 

@@ -14,10 +14,31 @@ fn an_error_names_the_setting_the_value_and_what_was_expected() {
         dsn("https://public:secret@sentry.io/abc"),
         "with_dsn: the project id at the end of a DSN must be a number, found \"https://public:***@sentry.io/abc\""
     );
-    assert!(dsn("public:secret@sentry.io/1").contains("public:***@sentry.io/1"));
+    for typo in [
+        "public:secret@sentry.io/1",
+        "https://public:secret/1",
+        "https://h/1@public:secret",
+        "https://public%3Asecret@h/1",
+        "https://public;secret@h/1",
+        "https://public:secret@h/x",
+    ] {
+        assert!(!dsn(typo).contains("secret"), "{}", dsn(typo));
+    }
     let rate = |rate| Sentry::builder().with_traces_sample_rate(rate).build().unwrap_err().to_string();
     assert_eq!(rate(1.5), "with_traces_sample_rate: a sample rate must be a number from 0 to 1, found 1.5");
     assert_eq!(rate(f64::NAN), "with_traces_sample_rate: a sample rate must be a number from 0 to 1, found NaN");
+}
+
+#[test]
+fn a_spotlight_must_be_an_absolute_http_url() {
+    let build = |url: &str| Sentry::builder().with_dsn("").with_spotlight(url).build();
+    for url in ["zzz", "true", "ftp://x/", "http://", "/stream", "not a url"] {
+        let error = build(url).unwrap_err().to_string();
+        assert_eq!(error, format!("with_spotlight: it must be an absolute http URL, found {url:?}"));
+    }
+    for url in ["http://127.0.0.1:8969/stream", "http://[::1]:1"] {
+        drop(build(url).unwrap());
+    }
 }
 
 #[test]
@@ -25,6 +46,9 @@ fn debug_output_keeps_the_secret() {
     let sentry = Sentry::builder().with_dsn("http://public:secret@127.0.0.1:1/1").build().unwrap();
     assert!(!format!("{sentry:?}").contains("secret@"));
     assert!(!format!("{sentry:?}").contains("sentry_secret"));
+    assert!(format!("{sentry:?}").len() < 10_000, "it may end up in somebody's log");
+    let builder = format!("{:?}", Sentry::builder().with_dsn("http://public:secret@127.0.0.1:1/1"));
+    assert!(!builder.contains("secret@"), "{builder}");
 }
 
 #[test]
@@ -44,6 +68,7 @@ fn a_second_install_is_an_error() {
     let second = Sentry::builder().with_dsn("").install().unwrap_err();
     assert_eq!(second.to_string(), "install: Sentry is installed in this process already");
     assert!(second.source().is_none());
+    assert_eq!(format!("{second:?}"), second.to_string(), "what a main that returns it prints");
     drop(first);
 }
 

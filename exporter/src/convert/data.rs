@@ -3,6 +3,8 @@
 //! Of a key that was set twice the last value counts. Values whose key speaks of a secret are replaced by
 //! `[Filtered]`. What only the sampler and we talk about is left out.
 
+use std::collections::HashMap;
+
 use opentelemetry::{Array, KeyValue, Value, trace::SpanKind};
 use opentelemetry_sentry_protocol::semconv;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -14,18 +16,26 @@ const FILTERED: &str = "[Filtered]";
 const SENSITIVE: [&str; 7] = ["authorization", "cookie", "token", "secret", "password", "api-key", "api_key"];
 
 /// Attributes that are not sent as they are: ours alone, or replaced by what we inferred.
-const LEFT_OUT: [&str; 10] = [
+const LEFT_OUT: [&str; 12] = [
     semconv::DSC_FROZEN,
     semconv::DSC_SAMPLE_RAND,
     semconv::DSC_TRANSACTION,
+    semconv::NOT_SAMPLED,
     semconv::SENTRY_CUSTOM_SPAN_NAME,
     semconv::SENTRY_OP,
     semconv::SENTRY_ORIGIN,
     semconv::SENTRY_SAMPLE_RATE,
     semconv::SENTRY_SOURCE,
     semconv::SENTRY_STATUS_MESSAGE,
+    PARENT_ALREADY_SENT,
     "otel.kind",
 ];
+
+/// Marks a transaction whose parent had been sent before it ended.
+const PARENT_ALREADY_SENT: &str = "sentry.parent_span_already_sent";
+
+/// From so many attributes on, those that were set twice are looked up in a table.
+const MANY: usize = 64;
 
 /// The `data` of a span: what was inferred, then its attributes.
 #[derive(Debug)]
@@ -62,7 +72,7 @@ impl Serialize for Data<'_> {
                 map.serialize_entry(semconv::SENTRY_SAMPLE_RATE, &rate)?;
             }
             if root.parent_already_sent {
-                map.serialize_entry("sentry.parent_span_already_sent", &true)?;
+                map.serialize_entry(PARENT_ALREADY_SENT, &true)?;
             }
         }
         if let Some(kind) = kind_word(self.kind) {
@@ -74,8 +84,9 @@ impl Serialize for Data<'_> {
         if !self.status_message.is_empty() {
             map.serialize_entry(semconv::SENTRY_STATUS_MESSAGE, self.status_message)?;
         }
+        let last = self.last_places();
         for (place, attribute) in self.attributes.iter().enumerate() {
-            if !self.is_left_out(place, attribute) {
+            if !self.is_left_out(place, attribute, &last) {
                 map.serialize_entry(attribute.key.as_str(), &shown(attribute))?;
             }
         }
@@ -84,11 +95,21 @@ impl Serialize for Data<'_> {
 }
 
 impl Data<'_> {
-    fn is_left_out(&self, place: usize, attribute: &KeyValue) -> bool {
+    fn is_left_out(&self, place: usize, attribute: &KeyValue, last: &HashMap<&str, usize>) -> bool {
         let key = attribute.key.as_str();
+        let is_repeated = || match last.get(key) {
+            Some(last) => *last > place,
+            None => self.attributes[place + 1..].iter().any(|later| later.key == attribute.key),
+        };
         LEFT_OUT.contains(&key)
             || (self.http_status.is_some() && key == semconv::HTTP_RESPONSE_STATUS_CODE)
-            || self.attributes[place + 1..].iter().any(|later| later.key == attribute.key)
+            || is_repeated()
+    }
+
+    /// Where each key was set last; empty where there are too few for a table to pay.
+    fn last_places(&self) -> HashMap<&str, usize> {
+        let many = if self.attributes.len() > MANY { self.attributes } else { &[] };
+        many.iter().enumerate().map(|(place, attribute)| (attribute.key.as_str(), place)).collect()
     }
 }
 

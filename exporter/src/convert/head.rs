@@ -39,6 +39,16 @@ impl Head {
         Self::Own { sample_rand, decision }
     }
 
+    /// An estimate of what it holds in memory, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        size_of_val(self)
+            + match self {
+                Self::Frozen(dsc) => dsc.as_text().len(),
+                Self::Own { decision, .. } => decision.transaction.as_ref().map_or(0, |name| name.len()),
+                Self::Unknown => 0,
+            }
+    }
+
     /// The context to send; `None` if there is none to send.
     pub(crate) fn dsc(&self, service: &Service, trace_id: TraceId) -> Option<DynamicSamplingContext> {
         match self {

@@ -1,6 +1,7 @@
 //! The root of a trace: the transaction itself.
 
 use opentelemetry_sentry_protocol::{
+    SampleRate,
     describe::{Attributes, describe},
     semconv,
 };
@@ -68,6 +69,17 @@ struct Response {
     status_code: i64,
 }
 
+impl Response {
+    const fn new(status_code: i64) -> Self {
+        Self { status_code }
+    }
+}
+
+/// The rate that the sampler noted, or whatever an application made of it.
+fn sample_rate(attributes: Attributes<'_>) -> Option<f64> {
+    attributes.text(semconv::SENTRY_SAMPLE_RATE)?.parse::<SampleRate>().ok().map(SampleRate::get)
+}
+
 impl Serialize for Transaction<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { sender, trace, .. } = self;
@@ -80,7 +92,7 @@ impl Serialize for Transaction<'_> {
         let origin = origin(root);
         let root_data = RootData {
             source: description.source.as_str(),
-            sample_rate: attributes.text(semconv::SENTRY_SAMPLE_RATE).and_then(|rate| rate.parse().ok()),
+            sample_rate: sample_rate(attributes),
             parent_already_sent: trace.fate == Fate::Late,
         };
         let mut event_id = [0; Simple::LENGTH];
@@ -99,7 +111,7 @@ impl Serialize for Transaction<'_> {
             contexts: Contexts {
                 trace: SpanFields::new(root, &description, &origin, Some(root_data)),
                 otel: Otel { resource: ResourceData(&sender.resource) },
-                response: http_status(attributes).map(|status_code| Response { status_code }),
+                response: http_status(attributes).filter(|code| (100..600).contains(code)).map(Response::new),
             },
             spans: Spans(children),
         };

@@ -27,12 +27,25 @@ pub(crate) struct Destination {
 
 impl Destinations {
     /// Makes them; `None` if there is nowhere to send to.
-    pub(crate) fn new(dsn: Option<&Dsn>, spotlight: Option<&str>) -> Result<Option<Self>, http::Error> {
-        let sentry = dsn.map(Destination::sentry).transpose()?;
-        let spotlight = spotlight.map(Destination::spotlight).transpose()?;
+    ///
+    /// # Errors
+    ///
+    /// The URL that cannot be sent to.
+    pub(crate) fn new(dsn: Option<&Dsn>, spotlight: Option<&str>) -> Result<Option<Self>, BadUrl> {
+        let sentry = dsn.map(|dsn| Destination::sentry(dsn).map_err(BadUrl::Sentry)).transpose()?;
+        let spotlight =
+            spotlight.map(|url| Destination::spotlight(url).ok_or_else(|| BadUrl::Spotlight(url.to_owned())));
+        let spotlight = spotlight.transpose()?;
         let any = sentry.is_some() || spotlight.is_some();
         Ok(any.then_some(Self { sentry, spotlight }))
     }
+}
+
+/// A URL that cannot be sent to.
+#[derive(Debug)]
+pub(crate) enum BadUrl {
+    Sentry(http::Error),
+    Spotlight(String),
 }
 
 impl Destination {
@@ -46,8 +59,12 @@ impl Destination {
         Ok(Self { url: dsn.envelope_url().parse()?, auth: Some(auth) })
     }
 
-    fn spotlight(url: &str) -> Result<Self, http::Error> {
-        Ok(Self { url: url.parse()?, auth: None })
+    /// `None` if it is not an absolute URL.
+    fn spotlight(url: &str) -> Option<Self> {
+        let url: http::Uri = url.parse().ok()?;
+        let is_http = url.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
+        let has_host = url.host().is_some_and(|host| !host.is_empty());
+        (is_http && has_host).then_some(Self { url, auth: None })
     }
 
     /// The request that sends an envelope now. Only Sentry itself gets it compressed.

@@ -6,22 +6,23 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    io, mem,
+    future, io, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
-    thread,
-    time::{Duration, Instant, SystemTime},
+    thread::{self, ThreadId},
+    time::{Duration, Instant},
 };
 
 use opentelemetry::{Context, otel_debug, otel_warn};
-use opentelemetry_http::{Bytes, HttpClient, Request};
+use opentelemetry_http::HttpClient;
 use tokio::{
-    runtime,
+    runtime::{self, Runtime},
     sync::mpsc::UnboundedReceiver,
     task::{Id, JoinError, JoinSet},
-    time::{sleep_until, timeout},
+    time::sleep_until,
 };
 
-use super::{Destination, Destinations};
+use super::{Destinations, delivery::deliver};
 use crate::{
     FlushError,
     assembler::{Assembler, MAX_SPANS, Trace, split},
@@ -35,8 +36,8 @@ use crate::{
 /// Requests that wait for their answer at the same time.
 const MAX_IN_FLIGHT: usize = 16;
 
-/// How long one request may take, from its first byte to the end of the answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Traces that are serialised at a time, before requests and orders get their turn again.
+const SLICE: usize = 32;
 
 /// How often spans are picked up that end under a root which is still open, so that their waiting time runs.
 const TICK: Duration = Duration::from_secs(5);
@@ -51,13 +52,15 @@ pub(crate) struct Worker {
     orders: UnboundedReceiver<Order>,
     setup: Setup,
     assembler: Assembler,
-    /// Envelopes that wait for a free request, by number.
+    /// Traces that wait to be serialised, by number.
+    ready: VecDeque<(u64, Trace)>,
+    /// Envelopes that wait for a free request, by the number of their trace.
     queue: VecDeque<(u64, Envelope)>,
     queued_bytes: usize,
     next_number: u64,
     requests: JoinSet<Result<(), DropReason>>,
     in_flight: HashMap<Id, Sent>,
-    /// Spans of all envelopes that have not left yet, by number.
+    /// How many pieces (trace or envelopes) of each trace have not left yet, by number.
     outstanding: BTreeMap<u64, usize>,
     flushes: Vec<Flush>,
     /// Spans that were lost and that the answer to a flush has told of.
@@ -71,7 +74,7 @@ pub(crate) struct Worker {
 pub(crate) struct Setup {
     pub(crate) sender: Sender,
     pub(crate) client: Arc<dyn HttpClient>,
-    pub(crate) destinations: Destinations,
+    pub(crate) destinations: Arc<Destinations>,
     /// Bytes of serialised envelopes that may wait.
     pub(crate) queue_limit: usize,
 }
@@ -83,11 +86,12 @@ struct Sent {
     spans: usize,
 }
 
-/// Somebody waits until all envelopes below a number have left.
+/// Somebody waits until all traces below a number have left, or until the deadline.
 #[derive(Debug)]
 struct Flush {
     reply: mpsc::Sender<Result<(), FlushError>>,
     below: u64,
+    deadline: Instant,
 }
 
 impl Worker {
@@ -97,6 +101,7 @@ impl Worker {
             orders,
             setup,
             assembler: Assembler::default(),
+            ready: VecDeque::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
             next_number: 0,
@@ -114,22 +119,32 @@ impl Worker {
     /// # Errors
     ///
     /// If the system has no thread, or nothing to wait on, left to give.
-    pub(crate) fn spawn(shared: Shared, orders: UnboundedReceiver<Order>, setup: Setup) -> io::Result<()> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        thread::Builder::new().name("sentry-transport".to_owned()).spawn(move || {
-            let _suppressed = Context::enter_telemetry_suppressed_scope();
-            runtime.block_on(Self::new(shared, orders, setup).run());
+    pub(crate) fn spawn(shared: Shared, orders: UnboundedReceiver<Order>, setup: Setup) -> io::Result<ThreadId> {
+        let (started, start) = mpsc::channel();
+        let thread = thread::Builder::new().name("sentry-transport".to_owned()).spawn(move || {
+            // Made here: a runtime must not be dropped where the application runs async code.
+            let runtime = suppressed_runtime();
+            let error = runtime.as_ref().err().map(|error| io::Error::from(error.kind()));
+            // Whoever starts us waits for this.
+            let _ = started.send(error.map_or(Ok(()), Err));
+            if let Ok(runtime) = runtime {
+                let _suppressed = Context::enter_telemetry_suppressed_scope();
+                runtime.block_on(Self::new(shared, orders, setup).run());
+            }
         })?;
-        Ok(())
+        start.recv().map_err(io::Error::other)??;
+        Ok(thread.thread().id())
     }
 
     async fn run(mut self) {
         loop {
+            self.serialise_some();
             self.start_requests();
             self.answer_flushes();
             let over = self.deadline.is_some_and(|deadline| self.outstanding.is_empty() || Instant::now() >= deadline);
             if over {
-                return self.finish();
+                otel_debug!(name: "SentryExporter.Stopped");
+                return;
             }
             let wake_at = self.wake_at();
             tokio::select! {
@@ -138,6 +153,7 @@ impl Worker {
                 Some(done) = self.requests.join_next_with_id() => self.account(done),
                 () = self.shared.intake.woken(), if self.deadline.is_none() => self.take_in(),
                 () = sleep_until(wake_at.into()) => self.take_in(),
+                () = future::ready(()), if !self.ready.is_empty() => {}
             }
         }
     }
@@ -145,10 +161,11 @@ impl Worker {
     fn obey(&mut self, order: Option<Order>) {
         match order {
             Some(Order::SetResource(resource)) => self.setup.sender.resource = resource,
-            Some(Order::Flush(reply)) => self.flush(reply),
+            Some(Order::Flush(reply, deadline)) => self.flush(reply, deadline),
             Some(Order::Shutdown(reply, deadline)) => {
                 self.deadline = Some(deadline);
-                self.flush(reply);
+                // The answer goes out even if it comes too late for the work.
+                self.flush(reply, deadline + LAST_CHANCE);
             }
             // Nobody is left who could send us spans.
             None => {
@@ -159,69 +176,81 @@ impl Worker {
         }
     }
 
-    /// Picks up what ended, and queues what is ready.
+    /// Picks up what ended, and lines up what is ready.
     fn take_in(&mut self) {
         let now = Instant::now();
-        let mut ready = self.assembler.push(self.shared.intake.drain(), now);
-        ready.extend(self.assembler.expire(now));
-        self.queue_traces(ready);
-        while self.shared.intake.is_crowded() {
+        let ready = self.assembler.push(self.shared.intake.drain(), now);
+        self.line_up(ready);
+        let expired = self.assembler.expire(now);
+        self.line_up(expired);
+        while self.shared.intake.is_crowded() && self.ready.is_empty() {
             let oldest = self.assembler.drain_oldest();
             if oldest.is_empty() {
                 break;
             }
-            self.queue_traces(oldest);
+            self.line_up(oldest);
         }
     }
 
     fn take_in_all(&mut self) {
         self.take_in();
         let rest = self.assembler.drain();
-        self.queue_traces(rest);
+        self.line_up(rest);
     }
 
-    fn flush(&mut self, reply: mpsc::Sender<Result<(), FlushError>>) {
+    fn flush(&mut self, reply: mpsc::Sender<Result<(), FlushError>>, deadline: Instant) {
         self.take_in_all();
-        self.flushes.push(Flush { reply, below: self.next_number });
+        self.flushes.push(Flush { reply, below: self.next_number, deadline });
     }
 
-    fn queue_traces(&mut self, traces: Vec<Trace>) {
+    fn line_up(&mut self, traces: Vec<Trace>) {
         for trace in traces {
+            self.outstanding.insert(self.next_number, 1);
+            self.ready.push_back((self.next_number, trace));
+            self.next_number += 1;
+        }
+    }
+
+    /// Serialises what is ready, a slice at a time.
+    fn serialise_some(&mut self) {
+        for _ in 0..SLICE {
+            let Some((number, trace)) = self.ready.pop_front() else { break };
             self.shared.intake.release(trace.spans.iter().map(size_of_span).sum());
-            self.queue_trace(trace);
+            self.serialise(number, trace);
+            self.piece_left(number);
+        }
+        // What crowds the intake may wait for nothing but this.
+        if self.ready.is_empty() && self.shared.intake.is_crowded() && self.deadline.is_none() {
+            self.take_in();
         }
     }
 
     /// Serialises a trace, in parts if it is too large.
-    fn queue_trace(&mut self, trace: Trace) {
+    fn serialise(&mut self, number: u64, trace: Trace) {
         let spans = trace.spans.len();
-        match Envelope::transaction(&trace, &self.setup.sender) {
-            Ok(envelope) if envelope.size() <= MAX_TRANSACTION => self.queue_envelope(envelope),
-            Ok(_) if spans > 1 => {
+        let envelope = catch_unwind(AssertUnwindSafe(|| Envelope::transaction(&trace, &self.setup.sender)));
+        match envelope {
+            Ok(Ok(envelope)) if envelope.size() <= MAX_TRANSACTION => self.queue_envelope(number, envelope),
+            Ok(Ok(_)) if spans > 1 => {
                 for part in split(trace, (spans / 2).min(MAX_SPANS)) {
-                    self.queue_trace(part);
+                    self.serialise(number, part);
                 }
             }
-            Ok(_) => self.drop_transaction(DropReason::Invalid, spans),
-            Err(error) => {
-                otel_warn!(name: "SentryExporter.SerializationFailed", message = error.to_string());
-                self.drop_transaction(DropReason::InternalSdkError, spans);
+            Ok(Ok(_)) => self.shared.ledger.dropped_transaction(DropReason::Invalid, spans),
+            Ok(Err(_)) | Err(_) => {
+                otel_warn!(name: "SentryExporter.SerializationFailed");
+                self.shared.ledger.dropped_transaction(DropReason::InternalSdkError, spans);
             }
         }
     }
 
-    fn queue_envelope(&mut self, envelope: Envelope) {
+    fn queue_envelope(&mut self, number: u64, envelope: Envelope) {
         if self.queued_bytes + envelope.size() > self.setup.queue_limit {
-            return self.drop_transaction(DropReason::QueueOverflow, envelope.spans);
+            return self.shared.ledger.dropped_transaction(DropReason::QueueOverflow, envelope.spans);
         }
         self.queued_bytes += envelope.size();
-        self.outstanding.insert(self.next_number, envelope.spans);
-        self.queue.push_back((self.next_number, envelope));
-        self.next_number += 1;
-    }
-
-    fn drop_transaction(&mut self, reason: DropReason, spans: usize) {
-        self.shared.ledger.dropped_transaction(reason, spans);
+        *self.outstanding.entry(number).or_default() += 1;
+        self.queue.push_back((number, envelope));
     }
 
     fn start_requests(&mut self) {
@@ -229,19 +258,11 @@ impl Worker {
             let Some((number, envelope)) = self.queue.pop_front() else { break };
             self.queued_bytes -= envelope.size();
             let spans = envelope.spans;
-            let request = deliver(Arc::clone(&self.setup.client), self.requests_for(&envelope));
+            let request = deliver(Arc::clone(&self.setup.client), Arc::clone(&self.setup.destinations), envelope);
             let id = self.requests.spawn(request).id();
             self.in_flight.insert(id, Sent { number, spans });
         }
-        self.shared.ledger.set_in_flight(self.outstanding.len());
-    }
-
-    /// The request to Sentry, if it gets one, and the copy for Spotlight.
-    fn requests_for(&self, envelope: &Envelope) -> (Option<Request<Bytes>>, Option<Request<Bytes>>) {
-        let now = SystemTime::now();
-        let request = |destination: &Destination| destination.request(envelope, now).ok();
-        let Destinations { sentry, spotlight } = &self.setup.destinations;
-        (sentry.as_ref().and_then(request), spotlight.as_ref().and_then(request))
+        self.shared.ledger.set_in_flight(self.queue.len() + self.in_flight.len());
     }
 
     /// Notes what became of an envelope.
@@ -250,19 +271,37 @@ impl Worker {
             Ok((id, result)) => (id, result),
             Err(error) => {
                 otel_warn!(name: "SentryExporter.HttpClientPanicked", message = error.to_string());
-                (error.id(), Err(DropReason::InternalSdkError))
+                let id = error.id();
+                // Dropping what somebody panicked with may panic, too.
+                mem::forget(error);
+                (id, Err(DropReason::InternalSdkError))
             }
         };
         let Some(Sent { number, spans }) = self.in_flight.remove(&id) else { return };
-        self.outstanding.remove(&number);
         match result {
             Ok(()) => self.shared.ledger.sent(spans),
             Err(reason) => self.shared.ledger.dropped_transaction(reason, spans),
         }
+        self.piece_left(number);
+    }
+
+    /// A piece of this trace waits no longer, whatever became of it.
+    fn piece_left(&mut self, number: u64) {
+        if let Some(pieces) = self.outstanding.get_mut(&number) {
+            *pieces -= 1;
+            if *pieces == 0 {
+                self.outstanding.remove(&number);
+            }
+        }
     }
 
     fn answer_flushes(&mut self) {
+        if self.flushes.is_empty() {
+            return;
+        }
         let oldest = self.outstanding.keys().next().copied().unwrap_or(self.next_number);
+        let now = Instant::now();
+        self.flushes.retain(|flush| flush.deadline > now);
         let (done, waiting): (Vec<_>, _) =
             mem::take(&mut self.flushes).into_iter().partition(|flush| flush.below <= oldest);
         self.flushes = waiting;
@@ -284,61 +323,27 @@ impl Worker {
         let tick = Instant::now() + TICK;
         [self.deadline, self.assembler.next_expiry()].into_iter().flatten().fold(tick, Instant::min)
     }
+}
 
-    /// The end: counts what did not leave in time, and tells those who wait.
-    fn finish(mut self) {
-        let late = self.shared.intake.drain().count();
-        self.shared.ledger.dropped_spans(DropReason::Shutdown, late);
-        for spans in mem::take(&mut self.outstanding).into_values() {
-            self.drop_transaction(DropReason::Shutdown, spans);
-        }
-        self.shared.ledger.set_in_flight(0);
+impl Drop for Worker {
+    /// The end, by a shutdown or by a panic: counts what did not leave, and tells those who wait.
+    fn drop(&mut self) {
+        self.shared.intake.close();
+        let reason = if thread::panicking() { DropReason::InternalSdkError } else { DropReason::Shutdown };
+        let ledger = &self.shared.ledger;
+        ledger.dropped_spans(reason, self.shared.intake.drain().count() + self.assembler.len());
+        let ready = self.ready.drain(..).map(|(_, trace)| trace.spans.len());
+        let queued = self.queue.drain(..).map(|(_, envelope)| envelope.spans);
+        let in_flight = self.in_flight.drain().map(|(_, sent)| sent.spans);
+        ready.chain(queued).chain(in_flight).for_each(|spans| ledger.dropped_transaction(reason, spans));
+        ledger.set_in_flight(0);
+        self.outstanding.clear();
         self.answer_flushes();
-        otel_debug!(name: "SentryExporter.Stopped");
     }
 }
 
-/// Sends an envelope to Sentry, and a copy to Spotlight; what counts is whether it reached Sentry.
-async fn deliver(
-    client: Arc<dyn HttpClient>,
-    (sentry, spotlight): (Option<Request<Bytes>>, Option<Request<Bytes>>),
-) -> Result<(), DropReason> {
-    let to_spotlight = async {
-        match spotlight {
-            Some(request) => post(client.as_ref(), request).await,
-            None => Ok(()),
-        }
-    };
-    match sentry {
-        Some(request) => {
-            let (result, _copy) = tokio::join!(post(client.as_ref(), request), to_spotlight);
-            result
-        }
-        None => to_spotlight.await,
-    }
-}
-
-/// Sends one request and reads its status.
-async fn post(client: &dyn HttpClient, request: Request<Bytes>) -> Result<(), DropReason> {
-    let status = match timeout(REQUEST_TIMEOUT, client.send_bytes(request)).await {
-        Ok(Ok(response)) => response.status().as_u16(),
-        Ok(Err(error)) => {
-            otel_warn!(name: "SentryExporter.RequestFailed", message = error.to_string());
-            return Err(DropReason::NetworkError);
-        }
-        Err(_) => {
-            otel_warn!(name: "SentryExporter.RequestTimedOut");
-            return Err(DropReason::NetworkError);
-        }
-    };
-    if !(200..300).contains(&status) {
-        otel_warn!(name: "SentryExporter.Refused", status = u64::from(status));
-    }
-    match status {
-        200..=299 => Ok(()),
-        // A redirect leads to somebody else.
-        300..=399 => Err(DropReason::NetworkError),
-        429 => Err(DropReason::RateLimited),
-        _ => Err(DropReason::SendError),
-    }
+/// A runtime on whose threads no span is recorded, also not on those that an HTTP client makes it start.
+fn suppressed_runtime() -> io::Result<Runtime> {
+    let suppress = || mem::forget(Context::enter_telemetry_suppressed_scope());
+    runtime::Builder::new_current_thread().enable_all().on_thread_start(suppress).build()
 }
