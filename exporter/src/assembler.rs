@@ -273,6 +273,62 @@ mod tests {
         assert_eq!(sent, BTreeSet::from([1, 2, 3]));
     }
 
+    #[test]
+    fn spans_with_one_id_are_all_sent_within_the_limit() {
+        // In the order in which they end; a circle hangs off the second span with id 5.
+        let mut spans = vec![span(5, 7), span(7, 5), span(5, 1), span(1, 0)];
+        spans[0].start_time += Duration::from_secs(60);
+        let circle = Trace { head: None, spans: spans.clone(), fate: Fate::Whole };
+        let mut assembler = Assembler::default();
+        let mut traces = assembler.push(spans, Instant::now());
+        traces.extend(assembler.drain());
+        assert_eq!(traces.iter().map(|trace| trace.spans.len()).sum::<usize>(), 4);
+        for trace in traces.into_iter().chain([circle]) {
+            let spans = trace.spans.len();
+            let parts = split(trace, 1);
+            assert_eq!(parts.len(), spans);
+            assert!(parts.iter().all(|part| part.spans.len() == 1));
+        }
+    }
+
+    #[test]
+    fn what_waits_for_long_is_found_in_order() {
+        let mut assembler = Assembler::default();
+        let now = Instant::now();
+        for number in 0..20_000_u64 {
+            let mut waiting = span(2, 1);
+            let trace_id = TraceId::from_bytes((u128::from(number) + 1).to_be_bytes());
+            waiting.span_context = SpanContext::new(
+                trace_id,
+                SpanId::from_bytes([1; 8]),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::default(),
+            );
+            assembler.push([waiting], now + Duration::from_millis(number));
+        }
+        assert_eq!(assembler.drain_oldest()[0].spans[0].span_context.trace_id().to_bytes()[15], 1);
+        assert_eq!(assembler.expire(now + MAX_WAIT + Duration::from_secs(10)).len(), 10_000);
+        assert_eq!(assembler.len(), 9_999);
+        assert_eq!(assembler.drain().len(), 9_999);
+        assert_eq!((assembler.len(), assembler.next_expiry()), (0, None));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_in_bytes() {
+        let mut assembler = Assembler::default();
+        for number in 1..=4000_u64 {
+            let mut root = span(number, 0);
+            root.attributes =
+                vec![opentelemetry::KeyValue::new("sentry.dsc", format!("sentry-release={}", "x".repeat(8000)))];
+            assembler.push([root], Instant::now());
+        }
+        assert!(assembler.sent.bytes <= REMEMBERED_BYTES);
+        assert!(assembler.sent.order.len() < 4000);
+        assert_eq!(assembler.sent.order.len(), assembler.sent.heads.len());
+        assert!(assembler.sent.head(T, SpanId::from_bytes(4000_u64.to_be_bytes())).is_some(), "the last one is known");
+    }
+
     proptest! {
         /// Any forest, in any order of ending, torn anywhere: each span leaves exactly once, each part begins with
         /// an ancestor of all its spans, and no part is too large.

@@ -151,3 +151,17 @@ impl Serialize for Rfc3339 {
         serializer.collect_str(&humantime::format_rfc3339_millis(time))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_clock_can_be_told() {
+        let day = Duration::from_secs(86_400);
+        let text = |time| serde_json::to_string(&Rfc3339(time)).unwrap();
+        assert_eq!(text(UNIX_EPOCH + day), "\"1970-01-02T00:00:00.000Z\"");
+        assert_eq!(text(UNIX_EPOCH - day), "\"1970-01-01T00:00:00.000Z\"");
+        assert_eq!(text(UNIX_EPOCH + day * 400 * 10_000), "\"1970-01-01T00:00:00.000Z\"");
+    }
+}

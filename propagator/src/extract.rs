@@ -7,8 +7,6 @@
 //! | none or invalid | none, invalid or two | new | our own |
 //! | of another organisation | any | new | our own |
 
-use std::str::FromStr;
-
 use opentelemetry::{
     Context, TraceFlags,
     propagation::Extractor,
@@ -111,10 +109,15 @@ fn traceparent(settings: &Settings, extractor: &dyn Extractor) -> Option<TracePa
 
 /// The `tracestate`, of all its lines; one that cannot be read is dropped whole, as W3C demands.
 fn tracestate(extractor: &dyn Extractor) -> TraceState {
-    let state = lines(extractor, TraceParent::STATE_HEADER).join(",");
+    let lines = lines(extractor, TraceParent::STATE_HEADER);
     // OpenTelemetry's type takes any character in a value.
-    let is_visible = state.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    Some(&state).filter(|_| is_visible).and_then(|state| TraceState::from_str(state).ok()).unwrap_or_default()
+    if !lines.iter().all(|line| line.bytes().all(|byte| matches!(byte, b' '..=b'~'))) {
+        return TraceState::default();
+    }
+    let members = lines.iter().flat_map(|line| line.split(',')).map(str::trim_ascii);
+    // A key and a value that make all of it invalid stand for a member without `=`.
+    let pairs = members.filter(|member| !member.is_empty()).map(|member| member.split_once('=').unwrap_or(("=", "=")));
+    TraceState::from_key_value(pairs).unwrap_or_default()
 }
 
 fn lines<'a>(extractor: &'a dyn Extractor, name: &str) -> Vec<&'a str> {

@@ -16,7 +16,7 @@ use opentelemetry::{
     Context,
     baggage::{self as otel, BaggageExt},
     propagation::Injector,
-    trace::{SpanContext, TraceContextExt},
+    trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sentry_protocol::{
     Baggage, Decision, DynamicSamplingContext, RemoteTrace, SampleRand, SentryTrace, TraceParent,
@@ -51,15 +51,16 @@ fn outgoing(
     settings: &Settings,
     span: &SpanContext,
     remote: Option<&RemoteTrace>,
-) -> (Arc<Decision>, DynamicSamplingContext) {
+) -> (Decision, DynamicSamplingContext) {
     let trace_id = span.trace_id();
     let incoming = remote.and_then(|remote| remote.incoming(trace_id));
     let noted = remote.and_then(|remote| remote.decision(trace_id)).map(Arc::clone);
-    let decision = noted.or_else(|| settings.decisions.get(trace_id)).unwrap_or_else(|| {
+    let noted = noted.or_else(|| settings.decisions.get(trace_id));
+    let decision = noted.map(Arc::unwrap_or_clone).unwrap_or_else(|| {
         let passed_on = incoming.filter(|_| span.is_remote()).map(|incoming| incoming.sampled);
         let mut decision = Decision::default();
         decision.sampled = passed_on.unwrap_or(Some(span.is_sampled()));
-        Arc::new(decision)
+        decision
     });
     let frozen = decision.frozen.as_ref().or_else(|| incoming.and_then(|incoming| incoming.frozen()));
     let dsc = frozen.cloned().unwrap_or_else(|| {
@@ -78,11 +79,22 @@ fn set_trace_headers(settings: &Settings, span: &SpanContext, decision: &Decisio
     // They differ only where everything is recorded for others, whatever Sentry gets.
     let sampled = decision.sampled == Some(true) || decision.recorded;
     injector.set(TraceParent::HEADER, TraceParent::new(trace_id, span_id, sampled).to_string());
-    let state = span.trace_state().header();
+    let state = tracestate(span.trace_state());
     // OpenTelemetry's type takes any character in a value.
     if !state.is_empty() && state.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         injector.set(TraceParent::STATE_HEADER, state);
     }
+}
+
+/// As `TraceState::header` prints it, in one piece.
+fn tracestate(state: &TraceState) -> String {
+    let length = state.into_iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+    let mut text = String::with_capacity(length);
+    for (key, value) in state {
+        let comma = if text.is_empty() { "" } else { "," };
+        text.extend([comma, key, "=", value]);
+    }
+    text
 }
 
 /// The members that came in, with the OpenTelemetry `Baggage` of the context merged in.

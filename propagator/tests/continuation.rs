@@ -91,6 +91,25 @@ fn tracestate_passes_only_with_the_traceparent_that_it_belongs_to() {
 }
 
 #[test]
+fn nothing_but_visible_ascii_leaves() {
+    for state in ["k=v\r\nX-Injected: 1", "k=\u{e9}", "k=\0", "k=a\tb"] {
+        let headers = [("traceparent", W3C), ("tracestate", state), ("baggage", "a=\t\u{e9},b=1\r\nc,d=2")];
+        let cx = SentryPropagator::new().extract_with_context(&Context::new(), &Headers::new(&headers));
+        let sent = inject(&SentryPropagator::new(), &cx);
+        assert_eq!(sent.get("tracestate"), None, "{state:?}");
+        assert!(sent.values().all(|value| value.bytes().all(|byte| byte.is_ascii_graphic())), "{sent:?}");
+        assert!(sent["baggage"].ends_with(",d=2"));
+    }
+}
+
+#[test]
+fn a_huge_header_is_read_as_far_as_it_could_be_sent_again() {
+    let hostile = format!("kept=1,{}", "sentry-%61=1,sentry-%62=1,z=1,".repeat(50_000));
+    let cx = SentryPropagator::new().extract_with_context(&Context::new(), &Headers::new(&[("baggage", &hostile)]));
+    assert_eq!(inject(&SentryPropagator::new(), &cx)["baggage"], "kept=1,z=1");
+}
+
+#[test]
 fn without_headers_an_active_trace_goes_on() {
     let propagator = SentryPropagator::new();
     let active = propagator.extract_with_context(

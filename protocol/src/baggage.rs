@@ -15,8 +15,8 @@ pub(crate) const PREFIX: &str = "sentry-";
 /// Sentry's members become a [`DynamicSamplingContext`]. All others are *foreign*: they belong to somebody else, are
 /// kept byte for byte (properties such as `;ttl=1` too) and in order.
 ///
-/// Reading never fails: a member without `=`, with an empty key or value, or with characters outside visible ASCII is
-/// left out, and so is a Sentry member that is not valid percent-encoded UTF-8. Of a key that comes twice the later
+/// Reading never fails: a member without `=`, without a key, or with characters outside visible ASCII is left out, and
+/// so is a Sentry member whose value is empty or not valid percent-encoded UTF-8. Of a key that comes twice the later
 /// value counts. Printing keeps to [`MAX_BYTES`](Self::MAX_BYTES) and [`MAX_MEMBERS`](Self::MAX_MEMBERS), Sentry's
 /// members first; a member that does not fit is left out, a smaller one after it is not.
 ///
@@ -48,27 +48,33 @@ impl Baggage {
     /// Reads all `baggage` lines of a request.
     ///
     /// At most [`MAX_MEMBERS`](Self::MAX_MEMBERS) and [`MAX_BYTES`](Self::MAX_BYTES) of either kind are kept, as no
-    /// more could be printed again; this also bounds the work that a hostile header can cause.
+    /// more could be printed again. Of headers that are much longer only the first 64 KiB are read: this bounds the work
+    /// that a hostile one can cause.
     #[must_use]
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut sentry = List::default();
-        let mut foreign = List::default();
-        for member in lines.into_iter().flat_map(|line| line.split(',')) {
-            let Some((key, value)) = split_member(member) else { continue };
-            match sentry_key(key) {
-                None if key.starts_with(PREFIX) => {} // not decodable
-                None => foreign.keep(key, member.trim_matches(WHITE), ""),
-                Some(name) if name.is_empty() => {}
-                Some(_) => {
-                    let value = value.split(';').next().unwrap_or_default().trim_matches(WHITE);
-                    if !value.is_empty() && percent::decode(value).is_some() {
-                        sentry.keep(key, key, value);
-                    }
-                }
+        let mut unread = MAX_READ;
+        let lines = lines.into_iter().take_while(|line| {
+            let is_read = unread > 0;
+            unread = unread.saturating_sub(line.len());
+            is_read
+        });
+        let members = lines.flat_map(|line| limited(line).split(',')).filter_map(Member::parse);
+        let mut members = members.peekable();
+        // Many requests have none, and the lists are kilobytes.
+        if members.peek().is_none() {
+            return Self::default();
+        }
+        let mut sentry = Members::default();
+        let mut foreign = Members::default();
+        for member in members {
+            if member.is_sentry {
+                sentry.keep(member);
+            } else {
+                foreign.keep(member);
             }
         }
-        let dsc = (sentry.count > 0).then(|| DynamicSamplingContext::from_text(sentry.text));
-        Self { dsc, foreign: foreign.text }
+        let dsc = (sentry.count > 0).then(|| DynamicSamplingContext::from_text(sentry.text()));
+        Self { dsc, foreign: foreign.text() }
     }
 
     /// The Sentry members; `None` when there is not one.
@@ -97,7 +103,7 @@ impl Baggage {
     /// Prints a header from its members within the limits; an empty text means that there is no header to send.
     #[must_use]
     pub fn print<'a>(dsc: &'a DynamicSamplingContext, foreign: impl Iterator<Item = Cow<'a, str>>) -> String {
-        let mut header = List { text: String::with_capacity(dsc.as_text().len() + 64), count: 0 };
+        let mut header = Header { text: String::with_capacity(dsc.as_text().len() + FOREIGN_ROOM), count: 0 };
         let sentry = split(dsc.as_text()).map(Cow::Borrowed);
         for member in sentry.chain(foreign) {
             header.push(&member);
@@ -108,7 +114,7 @@ impl Baggage {
     /// Prints one foreign member; properties that are not visible ASCII are left out.
     #[must_use]
     pub fn encode_member(key: &str, value: &str, properties: &str) -> String {
-        let visible = !properties.is_empty() && properties.bytes().all(is_visible) && !properties.contains(',');
+        let visible = !properties.is_empty() && is_visible(properties) && !properties.contains(',');
         let properties = if visible { format!(";{properties}") } else { String::new() };
         format!("{}={}{properties}", Encoded(key), Encoded(value))
     }
@@ -141,45 +147,123 @@ impl fmt::Display for Baggage {
 /// White space that may stand around every part.
 const WHITE: [char; 2] = [' ', '\t'];
 
-/// Members under the limits.
-#[derive(Debug, Default)]
-struct List {
+/// How many bytes of headers are read: several times what could be sent again.
+const MAX_READ: usize = 64 << 10;
+
+/// How much of a printed header is set aside for foreign members. With more, the text grows.
+const FOREIGN_ROOM: usize = 256;
+
+/// One member as it came.
+#[derive(Clone, Copy, Debug, Default)]
+struct Member<'a> {
+    key: &'a str,
+    /// Of a Sentry member its value, of a foreign one all of it.
+    text: &'a str,
+    is_sentry: bool,
+    /// A Sentry member whose key has to be decoded before it is compared.
+    is_escaped: bool,
+}
+
+impl<'a> Member<'a> {
+    /// Reads a member that can be sent again.
+    fn parse(text: &'a str) -> Option<Self> {
+        let text = text.trim_matches(WHITE);
+        let (key, value) = split_once(text, b'=')?;
+        let (key, value) = (key.trim_matches(WHITE), value.trim_matches(WHITE));
+        if key.is_empty() {
+            return None;
+        }
+        match sentry_key(key) {
+            None if key.starts_with(PREFIX) => None, // not decodable
+            // W3C allows an empty value. What is sent again must be visible as a whole.
+            None => is_visible(text).then_some(Self { key, text, is_sentry: false, is_escaped: false }),
+            Some(name) if name.is_empty() || !is_visible(key) || !text.is_ascii() => None,
+            Some(name) => {
+                let text = split_once(value, b';').map_or(value, |(value, _)| value.trim_matches(WHITE));
+                let is_escaped = matches!(name, Cow::Owned(_));
+                let valid = !text.is_empty() && is_visible(text) && percent::is_valid(text);
+                valid.then_some(Self { key, text, is_sentry: true, is_escaped })
+            }
+        }
+    }
+
+    /// Whether both keys mean the same. Only Sentry's are ours to decode.
+    fn is_same_key(&self, other: &Self) -> bool {
+        let escaped = self.is_escaped || other.is_escaped;
+        self.key == other.key || (escaped && sentry_key(self.key) == sentry_key(other.key))
+    }
+
+    /// How long it is when printed.
+    const fn len(&self) -> usize {
+        let start = if self.is_sentry { self.key.len() + 1 } else { 0 };
+        start + self.text.len()
+    }
+
+    fn print(&self, text: &mut String) {
+        if self.is_sentry {
+            push(text, self.key);
+            text.push('=');
+            text.push_str(self.text);
+        } else {
+            push(text, self.text);
+        }
+    }
+}
+
+/// Members of one kind within the limits, each key once.
+#[derive(Debug)]
+struct Members<'a> {
+    list: [Member<'a>; Baggage::MAX_MEMBERS],
+    count: usize,
+    /// Of the text, commas included.
+    bytes: usize,
+}
+
+impl<'a> Members<'a> {
+    /// Adds a member if it fits, in the place of an earlier one with the same key.
+    fn keep(&mut self, member: Member<'a>) {
+        let (bytes, slot) = match self.members().position(|earlier| earlier.is_same_key(&member)) {
+            Some(at) => (self.bytes - self.list[at].len() + member.len(), at),
+            None => (self.bytes + usize::from(self.count > 0) + member.len(), self.count),
+        };
+        if bytes <= Baggage::MAX_BYTES && slot < self.list.len() {
+            self.list[slot] = member;
+            self.count = self.count.max(slot + 1);
+            self.bytes = bytes;
+        }
+    }
+
+    fn members(&self) -> impl Iterator<Item = &Member<'a>> {
+        self.list.iter().take(self.count)
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::with_capacity(self.bytes);
+        self.members().for_each(|member| member.print(&mut text));
+        text
+    }
+}
+
+impl Default for Members<'_> {
+    fn default() -> Self {
+        Self { list: [Member::default(); Baggage::MAX_MEMBERS], count: 0, bytes: 0 }
+    }
+}
+
+/// A header that is printed under the limits.
+struct Header {
     text: String,
     count: usize,
 }
 
-impl List {
+impl Header {
     /// Adds a member if it fits.
     fn push(&mut self, member: &str) {
-        if self.has_room(member.len()) {
+        let comma = usize::from(!self.text.is_empty());
+        if self.count < Baggage::MAX_MEMBERS && self.text.len() + comma + member.len() <= Baggage::MAX_BYTES {
             push(&mut self.text, member);
             self.count += 1;
         }
-    }
-
-    /// Adds a member, in the place of an earlier one with the same key. It comes as the whole text, or as its key and
-    /// its value.
-    fn keep(&mut self, key: &str, start: &str, value: &str) {
-        let equals = if value.is_empty() { "" } else { "=" };
-        let length = start.len() + equals.len() + value.len();
-        let earlier = split(&self.text).find(|earlier| is_same_key(key_of(earlier), key)).map(str::len);
-        if let Some(earlier) = earlier {
-            if self.text.len() - earlier + length <= Baggage::MAX_BYTES {
-                let member = format!("{start}{equals}{value}");
-                let other = |other| if is_same_key(key_of(other), key) { member.as_str() } else { other };
-                self.text = split(&self.text).map(other).collect::<Vec<_>>().join(",");
-            }
-        } else if self.has_room(length) {
-            push(&mut self.text, start);
-            self.text.push_str(equals);
-            self.text.push_str(value);
-            self.count += 1;
-        }
-    }
-
-    fn has_room(&self, length: usize) -> bool {
-        let comma = usize::from(!self.text.is_empty());
-        self.count < Baggage::MAX_MEMBERS && self.text.len() + comma + length <= Baggage::MAX_BYTES
     }
 }
 
@@ -199,27 +283,24 @@ pub(crate) fn sentry_key(key: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Key and value of a member that can be sent again; both trimmed, the value with its properties.
-fn split_member(member: &str) -> Option<(&str, &str)> {
-    let (key, value) = member.split_once('=')?;
-    let (key, value) = (key.trim_matches(WHITE), value.trim_matches(WHITE));
-    let visible = member.bytes().all(is_visible);
-    (visible && !key.is_empty() && !value.is_empty()).then_some((key, value))
+/// Splits at the first of a byte. For texts as short as a member this beats `str::split_once`.
+pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|found| found == byte)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-/// Whether two keys mean the same. Only Sentry's are ours to decode.
-fn is_same_key(left: &str, right: &str) -> bool {
-    let escaped = left.contains('%') || right.contains('%');
-    left == right || (escaped && sentry_key(left).is_some_and(|left| sentry_key(right) == Some(left)))
+/// Whether a header can carry it: anything else could not be sent again.
+fn is_visible(text: &str) -> bool {
+    // Not `all`, which looks at one byte at a time.
+    text.bytes().fold(true, |visible, byte| visible & matches!(byte, b' '..=b'~'))
 }
 
-/// What a header can carry: anything else could not be sent again.
-fn is_visible(byte: u8) -> bool {
-    matches!(byte, b'\t' | b' '..=b'~')
-}
-
-fn key_of(member: &str) -> &str {
-    member.split_once('=').map_or(member, |(key, _)| key).trim_matches(WHITE)
+/// What is read of one line, cut between two members.
+fn limited(line: &str) -> &str {
+    match line.as_bytes().get(..MAX_READ) {
+        Some(start) => start.iter().rposition(|byte| *byte == b',').map_or("", |end| &line[..end]),
+        None => line,
+    }
 }
 
 fn split(members: &str) -> impl Iterator<Item = &str> {

@@ -54,7 +54,8 @@ impl DynamicSamplingContext {
     /// The decoded value of a key, such as `release`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Cow<'_, str>> {
-        self.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        let (_, value, _) = self.members().find(|(name, ..)| name == key)?;
+        percent::decode(value)
     }
 
     /// All entries with decoded keys (without `sentry-`) and values.
@@ -128,10 +129,10 @@ impl DynamicSamplingContext {
     }
 
     /// Decoded key, encoded value and the whole member.
-    fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &str, &str)> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &str, &str)> {
         let members = self.text.split(',').filter(|member| !member.is_empty());
         members.filter_map(|member| {
-            let (key, value) = member.split_once('=')?;
+            let (key, value) = baggage::split_once(member, b'=')?;
             Some((baggage::sentry_key(key)?, value, member))
         })
     }

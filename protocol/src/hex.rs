@@ -36,6 +36,14 @@ pub(crate) fn bytes<const N: usize>(text: &str, case: Case) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// Writes two lower-case digits for each byte.
+pub(crate) fn write(digits: &mut [u8], bytes: &[u8]) {
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    }
+}
+
 /// The value of one digit.
 pub(crate) fn digit(byte: u8, case: Case) -> Option<u8> {
     match byte {
@@ -45,3 +53,5 @@ pub(crate) fn digit(byte: u8, case: Case) -> Option<u8> {
         _ => None,
     }
 }
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";

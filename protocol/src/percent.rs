@@ -1,6 +1,6 @@
 //! Percent-encoding as JavaScript's `encodeURIComponent` does it, which is what Sentry's SDKs put into `baggage`.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, iter};
 
 use crate::hex::{self, Case};
 
@@ -25,22 +25,36 @@ impl fmt::Display for Encoded<'_> {
 
 /// Decodes strictly: every `%` is followed by two digits and the result is UTF-8. A `+` stays a `+`.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
+    if !is_escaped(text) {
         return Some(Cow::Borrowed(text));
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        if byte == b'%' {
-            let (&[high, low], tail) = tail.split_first_chunk()?;
-            bytes.push(hex::digit(high, Case::Any)? << 4 | hex::digit(low, Case::Any)?);
-            rest = tail;
-        } else {
-            bytes.push(byte);
-            rest = tail;
-        }
+    let mut decoded = Vec::with_capacity(text.len());
+    for byte in bytes(text) {
+        decoded.push(byte?);
     }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+/// Whether a text can be decoded. Allocates only for what is escaped and not ASCII.
+pub(crate) fn is_valid(text: &str) -> bool {
+    !is_escaped(text) || bytes(text).all(|byte| byte.is_some_and(|byte| byte.is_ascii())) || decode(text).is_some()
+}
+
+fn is_escaped(text: &str) -> bool {
+    // Not `any`, which looks at one byte at a time.
+    text.bytes().fold(false, |escaped, byte| escaped | (byte == b'%'))
+}
+
+/// The decoded bytes; `None` for a `%` without its two digits.
+fn bytes(text: &str) -> impl Iterator<Item = Option<u8>> {
+    let mut rest = text.bytes();
+    iter::from_fn(move || match rest.next()? {
+        b'%' => {
+            let mut digit = || hex::digit(rest.next()?, Case::Any);
+            Some(digit().and_then(|high| Some(high << 4 | digit()?)))
+        }
+        byte => Some(Some(byte)),
+    })
 }
 
 fn is_unreserved(byte: u8) -> bool {

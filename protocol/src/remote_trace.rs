@@ -121,7 +121,7 @@ impl Incoming {
         let dsc =
             if known.is_none() && dsc.iter().all(|(key, _)| key == "sample_rand") { Default::default() } else { dsc };
         let sample_rand = known.unwrap_or_else(|| SampleRand::within(trace_id, dsc.sample_rate(), sampled));
-        let dsc = if known.is_some() && dsc.iter().count() == 1 {
+        let dsc = if known.is_some() && dsc.members().nth(1).is_none() {
             IncomingDsc::Own
         } else if known.is_some() || dsc.is_empty() {
             IncomingDsc::Frozen(dsc)

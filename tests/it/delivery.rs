@@ -190,3 +190,79 @@ fn unsampled_spans_that_are_recorded_for_others_are_none_of_ours() {
     processor.flush(PATIENCE).unwrap();
     assert_eq!(processor.stats(), Stats::default());
 }
+
+#[test]
+fn hostile_spans_are_sent_or_counted() {
+    let (ingest, _) = sentry_to_ingest();
+    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
+    let processor = opentelemetry_sentry::SentrySpanProcessor::from(exporter);
+    let root = || {
+        let mut span = opentelemetry_sdk::testing::trace::new_test_export_span_data();
+        span.parent_span_id = opentelemetry::SpanId::INVALID;
+        span
+    };
+    let text = |key: &'static str, value: String| opentelemetry::KeyValue::new(key, value);
+    let mut long_rand = root();
+    long_rand.attributes = vec![
+        text("sentry.dsc.transaction", "x".to_owned()),
+        text("sentry.dsc.sample_rand", format!("0.{}1", "0".repeat(70_000))),
+        text("sentry.sample_rate", "NaN".to_owned()),
+        text("http.response.status_code", "999999999999999999999".to_owned()),
+    ];
+    let mut many = root();
+    many.attributes =
+        (0..5000).map(|number| opentelemetry::KeyValue::new(format!("key{}", number % 4000), number)).collect();
+    let mut huge = root();
+    huge.attributes = vec![text("huge", "x".repeat(2_000_000))];
+    let mut zero = root();
+    zero.span_context = SpanContext::NONE;
+    for span in [long_rand, many, huge, zero] {
+        processor.on_end(span);
+    }
+    assert_eq!(processor.flush(PATIENCE), Err(FlushError::Undelivered { spans: 1 }));
+    let stats = processor.stats();
+    assert_eq!((stats.spans_received, stats.spans_sent), (3, 2), "a span without ids is not even sampled: {stats}");
+    assert_eq!(dropped(&stats), BTreeMap::from([(DropReason::Invalid, 1)]));
+    let data = |number: usize| ingest.transactions()[number]["contexts"]["trace"]["data"].clone();
+    assert_eq!(data(1).as_object().unwrap().keys().filter(|key| key.starts_with("key")).count(), 4000);
+    assert_eq!(data(1)["key0"], 4000);
+}
+
+#[test]
+fn spans_that_a_client_makes_on_threads_of_ours_are_not_recorded() {
+    let (_ingest, builder) = sentry_to_ingest();
+    let slot: std::sync::Arc<std::sync::OnceLock<opentelemetry_sdk::trace::SdkTracer>> = std::sync::Arc::default();
+    let inner = std::sync::Arc::clone(&slot);
+    #[derive(Clone)]
+    struct Slot(std::sync::Arc<std::sync::OnceLock<opentelemetry_sdk::trace::SdkTracer>>);
+    impl std::fmt::Debug for Slot {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Slot")
+        }
+    }
+    #[derive(Debug)]
+    struct Tracing(Slot);
+    impl HttpClient for Tracing {
+        fn send_bytes<'a, 'b>(
+            &'a self,
+            _: Request<Bytes>,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+        where
+            'a: 'b,
+        {
+            let slot = self.0.clone();
+            Box::pin(async move {
+                let work = move || slot.0.get().map(|tracer| tracer.start("request")).is_some();
+                assert!(tokio::task::spawn_blocking(work).await?);
+                Ok(Response::new(Bytes::new()))
+            })
+        }
+    }
+    let sentry = builder.with_http_client(Tracing(Slot(inner))).build().unwrap();
+    slot.set(sentry.tracer_provider().tracer("test")).unwrap();
+    end_spans(&sentry, 1);
+    for _ in 0..3 {
+        assert_eq!(sentry.flush(PATIENCE), Ok(()));
+    }
+    assert_eq!(sentry.stats().spans_received, 1);
+}
