@@ -1,1 +1,5 @@
 //! Nothing to import: every example is a program of its own.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -68,7 +68,3 @@ pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 pub use crate::setup::{Sentry, SentryBuilder, SetupError};
-
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
