@@ -1,0 +1,144 @@
+//! What is measured, and on what: two propagators and one request with 13 headers, in two kinds of carriers.
+
+use std::collections::HashMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{
+    Context, SpanId, TraceFlags, TraceId,
+    propagation::{Extractor, Injector, TextMapCompositePropagator, TextMapPropagator},
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use opentelemetry_sentry_propagator::SentryPropagator;
+
+/// The headers of a request from a browser through a load balancer; the last four are about the trace.
+pub const HEADERS: [(&str, &str); 13] = [
+    ("host", "shop.example.com"),
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    ("accept", "application/json, text/plain, */*"),
+    ("accept-language", "en-US,en;q=0.5"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("content-type", "application/json"),
+    ("cookie", "session=0f8fad5bd9cb469fa165-70867728950e; theme=dark"),
+    ("x-forwarded-for", "203.0.113.195"),
+    ("x-request-id", "7d444840-9dc0-11d1-b245-5ffdce74fad2"),
+    ("traceparent", "00-771a43a4192642f0b136d5159a501700-7c7c2e6c5e1c4b0a-01"),
+    ("tracestate", "vendor=t61rcWkgMzE"),
+    ("sentry-trace", "771a43a4192642f0b136d5159a501700-7c7c2e6c5e1c4b0a-1"),
+    ("baggage", BAGGAGE),
+];
+
+/// How many of [`HEADERS`] have nothing to do with the trace.
+const UNRELATED: usize = 9;
+
+/// Six members as Sentry's browser SDK sends them, and three of others.
+const BAGGAGE: &str = "sentry-environment=production,sentry-release=shop%401.2.3,\
+    sentry-public_key=4f1d0a2b6c3e4d5f8a9b0c1d2e3f4a5b,sentry-trace_id=771a43a4192642f0b136d5159a501700,\
+    sentry-sampled=true,sentry-sample_rand=0.214188,\
+    tenant=acme,user.tier=gold;ttl=60,experiment=blue%20button";
+
+/// The same headers without those about the trace.
+#[must_use]
+pub fn headers_without_trace() -> &'static [(&'static str, &'static str)] {
+    &HEADERS[..UNRELATED]
+}
+
+/// Ours, as a service sets it up.
+///
+/// # Panics
+///
+/// If its DSN is not one.
+#[must_use]
+pub fn sentry() -> SentryPropagator {
+    let builder = SentryPropagator::builder()
+        .with_dsn("https://4f1d0a2b6c3e4d5f8a9b0c1d2e3f4a5b@o123.ingest.us.sentry.io/456")
+        .with_release("shop@1.2.3")
+        .with_environment("production");
+    builder.build().expect("the DSN is valid")
+}
+
+/// What a service without Sentry sets up: the SDK's propagators for `traceparent` and for `baggage`.
+#[must_use]
+pub fn composite() -> TextMapCompositePropagator {
+    TextMapCompositePropagator::new(vec![Box::new(TraceContextPropagator::new()), Box::new(BaggagePropagator::new())])
+}
+
+/// A context in which a span of this process began a trace.
+#[must_use]
+pub fn local_context() -> Context {
+    let trace_id = TraceId::from(0x771a_43a4_1926_42f0_b136_d515_9a50_1700);
+    let span_id = SpanId::from(0x7c7c_2e6c_5e1c_4b0a);
+    let span = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, TraceState::NONE);
+    Context::new().with_remote_span_context(span) // any span context, whatever its name says
+}
+
+/// What a propagator reads from and writes to.
+pub trait Carrier {
+    /// Its name in the results.
+    const NAME: &'static str;
+
+    /// A request with these headers.
+    fn with(headers: &[(&str, &str)]) -> Self;
+
+    /// A request without headers and with room for all of [`HEADERS`], so that it never grows.
+    fn with_room() -> Self;
+
+    /// Lets somebody read it.
+    fn read<R>(&self, by: impl FnOnce(&dyn Extractor) -> R) -> R;
+
+    /// Lets somebody write into it.
+    fn write(&mut self, by: impl FnOnce(&mut dyn Injector));
+
+    /// What the propagator finds in it, in an empty context.
+    fn extract(&self, propagator: &dyn TextMapPropagator) -> Context {
+        self.read(|extractor| propagator.extract_with_context(&Context::new(), extractor))
+    }
+
+    /// Lets the propagator write into it.
+    fn inject(&mut self, propagator: &dyn TextMapPropagator, cx: &Context) {
+        self.write(|injector| propagator.inject_context(cx, injector));
+    }
+}
+
+impl Carrier for HeaderMap {
+    const NAME: &'static str = "HeaderMap";
+
+    fn with(headers: &[(&str, &str)]) -> Self {
+        let parse = |(name, value): &(&str, &str)| Some((name.parse::<HeaderName>().ok()?, value.parse().ok()?));
+        let headers: Option<Vec<(HeaderName, HeaderValue)>> = headers.iter().map(parse).collect();
+        headers.expect("names and values are valid").into_iter().collect()
+    }
+
+    fn with_room() -> Self {
+        Self::with_capacity(HEADERS.len())
+    }
+
+    fn read<R>(&self, by: impl FnOnce(&dyn Extractor) -> R) -> R {
+        by(&HeaderExtractor(self))
+    }
+
+    fn write(&mut self, by: impl FnOnce(&mut dyn Injector)) {
+        by(&mut HeaderInjector(self));
+    }
+}
+
+impl Carrier for HashMap<String, String> {
+    const NAME: &'static str = "HashMap";
+
+    fn with(headers: &[(&str, &str)]) -> Self {
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn with_room() -> Self {
+        Self::with_capacity(HEADERS.len())
+    }
+
+    fn read<R>(&self, by: impl FnOnce(&dyn Extractor) -> R) -> R {
+        by(self)
+    }
+
+    fn write(&mut self, by: impl FnOnce(&mut dyn Injector)) {
+        by(self);
+    }
+}
