@@ -44,18 +44,16 @@ enum Verdict {
 fn continued(settings: &Settings, extractor: &dyn Extractor, dsc: Option<DynamicSamplingContext>) -> Verdict {
     let sentry = sentry_trace(extractor);
     // The state belongs to `traceparent`, so both are of use only together.
-    let w3c = if sentry.is_none() || extractor.get(TraceParent::STATE_HEADER).is_some() {
-        traceparent(settings, extractor)
-    } else {
-        None
-    };
+    let states = lines(extractor, TraceParent::STATE_HEADER);
+    let is_of_use = sentry.is_none() || !states.is_empty();
+    let w3c = if is_of_use { traceparent(settings, extractor) } else { None };
     if sentry.is_none() && w3c.is_none() {
         return Verdict::New;
     }
     if !may_continue(settings.strict, &settings.service, dsc.as_ref()) {
         return Verdict::Rejected;
     }
-    let state = |trace_id| w3c.filter(|w3c| w3c.trace_id() == trace_id).map(|_| tracestate(extractor));
+    let state = |trace_id| w3c.filter(|w3c| w3c.trace_id() == trace_id).map(|_| tracestate(&states));
     let (trace_id, span_id, incoming) = match (sentry, w3c) {
         (Some(sentry), _) => {
             let incoming = Incoming::from_sentry(sentry.trace_id(), sentry.sampled(), dsc);
@@ -86,6 +84,10 @@ fn unlinked(cx: &Context, foreign: String) -> Context {
 ///
 /// [strict trace continuation]: https://develop.sentry.dev/sdk/foundations/trace-propagation/#strict-trace-continuation
 fn may_continue(strict: bool, service: &Service, dsc: Option<&DynamicSamplingContext>) -> bool {
+    // Most services that know no organisation need not look for the sender's.
+    if service.org_id().is_none() && !strict {
+        return true;
+    }
     match (dsc.and_then(DynamicSamplingContext::org_id), service.org_id()) {
         (Some(theirs), Some(ours)) => theirs == ours,
         (None, None) => true,
@@ -108,8 +110,7 @@ fn traceparent(settings: &Settings, extractor: &dyn Extractor) -> Option<TracePa
 }
 
 /// The `tracestate`, of all its lines; one that cannot be read is dropped whole, as W3C demands.
-fn tracestate(extractor: &dyn Extractor) -> TraceState {
-    let lines = lines(extractor, TraceParent::STATE_HEADER);
+fn tracestate(lines: &[&str]) -> TraceState {
     // OpenTelemetry's type takes any character in a value.
     if !lines.iter().all(|line| line.bytes().all(|byte| matches!(byte, b' '..=b'~'))) {
         return TraceState::default();

@@ -128,6 +128,23 @@ impl DynamicSamplingContext {
         Self { text: text.into() }
     }
 
+    /// What the sampling of a continued trace needs, read in one go.
+    pub(crate) fn sampling(&self) -> Sampling {
+        let mut sampling = Sampling::default();
+        for (key, value, _) in self.members() {
+            // Numbers and words of these have nothing to decode; if they do, it can wait.
+            let value = || percent::decode(value).unwrap_or_default();
+            match &*key {
+                "sample_rand" => sampling.rand = value().parse().ok(),
+                "sample_rate" => sampling.rate = value().parse().ok(),
+                "sampled" => sampling.sampled = value().parse().ok(),
+                _ => {}
+            }
+            sampling.has_more |= key != "sample_rand";
+        }
+        sampling
+    }
+
     /// Decoded key, encoded value and the whole member.
     pub(crate) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &str, &str)> {
         let members = self.text.split(',').filter(|member| !member.is_empty());
@@ -136,6 +153,16 @@ impl DynamicSamplingContext {
             Some((baggage::sentry_key(key)?, value, member))
         })
     }
+}
+
+/// The entries of a context that decide about sampling.
+#[derive(Debug, Default)]
+pub(crate) struct Sampling {
+    pub(crate) rand: Option<SampleRand>,
+    pub(crate) rate: Option<SampleRate>,
+    pub(crate) sampled: Option<bool>,
+    /// Whether there is an entry beside the random value.
+    pub(crate) has_more: bool,
 }
 
 impl FromStr for DynamicSamplingContext {

@@ -115,18 +115,15 @@ impl Incoming {
     #[must_use]
     pub fn from_sentry(trace_id: TraceId, flag: Option<bool>, dsc: Option<DynamicSamplingContext>) -> Self {
         let dsc = dsc.unwrap_or_default();
-        let sampled = flag.or_else(|| dsc.sampled());
-        let known = dsc.sample_rand();
-        // Nothing but a random value that is none: nothing.
-        let dsc =
-            if known.is_none() && dsc.iter().all(|(key, _)| key == "sample_rand") { Default::default() } else { dsc };
-        let sample_rand = known.unwrap_or_else(|| SampleRand::within(trace_id, dsc.sample_rate(), sampled));
-        let dsc = if known.is_some() && dsc.members().nth(1).is_none() {
-            IncomingDsc::Own
-        } else if known.is_some() || dsc.is_empty() {
-            IncomingDsc::Frozen(dsc)
-        } else {
-            IncomingDsc::Frozen(dsc.with("sample_rand", &sample_rand.to_string()))
+        let said = dsc.sampling();
+        let sampled = flag.or(said.sampled);
+        let sample_rand = said.rand.unwrap_or_else(|| SampleRand::within(trace_id, said.rate, sampled));
+        let dsc = match said.rand {
+            Some(_) if said.has_more => IncomingDsc::Frozen(dsc),
+            Some(_) => IncomingDsc::Own,
+            None if said.has_more => IncomingDsc::Frozen(dsc.with("sample_rand", &sample_rand.to_string())),
+            // Nothing, or nothing but a random value that is none.
+            None => IncomingDsc::Frozen(DynamicSamplingContext::default()),
         };
         Self { trace_id, sampled, sample_rand, dsc }
     }
