@@ -5,9 +5,12 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
-use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, Incoming, RemoteTrace, semconv};
+use opentelemetry_sentry_protocol::{
+    Decision, DynamicSamplingContext, Incoming, RemoteTrace, SampleRand, Service, semconv,
+};
 use opentelemetry_sentry_sampler::SentrySampler;
 use opentelemetry_sentry_vectors::each;
+use proptest::prelude::*;
 use serde::Deserialize;
 
 const T: TraceId = TraceId::from_bytes([0x77; 16]);
@@ -116,6 +119,49 @@ fn the_exporter_gets_what_it_needs_from_sampled_roots_alone() {
     assert_eq!(keys(sample(&rate(1.0), &new)), [semconv::SENTRY_SAMPLE_RATE, semconv::DSC_TRANSACTION]);
     assert_eq!(keys(sample(&rate(0.0), &new)), [] as [&str; 0]);
     assert_eq!(keys(sample(&rate(0.0), &incoming(Some(true), None, 0.5))), [semconv::DSC_FROZEN]);
+}
+
+proptest! {
+    /// Whatever came in, and however the rate was found: what leaves explains itself.
+    #[test]
+    fn the_decision_is_what_rand_and_rate_say_in_every_context_that_leaves(
+        id in 1..u128::MAX,
+        rate in 0.0..=1.0,
+        flag in any::<Option<bool>>(),
+        parent_rate in prop::option::of(0.0..=1.0),
+        rand in prop::option::of(0.0..1.0),
+        continued in any::<bool>(),
+        by_function in any::<bool>(),
+        limit in prop::option::of(0.0..3.0),
+    ) {
+        let trace_id = TraceId::from_bytes(id.to_be_bytes());
+        let text = |value: Option<f64>| value.map(|value: f64| value.to_string()).unwrap_or_default();
+        let (parent_rate, rand) = (text(parent_rate), text(rand));
+        let entries = [("sample_rand", &*rand), ("sample_rate", &*parent_rate), ("release", "up")];
+        let dsc = DynamicSamplingContext::from_entries(entries);
+        let incoming = continued.then(|| Incoming::from_sentry(trace_id, flag, Some(dsc)));
+        let cx = Context::new().with_value(RemoteTrace::new(incoming, ""));
+        let sampler = SentrySampler::builder().with_rate(rate);
+        let sampler = if by_function { sampler.with_function(move |_| rate) } else { sampler };
+        let sampler = limit.into_iter().fold(sampler, |sampler, limit| sampler.with_max_traces_per_second(limit));
+        let sampler = sampler.build().expect("a rate");
+        let result = sampler.should_sample(Some(&cx), trace_id, "work", &SpanKind::Internal, &[], &[]);
+
+        let remote = RemoteTrace::from_context(&cx).expect("was put there");
+        let decision = remote.decision(trace_id).expect("was made");
+        let rand = remote.incoming(trace_id).map_or(SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
+        let dsc = decision.frozen.clone().unwrap_or_else(|| Service::default().dsc(trace_id, rand, decision));
+        prop_assert_eq!(result.decision == SamplingDecision::RecordAndSample, decision.sampled == Some(true));
+        prop_assert_eq!(dsc.sample_rand(), Some(rand));
+        if decision.sample_rate.is_some() {
+            prop_assert_eq!(dsc.sample_rate(), decision.sample_rate);
+            prop_assert_eq!(dsc.sample_rate().map(|rate| rand.is_below(rate)), decision.sampled);
+        } else {
+            prop_assert!(continued && !by_function, "only what was inherited has no rate of ours");
+            prop_assert_eq!(decision.sampled, flag);
+        }
+        prop_assert!(dsc.sampled().is_none_or(|said| Some(said) == decision.sampled));
+    }
 }
 
 #[derive(Clone, Deserialize)]
