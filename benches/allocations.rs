@@ -1,10 +1,10 @@
-//! How often extraction and injection allocate, and how long they take, beside the SDK's own propagators.
+//! How often extraction, injection and sampling allocate, and how long they take, beside the SDK's own.
 //!
-//! Counted is every call of the global allocator from the beginning of `extract` or `inject` to its end; growing a
+//! Counted is every call of the global allocator from the beginning of a call to its end; growing a
 //! block counts as one. What the carrier does in its `get`, `get_all` and `set` is counted apart: no propagator can
 //! save it. Not counted is what makes the carrier, which has room for what is injected. Times are medians of
 //! repetitions in which both sides take turns; that of `extract` includes dropping the context, that of `inject` does
-//! not include making and dropping the carrier.
+//! not include making and dropping the carrier, that of `should_sample` not the context in which the span starts.
 
 #![expect(unsafe_code, reason = "a global allocator is unsafe to implement; this one only counts")]
 
@@ -22,7 +22,13 @@ use opentelemetry::{
     Context,
     propagation::{Extractor, Injector, TextMapPropagator},
 };
+use opentelemetry_sdk::trace::ShouldSample;
 use opentelemetry_sentry_benches::{Carrier, HEADERS, composite, headers_without_trace, local_context, sentry};
+
+use self::sampler::{Fresh, RATE, STARTS, samplers};
+
+#[expect(dead_code, reason = "what it measures is measured here, too; the rest is that bench's own")]
+mod sampler;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -34,6 +40,21 @@ fn main() {
     println!("{:37} | {:28} | {:28} | ratio", "", "SentryPropagator", "TraceContext + Baggage");
     rows::<HeaderMap>(effort);
     rows::<HashMap<String, String>>(effort);
+    println!("\n{:37} | {:28} | {:28} | ratio", "", "SentrySampler", "ParentBased(TraceIdRatioBased)");
+    sampler_rows(effort);
+}
+
+fn sampler_rows(effort: Effort) {
+    let samplers = samplers(RATE);
+    let sides: [&dyn ShouldSample; 2] = samplers.each_ref().map(|(_, sampler)| &**sampler);
+    for start in STARTS {
+        let counts = sides.map(|side| {
+            let mut fresh = [start.fresh(), start.fresh()].into_iter();
+            count(|| drop(fresh.next().map(|fresh| fresh.sample(side))))
+        });
+        let calls = sides.map(|side| |fresh: &mut Fresh| drop(black_box(black_box(fresh).sample(side))));
+        print_row(&format!("should_sample | {}", start.name), counts, effort.time(calls, || start.fresh()));
+    }
 }
 
 fn rows<C: Carrier>(effort: Effort) {
@@ -43,7 +64,7 @@ fn rows<C: Carrier>(effort: Effort) {
         let sides: [&dyn TextMapPropagator; 2] = [&ours, &theirs];
         let counts = sides.map(|side| count(|| drop(carrier.read(|inner| side.extract(&Apart(inner))))));
         let calls = sides.map(|side| |(): &mut ()| drop(black_box(black_box(&carrier).extract(side))));
-        print_row::<C>(name, counts, effort.time(calls, || ()));
+        print_row(&row_name::<C>(name), counts, effort.time(calls, || ()));
     }
     let came_in = C::with(&HEADERS);
     let passed_on: [Outgoing<'_>; 2] = [(&ours, came_in.extract(&ours)), (&theirs, came_in.extract(&theirs))];
@@ -54,17 +75,20 @@ fn rows<C: Carrier>(effort: Effort) {
             count(|| carrier.write(|inner| side.inject_context(cx, &mut Apart(inner))))
         });
         let calls = sides.each_ref().map(|(side, cx)| |carrier: &mut C| carrier.inject(*side, black_box(cx)));
-        print_row::<C>(name, counts, effort.time(calls, C::with_room));
+        print_row(&row_name::<C>(name), counts, effort.time(calls, C::with_room));
     }
 }
 
 /// A propagator and what it injects.
 type Outgoing<'a> = (&'a dyn TextMapPropagator, Context);
 
-fn print_row<C: Carrier>(name: &str, [ours, theirs]: [Count; 2], [our_time, their_time]: [f64; 2]) {
+fn row_name<C: Carrier>(name: &str) -> String {
+    format!("{:9} | {name}", C::NAME)
+}
+
+fn print_row(name: &str, [ours, theirs]: [Count; 2], [our_time, their_time]: [f64; 2]) {
     let ratio = our_time / their_time;
-    let name = format!("{:9} | {name:25}", C::NAME);
-    println!("{name} | {ours} {our_time:8.0} ns | {theirs} {their_time:8.0} ns | {ratio:5.2}");
+    println!("{name:37} | {ours} {our_time:8.0} ns | {theirs} {their_time:8.0} ns | {ratio:5.2}");
 }
 
 /// How often something is done for one figure.

@@ -97,7 +97,12 @@ impl Engine {
         // The worker gives up a little earlier, so that its own answer and count arrive in time.
         let margin = (timeout / 10).min(Duration::from_millis(50));
         self.order(Order::Shutdown(reply, deadline(timeout - margin)));
-        wait(&answer, timeout)
+        let result = wait(&answer, timeout);
+        if matches!(result, Err(FlushError::Timeout(_))) {
+            // The worker answers at its deadline, unless an HTTP client holds its thread.
+            self.shared.ledger.settle(DropReason::Shutdown);
+        }
+        result
     }
 
     /// The worker cannot wait for itself; only an HTTP client could ask it to.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// Why something was not delivered. The words are those of Sentry's [client reports].
@@ -121,6 +121,8 @@ impl fmt::Display for Stats {
 /// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    /// Once set, nobody waits for what is still out, and it is counted already.
+    settled: AtomicBool,
     received: AtomicU64,
     sent: Count,
     in_flight: AtomicU64,
@@ -143,21 +145,45 @@ impl Count {
 impl Ledger {
     pub(crate) fn received(&self, spans: usize) {
         self.received.fetch_add(spans as u64, Ordering::Relaxed);
+        if self.is_settled() {
+            self.dropped[DropReason::Shutdown as usize].add(spans, 0);
+        }
     }
 
     /// One transaction of so many spans was accepted.
     pub(crate) fn sent(&self, spans: usize) {
-        self.sent.add(spans, 1);
+        if !self.is_settled() {
+            self.sent.add(spans, 1);
+        }
     }
 
     /// Spans were dropped before they became a transaction.
     pub(crate) fn dropped_spans(&self, reason: DropReason, spans: usize) {
-        self.dropped[reason as usize].add(spans, 0);
+        if !self.is_settled() {
+            self.dropped[reason as usize].add(spans, 0);
+        }
     }
 
     /// One transaction of so many spans was dropped.
     pub(crate) fn dropped_transaction(&self, reason: DropReason, spans: usize) {
-        self.dropped[reason as usize].add(spans, 1);
+        if !self.is_settled() {
+            self.dropped[reason as usize].add(spans, 1);
+        }
+    }
+
+    /// Counts everything that is still out as dropped, for a worker that is stuck in somebody's HTTP client. A span that
+    /// is received from now on is counted as dropped where it is received.
+    pub(crate) fn settle(&self, reason: DropReason) {
+        if self.settled.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Stats { spans_received, spans_sent, .. } = self.stats();
+        let out = spans_received.saturating_sub(spans_sent + self.stats().spans_dropped());
+        self.dropped[reason as usize].spans.fetch_add(out, Ordering::Relaxed);
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_in_flight(&self, envelopes: usize) {

@@ -81,6 +81,64 @@ fn a_shutdown_ends_in_time_and_counts_what_did_not_leave() {
 }
 
 #[test]
+fn a_client_that_holds_the_thread_is_left_behind_and_its_spans_are_counted() {
+    #[derive(Debug)]
+    struct Blocking(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+    impl HttpClient for Blocking {
+        fn send_bytes<'a, 'b>(
+            &'a self,
+            _: Request<Bytes>,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+        where
+            'a: 'b,
+        {
+            Box::pin(async move {
+                // Until the test is over.
+                let _ = self.0.lock().map(|released| released.recv());
+                Err("released".into())
+            })
+        }
+    }
+    let (release, released) = std::sync::mpsc::channel();
+    let exporter = SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1");
+    let exporter = exporter.with_http_client(Blocking(std::sync::Mutex::new(released))).build().unwrap();
+    let processor = opentelemetry_sentry::SentrySpanProcessor::from(exporter);
+    let provider = SdkTracerProvider::builder().with_span_processor(processor.clone()).build();
+    for _ in 0..100 {
+        provider.tracer("test").start("work");
+    }
+    let timeout = Duration::from_millis(100);
+    assert_eq!(processor.close(timeout), Err(FlushError::Timeout(timeout)));
+    let late = provider.tracer("test").start("late");
+    drop(late);
+    drop(release);
+    let stats = processor.stats();
+    assert_eq!((stats.spans_received, stats.spans_sent), (101, 0));
+    assert_eq!(dropped(&stats), BTreeMap::from([(DropReason::Shutdown, 101)]));
+}
+
+#[test]
+fn requests_go_on_while_spans_pour_in() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = std::sync::Arc::new(builder.build().unwrap());
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let producers: Vec<_> = (0..2)
+        .map(|_| {
+            let (sentry, stop) = (std::sync::Arc::clone(&sentry), std::sync::Arc::clone(&stop));
+            std::thread::spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    end_spans(&sentry, 100);
+                }
+            })
+        })
+        .collect();
+    let arrived = ingest.wait_for(500, PATIENCE);
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    producers.into_iter().for_each(|producer| producer.join().unwrap());
+    arrived.unwrap();
+}
+
+#[test]
 fn any_duration_is_a_timeout() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();

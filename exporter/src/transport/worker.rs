@@ -18,7 +18,7 @@ use opentelemetry_http::HttpClient;
 use tokio::{
     runtime::{self, Runtime},
     sync::mpsc::UnboundedReceiver,
-    task::{Id, JoinError, JoinSet},
+    task::{Id, JoinError, JoinSet, yield_now},
     time::sleep_until,
 };
 
@@ -140,6 +140,8 @@ impl Worker {
         loop {
             self.serialise_some();
             self.start_requests();
+            // Requests run on this thread, too: they get their turn however much pours in.
+            yield_now().await;
             self.answer_flushes();
             let over = self.deadline.is_some_and(|deadline| self.outstanding.is_empty() || Instant::now() >= deadline);
             if over {
