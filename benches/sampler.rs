@@ -22,20 +22,20 @@ use opentelemetry_sentry_sampler::SentrySampler;
 ///
 /// If the rate is not one.
 #[must_use]
-pub fn samplers(rate: f64) -> [(&'static str, Box<dyn ShouldSample>); 2] {
+pub(crate) fn samplers(rate: f64) -> [(&'static str, Box<dyn ShouldSample>); 2] {
     let sentry = SentrySampler::rate(rate).expect("a rate is in 0.0..=1.0");
     let sdk = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(rate)));
     [("sentry", Box::new(sentry)), ("sdk", Box::new(sdk))]
 }
 
 /// The rate of [`STARTS`].
-pub const RATE: f64 = 0.25;
+pub(crate) const RATE: f64 = 0.25;
 
 /// A kind of span that starts, and where.
 #[derive(Clone, Copy, Debug)]
-pub struct Start {
+pub(crate) struct Start {
     /// Its name in the results.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     parent: Parent,
     is_sampled: bool,
     attributes: fn() -> Vec<KeyValue>,
@@ -52,7 +52,7 @@ enum Parent {
 }
 
 /// Everything that is measured.
-pub const STARTS: [Start; 8] = [
+pub(crate) const STARTS: [Start; 8] = [
     Start { name: "local child, sampled", parent: Parent::Local, is_sampled: true, attributes: Vec::new },
     Start { name: "local child, unsampled", parent: Parent::Local, is_sampled: false, attributes: Vec::new },
     Start { name: "remote parent, http", parent: Parent::Remote, is_sampled: true, attributes: http },
@@ -80,7 +80,7 @@ fn http() -> Vec<KeyValue> {
 impl Start {
     /// One such span: what is decided about a trace is noted in its context, and not decided again.
     #[must_use]
-    pub fn fresh(self) -> Fresh {
+    pub(crate) fn fresh(self) -> Fresh {
         // The upper half is random, for whatever is looked up by it; by the lower half either sampler decides as told.
         let random = u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes()) >> 64 << 64;
         let trace_id =
@@ -119,7 +119,7 @@ fn incoming(trace_id: TraceId) -> Incoming {
 
 /// A span that is about to start.
 #[derive(Debug)]
-pub struct Fresh {
+pub(crate) struct Fresh {
     cx: Context,
     trace_id: TraceId,
     attributes: Vec<KeyValue>,
@@ -127,7 +127,7 @@ pub struct Fresh {
 
 impl Fresh {
     /// Asks the sampler.
-    pub fn sample(&self, sampler: &dyn ShouldSample) -> SamplingResult {
+    pub(crate) fn sample(&self, sampler: &dyn ShouldSample) -> SamplingResult {
         sampler.should_sample(
             Some(&self.cx),
             self.trace_id,

@@ -19,7 +19,7 @@
 //!
 //! tracing::info_span!("work").in_scope(|| { /* … */ });
 //!
-//! sentry.shutdown(Duration::from_secs(2))?;
+//! sentry.shutdown(Duration::from_secs(2)).unwrap_or_else(|error| eprintln!("Sentry: {error}"));
 //! # Ok(()) }
 //! # }
 //! ```

@@ -30,6 +30,16 @@ fn an_error_names_the_setting_the_value_and_what_was_expected() {
 }
 
 #[test]
+fn tls_is_there_without_being_asked_for() {
+    let sentry =
+        Sentry::builder().with_dsn("https://public@localhost:1/1").with_traces_sample_rate(1.0).build().unwrap();
+    drop(sentry.tracer_provider().tracer("test").start("work"));
+    // Nobody listens there; without TLS it would not even have been built.
+    assert!(sentry.flush(PATIENCE).is_err());
+    assert_eq!(sentry.stats().dropped[&opentelemetry_sentry::exporter::DropReason::NetworkError].spans, 1);
+}
+
+#[test]
 fn a_spotlight_must_be_an_absolute_http_url() {
     let build = |url: &str| Sentry::builder().with_dsn("").with_spotlight(url).build();
     for url in ["zzz", "true", "ftp://x/", "http://", "/stream", "not a url"] {
