@@ -51,10 +51,18 @@ const MAX_NAME: usize = 200;
 /// A name, cut to the 200 characters that Sentry keeps of a transaction's.
 #[must_use]
 pub fn shortened(name: &str) -> &str {
+    if name.len() <= MAX_NAME {
+        return name;
+    }
     name.char_indices().nth(MAX_NAME).map_or(name, |(end, _)| &name[..end])
 }
 
 impl<'a> Description<'a> {
+    /// A span of which nothing is known but its own name.
+    const fn unknown(name: &'a str) -> Self {
+        Self { op: None, name: Cow::Borrowed(name), source: Source::Custom }
+    }
+
     /// A span that keeps its own name.
     const fn named(name: &'a str, op: &'static str, source: Source) -> Self {
         Self { op: Some(Cow::Borrowed(op)), name: Cow::Borrowed(name), source }
@@ -118,18 +126,22 @@ impl Source {
 /// ```
 #[must_use]
 pub fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: &'a [KeyValue]) -> Description<'a> {
+    if attributes.is_empty() {
+        return Description::unknown(name);
+    }
     let attributes = Attributes::new(attributes);
-    let op = attributes.text(semconv::SENTRY_OP);
-    let inferred = http::describe(name, kind, attributes)
+    let ours = attributes.ours();
+    let op = ours.text(semconv::SENTRY_OP);
+    let inferred = http::describe(name, kind, attributes, ours)
         .or_else(|| db::describe(name, op.as_deref(), attributes))
         .or_else(|| gen_ai::describe(name, attributes))
         .or_else(|| rpc(name, attributes))
         .or_else(|| messaging::describe(name, kind, attributes))
         .or_else(|| faas::describe(name, attributes))
         .or_else(|| graphql(name, attributes))
-        .unwrap_or(Description { op: None, name: Cow::Borrowed(name), source: Source::Custom });
-    let source = source_override(attributes);
-    let own_name = attributes.text(semconv::SENTRY_CUSTOM_SPAN_NAME);
+        .unwrap_or(Description::unknown(name));
+    let source = source_override(ours);
+    let own_name = ours.text(semconv::SENTRY_CUSTOM_SPAN_NAME);
     let keeps_name = own_name.is_some() || source == Some(Source::Custom);
     Description {
         op: op.or(inferred.op),
@@ -148,7 +160,7 @@ fn graphql<'a>(name: &'a str, attributes: Attributes<'a>) -> Option<Description<
     Some(Description::named(name, "graphql", Source::Custom))
 }
 
-fn source_override(attributes: Attributes<'_>) -> Option<Source> {
+fn source_override(ours: Attributes<'_>) -> Option<Source> {
     let names = [semconv::SENTRY_SOURCE, semconv::SENTRY_SEGMENT_NAME_SOURCE, semconv::SENTRY_SPAN_SOURCE];
-    names.into_iter().find_map(|name| Source::from_word(&attributes.text(name)?))
+    names.into_iter().find_map(|name| Source::from_word(&ours.text(name)?))
 }

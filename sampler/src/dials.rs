@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -67,14 +67,20 @@ impl SamplerHandle {
 pub(crate) struct Dials {
     /// The bits of the rate; those of NaN for none.
     rate: AtomicU64,
+    /// Whether there is a limiter: without one, roots need not wait for each other.
+    is_limited: AtomicBool,
     limiter: Mutex<Option<Limiter>>,
     started: Instant,
 }
 
 impl Dials {
     pub(crate) fn new(rate: Option<SampleRate>, limit: Option<f64>) -> Self {
-        let limiter = Mutex::new(limit.map(|limit| Limiter::new(limit, Duration::ZERO)));
-        Self { rate: AtomicU64::new(bits(rate)), limiter, started: Instant::now() }
+        Self {
+            rate: AtomicU64::new(bits(rate)),
+            is_limited: AtomicBool::new(limit.is_some()),
+            limiter: Mutex::new(limit.map(|limit| Limiter::new(limit, Duration::ZERO))),
+            started: Instant::now(),
+        }
     }
 
     pub(crate) fn rate(&self) -> Option<SampleRate> {
@@ -83,6 +89,9 @@ impl Dials {
 
     /// The rate that is applied to a trace which `rate` would sample.
     pub(crate) fn limited(&self, rate: SampleRate, rand: SampleRand) -> SampleRate {
+        if !self.is_limited.load(Ordering::Relaxed) {
+            return rate;
+        }
         // A limiter is whole whenever it is not locked.
         match &mut *self.limiter.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(limiter) => limiter.admit(rate, rand, self.started.elapsed()),
@@ -96,7 +105,9 @@ impl Dials {
 
     fn set_limit(&self, limit: Option<f64>) {
         let limiter = limit.map(|limit| Limiter::new(limit, self.started.elapsed()));
-        *self.limiter.lock().unwrap_or_else(PoisonError::into_inner) = limiter;
+        let mut current = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_limited.store(limiter.is_some(), Ordering::Relaxed);
+        *current = limiter;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opentelemetry::{
     Context, KeyValue, StringValue, TraceId, Value,
-    trace::{Link, SpanKind, TraceContextExt, TraceState},
+    trace::{Link, SpanContext, SpanKind, TraceContextExt},
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
@@ -97,13 +97,38 @@ impl SentrySampler {
         Arc::clone(&self.shared.decisions)
     }
 
-    /// Decides for a local root: one without a parent, or with a remote one.
-    fn decide(&self, cx: Option<&Context>, trace_id: TraceId, start: &Start<'_>) -> Arc<Decision> {
-        let remote = cx.and_then(RemoteTrace::from_context);
-        if let Some(decided) = remote.and_then(|remote| remote.decision(trace_id)) {
-            return Arc::clone(decided);
+    /// Whether nothing can be said about a child but what its local parent's flag says.
+    fn only_follows(&self, is_sampled: bool, kind: &SpanKind) -> bool {
+        let may_be_excluded = matches!(kind, SpanKind::Client) && !self.excluded.is_empty();
+        let needs_its_decision = is_sampled && self.shared.record_all;
+        !may_be_excluded && !needs_its_decision
+    }
+
+    /// Whether any other span is recorded, and what is handed over about it.
+    #[inline(never)] // or those that only follow pay for its registers and its stack
+    fn sample(
+        &self,
+        cx: Option<&Context>,
+        trace_id: TraceId,
+        start: &Start<'_>,
+        local: Option<&SpanContext>,
+    ) -> (bool, Vec<KeyValue>) {
+        if self.is_excluded(start) {
+            return (false, Vec::new());
         }
+        match local {
+            Some(local) => self.inherit(cx, trace_id, local.is_sampled()),
+            None => self.decide(cx, trace_id, start),
+        }
+    }
+
+    /// Decides for a local root: one without a parent, or with a remote one.
+    fn decide(&self, cx: Option<&Context>, trace_id: TraceId, start: &Start<'_>) -> (bool, Vec<KeyValue>) {
+        let remote = cx.and_then(RemoteTrace::from_context);
         let incoming = remote.and_then(|remote| remote.incoming(trace_id));
+        if let Some(decided) = remote.and_then(|remote| remote.decision(trace_id)) {
+            return (decided.recorded, handed_over(decided, incoming, trace_id));
+        }
         let parent_sampled = parent_sampled(cx, trace_id, incoming);
         let rand = incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
         let choice = self.choose(start, incoming, parent_sampled);
@@ -111,10 +136,11 @@ impl SentrySampler {
         if decision.sampled == Some(false) && parent_sampled.is_none() {
             self.shared.decisions.count_unsampled();
         }
+        let result = (decision.recorded, handed_over(&decision, incoming, trace_id));
         if !remote.is_some_and(|remote| remote.decide(trace_id, &decision)) {
-            self.shared.decisions.record(trace_id, Arc::clone(&decision));
+            self.shared.decisions.record(trace_id, decision);
         }
-        decision
+        result
     }
 
     fn choose(&self, start: &Start<'_>, incoming: Option<&Incoming>, parent_sampled: Option<bool>) -> Choice {
@@ -205,26 +231,19 @@ impl ShouldSample for SentrySampler {
     ) -> SamplingResult {
         let span = parent_context.map(TraceContextExt::span);
         let parent = span.as_ref().map(|span| span.span_context()).filter(|parent| parent.trace_id() == trace_id);
-        let trace_state = parent.map(|parent| parent.trace_state().clone()).unwrap_or_default();
+        // A span under an invalid parent has a trace id of its own.
+        let local = parent.filter(|parent| !parent.is_remote());
+        // Most spans are such children, and go no further.
+        if let Some(local) = local.filter(|local| self.only_follows(local.is_sampled(), span_kind)) {
+            let decision = if local.is_sampled() { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
+            return SamplingResult { decision, attributes: Vec::new(), trace_state: local.trace_state().clone() };
+        }
         let start = Start { name, kind: span_kind, attributes, links };
-        if self.is_excluded(&start) {
-            return result(false, Vec::new(), trace_state);
-        }
-        if let Some(local) = parent.filter(|parent| parent.is_valid() && !parent.is_remote()) {
-            let (is_recorded, attributes) = self.inherit(parent_context, trace_id, local.is_sampled());
-            return result(is_recorded, attributes, trace_state);
-        }
-        let decision = self.decide(parent_context, trace_id, &start);
-        let remote = parent_context.and_then(RemoteTrace::from_context);
-        let incoming = remote.and_then(|remote| remote.incoming(trace_id));
-        let attributes = if decision.recorded { handed_over(&decision, incoming, trace_id) } else { Vec::new() };
-        result(decision.recorded, attributes, trace_state)
+        let (is_recorded, attributes) = self.sample(parent_context, trace_id, &start, local);
+        let decision = if is_recorded { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
+        let trace_state = parent.map(|parent| parent.trace_state().clone()).unwrap_or_default();
+        SamplingResult { decision, attributes, trace_state }
     }
-}
-
-fn result(is_recorded: bool, attributes: Vec<KeyValue>, trace_state: TraceState) -> SamplingResult {
-    let decision = if is_recorded { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
-    SamplingResult { decision, attributes, trace_state }
 }
 
 /// What upstream decided. A trace that another propagator extracted has only the flag of its span.
@@ -237,8 +256,11 @@ fn parent_sampled(cx: Option<&Context>, trace_id: TraceId, incoming: Option<&Inc
     (parent.is_remote() && parent.trace_id() == trace_id).then(|| parent.is_sampled())
 }
 
-/// The attributes from which the exporter makes the trace's context.
+/// The attributes from which the exporter makes the trace's context, if the span is recorded.
 fn handed_over(decision: &Decision, incoming: Option<&Incoming>, trace_id: TraceId) -> Vec<KeyValue> {
+    if !decision.recorded {
+        return Vec::new();
+    }
     if decision.sampled != Some(true) {
         return vec![KeyValue::new(semconv::NOT_SAMPLED, true)];
     }

@@ -17,6 +17,12 @@ impl<'a> Attributes<'a> {
         Self { all }
     }
 
+    /// The same attributes if any of them is `sentry.`'s own, else none: few spans carry those, and many are asked for.
+    pub(super) fn ours(self) -> Self {
+        let has_ours = self.all.iter().any(|attribute| attribute.key.as_str().starts_with("sentry."));
+        if has_ours { self } else { Self::new(&[]) }
+    }
+
     /// The value of a key.
     #[must_use]
     pub fn get(self, key: &str) -> Option<&'a Value> {
