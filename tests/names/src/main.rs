@@ -1,8 +1,9 @@
 //! Every public name that outside code relies on, used once. That it compiles is the check.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, pin::Pin, time::Duration};
 
 use opentelemetry::{Context, SpanId, TraceId, propagation::TextMapPropagator};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_sdk::{
     Resource,
     trace::{SdkTracerProvider, SpanExporter, SpanProcessor},
@@ -64,7 +65,10 @@ fn protocol() -> Result<(), Box<dyn std::error::Error>> {
     let dsc: &DynamicSamplingContext = baggage.dsc().ok_or("no context")?;
     assert_eq!(dsc.get("release").as_deref(), Some("x"));
     let dsn: Dsn = "https://public@o1.ingest.sentry.io/1".parse()?;
-    assert_eq!((dsn.org_id(), dsn.envelope_url().is_empty(), dsn.otlp_traces_url().is_empty()), (Some(1), false, false));
+    assert_eq!(
+        (dsn.org_id(), dsn.envelope_url().is_empty(), dsn.otlp_traces_url().is_empty()),
+        (Some(1), false, false)
+    );
     let (_rate, _rand): (SampleRate, SampleRand) = ("0.25".parse()?, "0.5".parse()?);
     Ok(())
 }
@@ -105,8 +109,29 @@ fn parts(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
     let processor = SentrySpanProcessor::from(exporter);
     is_processor(&processor);
     provider.with_span_processor(processor).build().shutdown()?;
-    drop(Sentry::builder().with_dsn("").with_sampler(rate?).build()?);
+    let second = SentrySpanProcessor::from(SentryExporter::builder().build()?);
+    let builder = Sentry::builder().with_dsn("").with_sampler(rate?).with_span_processor(second);
+    drop(builder.with_http_client(NoNetwork).build()?);
+    let own_client: Result<SentryExporter, ExporterBuildError> =
+        SentryExporter::builder().with_dsn(ingest.dsn()).with_http_client(NoNetwork).build();
+    own_client?;
     Ok(())
+}
+
+/// A client of one's own.
+#[derive(Debug)]
+struct NoNetwork;
+
+impl HttpClient for NoNetwork {
+    fn send_bytes<'a, 'b>(
+        &'a self,
+        _: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+    where
+        'a: 'b,
+    {
+        Box::pin(async { Err("no network".into()) })
+    }
 }
 
 fn is_exporter(_: &impl SpanExporter) {}
