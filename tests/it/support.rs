@@ -1,8 +1,9 @@
 //! What the tests of this folder share.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{collections::HashMap, fmt, pin::Pin, sync::Mutex, time::Duration};
 
 use opentelemetry::{SpanId, TraceId, propagation::Extractor};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_sdk::{Resource, trace::IdGenerator};
 use opentelemetry_sentry::{Sentry, SentryBuilder, exporter::testing::LocalIngest};
 
@@ -14,6 +15,31 @@ pub(crate) fn sentry_to_ingest() -> (LocalIngest, SentryBuilder) {
     let ingest = LocalIngest::start().expect("a free port");
     let builder = Sentry::builder().with_dsn(ingest.dsn()).with_resource(Resource::builder_empty().build());
     (ingest, builder.with_release("shop@1.2.3").with_traces_sample_rate(1.0))
+}
+
+/// What an HTTP client answers, some time.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send>>;
+
+/// An HTTP client that is a function.
+pub(crate) struct Client<F>(pub(crate) F);
+
+impl<F> fmt::Debug for Client<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl<F: Fn(Request<Bytes>) -> Answering + Send + Sync> HttpClient for Client<F> {
+    fn send_bytes<'a, 'b>(
+        &'a self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        (self.0)(request)
+    }
 }
 
 /// Headers with several lines of a name, as a request has them.
