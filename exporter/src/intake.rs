@@ -1,7 +1,7 @@
 //! Where the application's threads leave ended spans, and the worker picks them up.
 //!
 //! This is all that a caller pays for: a lock that nobody holds for longer than a push takes, chosen by trace id so
-//! that threads with different traces do not meet, and a wake-up when a local root has ended.
+//! that threads with different traces do not meet, and a wake-up when a local root has ended or too much waits.
 
 use std::{
     mem,

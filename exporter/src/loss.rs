@@ -177,8 +177,8 @@ impl Ledger {
         if self.settled.swap(true, Ordering::AcqRel) {
             return;
         }
-        let Stats { spans_received, spans_sent, .. } = self.stats();
-        let out = spans_received.saturating_sub(spans_sent + self.stats().spans_dropped());
+        let stats = self.stats();
+        let out = stats.spans_received.saturating_sub(stats.spans_sent + stats.spans_dropped());
         self.dropped[reason as usize].spans.fetch_add(out, Ordering::Relaxed);
     }
 

@@ -16,7 +16,7 @@ use opentelemetry_sentry_protocol::{
     Baggage, DynamicSamplingContext, Incoming, RemoteTrace, SentryTrace, Service, TraceParent,
 };
 
-use crate::builder::Settings;
+use crate::{builder::Settings, is_visible};
 
 pub(crate) fn extract(settings: &Settings, cx: &Context, extractor: &dyn Extractor) -> Context {
     let (dsc, foreign) = Baggage::parse(lines(extractor, Baggage::HEADER)).into_parts();
@@ -112,7 +112,7 @@ fn traceparent(settings: &Settings, extractor: &dyn Extractor) -> Option<TracePa
 /// The `tracestate`, of all its lines; one that cannot be read is dropped whole, as W3C demands.
 fn tracestate(lines: &[&str]) -> TraceState {
     // OpenTelemetry's type takes any character in a value.
-    if !lines.iter().all(|line| line.bytes().all(|byte| matches!(byte, b' '..=b'~'))) {
+    if !lines.iter().all(|line| is_visible(line)) {
         return TraceState::default();
     }
     let members = lines.iter().flat_map(|line| line.split(',')).map(str::trim_ascii);

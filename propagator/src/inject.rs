@@ -22,7 +22,7 @@ use opentelemetry_sentry_protocol::{
     Baggage, Decision, DynamicSamplingContext, RemoteTrace, SampleRand, SentryTrace, TraceParent,
 };
 
-use crate::builder::Settings;
+use crate::{builder::Settings, is_visible};
 
 pub(crate) fn inject(settings: &Settings, cx: &Context, injector: &mut dyn Injector) {
     if cx.is_telemetry_suppressed() {
@@ -54,8 +54,7 @@ fn outgoing(
 ) -> (Decision, DynamicSamplingContext) {
     let trace_id = span.trace_id();
     let incoming = remote.and_then(|remote| remote.incoming(trace_id));
-    let noted = remote.and_then(|remote| remote.decision(trace_id)).map(Arc::clone);
-    let noted = noted.or_else(|| settings.decisions.get(trace_id));
+    let noted = settings.decisions.find(remote, trace_id);
     let decision = noted.map(Arc::unwrap_or_clone).unwrap_or_else(|| {
         let passed_on = incoming.filter(|_| span.is_remote()).map(|incoming| incoming.sampled);
         let mut decision = Decision::default();
@@ -81,7 +80,7 @@ fn set_trace_headers(settings: &Settings, span: &SpanContext, decision: &Decisio
     injector.set(TraceParent::HEADER, TraceParent::new(trace_id, span_id, sampled).to_string());
     let state = tracestate(span.trace_state());
     // OpenTelemetry's type takes any character in a value.
-    if !state.is_empty() && state.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if !state.is_empty() && is_visible(&state) {
         injector.set(TraceParent::STATE_HEADER, state);
     }
 }

@@ -123,3 +123,8 @@ impl TextMapPropagator for SentryPropagator {
         FieldIter::new(FIELDS.get_or_init(|| names.map(str::to_owned)))
     }
 }
+
+/// Whether a text may stand in a header: visible ASCII and blanks.
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}

@@ -10,7 +10,7 @@ use std::{
 
 use opentelemetry::TraceId;
 
-use crate::{DynamicSamplingContext, SampleRate};
+use crate::{DynamicSamplingContext, RemoteTrace, SampleRate};
 
 /// What was decided for a local root.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,6 +54,13 @@ impl DecisionLog {
         // A poisoned slot holds a whole value: nothing panics between taking the lock and writing.
         let previous = slot.lock().unwrap_or_else(PoisonError::into_inner).replace((trace_id, decision));
         drop(previous); // after the lock is free again
+    }
+
+    /// The decision about a trace: from the cell of its context if that has one, else from here.
+    #[must_use]
+    pub fn find(&self, remote: Option<&RemoteTrace>, trace_id: TraceId) -> Option<Arc<Decision>> {
+        let noted = remote.and_then(|remote| remote.decision(trace_id));
+        noted.map(Arc::clone).or_else(|| self.get(trace_id))
     }
 
     /// Counts a local root that was not sampled, and that nobody upstream had decided about.

@@ -212,8 +212,7 @@ impl SentrySampler {
         if !(is_recorded && self.shared.record_all) {
             return (is_recorded, Vec::new());
         }
-        let noted = cx.and_then(RemoteTrace::from_context).and_then(|remote| remote.decision(trace_id)).map(Arc::clone);
-        let decision = noted.or_else(|| self.shared.decisions.get(trace_id));
+        let decision = self.shared.decisions.find(cx.and_then(RemoteTrace::from_context), trace_id);
         let is_sampled = decision.is_none_or(|decision| decision.sampled == Some(true));
         (true, if is_sampled { Vec::new() } else { vec![KeyValue::new(semconv::NOT_SAMPLED, true)] })
     }
