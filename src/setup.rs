@@ -302,9 +302,10 @@ impl SentryBuilder {
             otel_debug!(name: "Sentry.NoDsn", message = "headers are passed on, and no span is sent");
         }
         let service = Service::new(dsn)
-            .with_release(self.release.or(environment.release).or_else(|| release_of(&resource)))
-            .with_environment(self.environment.or(environment.environment).or_else(|| environment_of(&resource)))
-            .with_org_id(self.org_id);
+            .with_release(self.release.or(environment.release))
+            .with_environment(self.environment.or(environment.environment))
+            .with_org_id(self.org_id)
+            .or_from_resource(|key| text(&resource, key));
         let sampler = match self.sampler {
             Some(sampler) => sampler,
             None => sampler(self.rate, environment.traces_sample_rate)?,
@@ -346,17 +347,6 @@ fn sampler(code: Option<f64>, environment: Option<f64>) -> Result<SentrySampler,
         Some(rate) => SentrySampler::rate(rate).map_err(|error| SetupError { kind: Kind::Rate(error) }),
         None => Ok(SentrySampler::off()),
     }
-}
-
-/// `name@version`, which is how Sentry writes releases; a version without a name is a release, too.
-fn release_of(resource: &Resource) -> Option<String> {
-    let version = text(resource, semconv::SERVICE_VERSION)?;
-    let name = text(resource, semconv::SERVICE_NAME).filter(|name| !name.starts_with("unknown_service"));
-    Some(name.map_or_else(|| version.clone(), |name| format!("{name}@{version}")))
-}
-
-fn environment_of(resource: &Resource) -> Option<String> {
-    text(resource, semconv::DEPLOYMENT_ENVIRONMENT_NAME).or_else(|| text(resource, semconv::DEPLOYMENT_ENVIRONMENT))
 }
 
 fn text(resource: &Resource, key: &'static str) -> Option<String> {

@@ -51,10 +51,16 @@ const MAX_NAME: usize = 200;
 /// A name, cut to the 200 characters that Sentry keeps of a transaction's.
 #[must_use]
 pub fn shortened(name: &str) -> &str {
-    if name.len() <= MAX_NAME {
-        return name;
+    cut(name, MAX_NAME)
+}
+
+/// The first characters of a text, at most so many.
+#[must_use]
+pub fn cut(text: &str, max_chars: usize) -> &str {
+    if text.len() <= max_chars {
+        return text;
     }
-    name.char_indices().nth(MAX_NAME).map_or(name, |(end, _)| &name[..end])
+    text.char_indices().nth(max_chars).map_or(text, |(end, _)| &text[..end])
 }
 
 impl<'a> Description<'a> {

@@ -21,6 +21,26 @@ pub const HTTP_STATUS_CODE: &str = "http.status_code";
 pub const URL_FULL: &str = "url.full";
 /// URL: the path.
 pub const URL_PATH: &str = "url.path";
+/// URL: the query.
+pub const URL_QUERY: &str = "url.query";
+/// URL: the scheme, stable name.
+pub const URL_SCHEME: &str = "url.scheme";
+/// URL: the scheme, old name.
+pub const HTTP_SCHEME: &str = "http.scheme";
+/// HTTP: host and port that the client asked for, old name.
+pub const HTTP_HOST: &str = "http.host";
+/// Server: name or address, stable name.
+pub const SERVER_ADDRESS: &str = "server.address";
+/// Server: the port, stable name.
+pub const SERVER_PORT: &str = "server.port";
+/// HTTP: before the name of a request's header, in lower case.
+pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
+/// HTTP: before the name of a response's header, in lower case.
+pub const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
+/// HTTP: the bytes of a response's body, stable name.
+pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
+/// HTTP: the bytes of a response's body, old name.
+pub const HTTP_RESPONSE_CONTENT_LENGTH: &str = "http.response_content_length";
 /// User agent: what the client calls itself, stable name.
 pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 /// User agent: what the client calls itself, old name.
@@ -57,6 +77,36 @@ pub const RPC_SYSTEM: &str = "rpc.system";
 pub const RPC_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
 /// RPC: the status by name or number, newest name.
 pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
+/// Exceptions: the name of a span event, and the beginning of its attributes' names.
+pub const EXCEPTION: &str = "exception";
+/// Exceptions: the type.
+pub const EXCEPTION_TYPE: &str = "exception.type";
+/// Exceptions: the message.
+pub const EXCEPTION_MESSAGE: &str = "exception.message";
+/// Exceptions: the stack as text; `tracing-opentelemetry` puts the list of causes there.
+pub const EXCEPTION_STACKTRACE: &str = "exception.stacktrace";
+/// Exceptions: whether it left the span.
+pub const EXCEPTION_ESCAPED: &str = "exception.escaped";
+/// Errors: the type of what went wrong, also on spans.
+pub const ERROR_TYPE: &str = "error.type";
+/// Errors: what `tracing` events call the error that they tell of.
+pub const ERROR: &str = "error";
+/// Errors: the causes of [`ERROR`], the nearest first.
+pub const ERROR_CHAIN: &str = "error.chain";
+/// Events: the severity that `tracing-opentelemetry` notes.
+pub const LEVEL: &str = "level";
+/// Browsers: the event that tells of a web vital, and the beginning of its attributes' names.
+pub const BROWSER_WEB_VITAL: &str = "browser.web_vital";
+/// Scope: the name of the instrumentation, as OpenTelemetry tells back ends that know no scopes.
+pub const OTEL_SCOPE_NAME: &str = "otel.scope.name";
+/// Scope: the version of the instrumentation.
+pub const OTEL_SCOPE_VERSION: &str = "otel.scope.version";
+/// Dropped by the SDK: attributes.
+pub const OTEL_DROPPED_ATTRIBUTES_COUNT: &str = "otel.dropped_attributes_count";
+/// Dropped by the SDK: events.
+pub const OTEL_DROPPED_EVENTS_COUNT: &str = "otel.dropped_events_count";
+/// Dropped by the SDK: links.
+pub const OTEL_DROPPED_LINKS_COUNT: &str = "otel.dropped_links_count";
 /// Resource: the service's name.
 pub const SERVICE_NAME: &str = "service.name";
 /// Resource: the service's version.
@@ -86,6 +136,16 @@ pub const SENTRY_GRAPHQL_OPERATION: &str = "sentry.graphql.operation";
 pub const SENTRY_HTTP_PREFETCH: &str = "sentry.http.prefetch";
 /// Sentry: what the status says beside its word.
 pub const SENTRY_STATUS_MESSAGE: &str = "sentry.status.message";
+/// Sentry: the value of a measurement, on an event whose name is the measurement's.
+pub const SENTRY_MEASUREMENT_VALUE: &str = "sentry.measurement_value";
+/// Sentry: the unit of a measurement.
+pub const SENTRY_MEASUREMENT_UNIT: &str = "sentry.measurement_unit";
+/// Sentry: the URL of a request, without user info, query and fragment.
+pub const SENTRY_URL: &str = "url";
+/// Sentry: the query of a request's URL.
+pub const SENTRY_HTTP_QUERY: &str = "http.query";
+/// Sentry: the fragment of a request's URL.
+pub const SENTRY_HTTP_FRAGMENT: &str = "http.fragment";
 /// Sentry: the rate that was applied to the trace here.
 pub const SENTRY_SAMPLE_RATE: &str = "sentry.sample_rate";
 
