@@ -60,7 +60,9 @@ pub use opentelemetry_sentry_protocol as protocol;
 pub use opentelemetry_sentry_sampler as sampler;
 
 #[cfg(feature = "exporter")]
-pub use opentelemetry_sentry_exporter::{FlushError, SentryExporter, SentrySpanProcessor, Stats};
+pub use opentelemetry_sentry_exporter::{
+    FlushError, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats, TransactionEvent,
+};
 #[cfg(feature = "propagator")]
 pub use opentelemetry_sentry_propagator::SentryPropagator;
 #[cfg(feature = "sampler")]

@@ -7,14 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry::{Key, global, otel_debug};
+use opentelemetry::{Key, Value, global, otel_debug};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::{
     Resource,
     trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
 };
 use opentelemetry_sentry_exporter::{
-    ExporterBuildError, FlushError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, Stats,
+    ExporterBuildError, FlushError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, SpanEvent, SpanFilter,
+    Stats, TransactionEvent,
 };
 use opentelemetry_sentry_propagator::{PropagatorBuildError, SentryPropagator};
 use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, InvalidSampleRate, Service, semconv};
@@ -255,6 +256,70 @@ impl SentryBuilder {
     /// `http://localhost:8969/stream`; otherwise to none.
     pub fn with_spotlight(mut self, url: impl Into<String>) -> Self {
         self.spotlight = Some(url.into());
+        self
+    }
+
+    /// Adds a tag to all transactions and error events. An empty or reserved key (`dist`, `environment`, `filename`,
+    /// `function`, `release`, `user`) and an empty value are an error of [`build`](Self::build).
+    pub fn with_tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.exporter = self.exporter.with_tag(key, value);
+        self
+    }
+
+    /// Makes tags of these attributes, wherever the root of a transaction, the span of an error event or the resource
+    /// has them.
+    pub fn with_tag_attributes(mut self, attributes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.exporter = self.exporter.with_tag_attributes(attributes);
+        self
+    }
+
+    /// Adds a function that is shown every attribute before anything leaves, and returns the value to send instead of
+    /// one that must not be shown. Secrets are filtered by the names of their attributes before. See
+    /// [`SentryExporterBuilder::with_scrubber`].
+    pub fn with_scrubber(mut self, f: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> Self {
+        self.exporter = self.exporter.with_scrubber(f);
+        self
+    }
+
+    /// Sets whether secrets are filtered by the names of their attributes, and user info in URLs. Defaults to `true`.
+    pub fn with_default_scrubbing(mut self, on: bool) -> Self {
+        self.exporter = self.exporter.with_default_scrubbing(on);
+        self
+    }
+
+    /// Sets a hook that may change each transaction before it is sent, or drop it by returning `None`. See
+    /// [`TransactionEvent`].
+    pub fn with_before_send_transaction(
+        mut self,
+        f: impl Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync + 'static,
+    ) -> Self {
+        self.exporter = self.exporter.with_before_send_transaction(f);
+        self
+    }
+
+    /// Sets a hook that may change each span before its transaction is sent. See [`SpanEvent`].
+    pub fn with_before_send_span(mut self, f: impl Fn(&mut SpanEvent) + Send + Sync + 'static) -> Self {
+        self.exporter = self.exporter.with_before_send_span(f);
+        self
+    }
+
+    /// Adds filters for transactions that are not sent. They look at the root; a text is a pattern for names, such as
+    /// `GET /health*`. See [`SpanFilter`].
+    pub fn with_ignore_transactions(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
+        self.exporter = self.exporter.with_ignore_transactions(filters);
+        self
+    }
+
+    /// Adds filters for spans that are not sent; their children move up to their parent. See [`SpanFilter`].
+    pub fn with_ignore_spans(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
+        self.exporter = self.exporter.with_ignore_spans(filters);
+        self
+    }
+
+    /// Sets whether exceptions that spans tell of become error events of their own, in their trace: those of
+    /// `#[instrument(err)]`, of `error!(error = …)` and of OpenTelemetry's `record_error`. Defaults to `false`.
+    pub fn with_exceptions_as_errors(mut self, on: bool) -> Self {
+        self.exporter = self.exporter.with_exceptions_as_errors(on);
         self
     }
 

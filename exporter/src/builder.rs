@@ -2,14 +2,16 @@
 
 use std::{error::Error, fmt, io, sync::Arc};
 
+use opentelemetry::Value;
 use opentelemetry_http::HttpClient;
-use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_protocol::{DecisionLog, Dsn, InvalidDsn, Service};
 
 use crate::{
-    SentryExporter,
-    convert::Sender,
+    SentryExporter, SpanEvent, SpanFilter, TransactionEvent,
+    convert::{InvalidTag, Sender, TagRules},
     engine::Engine,
+    filter::{BrokenPattern, Filters},
+    packing::{Packer, Rules},
     transport::{self, BadUrl, ClientError, Destinations, Setup},
 };
 
@@ -32,6 +34,9 @@ pub struct SentryExporterBuilder {
     spotlight: Option<String>,
     http_client: Option<Arc<dyn HttpClient>>,
     decisions: Arc<DecisionLog>,
+    tags: TagRules,
+    invalid_tag: Option<InvalidTag>,
+    rules: Rules,
     buffer_limit: usize,
     queue_limit: usize,
 }
@@ -47,6 +52,9 @@ impl Default for SentryExporterBuilder {
             spotlight: None,
             http_client: None,
             decisions: Arc::default(),
+            tags: TagRules::default(),
+            invalid_tag: None,
+            rules: Rules::default(),
             buffer_limit: BUFFER_LIMIT,
             queue_limit: QUEUE_LIMIT,
         }
@@ -61,19 +69,20 @@ impl SentryExporterBuilder {
         self
     }
 
-    /// Sets the release. Defaults to none.
+    /// Sets the release. Defaults to `service.name@service.version` of the tracer provider's resource if it has a
+    /// version, else to none.
     pub fn with_release(mut self, release: impl Into<String>) -> Self {
         self.release = Some(release.into());
         self
     }
 
-    /// Sets the environment. Defaults to `production`.
+    /// Sets the environment. Defaults to `deployment.environment.name` of the resource, else to `production`.
     pub fn with_environment(mut self, environment: impl Into<String>) -> Self {
         self.environment = Some(environment.into());
         self
     }
 
-    /// Sets the name of this machine. Defaults to none.
+    /// Sets the name of this machine. Defaults to `host.name` of the resource, else to none.
     pub fn with_server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
@@ -107,6 +116,91 @@ impl SentryExporterBuilder {
         self
     }
 
+    /// Adds a tag to all transactions and error events. A key may have letters, digits, `_`, `.`, `:` and `-`; other
+    /// characters are replaced, and key and value are cut after 200 characters. Sentry keeps `dist`, `environment`,
+    /// `filename`, `function`, `release` and `user` for itself: they, and an empty key or value, are an error of
+    /// [`build`](Self::build).
+    pub fn with_tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let added = self.tags.add(key.as_ref(), value.as_ref());
+        self.invalid_tag = self.invalid_tag.or(added.err());
+        self
+    }
+
+    /// Makes tags of these attributes, wherever the root of a transaction, the span of an error event or the resource
+    /// has them. They beat tags of the same name that were set with [`with_tag`](Self::with_tag).
+    pub fn with_tag_attributes(mut self, attributes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        for attribute in attributes {
+            let added = self.tags.add_attribute(attribute.as_ref());
+            self.invalid_tag = self.invalid_tag.or(added.err());
+        }
+        self
+    }
+
+    /// Adds a function that is shown every attribute of spans, their events and links before anything leaves, and
+    /// returns the value to send instead of one that must not be shown. A panic hides the value.
+    ///
+    /// It comes after what is filtered by default: the text of attributes whose key contains `authorization`,
+    /// `cookie`, `token`, `secret`, `password` or `api-key`, and user info in URLs.
+    ///
+    /// ```
+    /// use opentelemetry_sentry_exporter::SentryExporter;
+    ///
+    /// let exporter = SentryExporter::builder()
+    ///     .with_scrubber(|key, _| (key == "card.number").then(|| "[card]".into()))
+    ///     .build()?;
+    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
+    /// ```
+    pub fn with_scrubber(mut self, f: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> Self {
+        self.rules.scrubber.set_own(f);
+        self
+    }
+
+    /// Sets whether secrets are filtered by the names of their attributes, and user info in URLs. Defaults to `true`.
+    pub const fn with_default_scrubbing(mut self, on: bool) -> Self {
+        self.rules.scrubber.set_default(on);
+        self
+    }
+
+    /// Sets a hook that may change each transaction before it is sent, or drop it by returning `None`. A panic drops
+    /// it, too. It runs on the exporter's thread. See [`TransactionEvent`].
+    pub fn with_before_send_transaction(
+        mut self,
+        f: impl Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync + 'static,
+    ) -> Self {
+        self.rules.hooks.set_transaction(f);
+        self
+    }
+
+    /// Sets a hook that may change each span before its transaction is sent, the root among them; it comes before
+    /// the hook for transactions. A panic drops the transaction. See [`SpanEvent`].
+    pub fn with_before_send_span(mut self, f: impl Fn(&mut SpanEvent) + Send + Sync + 'static) -> Self {
+        self.rules.hooks.set_span(f);
+        self
+    }
+
+    /// Adds filters for transactions that are not sent. They look at the root. See [`SpanFilter`].
+    pub fn with_ignore_transactions(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
+        self.rules.ignored_transactions.add(filters);
+        self
+    }
+
+    /// Adds filters for spans that are not sent; their children move up to their parent. With an ignored local root
+    /// its whole transaction goes. See [`SpanFilter`].
+    pub fn with_ignore_spans(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
+        self.rules.ignored_spans.add(filters);
+        self
+    }
+
+    /// Sets whether exceptions become error events of their own. Defaults to `false`.
+    ///
+    /// Exceptions are span events named `exception` (OpenTelemetry's `record_error`, `#[instrument(err)]`) or with
+    /// `exception.*` attributes, and `tracing` events of level `ERROR` with a field `error`. A failure that passes
+    /// through several spans of a trace is one event.
+    pub const fn with_exceptions_as_errors(mut self, on: bool) -> Self {
+        self.rules.exceptions_as_errors = on;
+        self
+    }
+
     /// Sets how many bytes of ended spans may wait for their local root or to be converted, as estimated. Defaults to
     /// 64 MiB. Near the limit those that waited longest are sent without their root; over it spans are dropped as
     /// [`BufferOverflow`](crate::DropReason::BufferOverflow).
@@ -126,9 +220,16 @@ impl SentryExporterBuilder {
     ///
     /// # Errors
     ///
-    /// If the DSN or the Spotlight URL is invalid, if there is no HTTP client for it, or if no thread can be started.
+    /// If the DSN, the Spotlight URL, a tag or a filter's regular expression is invalid, if there is no HTTP client for it, or if no thread can be started.
     pub fn build(self) -> Result<SentryExporter, ExporterBuildError> {
         let dsn = self.dsn.transpose().map_err(Kind::Dsn)?;
+        if let Some(error) = self.invalid_tag {
+            return Err(Kind::Tag(error).into());
+        }
+        let filters = [&self.rules.ignored_spans, &self.rules.ignored_transactions];
+        if let Some(error) = filters.into_iter().find_map(Filters::broken) {
+            return Err(Kind::Pattern(error).into());
+        }
         let service = self
             .service
             .unwrap_or_else(|| Service::new(dsn).with_release(self.release).with_environment(self.environment));
@@ -140,9 +241,9 @@ impl SentryExporterBuilder {
             Some(client) => client,
             None => transport::default_client(service.dsn()).map_err(Kind::Client)?,
         };
-        let sender = Sender { service, server_name: self.server_name, resource: Resource::builder_empty().build() };
+        let packer = Packer::new(Sender::new(service, self.server_name, self.tags), self.rules);
         let destinations = Arc::new(destinations);
-        let setup = Setup { sender, client, destinations, queue_limit: self.queue_limit };
+        let setup = Setup { packer, client, destinations, queue_limit: self.queue_limit };
         let engine = Engine::start(self.buffer_limit, self.decisions, setup).map_err(Kind::Thread)?;
         Ok(SentryExporter::new(Some(Arc::new(engine))))
     }
@@ -159,6 +260,8 @@ enum Kind {
     Dsn(InvalidDsn),
     Url(BadUrl),
     Client(ClientError),
+    Tag(InvalidTag),
+    Pattern(BrokenPattern),
     Thread(io::Error),
 }
 
@@ -177,6 +280,8 @@ impl fmt::Display for ExporterBuildError {
                 write!(f, "with_spotlight: it must be an absolute http URL, found {url:?}")
             }
             Kind::Client(error) => error.fmt(f),
+            Kind::Tag(error) => write!(f, "with_tag: {error}"),
+            Kind::Pattern(error) => error.fmt(f),
             Kind::Thread(_) => f.write_str("the exporter's thread could not be started"),
         }
     }
@@ -186,7 +291,7 @@ impl Error for ExporterBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
             // What they come from is in their message.
-            Kind::Dsn(_) | Kind::Url(_) => None,
+            Kind::Dsn(_) | Kind::Url(_) | Kind::Tag(_) | Kind::Pattern(_) => None,
             Kind::Client(error) => error.source(),
             Kind::Thread(error) => Some(error),
         }

@@ -6,34 +6,78 @@
 //! | `transaction.rs` | the root: top-level fields and contexts |
 //! | `span.rs` | every other span |
 //! | `status.rs` | OpenTelemetry status and status codes to Sentry's words |
-//! | `data.rs` | attributes to `data`, with what must not be shown filtered |
-//! | `resource.rs` | the resource to `contexts.otel` |
+//! | `data.rs` | attributes to `data` |
+//! | `link.rs` | links to spans of other traces |
+//! | `measurement.rs` | numbers from events, and web vitals |
+//! | `user.rs`, `request.rs`, `tags.rs` | attributes to what Sentry searches and groups by |
+//! | `resource.rs` | the resource to contexts |
+//! | `exception.rs`, `backtrace.rs` | exceptions to error events |
 //!
 //! Op, name and source are decided in `opentelemetry_sentry_protocol::describe`.
 //!
 //! Nothing is copied on the way: the types borrow the spans and are serialised straight into the envelope.
 
+mod backtrace;
 mod data;
+mod exception;
 mod head;
+mod link;
+mod measurement;
+mod request;
 mod resource;
 mod span;
 mod status;
+mod tags;
 mod transaction;
+mod user;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::Service;
 
-pub(crate) use self::{head::Head, transaction::Transaction};
+use self::resource::ResourceContexts;
+pub(crate) use self::{
+    exception::{ErrorEvent, Exceptions},
+    head::Head,
+    status::STATUSES,
+    tags::{InvalidTag, TagRules, tag_key, tag_value},
+    transaction::{Transaction, name_of},
+};
 
-/// Who sends: the same for all transactions.
+/// Who sends: the same for all events.
 #[derive(Debug)]
 pub(crate) struct Sender {
+    /// What was set, filled in from the resource.
     pub(crate) service: Service,
     pub(crate) server_name: Option<String>,
+    pub(crate) tags: TagRules,
     pub(crate) resource: Resource,
+    pub(crate) contexts: ResourceContexts,
 }
+
+impl Sender {
+    pub(crate) fn new(service: Service, server_name: Option<String>, tags: TagRules) -> Self {
+        let resource = Resource::builder_empty().build();
+        let server_name = server_name.as_deref().and_then(tag_value).map(Into::into);
+        Self { service, server_name, tags, resource, contexts: ResourceContexts::default() }
+    }
+
+    /// Takes in what is known of the process; what was set by hand stays.
+    pub(crate) fn set_resource(&mut self, resource: Resource) {
+        let text = |key| resource.get(&opentelemetry::Key::from_static_str(key)).map(|value| value.to_string());
+        self.service = self.service.clone().or_from_resource(text);
+        if self.server_name.is_none() {
+            let name = text(opentelemetry_sentry_protocol::semconv::HOST_NAME);
+            self.server_name = name.as_deref().and_then(tag_value).map(Into::into);
+        }
+        self.contexts = ResourceContexts::new(&resource);
+        self.resource = resource;
+    }
+}
+
+/// The last second that a date of four digits can tell.
+const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// Start and end of a span in seconds since 1970, cut to microseconds.
 ///
@@ -43,8 +87,9 @@ fn timestamps(span: &SpanData) -> (f64, f64) {
     (start, seconds(span.end_time).max(start))
 }
 
-/// Microseconds since 1970 are exact in an `f64` until 2255, so that the shortest text has at most six decimals.
+/// Microseconds since 1970 are exact in an `f64` until 2255, so that the shortest text has at most six decimals. Sentry
+/// refuses times before 1970 and after 9999.
 pub(crate) fn seconds(time: SystemTime) -> f64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_micros() as f64 / 1e6
+    (since.as_micros() as f64 / 1e6).min(LAST_SECOND)
 }

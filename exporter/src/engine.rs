@@ -68,7 +68,8 @@ impl Engine {
         let unsampled = self.decisions.unsampled();
         if unsampled > 0 {
             stats.spans_received += unsampled;
-            stats.dropped.insert(DropReason::SampleRate, Dropped { spans: unsampled, transactions: unsampled });
+            let dropped = Dropped { spans: unsampled, transactions: unsampled, errors: 0 };
+            stats.dropped.insert(DropReason::SampleRate, dropped);
         }
         stats
     }

@@ -10,12 +10,9 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use opentelemetry_sentry_protocol::DynamicSamplingContext;
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use uuid::{Uuid, fmt::Simple};
+use uuid::fmt::Simple;
 
-use crate::{
-    assembler::Trace,
-    convert::{Sender, Transaction},
-};
+use crate::{assembler::Trace, convert::Sender, loss::Load};
 
 /// The most bytes of a serialised transaction. Sentry takes 1 MiB; the rest is for what is added on the way.
 pub(crate) const MAX_TRANSACTION: usize = 1_000_000;
@@ -29,15 +26,23 @@ pub(crate) const SDK_NAME: &str = "sentry.rust.otel";
 /// Our version.
 pub(crate) const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// One transaction, ready to be sent.
+/// One event, ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Envelope {
     event_id: Simple,
     dsc: Option<DynamicSamplingContext>,
     /// Headers and payload of all items.
     items: Vec<u8>,
-    /// How many spans it stands for.
-    pub(crate) spans: usize,
+    /// What it stands for.
+    pub(crate) load: Load,
+}
+
+/// What an envelope is made for.
+#[derive(Debug)]
+pub(crate) struct Item<'a> {
+    pub(crate) r#type: &'static str,
+    pub(crate) payload: &'a [u8],
+    pub(crate) load: Load,
 }
 
 /// The body of a request.
@@ -49,23 +54,19 @@ pub(crate) struct Body {
 }
 
 impl Envelope {
-    /// Serialises a trace.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be serialised, which no data of ours should cause.
-    pub(crate) fn transaction(trace: &Trace, sender: &Sender) -> serde_json::Result<Self> {
-        let event_id = Uuid::new_v4().simple();
-        let payload = serde_json::to_vec(&Transaction { event_id, sender, trace })?;
+    /// An envelope with an event that belongs to a trace.
+    pub(crate) fn new(event_id: Simple, trace: &Trace, sender: &Sender, item: &Item<'_>) -> Self {
+        let Item { r#type, payload, load } = item;
         let mut items = Vec::with_capacity(payload.len() + 80);
-        let header = ItemHeader { r#type: "transaction", length: payload.len(), content_type: "application/json" };
-        serde_json::to_writer(&mut items, &header)?;
+        let header = ItemHeader { r#type, length: payload.len(), content_type: "application/json" };
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut items, &header);
         items.push(b'\n');
-        items.extend_from_slice(&payload);
-        let trace_id =
-            trace.spans.first().map(|root| root.span_context.trace_id()).unwrap_or(opentelemetry::TraceId::INVALID);
-        let dsc = trace.head.as_ref().and_then(|head| head.dsc(&sender.service, trace_id));
-        Ok(Self { event_id, dsc, items, spans: trace.spans.len() })
+        items.extend_from_slice(payload);
+        let trace_id = trace.spans.first().map(|root| root.span_context.trace_id());
+        let head = trace.head.as_ref().zip(trace_id);
+        let dsc = head.and_then(|(head, trace_id)| head.dsc(&sender.service, trace_id));
+        Self { event_id, dsc, items, load: *load }
     }
 
     /// Bytes that it holds while it waits.

@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::semconv;
 use tokio::sync::Notify;
 
-use crate::loss::{DropReason, Ledger};
+use crate::loss::{DropReason, Ledger, Load};
 
 /// More shards than most machines run request threads, few enough to walk over on every wake-up.
 const SHARDS: usize = 16;
@@ -51,21 +51,21 @@ impl Intake {
         ledger.received(1);
         // A broken id generator: one such span would make Sentry refuse its whole transaction.
         if !span.span_context.is_valid() {
-            return ledger.dropped_spans(DropReason::Invalid, 1);
+            return ledger.dropped(DropReason::Invalid, Load::spans(1));
         }
         let size = size_of_span(&span);
         let is_root = is_local_root(&span);
         let before = self.pending.fetch_add(size, Ordering::Relaxed);
         if before + size > self.limit {
             self.release(size);
-            return ledger.dropped_spans(DropReason::BufferOverflow, 1);
+            return ledger.dropped(DropReason::BufferOverflow, Load::spans(1));
         }
         let mut shard = lock(&self.shards[shard_of(span.span_context.trace_id())]);
         // Looked at under the lock: after the worker's last `drain` no span can slip in.
         if self.closed.load(Ordering::Acquire) {
             drop(shard);
             self.release(size);
-            return ledger.dropped_spans(DropReason::Shutdown, 1);
+            return ledger.dropped(DropReason::Shutdown, Load::spans(1));
         }
         shard.push(span);
         drop(shard);

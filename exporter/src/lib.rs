@@ -37,22 +37,30 @@
 
 mod assembler;
 mod builder;
+mod contain;
 mod convert;
 mod engine;
 mod envelope;
 mod exporter;
+mod filter;
+mod hook;
 mod intake;
 mod loss;
+mod packing;
 mod processor;
+mod scrub;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
 mod tree;
+mod trim;
 
 pub use crate::{
     builder::{ExporterBuildError, SentryExporterBuilder},
     engine::FlushError,
     exporter::SentryExporter,
-    loss::{DropReason, Dropped, Stats},
+    filter::SpanFilter,
+    hook::{SpanEvent, TransactionEvent},
+    loss::{DropReason, Dropped, Stats, Trimmed},
     processor::SentrySpanProcessor,
 };

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    ops::AddAssign,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -12,11 +13,15 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
+    /// The hook for transactions returned none, or took spans out of one.
+    BeforeSend,
     /// Too many bytes of ended spans were waiting to be worked on.
     BufferOverflow,
+    /// A filter says that it is of no interest.
+    Ignored,
     /// It could not be serialised, or the HTTP client panicked.
     InternalSdkError,
-    /// One span alone is larger than Sentry accepts.
+    /// It has no valid id, or is larger than Sentry accepts even without its long values.
     Invalid,
     /// The server could not be reached or did not answer in time.
     NetworkError,
@@ -33,8 +38,10 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
+        Self::BeforeSend,
         Self::BufferOverflow,
+        Self::Ignored,
         Self::InternalSdkError,
         Self::Invalid,
         Self::NetworkError,
@@ -49,7 +56,9 @@ impl DropReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::BeforeSend => "before_send",
             Self::BufferOverflow => "buffer_overflow",
+            Self::Ignored => "ignored",
             Self::InternalSdkError => "internal_sdk_error",
             Self::Invalid => "invalid",
             Self::NetworkError => "network_error",
@@ -76,6 +85,48 @@ pub struct Dropped {
     pub spans: u64,
     /// Transactions, as far as the spans had become any.
     pub transactions: u64,
+    /// Error events.
+    pub errors: u64,
+}
+
+/// How much was cut off to keep within Sentry's limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Trimmed {
+    /// Names, values and texts that were shortened or left out.
+    pub values: u64,
+    /// The bytes that they lost.
+    pub bytes: u64,
+}
+
+impl AddAssign for Trimmed {
+    fn add_assign(&mut self, other: Self) {
+        self.values += other.values;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What something stands for that is sent or dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) transactions: u64,
+    pub(crate) spans: u64,
+    pub(crate) errors: u64,
+}
+
+impl Load {
+    /// One error event.
+    pub(crate) const ERROR: Self = Self { transactions: 0, spans: 0, errors: 1 };
+
+    /// Spans that are no transaction yet.
+    pub(crate) const fn spans(spans: usize) -> Self {
+        Self { transactions: 0, spans: spans as u64, errors: 0 }
+    }
+
+    /// One transaction of so many spans, itself among them.
+    pub(crate) const fn transaction(spans: usize) -> Self {
+        Self { transactions: 1, ..Self::spans(spans) }
+    }
 }
 
 /// What has happened so far, in numbers.
@@ -90,8 +141,12 @@ pub struct Stats {
     pub spans_sent: u64,
     /// Transactions that the server accepted.
     pub transactions_sent: u64,
+    /// Error events that the server accepted.
+    pub errors_sent: u64,
     /// Envelopes that wait to be sent or for their answer.
     pub envelopes_in_flight: u64,
+    /// What was shortened before it was sent.
+    pub trimmed: Trimmed,
     /// What was not delivered, by reason; a reason that never occurred is not in it.
     pub dropped: BTreeMap<DropReason, Dropped>,
 }
@@ -107,14 +162,15 @@ impl Stats {
 impl fmt::Display for Stats {
     /// One line, such as `spans received: 13, sent: 10, dropped: 3 (send_error 3); transactions sent: 4`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { spans_received, spans_sent, transactions_sent, .. } = self;
+        let Self { spans_received, spans_sent, transactions_sent, errors_sent, .. } = self;
         write!(f, "spans received: {spans_received}, sent: {spans_sent}, dropped: {}", self.spans_dropped())?;
         let reasons = self.dropped.iter().map(|(reason, dropped)| format!("{reason} {}", dropped.spans));
         match reasons.collect::<Vec<_>>().join(", ") {
             reasons if reasons.is_empty() => {}
             reasons => write!(f, " ({reasons})")?,
         }
-        write!(f, "; transactions sent: {transactions_sent}")
+        write!(f, "; transactions sent: {transactions_sent}")?;
+        if *errors_sent > 0 { write!(f, ", errors sent: {errors_sent}") } else { Ok(()) }
     }
 }
 
@@ -126,6 +182,8 @@ pub(crate) struct Ledger {
     received: AtomicU64,
     sent: Count,
     in_flight: AtomicU64,
+    trimmed_values: AtomicU64,
+    trimmed_bytes: AtomicU64,
     dropped: [Count; DropReason::ALL.len()],
 }
 
@@ -133,42 +191,49 @@ pub(crate) struct Ledger {
 struct Count {
     spans: AtomicU64,
     transactions: AtomicU64,
+    errors: AtomicU64,
 }
 
 impl Count {
-    fn add(&self, spans: usize, transactions: usize) {
-        self.spans.fetch_add(spans as u64, Ordering::Relaxed);
-        self.transactions.fetch_add(transactions as u64, Ordering::Relaxed);
+    fn add(&self, load: Load) {
+        self.spans.fetch_add(load.spans, Ordering::Relaxed);
+        self.transactions.fetch_add(load.transactions, Ordering::Relaxed);
+        self.errors.fetch_add(load.errors, Ordering::Relaxed);
     }
+
+    fn read(&self) -> Dropped {
+        Dropped { spans: read(&self.spans), transactions: read(&self.transactions), errors: read(&self.errors) }
+    }
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 impl Ledger {
     pub(crate) fn received(&self, spans: usize) {
         self.received.fetch_add(spans as u64, Ordering::Relaxed);
         if self.is_settled() {
-            self.dropped[DropReason::Shutdown as usize].add(spans, 0);
+            self.dropped[DropReason::Shutdown as usize].add(Load::spans(spans));
         }
     }
 
-    /// One transaction of so many spans was accepted.
-    pub(crate) fn sent(&self, spans: usize) {
+    /// An envelope was accepted.
+    pub(crate) fn sent(&self, load: Load) {
         if !self.is_settled() {
-            self.sent.add(spans, 1);
+            self.sent.add(load);
         }
     }
 
-    /// Spans were dropped before they became a transaction.
-    pub(crate) fn dropped_spans(&self, reason: DropReason, spans: usize) {
+    pub(crate) fn dropped(&self, reason: DropReason, load: Load) {
         if !self.is_settled() {
-            self.dropped[reason as usize].add(spans, 0);
+            self.dropped[reason as usize].add(load);
         }
     }
 
-    /// One transaction of so many spans was dropped.
-    pub(crate) fn dropped_transaction(&self, reason: DropReason, spans: usize) {
-        if !self.is_settled() {
-            self.dropped[reason as usize].add(spans, 1);
-        }
+    pub(crate) fn trimmed(&self, trimmed: Trimmed) {
+        self.trimmed_values.fetch_add(trimmed.values, Ordering::Relaxed);
+        self.trimmed_bytes.fetch_add(trimmed.bytes, Ordering::Relaxed);
     }
 
     /// Counts everything that is still out as dropped, for a worker that is stuck in somebody's HTTP client. A span that
@@ -192,16 +257,16 @@ impl Ledger {
 
     pub(crate) fn stats(&self) -> Stats {
         // Received is read last: a reader in the middle of the work never sees more sent than received.
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let dropped = DropReason::ALL.into_iter().map(|reason| {
-            let Count { spans, transactions } = &self.dropped[reason as usize];
-            (reason, Dropped { spans: read(spans), transactions: read(transactions) })
-        });
+        let dropped = DropReason::ALL.into_iter().map(|reason| (reason, self.dropped[reason as usize].read()));
+        let dropped = dropped.filter(|(_, dropped)| *dropped != Dropped::default()).collect();
+        let sent = self.sent.read();
         Stats {
-            dropped: dropped.filter(|(_, dropped)| *dropped != Dropped::default()).collect(),
-            spans_sent: read(&self.sent.spans),
-            transactions_sent: read(&self.sent.transactions),
+            dropped,
+            spans_sent: sent.spans,
+            transactions_sent: sent.transactions,
+            errors_sent: sent.errors,
             envelopes_in_flight: read(&self.in_flight),
+            trimmed: Trimmed { values: read(&self.trimmed_values), bytes: read(&self.trimmed_bytes) },
             spans_received: read(&self.received),
         }
     }

@@ -78,6 +78,31 @@ impl Tree {
         (groups, rest)
     }
 
+    /// Takes out some spans; their children move up to the nearest ancestor that stays. What is left hangs together in
+    /// as many trees as are returned, each with its root first.
+    pub(crate) fn without(mut self, is_out: impl Fn(&SpanData) -> bool) -> Vec<Vec<SpanData>> {
+        let out: Vec<_> = self.spans.iter().map(is_out).collect();
+        if !out.contains(&true) {
+            return vec![self.spans];
+        }
+        for place in 0..self.spans.len() {
+            let mut parent = self.parents[place];
+            let mut id = self.spans[place].parent_span_id;
+            // Not more steps than there are spans: broken input may have circles.
+            for _ in 0..self.spans.len() {
+                let Some(above) = parent.filter(|above| out[*above]) else { break };
+                id = self.spans[above].parent_span_id;
+                parent = self.parents[above];
+            }
+            if !out[place] {
+                self.spans[place].parent_span_id = id;
+            }
+        }
+        let kept = self.spans.into_iter().zip(out).filter(|(_, out)| !out).map(|(span, _)| span).collect();
+        let (groups, _) = Self::new(kept).take_apart(true, |_| false);
+        groups.into_iter().map(|group| group.spans).collect()
+    }
+
     /// Cuts a tree, whose first span is its root, into parts of at most `max` spans: the root with those nearest to
     /// it, and each subtree that is left as a part of its own, cut again if need be.
     pub(crate) fn split(self, max: usize) -> Vec<Vec<SpanData>> {

@@ -1,38 +1,22 @@
 //! Attributes, as the `data` of a span.
 //!
-//! Of a key that was set twice the last value counts. Values whose key speaks of a secret are replaced by
-//! `[Filtered]`. What only the sampler and we talk about is left out.
+//! Of a key that was set twice the last value counts. What only the sampler and we talk about is left out.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use opentelemetry::{Array, KeyValue, Value, trace::SpanKind};
-use opentelemetry_sentry_protocol::semconv;
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_protocol::{
+    describe::{Attributes, sanitize_url},
+    semconv,
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
-
-/// What stands in the place of a value that must not be shown.
-const FILTERED: &str = "[Filtered]";
-
-/// Part of the name of an attribute whose text must not be shown.
-const SENSITIVE: [&str; 7] = ["authorization", "cookie", "token", "secret", "password", "api-key", "api_key"];
-
-/// Attributes that are not sent as they are: ours alone, or replaced by what we inferred.
-const LEFT_OUT: [&str; 12] = [
-    semconv::DSC_FROZEN,
-    semconv::DSC_SAMPLE_RAND,
-    semconv::DSC_TRANSACTION,
-    semconv::NOT_SAMPLED,
-    semconv::SENTRY_CUSTOM_SPAN_NAME,
-    semconv::SENTRY_OP,
-    semconv::SENTRY_ORIGIN,
-    semconv::SENTRY_SAMPLE_RATE,
-    semconv::SENTRY_SOURCE,
-    semconv::SENTRY_STATUS_MESSAGE,
-    PARENT_ALREADY_SENT,
-    "otel.kind",
-];
 
 /// Marks a transaction whose parent had been sent before it ended.
 const PARENT_ALREADY_SENT: &str = "sentry.parent_span_already_sent";
+
+/// The kind of a span.
+const OTEL_KIND: &str = "otel.kind";
 
 /// From so many attributes on, those that were set twice are looked up in a table.
 const MANY: usize = 64;
@@ -40,8 +24,7 @@ const MANY: usize = 64;
 /// The `data` of a span: what was inferred, then its attributes.
 #[derive(Debug)]
 pub(crate) struct Data<'a> {
-    pub(crate) attributes: &'a [KeyValue],
-    pub(crate) kind: &'a SpanKind,
+    pub(crate) span: &'a SpanData,
     pub(crate) op: Option<&'a str>,
     pub(crate) origin: &'a str,
     pub(crate) http_status: Option<i64>,
@@ -62,6 +45,23 @@ pub(crate) struct RootData {
 impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
+        let url = Url::of(Attributes::new(&self.span.attributes));
+        self.serialize_inferred(&mut map, url.as_ref())?;
+        let is_inferred = |key: &str| match key {
+            semconv::HTTP_RESPONSE_STATUS_CODE => self.http_status.is_some(),
+            semconv::SENTRY_URL | semconv::SENTRY_HTTP_QUERY | semconv::SENTRY_HTTP_FRAGMENT => url.is_some(),
+            _ => is_ours(key),
+        };
+        let attributes = AttributeMap(&self.span.attributes);
+        for attribute in attributes.unique().filter(|attribute| !is_inferred(attribute.key.as_str())) {
+            map.serialize_entry(attribute.key.as_str(), &Plain(&attribute.value))?;
+        }
+        map.end()
+    }
+}
+
+impl Data<'_> {
+    fn serialize_inferred<M: SerializeMap>(&self, map: &mut M, url: Option<&Url<'_>>) -> Result<(), M::Error> {
         if let Some(op) = self.op {
             map.serialize_entry(semconv::SENTRY_OP, op)?;
         }
@@ -75,41 +75,117 @@ impl Serialize for Data<'_> {
                 map.serialize_entry(PARENT_ALREADY_SENT, &true)?;
             }
         }
-        if let Some(kind) = kind_word(self.kind) {
-            map.serialize_entry("otel.kind", kind)?;
+        if let Some(kind) = kind_word(&self.span.span_kind) {
+            map.serialize_entry(OTEL_KIND, kind)?;
         }
         if let Some(status) = self.http_status {
             map.serialize_entry(semconv::HTTP_RESPONSE_STATUS_CODE, &status)?;
         }
-        if !self.status_message.is_empty() {
-            map.serialize_entry(semconv::SENTRY_STATUS_MESSAGE, self.status_message)?;
-        }
-        let last = self.last_places();
-        for (place, attribute) in self.attributes.iter().enumerate() {
-            if !self.is_left_out(place, attribute, &last) {
-                map.serialize_entry(attribute.key.as_str(), &shown(attribute))?;
+        if let Some(Url { url, query, fragment }) = url {
+            map.serialize_entry(semconv::SENTRY_URL, url)?;
+            for (key, part) in [(semconv::SENTRY_HTTP_QUERY, query), (semconv::SENTRY_HTTP_FRAGMENT, fragment)] {
+                if !part.is_empty() {
+                    map.serialize_entry(key, part)?;
+                }
             }
         }
-        map.end()
+        let scope = &self.span.instrumentation_scope;
+        for (key, text) in [
+            (semconv::SENTRY_STATUS_MESSAGE, self.status_message),
+            (semconv::OTEL_SCOPE_NAME, scope.name()),
+            (semconv::OTEL_SCOPE_VERSION, scope.version().unwrap_or_default()),
+        ] {
+            if !text.is_empty() {
+                map.serialize_entry(key, text)?;
+            }
+        }
+        for (key, count) in [
+            (semconv::OTEL_DROPPED_ATTRIBUTES_COUNT, self.span.dropped_attributes_count),
+            (semconv::OTEL_DROPPED_EVENTS_COUNT, self.span.events.dropped_count),
+            (semconv::OTEL_DROPPED_LINKS_COUNT, self.span.links.dropped_count),
+        ] {
+            if count > 0 {
+                map.serialize_entry(key, &count)?;
+            }
+        }
+        Ok(())
     }
 }
 
-impl Data<'_> {
-    fn is_left_out(&self, place: usize, attribute: &KeyValue, last: &HashMap<&str, usize>) -> bool {
-        let key = attribute.key.as_str();
-        let is_repeated = || match last.get(key) {
-            Some(last) => *last > place,
-            None => self.attributes[place + 1..].iter().any(|later| later.key == attribute.key),
+/// Whether an attribute is not sent as it is: for us alone, or in the place of what we inferred.
+fn is_ours(key: &str) -> bool {
+    matches!(
+        key,
+        semconv::DSC_FROZEN
+            | semconv::DSC_SAMPLE_RAND
+            | semconv::DSC_TRANSACTION
+            | semconv::NOT_SAMPLED
+            | semconv::SENTRY_CUSTOM_SPAN_NAME
+            | semconv::SENTRY_OP
+            | semconv::SENTRY_ORIGIN
+            | semconv::SENTRY_SAMPLE_RATE
+            | semconv::SENTRY_SOURCE
+            | semconv::SENTRY_STATUS_MESSAGE
+            | semconv::OTEL_SCOPE_NAME
+            | semconv::OTEL_SCOPE_VERSION
+            | semconv::OTEL_DROPPED_ATTRIBUTES_COUNT
+            | semconv::OTEL_DROPPED_EVENTS_COUNT
+            | semconv::OTEL_DROPPED_LINKS_COUNT
+            | PARENT_ALREADY_SENT
+            | OTEL_KIND
+    )
+}
+
+/// The URL of a request, in the parts that JavaScript's SDK sends.
+struct Url<'a> {
+    url: Cow<'a, str>,
+    query: &'a str,
+    fragment: &'a str,
+}
+
+impl<'a> Url<'a> {
+    fn of(attributes: Attributes<'a>) -> Option<Self> {
+        let text = |key| match attributes.get(key) {
+            Some(Value::String(text)) if !text.as_str().is_empty() => Some(text.as_str()),
+            _ => None,
         };
-        LEFT_OUT.contains(&key)
-            || (self.http_status.is_some() && key == semconv::HTTP_RESPONSE_STATUS_CODE)
-            || is_repeated()
+        let whole = text(semconv::HTTP_URL).or_else(|| text(semconv::URL_FULL))?;
+        let (rest, fragment) = whole.split_once('#').unwrap_or((whole, ""));
+        let (_, query) = rest.split_once('?').unwrap_or((rest, ""));
+        Some(Self { url: sanitize_url(whole), query, fragment })
+    }
+}
+
+/// Attributes as a JSON object.
+#[derive(Debug)]
+pub(crate) struct AttributeMap<'a>(pub(crate) &'a [KeyValue]);
+
+impl<'a> AttributeMap<'a> {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those that no later one takes the place of.
+    pub(crate) fn unique(&self) -> impl Iterator<Item = &'a KeyValue> {
+        let all = self.0;
+        let last = self.last_places();
+        let is_last = move |(place, attribute): &(usize, &KeyValue)| match last.get(attribute.key.as_str()) {
+            Some(last) => last == place,
+            None => all[place + 1..].iter().all(|later| later.key != attribute.key),
+        };
+        all.iter().enumerate().filter(is_last).map(|(_, attribute)| attribute)
     }
 
     /// Where each key was set last; empty where there are too few for a table to pay.
-    fn last_places(&self) -> HashMap<&str, usize> {
-        let many = if self.attributes.len() > MANY { self.attributes } else { &[] };
+    fn last_places(&self) -> HashMap<&'a str, usize> {
+        let many = if self.0.len() > MANY { self.0 } else { &[] };
         many.iter().enumerate().map(|(place, attribute)| (attribute.key.as_str(), place)).collect()
+    }
+}
+
+impl Serialize for AttributeMap<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.unique().map(|attribute| (attribute.key.as_str(), Plain(&attribute.value))))
     }
 }
 
@@ -124,45 +200,34 @@ const fn kind_word(kind: &SpanKind) -> Option<&'static str> {
     }
 }
 
-/// The value of an attribute as it may be shown. Numbers and flags are no secrets, whatever they are called.
-fn shown(attribute: &KeyValue) -> Shown<'_> {
-    let is_text = matches!(attribute.value, Value::String(_) | Value::Array(Array::String(_)));
-    if is_text && is_sensitive(attribute.key.as_str()) { Shown::Filtered } else { Shown::Value(&attribute.value) }
-}
-
-fn is_sensitive(key: &str) -> bool {
-    let contains =
-        |word: &&str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
-    SENSITIVE.iter().any(contains)
-}
-
-enum Shown<'a> {
-    Filtered,
-    Value(&'a Value),
-}
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Filtered => serializer.serialize_str(FILTERED),
-            Self::Value(value) => serialize_value(value, serializer),
+/// The value of an attribute as text; the parts of a list are joined by commas.
+pub(crate) fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Array(Array::String(texts)) => {
+            texts.iter().map(|text| text.as_str()).collect::<Vec<_>>().join(", ").into()
         }
+        value => value.as_str(),
     }
 }
 
 /// An OpenTelemetry value as JSON.
-pub(crate) fn serialize_value<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Value::Bool(value) => serializer.serialize_bool(*value),
-        Value::I64(value) => serializer.serialize_i64(*value),
-        Value::F64(value) => Float(*value).serialize(serializer),
-        Value::String(text) => serializer.serialize_str(text.as_str()),
-        Value::Array(Array::Bool(values)) => serializer.collect_seq(values),
-        Value::Array(Array::I64(values)) => serializer.collect_seq(values),
-        Value::Array(Array::F64(values)) => serializer.collect_seq(values.iter().map(|value| Float(*value))),
-        Value::Array(Array::String(values)) => serializer.collect_seq(values.iter().map(|text| text.as_str())),
-        // The types are open to additions; text loses nothing.
-        other => serializer.collect_str(other),
+#[derive(Debug)]
+pub(crate) struct Plain<'a>(pub(crate) &'a Value);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::I64(value) => serializer.serialize_i64(*value),
+            Value::F64(value) => Float(*value).serialize(serializer),
+            Value::String(text) => serializer.serialize_str(text.as_str()),
+            Value::Array(Array::Bool(values)) => serializer.collect_seq(values),
+            Value::Array(Array::I64(values)) => serializer.collect_seq(values),
+            Value::Array(Array::F64(values)) => serializer.collect_seq(values.iter().map(|value| Float(*value))),
+            Value::Array(Array::String(values)) => serializer.collect_seq(values.iter().map(|text| text.as_str())),
+            // The types are open to additions; text loses nothing.
+            other => serializer.collect_str(other),
+        }
     }
 }
 

@@ -1,25 +1,108 @@
-//! The resource, as `contexts.otel.resource`.
+//! The resource: what all events of a process have in common, as contexts.
 
-use opentelemetry::Value;
+use std::collections::BTreeMap;
+
+use opentelemetry::{Key, Value};
 use opentelemetry_sdk::Resource;
-use serde::{Serialize, Serializer};
+use opentelemetry_sentry_protocol::describe::cut;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::data::serialize_value;
+use super::data::Plain;
 
-/// The attributes of a resource.
-#[derive(Debug)]
-pub(crate) struct ResourceData<'a>(pub(crate) &'a Resource);
+/// How much of a resource Sentry keeps, in bytes; beyond that it cuts where it likes.
+const MAX_RESOURCE: usize = 7 << 10;
 
-impl Serialize for ResourceData<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key.as_str(), Plain(value))))
+/// The longest text of a resource that is kept whole, in characters.
+const MAX_TEXT: usize = 1024;
+
+/// Fields of a context, each with the attributes that may fill it.
+type Fields = &'static [(&'static str, &'static [&'static str])];
+
+/// Contexts of all events, and the attributes of the resource that say what is in them; the first that exists counts.
+const CONTEXTS: [(&str, Fields); 3] = [
+    (
+        "os",
+        &[
+            ("name", &["os.name", "os.type"]),
+            ("version", &["os.version"]),
+            ("build", &["os.build_id"]),
+            ("raw_description", &["os.description"]),
+        ],
+    ),
+    (
+        "runtime",
+        &[
+            ("name", &["process.runtime.name"]),
+            ("version", &["process.runtime.version"]),
+            ("raw_description", &["process.runtime.description"]),
+        ],
+    ),
+    (
+        "device",
+        &[
+            ("model", &["device.model.name"]),
+            ("model_id", &["device.model.identifier"]),
+            ("manufacturer", &["device.manufacturer"]),
+            ("arch", &["host.arch"]),
+        ],
+    ),
+];
+
+/// What a resource becomes, serialised once for all events.
+#[derive(Debug, Default)]
+pub(crate) struct ResourceContexts {
+    /// The contexts of [`CONTEXTS`] of which anything is known.
+    pub(crate) contexts: BTreeMap<&'static str, Box<RawValue>>,
+    /// For `contexts.otel.resource`.
+    pub(crate) attributes: Option<Box<RawValue>>,
+}
+
+impl ResourceContexts {
+    pub(crate) fn new(resource: &Resource) -> Self {
+        let contexts = CONTEXTS.into_iter().filter_map(|(name, fields)| Some((name, context(resource, fields)?)));
+        Self { contexts: contexts.collect(), attributes: raw(&kept(resource)) }
     }
 }
 
-struct Plain<'a>(&'a Value);
+fn context(resource: &Resource, fields: Fields) -> Option<Box<RawValue>> {
+    let text = |key: &&'static str| resource.get(&Key::from_static_str(key)).map(|value| shortened(&value));
+    let fields = fields.iter().filter_map(|(field, keys)| Some((*field, keys.iter().find_map(text)?)));
+    let fields: BTreeMap<_, _> = fields.collect();
+    if fields.is_empty() { None } else { raw(&fields) }
+}
 
-impl Serialize for Plain<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_value(self.0, serializer)
+/// The attributes as they are sent: long texts shortened, and only as many as Sentry keeps, the short ones first.
+fn kept(resource: &Resource) -> BTreeMap<&str, KeptValue<'_>> {
+    fn value(value: &Value) -> KeptValue<'_> {
+        match value {
+            Value::String(_) => KeptValue::Text(shortened(value)),
+            value => KeptValue::Other(Plain(value)),
+        }
     }
+    let mut all: Vec<_> = resource.iter().map(|(key, this)| (key.as_str(), value(this))).collect();
+    let size = |(key, value): &(&str, KeptValue<'_>)| key.len() + raw(value).map_or(0, |raw| raw.get().len()) + 4;
+    all.sort_by_cached_key(size);
+    let mut room = MAX_RESOURCE;
+    let fits = |attribute: &(&str, KeptValue<'_>)| {
+        let left = room.checked_sub(size(attribute));
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    all.into_iter().take_while(fits).collect()
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum KeptValue<'a> {
+    Text(String),
+    Other(Plain<'a>),
+}
+
+fn shortened(value: &Value) -> String {
+    cut(&value.as_str(), MAX_TEXT).to_owned()
+}
+
+fn raw(value: &impl Serialize) -> Option<Box<RawValue>> {
+    serde_json::value::to_raw_value(value).ok()
 }

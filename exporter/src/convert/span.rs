@@ -1,11 +1,19 @@
 //! Every span of a transaction but its root: an entry of `spans`.
 
+use std::borrow::Cow;
+
+use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::describe::{Attributes, Description, describe};
+use opentelemetry_sentry_protocol::{
+    describe::{Attributes, Description, cut, describe},
+    semconv,
+};
 use serde::{Serialize, Serializer};
 
 use super::{
     data::{Data, RootData},
+    link::Links,
+    measurement::Measurements,
     status::{http_status, status, status_message},
     timestamps,
 };
@@ -13,18 +21,23 @@ use super::{
 /// Who made the span, for Sentry: an OpenTelemetry instrumentation.
 const ORIGIN: &str = "auto.otel";
 
+/// The longest op and the longest origin that Sentry takes, in characters.
+const MAX_WORD: usize = 128;
+
 /// The fields that a root, in `contexts.trace`, and every other span have in common.
 #[derive(Debug, Serialize)]
 pub(crate) struct SpanFields<'a> {
-    trace_id: Hex<opentelemetry::TraceId>,
-    span_id: Hex<opentelemetry::SpanId>,
+    trace_id: Hex<16>,
+    span_id: Hex<8>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parent_span_id: Option<Hex<opentelemetry::SpanId>>,
+    parent_span_id: Option<Hex<8>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     op: Option<&'a str>,
     status: &'static str,
     origin: &'a str,
     data: Data<'a>,
+    #[serde(skip_serializing_if = "Links::is_empty")]
+    links: Links<'a>,
 }
 
 impl<'a> SpanFields<'a> {
@@ -35,23 +48,23 @@ impl<'a> SpanFields<'a> {
         root: Option<RootData>,
     ) -> Self {
         let attributes = Attributes::new(&span.attributes);
-        let op = description.op.as_deref();
+        let op = op(description);
         Self {
-            trace_id: Hex(span.span_context.trace_id()),
-            span_id: Hex(span.span_context.span_id()),
-            parent_span_id: Some(span.parent_span_id).filter(|id| *id != opentelemetry::SpanId::INVALID).map(Hex),
+            trace_id: trace_id(span.span_context.trace_id()),
+            span_id: span_id(span.span_context.span_id()),
+            parent_span_id: parent_span_id(span),
             op,
             status: status(&span.status, attributes),
             origin,
             data: Data {
-                attributes: &span.attributes,
-                kind: &span.span_kind,
+                span,
                 op,
                 origin,
                 http_status: http_status(attributes),
                 status_message: status_message(&span.status),
                 root,
             },
+            links: Links(&span.links),
         }
     }
 }
@@ -75,6 +88,8 @@ struct ChildFields<'a> {
     description: &'a str,
     start_timestamp: f64,
     timestamp: f64,
+    #[serde(skip_serializing_if = "Measurements::is_empty")]
+    measurements: Measurements<'a>,
 }
 
 impl Serialize for Child<'_> {
@@ -83,26 +98,50 @@ impl Serialize for Child<'_> {
         let origin = origin(self.0);
         let (start_timestamp, timestamp) = timestamps(self.0);
         let fields = SpanFields::new(self.0, &description, &origin, None);
-        ChildFields { fields, description: &description.name, start_timestamp, timestamp }.serialize(serializer)
+        let measurements = Measurements::of_child(self.0);
+        ChildFields { fields, description: &description.name, start_timestamp, timestamp, measurements }
+            .serialize(serializer)
     }
 }
 
+/// The op, no longer than Sentry takes it.
+pub(super) fn op<'a>(description: &'a Description<'_>) -> Option<&'a str> {
+    description.op.as_deref().map(|op| cut(op, MAX_WORD))
+}
+
 /// The origin, which may have no other characters than these.
-pub(crate) fn origin(span: &SpanData) -> std::borrow::Cow<'_, str> {
+pub(super) fn origin(span: &SpanData) -> Cow<'_, str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    match Attributes::new(&span.attributes).text(opentelemetry_sentry_protocol::semconv::SENTRY_ORIGIN) {
+    match Attributes::new(&span.attributes).text(semconv::SENTRY_ORIGIN) {
         None => ORIGIN.into(),
-        Some(origin) if origin.chars().all(allowed) => origin,
-        Some(origin) => origin.replace(|c| !allowed(c), "_").into(),
+        Some(origin) if origin.chars().all(allowed) && origin.len() <= MAX_WORD => origin,
+        Some(origin) => cut(&origin, MAX_WORD).replace(|c| !allowed(c), "_").into(),
     }
+}
+
+pub(super) fn parent_span_id(span: &SpanData) -> Option<Hex<8>> {
+    Some(span.parent_span_id).filter(|id| *id != SpanId::INVALID).map(span_id)
+}
+
+pub(super) const fn trace_id(id: TraceId) -> Hex<16> {
+    Hex(id.to_bytes())
+}
+
+pub(super) const fn span_id(id: SpanId) -> Hex<8> {
+    Hex(id.to_bytes())
 }
 
 /// An id, printed without a detour through a `String`.
 #[derive(Debug)]
-struct Hex<T>(T);
+pub(super) struct Hex<const N: usize>([u8; N]);
 
-impl<T: std::fmt::Display> Serialize for Hex<T> {
+impl<const N: usize> Serialize for Hex<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        serializer.serialize_str(std::str::from_utf8(&digits[..2 * N]).unwrap_or_default())
     }
 }

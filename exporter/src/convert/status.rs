@@ -14,8 +14,8 @@ use opentelemetry_sentry_protocol::{
     semconv::{HTTP_RESPONSE_STATUS_CODE, HTTP_STATUS_CODE, RPC_GRPC_STATUS_CODE, RPC_RESPONSE_STATUS_CODE},
 };
 
-/// gRPC's codes in their order; Sentry uses the same words, apart from its name for 2.
-const GRPC: [&str; 17] = [
+/// Sentry's words, in the order of gRPC's codes, whose names they are but for 2.
+pub(crate) const STATUSES: [&str; 17] = [
     "ok",
     "cancelled",
     "unknown_error",
@@ -44,7 +44,7 @@ pub(crate) fn status(status: &Status, attributes: Attributes<'_>) -> &'static st
             from_codes(attributes).filter(|status| *status != "ok").unwrap_or("internal_error")
         }
         Status::Error { description } => {
-            let failures = &GRPC[1..];
+            let failures = &STATUSES[1..];
             failures.iter().find(|word| *word == description).copied().unwrap_or("internal_error")
         }
     }
@@ -53,7 +53,7 @@ pub(crate) fn status(status: &Status, attributes: Attributes<'_>) -> &'static st
 /// The text of an error, unless it is the status itself. Sentry's status is one of a few words and has no room for it.
 pub(crate) fn status_message(status: &Status) -> &str {
     match status {
-        Status::Error { description } if !GRPC.contains(&description.as_ref()) => description,
+        Status::Error { description } if !STATUSES.contains(&description.as_ref()) => description,
         _ => "",
     }
 }
@@ -89,7 +89,7 @@ const fn from_http(status: i64) -> &'static str {
 fn from_grpc(attributes: Attributes<'_>) -> Option<&'static str> {
     let key = [RPC_GRPC_STATUS_CODE, RPC_RESPONSE_STATUS_CODE].into_iter().find(|key| attributes.get(key).is_some())?;
     if let Some(code) = attributes.integer(key) {
-        let word = usize::try_from(code).ok().and_then(|code| GRPC.get(code).copied());
+        let word = usize::try_from(code).ok().and_then(|code| STATUSES.get(code).copied());
         return Some(word.unwrap_or("unknown_error"));
     }
     let name = attributes.text(key)?.to_ascii_lowercase();
@@ -97,5 +97,5 @@ fn from_grpc(attributes: Attributes<'_>) -> Option<&'static str> {
         "internal" => "internal_error",
         name => name,
     };
-    Some(GRPC.into_iter().find(|word| *word == name).unwrap_or("unknown_error"))
+    Some(STATUSES.into_iter().find(|word| *word == name).unwrap_or("unknown_error"))
 }

@@ -1,35 +1,76 @@
 //! The root of a trace: the transaction itself.
 
+use std::cell::Cell;
+
 use opentelemetry_sentry_protocol::{
     SampleRate,
-    describe::{Attributes, describe},
+    describe::{Attributes, describe, shortened},
     semconv,
 };
-use serde::{Serialize, Serializer};
-use uuid::fmt::Simple;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
 
 use super::{
     Sender,
-    data::RootData,
-    resource::ResourceData,
+    data::{AttributeMap, RootData},
+    measurement::Measurements,
+    request::{Request, Response},
     span::{SpanFields, Spans, origin},
-    status::http_status,
+    tags::Tags,
     timestamps,
+    user::User,
 };
-use crate::{assembler::Trace, envelope::Sdk, tree::Fate};
+use crate::{assembler::Trace, envelope::Sdk, loss::Trimmed, tree::Fate};
+
+/// The name of a transaction that has none, as Sentry would call it.
+const UNLABELED: &str = "<unlabeled transaction>";
 
 /// A trace, as Sentry's transaction event.
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
-    pub(crate) event_id: Simple,
-    pub(crate) sender: &'a Sender,
-    pub(crate) trace: &'a Trace,
+    event_id: &'a str,
+    sender: &'a Sender,
+    trace: &'a Trace,
+    /// Bytes of the name that were cut off while it was serialised.
+    cut: Cell<usize>,
 }
 
-/// The fields of the event. `platform` cannot be `rust`, which Sentry stores as `other`.
+impl<'a> Transaction<'a> {
+    pub(crate) const fn new(event_id: &'a str, sender: &'a Sender, trace: &'a Trace) -> Self {
+        Self { event_id, sender, trace, cut: Cell::new(0) }
+    }
+
+    /// What was cut off.
+    pub(crate) fn trimmed(&self) -> Trimmed {
+        let bytes = self.cut.get() as u64;
+        Trimmed { values: u64::from(bytes > 0), bytes }
+    }
+}
+
 #[derive(Serialize)]
 struct Event<'a> {
     r#type: &'static str,
+    #[serde(flatten)]
+    sender: SenderFields<'a>,
+    transaction: &'a str,
+    transaction_info: Info,
+    start_timestamp: f64,
+    timestamp: f64,
+    contexts: Contexts<'a, SpanFields<'a>>,
+    #[serde(skip_serializing_if = "Tags::is_empty")]
+    tags: Tags<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<User<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Request<'a>>,
+    #[serde(skip_serializing_if = "Measurements::is_empty")]
+    measurements: Measurements<'a>,
+    spans: Spans<'a>,
+}
+
+/// The fields that all events have. `platform` cannot be `rust`, which Sentry stores as `other`.
+#[derive(Debug, Serialize)]
+pub(super) struct SenderFields<'a> {
     event_id: &'a str,
     platform: &'static str,
     sdk: Sdk,
@@ -38,12 +79,19 @@ struct Event<'a> {
     environment: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     server_name: Option<&'a str>,
-    transaction: &'a str,
-    transaction_info: Info,
-    start_timestamp: f64,
-    timestamp: f64,
-    contexts: Contexts<'a>,
-    spans: Spans<'a>,
+}
+
+impl<'a> SenderFields<'a> {
+    pub(super) fn new(event_id: &'a str, sender: &'a Sender) -> Self {
+        Self {
+            event_id,
+            platform: "native",
+            sdk: Sdk,
+            release: sender.service.release(),
+            environment: sender.service.environment(),
+            server_name: sender.server_name.as_deref(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -51,27 +99,40 @@ struct Info {
     source: &'static str,
 }
 
-#[derive(Serialize)]
-struct Contexts<'a> {
-    trace: SpanFields<'a>,
-    otel: Otel<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response: Option<Response>,
+/// The contexts of an event: its trace, and what is known beside it.
+#[derive(Debug)]
+pub(super) struct Contexts<'a, T> {
+    pub(super) trace: T,
+    pub(super) sender: &'a Sender,
+    pub(super) response: Option<Response<'a>>,
+    /// Attributes that are nowhere else in the event.
+    pub(super) attributes: Option<AttributeMap<'a>>,
 }
 
 #[derive(Serialize)]
 struct Otel<'a> {
-    resource: ResourceData<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<&'a AttributeMap<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a RawValue>,
 }
 
-#[derive(Serialize)]
-struct Response {
-    status_code: i64,
-}
-
-impl Response {
-    const fn new(status_code: i64) -> Self {
-        Self { status_code }
+impl<T: Serialize> Serialize for Contexts<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("trace", &self.trace)?;
+        let known = &self.sender.contexts;
+        map.serialize_entry(
+            "otel",
+            &Otel { attributes: self.attributes.as_ref(), resource: known.attributes.as_deref() },
+        )?;
+        for (name, context) in &known.contexts {
+            map.serialize_entry(name, context)?;
+        }
+        if let Some(response) = &self.response {
+            map.serialize_entry("response", response)?;
+        }
+        map.end()
     }
 }
 
@@ -80,39 +141,44 @@ fn sample_rate(attributes: Attributes<'_>) -> Option<f64> {
     attributes.text(semconv::SENTRY_SAMPLE_RATE)?.parse::<SampleRate>().ok().map(SampleRate::get)
 }
 
+/// A name as Sentry takes it: not empty, and not too long.
+pub(crate) fn name_of(name: &str) -> &str {
+    if name.is_empty() { UNLABELED } else { shortened(name) }
+}
+
 impl Serialize for Transaction<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { sender, trace, .. } = self;
+        let Self { event_id, sender, trace, cut } = self;
         let Some((root, children)) = trace.spans.split_first() else {
             return Err(serde::ser::Error::custom("a trace has at least one span"));
         };
-        let attributes = Attributes::new(&root.attributes);
         let description = describe(&root.name, &root.span_kind, &root.attributes);
         let (start_timestamp, timestamp) = timestamps(root);
         let origin = origin(root);
         let root_data = RootData {
             source: description.source.as_str(),
-            sample_rate: sample_rate(attributes),
+            sample_rate: sample_rate(Attributes::new(&root.attributes)),
             parent_already_sent: trace.fate == Fate::Late,
         };
-        let mut event_id = [0; Simple::LENGTH];
+        let name = name_of(&description.name);
+        cut.set(description.name.len().saturating_sub(name.len()));
         let event = Event {
             r#type: "transaction",
-            event_id: self.event_id.encode_lower(&mut event_id),
-            platform: "native",
-            sdk: Sdk,
-            release: sender.service.release(),
-            environment: sender.service.environment(),
-            server_name: sender.server_name.as_deref(),
-            transaction: &description.name,
+            sender: SenderFields::new(event_id, sender),
+            transaction: name,
             transaction_info: Info { source: description.source.as_str() },
             start_timestamp,
             timestamp,
             contexts: Contexts {
                 trace: SpanFields::new(root, &description, &origin, Some(root_data)),
-                otel: Otel { resource: ResourceData(&sender.resource) },
-                response: http_status(attributes).filter(|code| (100..600).contains(code)).map(Response::new),
+                sender,
+                response: Response::of(root),
+                attributes: None,
             },
+            tags: Tags { rules: &sender.tags, spans: [Some(root), None], resource: &sender.resource },
+            user: User::of(&trace.spans),
+            request: Request::of(root),
+            measurements: Measurements::of_transaction(root, children),
             spans: Spans(children),
         };
         event.serialize(serializer)

@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     future, io, mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread::{self, ThreadId},
     time::{Duration, Instant},
@@ -25,12 +24,12 @@ use tokio::{
 use super::{Destinations, delivery::deliver};
 use crate::{
     FlushError,
-    assembler::{Assembler, MAX_SPANS, Trace, split},
-    convert::Sender,
+    assembler::{Assembler, Trace},
     engine::{Order, Shared},
-    envelope::{Envelope, MAX_TRANSACTION},
+    envelope::Envelope,
     intake::size_of_span,
-    loss::DropReason,
+    loss::{DropReason, Load},
+    packing::Packer,
 };
 
 /// Requests that wait for their answer at the same time.
@@ -50,7 +49,10 @@ const LAST_CHANCE: Duration = Duration::from_secs(2);
 pub(crate) struct Worker {
     shared: Shared,
     orders: UnboundedReceiver<Order>,
-    setup: Setup,
+    packer: Packer,
+    client: Arc<dyn HttpClient>,
+    destinations: Arc<Destinations>,
+    queue_limit: usize,
     assembler: Assembler,
     /// Traces that wait to be serialised, by number.
     ready: VecDeque<(u64, Trace)>,
@@ -72,7 +74,7 @@ pub(crate) struct Worker {
 /// What the worker is set up with.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    pub(crate) sender: Sender,
+    pub(crate) packer: Packer,
     pub(crate) client: Arc<dyn HttpClient>,
     pub(crate) destinations: Arc<Destinations>,
     /// Bytes of serialised envelopes that may wait.
@@ -83,7 +85,7 @@ pub(crate) struct Setup {
 #[derive(Debug)]
 struct Sent {
     number: u64,
-    spans: usize,
+    load: Load,
 }
 
 /// Somebody waits until all traces below a number have left, or until the deadline.
@@ -96,10 +98,14 @@ struct Flush {
 
 impl Worker {
     fn new(shared: Shared, orders: UnboundedReceiver<Order>, setup: Setup) -> Self {
+        let Setup { packer, client, destinations, queue_limit } = setup;
         Self {
             shared,
             orders,
-            setup,
+            packer,
+            client,
+            destinations,
+            queue_limit,
             assembler: Assembler::default(),
             ready: VecDeque::new(),
             queue: VecDeque::new(),
@@ -162,7 +168,7 @@ impl Worker {
 
     fn obey(&mut self, order: Option<Order>) {
         match order {
-            Some(Order::SetResource(resource)) => self.setup.sender.resource = resource,
+            Some(Order::SetResource(resource)) => self.packer.sender.set_resource(resource),
             Some(Order::Flush(reply, deadline)) => self.flush(reply, deadline),
             Some(Order::Shutdown(reply, deadline)) => {
                 self.deadline = Some(deadline);
@@ -218,7 +224,9 @@ impl Worker {
         for _ in 0..SLICE {
             let Some((number, trace)) = self.ready.pop_front() else { break };
             self.shared.intake.release(trace.spans.iter().map(size_of_span).sum());
-            self.serialise(number, trace);
+            for envelope in self.packer.pack(trace, &self.shared.ledger) {
+                self.queue_envelope(number, envelope);
+            }
             self.piece_left(number);
         }
         // What crowds the intake may wait for nothing but this.
@@ -227,28 +235,9 @@ impl Worker {
         }
     }
 
-    /// Serialises a trace, in parts if it is too large.
-    fn serialise(&mut self, number: u64, trace: Trace) {
-        let spans = trace.spans.len();
-        let envelope = catch_unwind(AssertUnwindSafe(|| Envelope::transaction(&trace, &self.setup.sender)));
-        match envelope {
-            Ok(Ok(envelope)) if envelope.size() <= MAX_TRANSACTION => self.queue_envelope(number, envelope),
-            Ok(Ok(_)) if spans > 1 => {
-                for part in split(trace, (spans / 2).min(MAX_SPANS)) {
-                    self.serialise(number, part);
-                }
-            }
-            Ok(Ok(_)) => self.shared.ledger.dropped_transaction(DropReason::Invalid, spans),
-            Ok(Err(_)) | Err(_) => {
-                otel_warn!(name: "SentryExporter.SerializationFailed");
-                self.shared.ledger.dropped_transaction(DropReason::InternalSdkError, spans);
-            }
-        }
-    }
-
     fn queue_envelope(&mut self, number: u64, envelope: Envelope) {
-        if self.queued_bytes + envelope.size() > self.setup.queue_limit {
-            return self.shared.ledger.dropped_transaction(DropReason::QueueOverflow, envelope.spans);
+        if self.queued_bytes + envelope.size() > self.queue_limit {
+            return self.shared.ledger.dropped(DropReason::QueueOverflow, envelope.load);
         }
         self.queued_bytes += envelope.size();
         *self.outstanding.entry(number).or_default() += 1;
@@ -259,10 +248,10 @@ impl Worker {
         while self.in_flight.len() < MAX_IN_FLIGHT {
             let Some((number, envelope)) = self.queue.pop_front() else { break };
             self.queued_bytes -= envelope.size();
-            let spans = envelope.spans;
-            let request = deliver(Arc::clone(&self.setup.client), Arc::clone(&self.setup.destinations), envelope);
+            let load = envelope.load;
+            let request = deliver(Arc::clone(&self.client), Arc::clone(&self.destinations), envelope);
             let id = self.requests.spawn(request).id();
-            self.in_flight.insert(id, Sent { number, spans });
+            self.in_flight.insert(id, Sent { number, load });
         }
         self.shared.ledger.set_in_flight(self.queue.len() + self.in_flight.len());
     }
@@ -279,10 +268,10 @@ impl Worker {
                 (id, Err(DropReason::InternalSdkError))
             }
         };
-        let Some(Sent { number, spans }) = self.in_flight.remove(&id) else { return };
+        let Some(Sent { number, load }) = self.in_flight.remove(&id) else { return };
         match result {
-            Ok(()) => self.shared.ledger.sent(spans),
-            Err(reason) => self.shared.ledger.dropped_transaction(reason, spans),
+            Ok(()) => self.shared.ledger.sent(load),
+            Err(reason) => self.shared.ledger.dropped(reason, load),
         }
         self.piece_left(number);
     }
@@ -333,11 +322,11 @@ impl Drop for Worker {
         self.shared.intake.close();
         let reason = if thread::panicking() { DropReason::InternalSdkError } else { DropReason::Shutdown };
         let ledger = &self.shared.ledger;
-        ledger.dropped_spans(reason, self.shared.intake.drain().count() + self.assembler.len());
-        let ready = self.ready.drain(..).map(|(_, trace)| trace.spans.len());
-        let queued = self.queue.drain(..).map(|(_, envelope)| envelope.spans);
-        let in_flight = self.in_flight.drain().map(|(_, sent)| sent.spans);
-        ready.chain(queued).chain(in_flight).for_each(|spans| ledger.dropped_transaction(reason, spans));
+        ledger.dropped(reason, Load::spans(self.shared.intake.drain().count() + self.assembler.len()));
+        let ready = self.ready.drain(..).map(|(_, trace)| Load::transaction(trace.spans.len()));
+        let queued = self.queue.drain(..).map(|(_, envelope)| envelope.load);
+        let in_flight = self.in_flight.drain().map(|(_, sent)| sent.load);
+        ready.chain(queued).chain(in_flight).for_each(|load| ledger.dropped(reason, load));
         ledger.set_in_flight(0);
         self.outstanding.clear();
         self.answer_flushes();

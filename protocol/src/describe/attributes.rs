@@ -52,6 +52,18 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// The value of a key as a number that JSON has a word for, also when it came as text.
+    #[must_use]
+    pub fn float(self, key: &str) -> Option<f64> {
+        let number = match self.get(key)? {
+            Value::I64(number) => Some(*number as f64),
+            Value::F64(number) => Some(*number),
+            Value::String(text) => text.as_str().trim().parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| number.is_finite())
+    }
+
     /// The value of a key as a list of texts; a single text is a list of one.
     #[must_use]
     pub fn texts(self, key: &str) -> Vec<&'a str> {

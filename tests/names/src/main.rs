@@ -10,8 +10,8 @@ use opentelemetry_sdk::{
 };
 use opentelemetry_sentry::{
     FlushError, SamplingContext, Sentry, SentryBuilder, SentryExporter, SentryPropagator, SentrySampler,
-    SentrySpanProcessor, SetupError, Stats,
-    exporter::{DropReason, Dropped, ExporterBuildError, testing::LocalIngest},
+    SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, TransactionEvent,
+    exporter::{DropReason, Dropped, ExporterBuildError, Trimmed, testing::LocalIngest},
     propagator::{PropagationTargets, SentryPropagatorBuilder, meta_tags, server_timing},
     protocol::{Baggage, Dsn, DynamicSamplingContext, SampleRand, SampleRate, SentryTrace, TraceParent},
     sampler::{InvalidSampleRate, Rule, SamplerHandle, SentrySamplerBuilder},
@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stats: Stats = sentry.stats();
     let _dropped: Option<&Dropped> = stats.dropped.get(&DropReason::NetworkError);
     assert_eq!(stats.spans_received, stats.spans_sent + stats.transactions_sent + stats.envelopes_in_flight);
+    let _trimmed: Trimmed = stats.trimmed;
     let flushed: Result<(), FlushError> = sentry.flush(Duration::from_secs(2));
     flushed?;
     sentry.shutdown(Duration::from_secs(2))?;
@@ -52,6 +53,14 @@ fn facade(ingest: &LocalIngest) -> Result<Sentry, SetupError> {
         .with_traces_sampler(|context: &SamplingContext<'_>| context.inherit_or_sample_with(0.5))
         .with_org_id(1)
         .with_strict_trace_continuation(false)
+        .with_before_send_transaction(|event: TransactionEvent| (event.name != "ping").then_some(event))
+        .with_before_send_span(|span: &mut SpanEvent| span.description.truncate(100))
+        .with_ignore_transactions(["GET /health"])
+        .with_ignore_spans([SpanFilter::new().with_op("cache.*")])
+        .with_exceptions_as_errors(true)
+        .with_tag("team", "shop")
+        .with_tag_attributes(["tenant"])
+        .with_scrubber(|_, _| None)
         .with_resource(Resource::builder().build());
     builder.install()
 }

@@ -1,0 +1,142 @@
+//! Measurements: numbers that Sentry keeps beside the duration.
+//!
+//! | what says so | name | unit |
+//! | --- | --- | --- |
+//! | an event with `sentry.measurement_value` | the event's | `sentry.measurement_unit`, else the vital's, else `none` |
+//! | an event `browser.web_vital` with `name` and `value` | the vital's | the vital's |
+//! | an attribute `browser.web_vital.lcp.value` | the vital's | the vital's |
+//!
+//! Web vitals say something about the page, so those of a child belong to the transaction.
+
+use std::borrow::Cow;
+
+use opentelemetry::{KeyValue, trace::Event};
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_protocol::{describe::Attributes, semconv};
+use serde::{Serialize, Serializer};
+
+/// The web vitals that Sentry knows, and what they are measured in.
+const WEB_VITALS: [(&str, &str); 8] = [
+    ("cls", "none"),
+    ("fcp", MILLISECOND),
+    ("fid", MILLISECOND),
+    ("fp", MILLISECOND),
+    ("inp", MILLISECOND),
+    ("lcp", MILLISECOND),
+    ("ttfb", MILLISECOND),
+    ("ttfb.requesttime", MILLISECOND),
+];
+
+const MILLISECOND: &str = "millisecond";
+
+/// The longest unit that Sentry takes.
+const MAX_UNIT: usize = 15;
+
+/// The longest name that Sentry takes.
+const MAX_NAME: usize = 200;
+
+/// The measurements of a transaction or a span, each name once.
+#[derive(Debug, Default)]
+pub(crate) struct Measurements<'a>(Vec<Measurement<'a>>);
+
+#[derive(Debug)]
+struct Measurement<'a> {
+    name: Cow<'a, str>,
+    value: f64,
+    unit: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct Reading<'a> {
+    value: f64,
+    unit: &'a str,
+}
+
+impl<'a> Measurements<'a> {
+    /// What a transaction measured: all of its root, and the web vitals of its children.
+    pub(crate) fn of_transaction(root: &'a SpanData, children: &'a [SpanData]) -> Self {
+        let vitals = children.iter().flat_map(of_span).filter(|measurement| vital(&measurement.name).is_some());
+        Self::default().with(vitals).with(of_span(root))
+    }
+
+    /// What a child measured, but for web vitals.
+    pub(crate) fn of_child(span: &'a SpanData) -> Self {
+        Self::default().with(of_span(span).filter(|measurement| vital(&measurement.name).is_none()))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Of two with one name the last counts.
+    fn with(mut self, measurements: impl Iterator<Item = Measurement<'a>>) -> Self {
+        for measurement in measurements {
+            self.0.retain(|known| known.name != measurement.name);
+            self.0.push(measurement);
+        }
+        self
+    }
+}
+
+impl Serialize for Measurements<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let readings = self.0.iter().map(|Measurement { name, value, unit }| (name, Reading { value: *value, unit }));
+        serializer.collect_map(readings)
+    }
+}
+
+fn of_span(span: &SpanData) -> impl Iterator<Item = Measurement<'_>> {
+    span.attributes.iter().filter_map(of_attribute).chain(span.events.iter().filter_map(of_event))
+}
+
+fn of_attribute(attribute: &KeyValue) -> Option<Measurement<'_>> {
+    let vital = attribute.key.as_str().strip_prefix(semconv::BROWSER_WEB_VITAL)?.strip_prefix('.')?;
+    let name = match vital.strip_suffix(".value") {
+        Some(name) => name,
+        // The one whose name says what it is a part of.
+        None if vital == "ttfb.request_time" => "ttfb.requesttime",
+        None => return None,
+    };
+    web_vital(name, Attributes::new(std::slice::from_ref(attribute)).float(attribute.key.as_str())?)
+}
+
+fn of_event(event: &Event) -> Option<Measurement<'_>> {
+    if event.attributes.is_empty() {
+        return None;
+    }
+    let attributes = Attributes::new(&event.attributes);
+    if event.name == semconv::BROWSER_WEB_VITAL {
+        let name = attributes.first_text(["browser.web_vital.name", "name"])?;
+        let value = ["browser.web_vital.value", "value"].into_iter().find_map(|key| attributes.float(key))?;
+        return web_vital(&name, value);
+    }
+    let value = attributes.float(semconv::SENTRY_MEASUREMENT_VALUE)?;
+    let name = name_of(&event.name)?;
+    let unit = match attributes.text(semconv::SENTRY_MEASUREMENT_UNIT) {
+        Some(unit) if unit.len() <= MAX_UNIT && unit.bytes().all(|byte| byte.is_ascii_graphic()) => unit,
+        Some(_) => Cow::Borrowed("none"),
+        None => Cow::Borrowed(vital(&name).map_or("none", |(_, unit)| unit)),
+    };
+    Some(Measurement { name, value, unit })
+}
+
+fn web_vital(name: &str, value: f64) -> Option<Measurement<'static>> {
+    let (name, unit) = vital(name)?;
+    Some(Measurement { name: Cow::Borrowed(name), value, unit: Cow::Borrowed(unit) })
+}
+
+fn vital(name: &str) -> Option<(&'static str, &'static str)> {
+    WEB_VITALS.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known))
+}
+
+/// A name as Sentry takes it: a letter, then letters, digits, `_` and `.`, all in lower case.
+fn name_of(name: &str) -> Option<Cow<'_, str>> {
+    let is_fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
+    let fits = name.len() <= MAX_NAME && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    fits.then(|| {
+        if name.chars().all(is_fine) {
+            return Cow::Borrowed(name);
+        }
+        Cow::Owned(name.to_ascii_lowercase().replace(|c| !is_fine(c), "_"))
+    })
+}

@@ -1,0 +1,107 @@
+//! The request that a transaction answers, and the response.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use opentelemetry::{KeyValue, trace::SpanKind};
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_protocol::{
+    describe::{Attributes, cut, sanitize_url},
+    semconv,
+};
+use serde::Serialize;
+
+use super::{data::text_of, status::http_status};
+
+/// The longest URL that Sentry keeps, in characters.
+const MAX_URL: usize = 256;
+
+/// Sentry's `request`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Request<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Cow<'a, str>>,
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query_string: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, Cow<'a, str>>,
+}
+
+/// The `response` context.
+#[derive(Debug, Serialize)]
+pub(crate) struct Response<'a> {
+    status_code: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_size: Option<i64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, Cow<'a, str>>,
+}
+
+impl<'a> Request<'a> {
+    /// The request that a server's span answers, if its whole URL is known: Sentry has no use for a path alone.
+    pub(crate) fn of(span: &'a SpanData) -> Option<Self> {
+        if span.span_kind != SpanKind::Server {
+            return None;
+        }
+        let attributes = Attributes::new(&span.attributes);
+        let url = url(attributes)?;
+        let query = attributes.text(semconv::URL_QUERY).or_else(|| query(attributes));
+        let mut headers = headers(&span.attributes, semconv::HTTP_REQUEST_HEADER);
+        let agent = attributes.first_text([semconv::USER_AGENT_ORIGINAL, semconv::HTTP_USER_AGENT]);
+        if let Some(agent) = agent.filter(|_| !headers.contains_key("user-agent")) {
+            headers.insert("User-Agent", agent);
+        }
+        let method = attributes.first_text([semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD]);
+        let is_method = |method: &Cow<'_, str>| {
+            (3..=32).contains(&method.len())
+                && method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-' || b == b'_')
+        };
+        let query_string = query.map(|query| Cow::Owned(query.trim_start_matches('?').to_owned()));
+        Some(Self { method: method.filter(is_method), url: cut(&url, MAX_URL).to_owned(), query_string, headers })
+    }
+}
+
+impl<'a> Response<'a> {
+    /// The response to a span's request, if its status is known.
+    pub(crate) fn of(span: &'a SpanData) -> Option<Self> {
+        let attributes = Attributes::new(&span.attributes);
+        let status_code = http_status(attributes).filter(|code| (100..600).contains(code))?;
+        let sizes = [semconv::HTTP_RESPONSE_BODY_SIZE, semconv::HTTP_RESPONSE_CONTENT_LENGTH];
+        let body_size = sizes.into_iter().find_map(|key| attributes.integer(key)).filter(|size| *size >= 0);
+        Some(Self { status_code, body_size, headers: headers(&span.attributes, semconv::HTTP_RESPONSE_HEADER) })
+    }
+}
+
+/// The whole URL of a request without its query, from one attribute or from its parts.
+fn url(attributes: Attributes<'_>) -> Option<String> {
+    let whole = attributes.first_text([semconv::URL_FULL, semconv::HTTP_URL]).filter(|url| url.contains("://"));
+    if let Some(whole) = whole {
+        return Some(sanitize_url(&whole).into_owned());
+    }
+    let scheme = attributes.first_text([semconv::URL_SCHEME, semconv::HTTP_SCHEME])?;
+    let host = match attributes.text(semconv::SERVER_ADDRESS) {
+        None => attributes.text(semconv::HTTP_HOST)?,
+        Some(host) => match attributes.integer(semconv::SERVER_PORT) {
+            Some(port) => Cow::Owned(format!("{host}:{port}")),
+            None => host,
+        },
+    };
+    let path = attributes.first_text([semconv::URL_PATH, semconv::HTTP_TARGET])?;
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Some(sanitize_url(&format!("{scheme}://{host}{slash}{path}")).into_owned())
+}
+
+fn query(attributes: Attributes<'_>) -> Option<Cow<'_, str>> {
+    let url = attributes.first_text([semconv::URL_FULL, semconv::HTTP_URL, semconv::HTTP_TARGET])?;
+    let query = url.split_once('?')?.1.split('#').next().filter(|query| !query.is_empty())?;
+    Some(Cow::Owned(query.to_owned()))
+}
+
+/// The headers among the attributes; several lines of one header are joined.
+fn headers<'a>(attributes: &'a [KeyValue], prefix: &str) -> BTreeMap<&'a str, Cow<'a, str>> {
+    let header = |attribute: &'a KeyValue| {
+        let name = attribute.key.as_str().strip_prefix(prefix).filter(|name| !name.is_empty())?;
+        Some((name, text_of(&attribute.value)))
+    };
+    attributes.iter().filter_map(header).collect()
+}

@@ -1,0 +1,64 @@
+//! Who the trace was for, as far as attributes say so.
+
+use std::{borrow::Cow, net::IpAddr};
+
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_protocol::describe::{Attributes, cut};
+use serde::Serialize;
+
+/// Sentry's `user`.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(crate) struct User<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip_address: Option<Cow<'a, str>>,
+}
+
+/// The longest e-mail address that Sentry takes, in characters.
+const MAX_EMAIL: usize = 75;
+
+/// The longest of the other texts.
+const MAX_TEXT: usize = 128;
+
+impl<'a> User<'a> {
+    /// The user that the first of these spans tells of, if any does.
+    pub(crate) fn of(spans: &'a [SpanData]) -> Option<Self> {
+        spans.iter().filter(|span| mentions_user(span)).find_map(Self::of_span)
+    }
+
+    fn of_span(span: &'a SpanData) -> Option<Self> {
+        let attributes = Attributes::new(&span.attributes);
+        let is_address = |text: &Cow<'_, str>| text.parse::<IpAddr>().is_ok() || text == "{{auto}}";
+        let text = |text: Option<Cow<'a, str>>| text.map(|text| shortened(text, MAX_TEXT));
+        let email = attributes.first_text(["user.email", "sentry.user.email"]);
+        let user = Self {
+            id: text(attributes.first_text(["user.id", "enduser.id", "sentry.user.id"])),
+            email: email.map(|email| shortened(email, MAX_EMAIL)),
+            username: text(attributes.first_text(["user.name", "sentry.user.username"])),
+            name: text(attributes.text("user.full_name")),
+            ip_address: attributes.first_text(["user.ip_address", "sentry.user.ip"]).filter(is_address),
+        };
+        (user != Self::default()).then_some(user)
+    }
+}
+
+/// Few spans do; the others are not searched for each of the keys.
+fn mentions_user(span: &SpanData) -> bool {
+    let prefixes = ["user.", "enduser.", "sentry.user."];
+    let mentions = |key: &str| prefixes.iter().any(|prefix| key.starts_with(prefix));
+    span.attributes.iter().any(|attribute| mentions(attribute.key.as_str()))
+}
+
+fn shortened(text: Cow<'_, str>, max: usize) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(cut(text, max)),
+        Cow::Owned(text) => Cow::Owned(cut(&text, max).to_owned()),
+    }
+}

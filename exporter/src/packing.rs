@@ -1,0 +1,190 @@
+//! From a trace to the envelopes in which it leaves.
+//!
+//! ```text
+//! trace ─> scrub ─> exceptions ─> filters ─> split ─> convert ─> hooks ─> envelopes
+//! ```
+//!
+//! What is taken out on the way is counted. The application's own functions run here, on the worker's thread, and no
+//! lock is held.
+
+use opentelemetry::otel_warn;
+use opentelemetry_sdk::trace::SpanData;
+use uuid::{Uuid, fmt::Simple};
+
+use crate::{
+    assembler::{MAX_SPANS, Trace, split},
+    contain::contain,
+    convert::{ErrorEvent, Exceptions, Sender, Transaction},
+    envelope::{Envelope, Item, MAX_TRANSACTION},
+    filter::Filters,
+    hook::{Hooked, Hooks},
+    intake::is_local_root,
+    loss::{DropReason, Ledger, Load, Trimmed},
+    scrub::Scrubber,
+    tree::Tree,
+    trim::trim,
+};
+
+/// What the application has to say about what is sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) scrubber: Scrubber,
+    pub(crate) hooks: Hooks,
+    pub(crate) ignored_spans: Filters,
+    pub(crate) ignored_transactions: Filters,
+    pub(crate) exceptions_as_errors: bool,
+}
+
+/// Makes envelopes of traces.
+#[derive(Debug)]
+pub(crate) struct Packer {
+    pub(crate) sender: Sender,
+    rules: Rules,
+    exceptions: Exceptions,
+    /// Kept from one event to the next.
+    buffer: Vec<u8>,
+}
+
+impl Packer {
+    pub(crate) fn new(sender: Sender, rules: Rules) -> Self {
+        Self { sender, rules, exceptions: Exceptions::default(), buffer: Vec::new() }
+    }
+
+    /// Makes the envelopes of a trace, and counts what none of them has.
+    pub(crate) fn pack(&mut self, mut trace: Trace, ledger: &Ledger) -> Vec<Envelope> {
+        let mut envelopes = Vec::new();
+        trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span));
+        if self.rules.exceptions_as_errors {
+            self.pack_errors(&trace, ledger, &mut envelopes);
+        }
+        for trace in self.without_ignored(trace, ledger) {
+            self.pack_transaction(trace, ledger, &mut envelopes);
+        }
+        envelopes
+    }
+
+    fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger, envelopes: &mut Vec<Envelope>) {
+        for exception in self.exceptions.find(&trace.spans) {
+            let id = Uuid::new_v4().simple();
+            let mut event_id = [0; Simple::LENGTH];
+            let event = ErrorEvent {
+                event_id: id.encode_lower(&mut event_id),
+                sender: &self.sender,
+                exception: &exception,
+                spans: &trace.spans,
+            };
+            self.buffer.clear();
+            match serde_json::to_writer(&mut self.buffer, &event) {
+                Ok(()) if self.buffer.len() <= MAX_TRANSACTION => {
+                    let item = Item { r#type: "event", payload: &self.buffer, load: Load::ERROR };
+                    envelopes.push(Envelope::new(id, trace, &self.sender, &item));
+                }
+                Ok(()) => ledger.dropped(DropReason::Invalid, Load::ERROR),
+                Err(_) => failed(ledger, Load::ERROR),
+            }
+        }
+    }
+
+    /// Takes out what the application does not want to see. The children of such a span move up to its parent; where
+    /// the first one goes, each of its children begins a trace of its own, unless it was the local root: then all go.
+    fn without_ignored(&self, trace: Trace, ledger: &Ledger) -> Vec<Trace> {
+        let Rules { ignored_spans, ignored_transactions, .. } = &self.rules;
+        if ignored_spans.is_empty() && ignored_transactions.is_empty() {
+            return vec![trace];
+        }
+        let Some(root) = trace.spans.first() else { return Vec::new() };
+        let is_root_ignored = is_local_root(root) && ignored_spans.match_any(root);
+        if is_root_ignored || ignored_transactions.match_any(root) {
+            ledger.dropped(DropReason::Ignored, Load::transaction(trace.spans.len()));
+            return Vec::new();
+        }
+        let Trace { head, spans, fate } = trace;
+        let is_ignored = |span: &SpanData| ignored_spans.match_any(span);
+        let before = spans.len();
+        let parts = Tree::new(spans).without(is_ignored);
+        let after = parts.iter().map(Vec::len).sum::<usize>();
+        ledger.dropped(DropReason::Ignored, Load::spans(before - after));
+        parts.into_iter().map(|spans| Trace { head: head.clone(), spans, fate }).collect()
+    }
+
+    /// Makes an envelope of a trace, or several if it is too large for one.
+    fn pack_transaction(&mut self, trace: Trace, ledger: &Ledger, envelopes: &mut Vec<Envelope>) {
+        let id = Uuid::new_v4().simple();
+        let spans = trace.spans.len();
+        let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Load::transaction(spans)) };
+        if self.buffer.len() <= MAX_TRANSACTION {
+            ledger.trimmed(trimmed);
+            return self.send(id, &trace, ledger, envelopes);
+        }
+        if spans == 1 {
+            return self.pack_trimmed(id, trace, ledger, envelopes);
+        }
+        for part in split(trace, (spans / 2).min(MAX_SPANS)) {
+            self.pack_transaction(part, ledger, envelopes);
+        }
+    }
+
+    /// Makes an envelope of a single span that is too large: its longest texts are cut until it fits.
+    fn pack_trimmed(&mut self, id: Simple, mut trace: Trace, ledger: &Ledger, envelopes: &mut Vec<Envelope>) {
+        let mut all = Trimmed::default();
+        let mut room = MAX_TRANSACTION;
+        while self.buffer.len() > MAX_TRANSACTION && room > 0 {
+            // Escapes make a text longer than it is, so the first cut may not be enough.
+            room /= 2;
+            trace.spans.iter_mut().for_each(|span| all += trim(span, room));
+            let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Load::transaction(1)) };
+            all += trimmed;
+        }
+        if self.buffer.len() > MAX_TRANSACTION {
+            return ledger.dropped(DropReason::Invalid, Load::transaction(1));
+        }
+        ledger.trimmed(all);
+        self.send(id, &trace, ledger, envelopes);
+    }
+
+    /// Writes the event into the buffer; returns what it cut off, or `None` if it cannot be serialised.
+    fn serialise(&mut self, id: Simple, trace: &Trace) -> Option<Trimmed> {
+        let Self { sender, buffer, .. } = self;
+        let mut event_id = [0; Simple::LENGTH];
+        let transaction = Transaction::new(id.encode_lower(&mut event_id), sender, trace);
+        buffer.clear();
+        let written = contain("serialisation", || serde_json::to_writer(&mut *buffer, &transaction));
+        matches!(written, Some(Ok(()))).then(|| transaction.trimmed())
+    }
+
+    /// Puts what is in the buffer into an envelope, after the hooks have seen it.
+    fn send(&mut self, id: Simple, trace: &Trace, ledger: &Ledger, envelopes: &mut Vec<Envelope>) {
+        let mut spans = trace.spans.len();
+        if !self.rules.hooks.is_empty() {
+            match self.hooked(id, trace) {
+                Hooked::Kept(event, left) => {
+                    let left = left.min(spans);
+                    ledger.dropped(DropReason::BeforeSend, Load::spans(spans - left));
+                    spans = left;
+                    self.buffer.clear();
+                    if serde_json::to_writer(&mut self.buffer, &event).is_err() {
+                        return failed(ledger, Load::transaction(spans));
+                    }
+                    if self.buffer.len() > MAX_TRANSACTION {
+                        return ledger.dropped(DropReason::Invalid, Load::transaction(spans));
+                    }
+                }
+                Hooked::Dropped => return ledger.dropped(DropReason::BeforeSend, Load::transaction(spans)),
+                Hooked::Failed => return failed(ledger, Load::transaction(spans)),
+            }
+        }
+        let item = Item { r#type: "transaction", payload: &self.buffer, load: Load::transaction(spans) };
+        envelopes.push(Envelope::new(id, trace, &self.sender, &item));
+    }
+
+    fn hooked(&self, id: Simple, trace: &Trace) -> Hooked {
+        let mut event_id = [0; Simple::LENGTH];
+        let transaction = Transaction::new(id.encode_lower(&mut event_id), &self.sender, trace);
+        serde_json::to_value(&transaction).map_or(Hooked::Failed, |event| self.rules.hooks.run(event))
+    }
+}
+
+fn failed(ledger: &Ledger, load: Load) {
+    otel_warn!(name: "SentryExporter.SerializationFailed");
+    ledger.dropped(DropReason::InternalSdkError, load);
+}
