@@ -260,7 +260,7 @@ impl SentryBuilder {
     }
 
     /// Adds a tag to all transactions and error events. An empty or reserved key (`dist`, `environment`, `filename`,
-    /// `function`, `release`, `user`) and an empty value are an error of [`build`](Self::build).
+    /// `function`, `release`, `user`) is an error of [`build`](Self::build); an empty value is no tag.
     pub fn with_tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.exporter = self.exporter.with_tag(key, value);
         self

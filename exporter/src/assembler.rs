@@ -134,17 +134,18 @@ impl Assembler {
                 }
             };
             self.sent.remember(trace_id, group.spans.iter().map(|span| span.span_context.span_id()), head.as_ref());
-            traces.extend(split(Trace { head, spans: group.spans, fate: group.fate }, MAX_SPANS));
+            let trace = Trace { head, spans: group.spans, fate: group.fate };
+            traces.extend(split(trace, MAX_SPANS, usize::MAX));
         }
         traces
     }
 }
 
-/// Splits a trace so that no part has more than `max` spans. The first part keeps the root; every other part is a
+/// Splits a trace so that no part has more than `max` spans or about as many bytes. The first part keeps the root; every other part is a
 /// subtree of it, and its root keeps its real parent.
-pub(crate) fn split(trace: Trace, max: usize) -> Vec<Trace> {
+pub(crate) fn split(trace: Trace, max: usize, max_bytes: usize) -> Vec<Trace> {
     let Trace { head, spans, fate } = trace;
-    let parts = Tree::new(spans).split(max.max(1));
+    let parts = Tree::new(spans).split(max.max(1), max_bytes);
     let part = |spans| Trace { head: head.clone(), spans, fate };
     parts.into_iter().map(part).collect()
 }
@@ -285,7 +286,7 @@ mod tests {
         assert_eq!(traces.iter().map(|trace| trace.spans.len()).sum::<usize>(), 4);
         for trace in traces.into_iter().chain([circle]) {
             let spans = trace.spans.len();
-            let parts = split(trace, 1);
+            let parts = split(trace, 1, usize::MAX);
             assert_eq!(parts.len(), spans);
             assert!(parts.iter().all(|part| part.spans.len() == 1));
         }
@@ -350,7 +351,7 @@ mod tests {
                 traces.extend(assembler.push(batch.to_vec(), now));
             }
             traces.extend(assembler.drain());
-            let parts: Vec<_> = traces.into_iter().flat_map(|trace| split(trace, max)).collect();
+            let parts: Vec<_> = traces.into_iter().flat_map(|trace| split(trace, max, usize::MAX)).collect();
             let mut sent: Vec<_> = parts.iter().flat_map(|part| part.spans.iter().map(id)).collect();
             sent.sort_unstable();
             prop_assert_eq!(sent, (1..=parents.len() as u64).collect::<Vec<_>>());

@@ -118,8 +118,8 @@ impl SentryExporterBuilder {
 
     /// Adds a tag to all transactions and error events. A key may have letters, digits, `_`, `.`, `:` and `-`; other
     /// characters are replaced, and key and value are cut after 200 characters. Sentry keeps `dist`, `environment`,
-    /// `filename`, `function`, `release` and `user` for itself: they, and an empty key or value, are an error of
-    /// [`build`](Self::build).
+    /// `filename`, `function`, `release` and `user` for itself: they, and an empty key, are an error of
+    /// [`build`](Self::build). An empty value is no tag.
     pub fn with_tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let added = self.tags.add(key.as_ref(), value.as_ref());
         self.invalid_tag = self.invalid_tag.or(added.err());

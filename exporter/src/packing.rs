@@ -8,17 +8,17 @@
 //! lock is held.
 
 use opentelemetry::otel_warn;
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::{Resource, trace::SpanData};
 use uuid::{Uuid, fmt::Simple};
 
 use crate::{
-    assembler::{MAX_SPANS, Trace, split},
+    assembler::{Trace, split},
     contain::contain,
     convert::{ErrorEvent, Exceptions, Sender, Transaction},
     envelope::{Envelope, Item, MAX_TRANSACTION},
     filter::Filters,
     hook::{Hooked, Hooks},
-    intake::is_local_root,
+    intake::{is_local_root, size_of_span},
     loss::{DropReason, Ledger, Load, Trimmed},
     scrub::Scrubber,
     tree::Tree,
@@ -38,7 +38,7 @@ pub(crate) struct Rules {
 /// Makes envelopes of traces.
 #[derive(Debug)]
 pub(crate) struct Packer {
-    pub(crate) sender: Sender,
+    sender: Sender,
     rules: Rules,
     exceptions: Exceptions,
     /// Kept from one event to the next.
@@ -48,6 +48,10 @@ pub(crate) struct Packer {
 impl Packer {
     pub(crate) fn new(sender: Sender, rules: Rules) -> Self {
         Self { sender, rules, exceptions: Exceptions::default(), buffer: Vec::new() }
+    }
+
+    pub(crate) fn set_resource(&mut self, resource: &Resource) {
+        self.sender.set_resource(self.rules.scrubber.scrubbed(resource));
     }
 
     /// Makes the envelopes of a trace, and counts what none of them has.
@@ -119,7 +123,11 @@ impl Packer {
         if spans == 1 {
             return self.pack_trimmed(id, trace, ledger, envelopes);
         }
-        for part in split(trace, (spans / 2).min(MAX_SPANS)) {
+        // What a span takes in memory is near to what it takes as JSON, where texts need no escapes. Where they do, the
+        // parts are cut once more.
+        let bytes = trace.spans.iter().map(size_of_span).sum::<usize>();
+        let parts = bytes.max(self.buffer.len()).div_ceil(MAX_TRANSACTION).max(2);
+        for part in split(trace, spans - 1, bytes / parts) {
             self.pack_transaction(part, ledger, envelopes);
         }
     }

@@ -3,6 +3,7 @@
 //! | in | becomes |
 //! | --- | --- |
 //! | the text of an attribute whose key contains a word of [`SENSITIVE`] | `[Filtered]` |
+//! | the value of a parameter in a URL's query whose name contains one | `[Filtered]` |
 //! | user info in a URL, in any text | `[filtered]:[filtered]@` |
 //! | what the application's own function says | what it returns |
 //!
@@ -12,7 +13,8 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::{Resource, trace::SpanData};
+use opentelemetry_sentry_protocol::semconv;
 
 use crate::contain::contain;
 
@@ -75,6 +77,14 @@ impl Scrubber {
         }
     }
 
+    /// The resource as it may be shown.
+    pub(crate) fn scrubbed(&self, resource: &Resource) -> Resource {
+        let mut attributes: Vec<_> =
+            resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
+        self.scrub_attributes(&mut attributes);
+        Resource::builder_empty().with_attributes(attributes).build()
+    }
+
     fn scrub_attributes(&self, attributes: &mut [KeyValue]) {
         for attribute in attributes {
             let key = attribute.key.as_str();
@@ -96,7 +106,12 @@ fn scrub_value(key: &str, value: &mut Value) {
     match value {
         Value::String(text) if is_sensitive(key) && !is_count(key, text.as_str()) => *value = FILTERED.into(),
         Value::Array(Array::String(_)) if is_sensitive(key) => *value = FILTERED.into(),
-        Value::String(text) => scrub_text(text),
+        Value::String(text) => {
+            scrub_text(text);
+            if let Some(shown) = query_of(key, text.as_str()).and_then(|start| without_secrets(text.as_str(), start)) {
+                *text = shown.into();
+            }
+        }
         Value::Array(Array::String(texts)) => texts.iter_mut().for_each(scrub_text),
         // Numbers and flags are no secrets, whatever they are called.
         _ => {}
@@ -128,6 +143,30 @@ pub(crate) fn is_sensitive(key: &str) -> bool {
 /// How many tokens a generative model used is no secret; `tracing` makes text of unsigned numbers.
 fn is_count(key: &str, text: &str) -> bool {
     key.ends_with("tokens") && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Where the query begins, if the attribute has one.
+fn query_of(key: &str, text: &str) -> Option<usize> {
+    match key {
+        semconv::URL_QUERY | semconv::SENTRY_HTTP_QUERY => Some(0),
+        semconv::URL_FULL | semconv::HTTP_URL | semconv::HTTP_TARGET | semconv::SENTRY_URL => {
+            text.find('?').map(|mark| mark + 1)
+        }
+        _ => None,
+    }
+}
+
+/// The text with the secrets of its query filtered; `None` if there is none.
+fn without_secrets(text: &str, start: usize) -> Option<String> {
+    let (before, rest) = text.split_at(start);
+    let (query, after) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
+    let shown = |parameter: &str| match parameter.split_once('=') {
+        Some((name, _)) if is_sensitive(name) => format!("{name}={FILTERED}"),
+        _ => parameter.to_owned(),
+    };
+    let has_secret =
+        query.split('&').any(|parameter| parameter.split_once('=').is_some_and(|(name, _)| is_sensitive(name)));
+    has_secret.then(|| format!("{before}{}{after}", query.split('&').map(shown).collect::<Vec<_>>().join("&")))
 }
 
 /// The text with the user info of all its URLs filtered; `None` if there is none.
@@ -186,6 +225,22 @@ mod tests {
             assert!(!is_sensitive(key), "{key}");
         }
         assert!(is_count("gen_ai.usage.input_tokens", "42") && !is_count("token", "42") && !is_count("tokens", "x"));
+    }
+
+    #[test]
+    fn secrets_in_queries_are_filtered() {
+        let shown = |key: &str, text: &str| {
+            let mut value = Value::from(text.to_owned());
+            scrub_value(key, &mut value);
+            value.as_str().into_owned()
+        };
+        assert_eq!(
+            shown("url.full", "https://u@h/a?x=1&API_KEY=2&t#f"),
+            "https://[filtered]:[filtered]@h/a?x=1&API_KEY=[Filtered]&t#f"
+        );
+        assert_eq!(shown("url.query", "access_token=a=b&token"), "access_token=[Filtered]&token");
+        assert_eq!(shown("http.target", "/token=1?page=2"), "/token=1?page=2");
+        assert_eq!(shown("db.query.text", "SELECT '?token=1'"), "SELECT '?token=1'");
     }
 
     proptest::proptest! {

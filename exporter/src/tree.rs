@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use opentelemetry::SpanId;
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::intake::is_local_root;
+use crate::intake::{is_local_root, size_of_span};
 
 /// Why a group of spans leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,10 +103,11 @@ impl Tree {
         groups.into_iter().map(|group| group.spans).collect()
     }
 
-    /// Cuts a tree, whose first span is its root, into parts of at most `max` spans: the root with those nearest to
-    /// it, and each subtree that is left as a part of its own, cut again if need be.
-    pub(crate) fn split(self, max: usize) -> Vec<Vec<SpanData>> {
-        if self.spans.len() <= max {
+    /// Cuts a tree, whose first span is its root, into parts of at most `max` spans and about as many bytes: the root
+    /// with those nearest to it, and each subtree that is left as a part of its own, cut again if need be.
+    pub(crate) fn split(self, max: usize, max_bytes: usize) -> Vec<Vec<SpanData>> {
+        let sizes: Vec<_> = self.spans.iter().map(size_of_span).collect();
+        if self.spans.len() <= max && sizes.iter().sum::<usize>() <= max_bytes {
             return vec![self.spans];
         }
         let children = self.children();
@@ -119,15 +120,17 @@ impl Tree {
                 continue;
             }
             let mut near = VecDeque::from([root]);
-            let mut size = 0;
+            let (mut size, mut bytes) = (0, 0);
             while let Some(place) = near.pop_front() {
                 if part_of[place].is_some() {
                     continue;
                 }
-                if size == max {
+                // A root always fits: what is too large alone is trimmed elsewhere.
+                if size == max || (size > 0 && bytes + sizes[place] > max_bytes) {
                     roots.push_front(place);
                     continue;
                 }
+                bytes += sizes[place];
                 part_of[place] = Some(parts.len());
                 size += 1;
                 near.extend(&children[place]);

@@ -2,6 +2,7 @@
 
 mod composite;
 mod delivery;
+mod exceptions;
 mod hops;
 mod propagation;
 mod set_up;

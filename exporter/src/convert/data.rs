@@ -47,9 +47,15 @@ impl Serialize for Data<'_> {
         let mut map = serializer.serialize_map(None)?;
         let url = Url::of(Attributes::new(&self.span.attributes));
         self.serialize_inferred(&mut map, url.as_ref())?;
+        let has = |part: fn(&Url<'_>) -> bool| url.as_ref().is_some_and(part);
         let is_inferred = |key: &str| match key {
             semconv::HTTP_RESPONSE_STATUS_CODE => self.http_status.is_some(),
-            semconv::SENTRY_URL | semconv::SENTRY_HTTP_QUERY | semconv::SENTRY_HTTP_FRAGMENT => url.is_some(),
+            semconv::SENTRY_URL => url.is_some(),
+            semconv::SENTRY_HTTP_QUERY => has(|url| !url.query.is_empty()),
+            semconv::SENTRY_HTTP_FRAGMENT => has(|url| !url.fragment.is_empty()),
+            semconv::SENTRY_SOURCE => self.root.is_some(),
+            semconv::SENTRY_STATUS_MESSAGE => !self.status_message.is_empty(),
+            OTEL_KIND => self.span.span_kind != SpanKind::Internal,
             _ => is_ours(key),
         };
         let attributes = AttributeMap(&self.span.attributes);
@@ -124,15 +130,12 @@ fn is_ours(key: &str) -> bool {
             | semconv::SENTRY_OP
             | semconv::SENTRY_ORIGIN
             | semconv::SENTRY_SAMPLE_RATE
-            | semconv::SENTRY_SOURCE
-            | semconv::SENTRY_STATUS_MESSAGE
             | semconv::OTEL_SCOPE_NAME
             | semconv::OTEL_SCOPE_VERSION
             | semconv::OTEL_DROPPED_ATTRIBUTES_COUNT
             | semconv::OTEL_DROPPED_EVENTS_COUNT
             | semconv::OTEL_DROPPED_LINKS_COUNT
             | PARENT_ALREADY_SENT
-            | OTEL_KIND
     )
 }
 

@@ -368,7 +368,7 @@ impl Serialize for ErrorEvent<'_> {
                 response: None,
                 attributes: Some(AttributeMap(&attributes)).filter(|attributes| !attributes.is_empty()),
             },
-            tags: Tags { rules: &sender.tags, spans: [Some(span), Some(root)], resource: &sender.resource },
+            tags: Tags::new(&sender.tags, [span, root], &sender.resource),
             user: User::of(std::slice::from_ref(span)).or_else(|| User::of(spans)),
             request: Request::of(root),
             extra: raw,

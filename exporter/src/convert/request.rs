@@ -12,6 +12,9 @@ use serde::Serialize;
 
 use super::{data::text_of, status::http_status};
 
+/// The longest scheme that is one: longer ones would leave no room for the URL.
+const MAX_SCHEME: usize = 16;
+
 /// The longest URL that Sentry keeps, in characters.
 const MAX_URL: usize = 256;
 
@@ -48,7 +51,7 @@ impl<'a> Request<'a> {
         let query = attributes.text(semconv::URL_QUERY).or_else(|| query(attributes));
         let mut headers = headers(&span.attributes, semconv::HTTP_REQUEST_HEADER);
         let agent = attributes.first_text([semconv::USER_AGENT_ORIGINAL, semconv::HTTP_USER_AGENT]);
-        if let Some(agent) = agent.filter(|_| !headers.contains_key("user-agent")) {
+        if let Some(agent) = headers.remove("user-agent").or(agent) {
             headers.insert("User-Agent", agent);
         }
         let method = attributes.first_text([semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD]);
@@ -74,21 +77,30 @@ impl<'a> Response<'a> {
 
 /// The whole URL of a request without its query, from one attribute or from its parts.
 fn url(attributes: Attributes<'_>) -> Option<String> {
-    let whole = attributes.first_text([semconv::URL_FULL, semconv::HTTP_URL]).filter(|url| url.contains("://"));
+    let whole = attributes.first_text([semconv::URL_FULL, semconv::HTTP_URL]).filter(|url| is_whole(url));
     if let Some(whole) = whole {
         return Some(sanitize_url(&whole).into_owned());
     }
     let scheme = attributes.first_text([semconv::URL_SCHEME, semconv::HTTP_SCHEME])?;
+    let is_scheme = scheme.len() <= MAX_SCHEME && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let host = match attributes.text(semconv::SERVER_ADDRESS) {
         None => attributes.text(semconv::HTTP_HOST)?,
-        Some(host) => match attributes.integer(semconv::SERVER_PORT) {
-            Some(port) => Cow::Owned(format!("{host}:{port}")),
-            None => host,
-        },
+        Some(host) => {
+            let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
+            let host = if is_bare_ipv6 { Cow::Owned(format!("[{host}]")) } else { host };
+            match attributes.integer(semconv::SERVER_PORT) {
+                Some(port) => Cow::Owned(format!("{host}:{port}")),
+                None => host,
+            }
+        }
     };
-    let path = attributes.first_text([semconv::URL_PATH, semconv::HTTP_TARGET])?;
+    let path = attributes.first_text([semconv::URL_PATH, semconv::HTTP_TARGET]).filter(|_| is_scheme)?;
     let slash = if path.starts_with('/') { "" } else { "/" };
     Some(sanitize_url(&format!("{scheme}://{host}{slash}{path}")).into_owned())
+}
+
+fn is_whole(url: &str) -> bool {
+    url.find("://").is_some_and(|end| (1..=MAX_SCHEME).contains(&end))
 }
 
 fn query(attributes: Attributes<'_>) -> Option<Cow<'_, str>> {

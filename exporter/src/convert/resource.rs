@@ -66,7 +66,9 @@ impl ResourceContexts {
 }
 
 fn context(resource: &Resource, fields: Fields) -> Option<Box<RawValue>> {
-    let text = |key: &&'static str| resource.get(&Key::from_static_str(key)).map(|value| shortened(&value));
+    let text = |key: &&'static str| {
+        resource.get(&Key::from_static_str(key)).map(|value| shortened(&value)).filter(|text| !text.is_empty())
+    };
     let fields = fields.iter().filter_map(|(field, keys)| Some((*field, keys.iter().find_map(text)?)));
     let fields: BTreeMap<_, _> = fields.collect();
     if fields.is_empty() { None } else { raw(&fields) }

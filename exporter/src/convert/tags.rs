@@ -1,11 +1,11 @@
 //! Tags: the few texts by which Sentry groups and searches events.
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{borrow::Cow, collections::BTreeMap, error::Error, fmt};
 
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::describe::{Attributes, cut};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
 
 /// The longest key and the longest value that Sentry keeps, in characters.
 const MAX_TAG: usize = 200;
@@ -25,9 +25,8 @@ pub(crate) struct TagRules {
 impl TagRules {
     pub(crate) fn add(&mut self, key: &str, value: &str) -> Result<(), InvalidTag> {
         let key = tag_key(key)?;
-        let value = tag_value(value).ok_or_else(|| InvalidTag::NoValue(key.clone()))?.into_owned();
         self.fixed.retain(|(known, _)| *known != key);
-        self.fixed.push((key, value));
+        self.fixed.extend(tag_value(value).map(|value| (key, value.into_owned())));
         Ok(())
     }
 
@@ -39,39 +38,30 @@ impl TagRules {
     }
 }
 
-/// The tags of an event about one of these spans, the first one first; what no span says the resource may.
-#[derive(Debug)]
-pub(crate) struct Tags<'a> {
-    pub(crate) rules: &'a TagRules,
-    pub(crate) spans: [Option<&'a SpanData>; 2],
-    pub(crate) resource: &'a Resource,
-}
+/// The tags of an event.
+#[derive(Debug, Serialize)]
+pub(crate) struct Tags<'a>(BTreeMap<&'a str, Cow<'a, str>>);
 
-impl Tags<'_> {
+impl<'a> Tags<'a> {
+    /// The tags of an event about these spans, the first one first; what no span says the resource may. What they say
+    /// is nearer to the case than what was said once for all.
+    pub(crate) fn new<const N: usize>(rules: &'a TagRules, spans: [&'a SpanData; N], resource: &'a Resource) -> Self {
+        let mut tags: BTreeMap<_, _> =
+            rules.fixed.iter().map(|(key, value)| (key.as_str(), Cow::from(value.as_str()))).collect();
+        for (key, attribute) in &rules.from_attributes {
+            let of_span = |span: &SpanData| Attributes::new(&span.attributes).get(attribute.as_str()).cloned();
+            let value = spans.into_iter().find_map(of_span).or_else(|| resource.get(attribute));
+            // A list is many values, and a tag has one.
+            let value = value.filter(|value| !matches!(value, Value::Array(_)));
+            if let Some(value) = value.and_then(|value| Some(tag_value(&value.as_str())?.into_owned())) {
+                tags.insert(key, value.into());
+            }
+        }
+        Self(tags)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.rules.fixed.is_empty() && self.rules.from_attributes.is_empty()
-    }
-
-    fn value(&self, attribute: &Key) -> Option<String> {
-        let of_span = |span: &&SpanData| Attributes::new(&span.attributes).get(attribute.as_str()).cloned();
-        let value = self.spans.iter().flatten().find_map(of_span).or_else(|| self.resource.get(attribute))?;
-        tag_value(&Value::as_str(&value)).map(Cow::into_owned)
-    }
-}
-
-impl Serialize for Tags<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        let attributes = self.rules.from_attributes.iter();
-        let found: Vec<_> = attributes.filter_map(|(key, attribute)| Some((key, self.value(attribute)?))).collect();
-        // What the spans say is nearer to the case than what was said once for all.
-        for (key, value) in self.rules.fixed.iter().filter(|(key, _)| found.iter().all(|(known, _)| *known != key)) {
-            map.serialize_entry(key, value)?;
-        }
-        for (key, value) in &found {
-            map.serialize_entry(key, value)?;
-        }
-        map.end()
+        self.0.is_empty()
     }
 }
 
@@ -99,7 +89,6 @@ pub(crate) fn tag_value(value: &str) -> Option<Cow<'_, str>> {
 #[derive(Debug)]
 pub(crate) enum InvalidTag {
     NoKey,
-    NoValue(String),
     Reserved(String),
 }
 
@@ -107,7 +96,6 @@ impl fmt::Display for InvalidTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKey => f.write_str("a tag needs a key"),
-            Self::NoValue(key) => write!(f, "the tag {key:?} needs a value"),
             Self::Reserved(key) => write!(f, "Sentry keeps the key {key:?} for itself"),
         }
     }

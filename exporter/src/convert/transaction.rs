@@ -175,7 +175,7 @@ impl Serialize for Transaction<'_> {
                 response: Response::of(root),
                 attributes: None,
             },
-            tags: Tags { rules: &sender.tags, spans: [Some(root), None], resource: &sender.resource },
+            tags: Tags::new(&sender.tags, [root], &sender.resource),
             user: User::of(&trace.spans),
             request: Request::of(root),
             measurements: Measurements::of_transaction(root, children),

@@ -21,6 +21,9 @@ pub(crate) struct User<'a> {
     ip_address: Option<Cow<'a, str>>,
 }
 
+/// Attributes that may have the address; a plain `client.address` says nothing about a user.
+const ADDRESSES: [&str; 3] = ["sentry.user.ip_address", "sentry.user.ip", "user.ip_address"];
+
 /// The longest e-mail address that Sentry takes, in characters.
 const MAX_EMAIL: usize = 75;
 
@@ -37,13 +40,13 @@ impl<'a> User<'a> {
         let attributes = Attributes::new(&span.attributes);
         let is_address = |text: &Cow<'_, str>| text.parse::<IpAddr>().is_ok() || text == "{{auto}}";
         let text = |text: Option<Cow<'a, str>>| text.map(|text| shortened(text, MAX_TEXT));
-        let email = attributes.first_text(["user.email", "sentry.user.email"]);
+        let email = attributes.first_text(["sentry.user.email", "user.email"]);
         let user = Self {
-            id: text(attributes.first_text(["user.id", "enduser.id", "sentry.user.id"])),
+            id: text(attributes.first_text(["sentry.user.id", "user.id", "enduser.id"])),
             email: email.map(|email| shortened(email, MAX_EMAIL)),
-            username: text(attributes.first_text(["user.name", "sentry.user.username"])),
+            username: text(attributes.first_text(["sentry.user.username", "user.name"])),
             name: text(attributes.text("user.full_name")),
-            ip_address: attributes.first_text(["user.ip_address", "sentry.user.ip"]).filter(is_address),
+            ip_address: attributes.first_text(ADDRESSES).filter(is_address),
         };
         (user != Self::default()).then_some(user)
     }

@@ -168,7 +168,7 @@ impl Worker {
 
     fn obey(&mut self, order: Option<Order>) {
         match order {
-            Some(Order::SetResource(resource)) => self.packer.sender.set_resource(resource),
+            Some(Order::SetResource(resource)) => self.packer.set_resource(&resource),
             Some(Order::Flush(reply, deadline)) => self.flush(reply, deadline),
             Some(Order::Shutdown(reply, deadline)) => {
                 self.deadline = Some(deadline);

@@ -1,0 +1,97 @@
+//! The wire cases of what a transaction says beside its spans: user, request, response, contexts, tags, and who sends.
+
+#[path = "support/case.rs"]
+mod case;
+mod support;
+
+use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
+use opentelemetry_sentry_exporter::SentryExporterBuilder;
+use opentelemetry_sentry_vectors::each;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    case::{Attributes, SpanCase},
+    support::{Pipeline, span},
+};
+
+const ROOT: u64 = 1;
+
+#[derive(Deserialize)]
+struct Case {
+    #[serde(flatten)]
+    root: SpanCase,
+    #[serde(default)]
+    children: Vec<SpanCase>,
+    #[serde(default)]
+    resource: Attributes,
+    #[serde(default)]
+    builder: SetUp,
+    expected: Map<String, Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SetUp {
+    release: Option<String>,
+    environment: Option<String>,
+    server_name: Option<String>,
+    tags: Vec<(String, String)>,
+    tag_attributes: Vec<String>,
+}
+
+impl SetUp {
+    fn apply(&self, mut builder: SentryExporterBuilder) -> SentryExporterBuilder {
+        if let Some(release) = &self.release {
+            builder = builder.with_release(release);
+        }
+        if let Some(environment) = &self.environment {
+            builder = builder.with_environment(environment);
+        }
+        if let Some(name) = &self.server_name {
+            builder = builder.with_server_name(name);
+        }
+        for (key, value) in &self.tags {
+            builder = builder.with_tag(key.as_str(), value.as_str());
+        }
+        builder.with_tag_attributes(self.tag_attributes.iter().map(String::as_str))
+    }
+}
+
+#[test]
+fn a_transaction_tells_who_what_and_where() {
+    each("event", |case: &Case| {
+        let mut pipeline = Pipeline::start(|builder| case.builder.apply(builder));
+        let resource = Resource::builder_empty().with_attributes(case.resource.0.clone()).build();
+        pipeline.exporter.set_resource(&resource);
+        let trace_id = pipeline.new_trace();
+        let children = (2..).zip(&case.children);
+        let mut spans: Vec<_> = children.map(|(id, child)| child.describe(span(trace_id, id, ROOT))).collect();
+        // They ended in the opposite order of their start.
+        spans.reverse();
+        spans.push(case.root.describe(span(trace_id, ROOT, 0)));
+
+        let envelopes = pipeline.send(spans);
+        assert_eq!(envelopes.len(), 1, "{}", pipeline.exporter.stats());
+        let event = envelopes[0].items()[0].json().unwrap();
+        for (pointer, wanted) in &case.expected {
+            let found = event.pointer(pointer).unwrap_or(&Value::Null);
+            assert_eq!(found, wanted, "{pointer}: found, wanted");
+        }
+        let trace = envelopes[0].trace().expect("a head of its own");
+        for key in ["release", "environment"] {
+            assert_eq!(trace.get(key), event.get(key), "{key} in the header and in the event");
+        }
+    });
+}
+
+#[test]
+fn what_is_said_of_the_exporter_is_said_in_every_transaction() {
+    let pipeline = Pipeline::start(|builder| builder.with_tag("team", "core").with_server_name("host-1"));
+    for _ in 0..3 {
+        let envelopes = pipeline.send(vec![span(pipeline.new_trace(), ROOT, 0)]);
+        let event = envelopes[0].items()[0].json().unwrap();
+        assert_eq!(event["tags"]["team"], "core");
+        assert_eq!(event["server_name"], "host-1");
+    }
+}

@@ -1,0 +1,219 @@
+//! What the application may say about what leaves: scrubbing, hooks, filters.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use opentelemetry::{KeyValue, TraceId, Value, trace::SpanKind};
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_exporter::{DropReason, SentryExporter, SpanFilter, Stats};
+use serde_json::json;
+
+use self::support::{Pipeline, span};
+
+/// A root 1 with a child 2, which has a child 3: a request, a database call, and one inside of it.
+fn three(trace_id: TraceId) -> Vec<SpanData> {
+    let named = |id, parent, name: &'static str, attributes: Vec<KeyValue>| {
+        let mut span = span(trace_id, id, parent);
+        span.name = name.into();
+        span.attributes = attributes;
+        span
+    };
+    let mut root = named(
+        1,
+        0,
+        "request",
+        vec![
+            KeyValue::new("http.request.method", "GET"),
+            KeyValue::new("http.route", "/users/:id"),
+            KeyValue::new("url.full", "https://me:pw@shop.example/users/7?token=abc"),
+            KeyValue::new("http.request.header.authorization", "Bearer x"),
+        ],
+    );
+    root.span_kind = SpanKind::Server;
+    let db = named(
+        2,
+        1,
+        "query",
+        vec![KeyValue::new("db.system.name", "postgresql"), KeyValue::new("db.query.text", "SELECT 1")],
+    );
+    vec![named(3, 2, "decode", vec![KeyValue::new("rows", 7)]), db, root]
+}
+
+fn dropped(stats: &Stats) -> BTreeMap<DropReason, (u64, u64)> {
+    assert_eq!(stats.spans_received, stats.spans_sent + stats.spans_dropped(), "{stats}");
+    stats.dropped.iter().map(|(reason, dropped)| (*reason, (dropped.spans, dropped.transactions))).collect()
+}
+
+/// Description and parent of each span but the root.
+fn children(pipeline: &Pipeline) -> Vec<(String, String)> {
+    let transaction = pipeline.ingest.transactions().remove(0);
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let spans = transaction["spans"].as_array().cloned().unwrap_or_default();
+    spans.iter().map(|span| (text(&span["description"]), text(&span["parent_span_id"]))).collect()
+}
+
+#[test]
+fn secrets_are_filtered_wherever_an_attribute_goes() {
+    let pipeline = Pipeline::start(|builder| builder);
+    pipeline.send(three(pipeline.new_trace()));
+    let sent = pipeline.ingest.transactions().remove(0).to_string();
+    for secret in ["pw", "abc", "Bearer"] {
+        assert!(!sent.contains(secret), "{secret} in {sent}");
+    }
+    let open = Pipeline::start(|builder| builder.with_default_scrubbing(false));
+    open.send(three(open.new_trace()));
+    let sent = open.ingest.transactions().remove(0);
+    assert_eq!(sent["contexts"]["trace"]["data"]["http.request.header.authorization"], "Bearer x");
+    assert_eq!(sent["request"]["query_string"], "token=abc");
+    // The name and the URL of the request are sanitised whatever is said here.
+    assert_eq!(sent["request"]["url"], "https://[filtered]:[filtered]@shop.example/users/7");
+}
+
+#[test]
+fn a_scrubber_sees_what_is_left_and_hides_what_it_wants() {
+    let pipeline = Pipeline::start(|builder| {
+        builder.with_scrubber(|key, value| match (key, value) {
+            ("db.query.text", _) => Some("SELECT ?".into()),
+            ("rows", _) => panic!("the scrubber's own"),
+            ("url.full", value) => {
+                assert!(value.as_str().contains("token=[Filtered]"));
+                None
+            }
+            _ => None::<Value>,
+        })
+    });
+    pipeline.send(three(pipeline.new_trace()));
+    let sent = pipeline.ingest.transactions().remove(0);
+    assert_eq!(sent["spans"][0]["description"], "SELECT ?");
+    assert_eq!(sent["spans"][0]["data"]["db.query.text"], "SELECT ?");
+    assert_eq!(sent["spans"][1]["data"]["rows"], "[Filtered]", "nobody knows what it would have said");
+    assert_eq!(dropped(&pipeline.exporter.stats()), BTreeMap::new());
+}
+
+#[test]
+fn a_hook_may_change_a_transaction() {
+    let pipeline = Pipeline::start(|builder| {
+        builder
+            .with_before_send_span(|span| {
+                if span.op.as_deref() == Some("db") {
+                    span.description = "a query".to_owned();
+                }
+                span.data.insert("seen".to_owned(), span.span_id().into());
+            })
+            .with_before_send_transaction(|mut event| {
+                assert_eq!((event.event_id().len(), event.trace_id().len()), (32, 32));
+                event.name = "x".repeat(300);
+                event.status = "nonsense".to_owned();
+                event.tags.insert("two words".to_owned(), "two\nlines".to_owned());
+                event.tags.insert("release".to_owned(), "x".to_owned());
+                event.user.insert("id".to_owned(), "7".into());
+                event.spans.retain(|span| span.description != "decode");
+                Some(event)
+            })
+    });
+    pipeline.send(three(pipeline.new_trace()));
+    let sent = pipeline.ingest.transactions().remove(0);
+    assert_eq!(sent["transaction"], "x".repeat(200));
+    assert_eq!(sent["transaction_info"]["source"], "route");
+    assert_eq!(sent["contexts"]["trace"]["status"], "unknown_error");
+    assert_eq!(sent["contexts"]["trace"]["op"], "http.server");
+    assert_eq!(sent["contexts"]["trace"]["data"]["seen"], "0000000000000001");
+    assert_eq!(sent["tags"], json!({ "two-words": "two lines" }));
+    assert_eq!(sent["user"], json!({ "id": "7" }));
+    assert_eq!(children(&pipeline), [("a query".to_owned(), "0000000000000001".to_owned())]);
+    assert_eq!(dropped(&pipeline.exporter.stats()), BTreeMap::from([(DropReason::BeforeSend, (1, 0))]));
+}
+
+#[test]
+fn a_hook_that_changes_nothing_changes_nothing() {
+    let plain = Pipeline::start(|builder| builder);
+    let hooked = Pipeline::start(|builder| builder.with_before_send_span(|_| {}).with_before_send_transaction(Some));
+    let spans = three(plain.new_trace());
+    plain.send(spans.clone());
+    hooked.send(spans);
+    let mut sent = [&plain, &hooked].map(|pipeline| pipeline.ingest.transactions().remove(0));
+    sent.iter_mut().for_each(|event| event["event_id"] = json!(null));
+    assert_eq!(sent[0], sent[1]);
+}
+
+#[test]
+fn a_hook_may_drop_a_transaction_and_one_that_panics_does() {
+    let pipeline = Pipeline::start(|builder| {
+        builder.with_before_send_transaction(|event| match event.trace_id() {
+            id if id.starts_with("0000000000000001") => None,
+            id if id.starts_with("0000000000000002") => panic!("the hook's own"),
+            _ => Some(event),
+        })
+    });
+    for _ in 0..3 {
+        pipeline.send(three(pipeline.new_trace()));
+    }
+    assert_eq!(pipeline.exporter.stats().transactions_sent, 1);
+    let expected = BTreeMap::from([(DropReason::BeforeSend, (3, 1)), (DropReason::InternalSdkError, (3, 1))]);
+    assert_eq!(dropped(&pipeline.exporter.stats()), expected);
+}
+
+#[test]
+fn children_of_an_ignored_span_move_up() {
+    for filter in [
+        SpanFilter::from("SELECT *"),
+        SpanFilter::new().with_op("db"),
+        SpanFilter::new().with_name_regex("^select 1$|^SELECT").with_attribute("db.system.name", "postgresql"),
+    ] {
+        let pipeline = Pipeline::start(|builder| builder.with_ignore_spans([filter]));
+        pipeline.send(three(pipeline.new_trace()));
+        assert_eq!(children(&pipeline), [("decode".to_owned(), "0000000000000001".to_owned())]);
+        assert_eq!(dropped(&pipeline.exporter.stats()), BTreeMap::from([(DropReason::Ignored, (1, 0))]));
+    }
+}
+
+#[test]
+fn a_filter_that_does_not_match_ignores_nothing() {
+    let filters = [
+        SpanFilter::new(),
+        SpanFilter::new().with_op("db").with_name("decode"),
+        SpanFilter::new().with_attribute("rows", "7"),
+    ];
+    let pipeline = Pipeline::start(|builder| builder.with_ignore_spans(filters).with_ignore_transactions(["decode"]));
+    pipeline.send(three(pipeline.new_trace()));
+    assert_eq!(pipeline.exporter.stats().spans_sent, 3);
+}
+
+#[test]
+fn an_ignored_root_takes_its_transaction_along() {
+    for ignore_span in [true, false] {
+        let pipeline = Pipeline::start(|builder| match ignore_span {
+            true => builder.with_ignore_spans(["GET /users/*"]),
+            false => builder.with_ignore_transactions([SpanFilter::new().with_op("http.*")]),
+        });
+        pipeline.send(three(pipeline.new_trace()));
+        assert_eq!(pipeline.ingest.transactions().len(), 0);
+        assert_eq!(dropped(&pipeline.exporter.stats()), BTreeMap::from([(DropReason::Ignored, (3, 1))]));
+    }
+}
+
+#[test]
+fn without_the_span_at_the_top_of_an_early_part_its_children_stand_alone() {
+    let pipeline = Pipeline::start(|builder| builder.with_ignore_spans([SpanFilter::new().with_op("db")]));
+    let mut spans = three(pipeline.new_trace());
+    spans.remove(2);
+    pipeline.send(spans);
+    let sent = pipeline.ingest.transactions().remove(0);
+    assert_eq!(
+        (&sent["transaction"], &sent["contexts"]["trace"]["parent_span_id"]),
+        (&json!("decode"), &json!("0000000000000001"))
+    );
+    assert_eq!(dropped(&pipeline.exporter.stats()), BTreeMap::from([(DropReason::Ignored, (1, 0))]));
+}
+
+#[test]
+fn what_cannot_be_is_told_when_the_exporter_is_built() {
+    let build =
+        |builder: opentelemetry_sentry_exporter::SentryExporterBuilder| builder.build().unwrap_err().to_string();
+    let builder = SentryExporter::builder;
+    assert_eq!(build(builder().with_tag("release", "1")), "with_tag: Sentry keeps the key \"release\" for itself");
+    assert_eq!(build(builder().with_tag_attributes([" "])), "with_tag: a tag needs a key");
+    let error = build(builder().with_ignore_spans([SpanFilter::new().with_name_regex("(")]));
+    assert!(error.starts_with("with_name_regex: \"(\" is no regular expression: "), "{error}");
+}
