@@ -36,6 +36,7 @@ mod decode;
 mod envelope;
 mod framing;
 mod journal;
+mod record;
 mod server;
 
 use std::{
@@ -62,6 +63,19 @@ use self::{
 /// It runs on a thread of its own with telemetry suppressed, and works inside and outside of any
 /// runtime. Dropping it closes all connections and joins the thread. Everything that arrives is kept
 /// until [`clear`](Self::clear).
+///
+/// # For judges outside of the process
+///
+/// When the environment variable `SENTRY_LOCAL_INGEST_RECORD` names a directory at the time of [`start`](Self::start),
+/// each `event` and `transaction` that is accepted is also appended to a file in there, as one line of JSON:
+///
+/// ```json
+/// {"trace":{"trace_id":"…","public_key":"…"},"event":{"event_id":"…","type":"transaction"}}
+/// ```
+///
+/// `trace` is that header of the envelope, and is missing when the envelope has none; `event` is the payload. Each
+/// ingest has a file of its own, `<process id>-<port>.ndjson`. What cannot be written is answered with 500, so that no
+/// event is missed in silence. What comes to [`spotlight_url`](Self::spotlight_url) is not recorded.
 pub struct LocalIngest {
     journal: Arc<SharedJournal>,
     server: Server,

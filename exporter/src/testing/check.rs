@@ -164,7 +164,7 @@ fn check_size(item: &Item) -> Result<(), Refusal> {
     }
 }
 
-fn is_event(item: &Item) -> bool {
+pub(super) fn is_event(item: &Item) -> bool {
     matches!(item.item_type(), "event" | "transaction")
 }
 

@@ -70,7 +70,7 @@ impl RecordedRequest {
         self.body_size
     }
 
-    /// Why the checks refused it. `None` when they did not, whatever it was then told.
+    /// Why the checks refused it, or why it could not be recorded. `None` otherwise, whatever it was then told.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
@@ -83,6 +83,13 @@ pub(super) struct Arrival {
     pub(super) body_size: usize,
     pub(super) route: Option<Route>,
     pub(super) verdict: Result<Envelope, Refusal>,
+}
+
+impl Arrival {
+    /// The envelope, if it is one for Sentry. It shares its content.
+    pub(super) fn for_sentry(&self) -> Option<Envelope> {
+        self.verdict.as_ref().ok().filter(|_| self.route == Some(Route::Ingest)).cloned()
+    }
 }
 
 #[derive(Debug)]
@@ -128,12 +135,15 @@ impl Journal {
         self.next_answers.pop_front().unwrap_or_else(|| self.answer.clone())
     }
 
-    /// Notes what was said. Does nothing if the request was forgotten meanwhile.
-    pub(super) fn answered(&mut self, number: u64, status: u16) {
+    /// Notes what was said, and why if it became a refusal. Does nothing if the request was forgotten meanwhile.
+    pub(super) fn answered(&mut self, number: u64, status: u16, refusal: Option<&Refusal>) {
         let Some(record) = self.records.get_mut(&number) else {
             return;
         };
         record.request.status = Some(status);
+        if let Some(refusal) = refusal {
+            record.request.refusal = Some(refusal.to_string());
+        }
         if record.accepted(Route::Ingest).is_some() {
             self.accepted += 1;
         }

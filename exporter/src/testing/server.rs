@@ -25,6 +25,7 @@ use super::{
     check::{Refusal, Route},
     decode::{MAX_ENVELOPE, too_large},
     journal::{Arrival, Journal, SharedJournal},
+    record::Recorder,
 };
 
 /// A listening thread. Dropping it stops and joins it.
@@ -39,12 +40,13 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let desk = Arc::new(Desk { journal, recorder: Recorder::from_env(address.port()) });
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::channel();
         let thread = thread::Builder::new().name("sentry-local-ingest".to_owned()).spawn(move || {
             // Or the ingest of a test would trace itself.
             let _suppressed = Context::enter_telemetry_suppressed_scope();
-            run(listener, &journal, stopped, &ready);
+            run(listener, &desk, stopped, &ready);
         })?;
         started.recv().map_err(|_| io::Error::other("the thread of the ingest ended"))??;
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
@@ -64,18 +66,19 @@ impl Drop for Server {
     }
 }
 
+/// What each connection needs.
+struct Desk {
+    journal: Arc<SharedJournal>,
+    recorder: Recorder,
+}
+
 /// Listens until told to stop. The runtime is built here, because an outer one must not see it dropped.
-fn run(
-    listener: TcpListener,
-    journal: &Arc<SharedJournal>,
-    stopped: oneshot::Receiver<()>,
-    ready: &mpsc::Sender<io::Result<()>>,
-) {
+fn run(listener: TcpListener, desk: &Arc<Desk>, stopped: oneshot::Receiver<()>, ready: &mpsc::Sender<io::Result<()>>) {
     // Nobody listens for these words if `start` gave up.
     match listen(listener) {
         Ok((runtime, listener)) => {
             let _ = ready.send(Ok(()));
-            runtime.block_on(accept(listener, journal, stopped));
+            runtime.block_on(accept(listener, desk, stopped));
         }
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -91,7 +94,7 @@ fn listen(listener: TcpListener) -> io::Result<(Runtime, net::TcpListener)> {
     Ok((runtime, listener))
 }
 
-async fn accept(listener: net::TcpListener, journal: &Arc<SharedJournal>, mut stopped: oneshot::Receiver<()>) {
+async fn accept(listener: net::TcpListener, desk: &Arc<Desk>, mut stopped: oneshot::Receiver<()>) {
     loop {
         let accepted = tokio::select! {
             _ = &mut stopped => return,
@@ -99,7 +102,7 @@ async fn accept(listener: net::TcpListener, journal: &Arc<SharedJournal>, mut st
         };
         match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, Arc::clone(journal)));
+                tokio::spawn(converse(stream, Arc::clone(desk)));
             }
             // Out of file descriptors, most likely: some close in time.
             Err(_) => time::sleep(ACCEPT_PAUSE).await,
@@ -107,16 +110,17 @@ async fn accept(listener: net::TcpListener, journal: &Arc<SharedJournal>, mut st
     }
 }
 
-async fn converse(stream: net::TcpStream, journal: Arc<SharedJournal>) {
+async fn converse(stream: net::TcpStream, desk: Arc<Desk>) {
     let _ = stream.set_nodelay(true); // only makes it faster
-    let service = service_fn(|request| respond(request, &journal));
+    let service = service_fn(|request| respond(request, &desk));
     // A client that goes away, and `Answer::close`, end as errors here.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn respond(request: Request<Incoming>, journal: &SharedJournal) -> Result<Response<Full<Bytes>>, Unanswered> {
+async fn respond(request: Request<Incoming>, desk: &Desk) -> Result<Response<Full<Bytes>>, Unanswered> {
     let arrival = receive(request).await?;
-    let (number, delay, reply) = journal.change(|journal| {
+    let envelope = arrival.for_sentry();
+    let (number, delay, reply) = desk.journal.change(|journal| {
         let (delay, reply) = decide(journal, &arrival);
         (journal.arrived(arrival), delay, reply)
     });
@@ -125,8 +129,11 @@ async fn respond(request: Request<Incoming>, journal: &SharedJournal) -> Result<
     }
     match reply {
         Reply::Response(response) => {
+            let accepted = envelope.filter(|_| response.status().is_success());
+            let refusal = accepted.and_then(|envelope| desk.recorder.record(&envelope).err());
+            let response = refusal.as_ref().map_or(response, refuse);
             let status = response.status().as_u16();
-            journal.change(|journal| journal.answered(number, status));
+            desk.journal.change(|journal| journal.answered(number, status, refusal.as_ref()));
             Ok(response.map(Full::new))
         }
         Reply::Close => Err(Unanswered),
