@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Sends requests through three services, of which the middle one is ours, and compares what each made of the trace.
+
+    chain.py NAME MIDDLE COMMAND..
+
+NAME is said in the last line. MIDDLE is the binary of `middle/`, COMMAND starts a service of the neighbour's SDK, which
+is first and last. All of them send to an ingest in this process, so the traces are compared as they arrive there, too.
+
+Values are compared, not texts: SDKs order and escape `baggage` each in their own way, and print numbers otherwise.
+"""
+
+import atexit
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+from urllib.request import urlopen
+
+# Seconds, which nothing waits for unless something is wrong.
+PATIENCE = 10
+PLACES = ("first", "middle", "last")
+
+# rates, orgs: of the three; without a rate, tracing is off. strict: for all three.
+# joined: whether the middle continues the trace of the first, and the last that of the middle. Defaults to both.
+# sampled: the decision that the last one gets; "rand": what the rate of the first makes of the trace's random value.
+# senders: who has a transaction in the trace in which the request ends. Defaults to all or none, by the decision.
+# walks: how many requests. Defaults to one.
+FIRST, MIDDLE, LAST = PLACES
+CASES = [
+    dict(name="the first keeps it", rates=(1, 0, 0), sampled=True, senders={FIRST, MIDDLE, LAST}),
+    dict(name="the first drops it", rates=(0, 1, 1), sampled=False, senders=set()),
+    dict(name="the first throws dice", rates=(0.5, 0, 1), sampled="rand", walks=6),
+    dict(name="the first does not trace, the middle keeps it", rates=(None, 1, 0), sampled=True,
+         senders={MIDDLE, LAST}),
+    dict(name="the first does not trace, the middle drops it", rates=(None, 0, 1), sampled=False, senders=set()),
+    dict(name="the last alone traces", rates=(None, None, 1), sampled=None, senders={LAST}),
+    dict(name="the middle does not trace", rates=(1, None, 0), sampled=True, senders={FIRST, LAST}),
+    dict(name="one organisation, strictly", rates=(1, 0, 0), orgs=(7, 7, 7), strict=True, sampled=True,
+         senders={FIRST, MIDDLE, LAST}),
+    dict(name="another organisation in the middle", rates=(1, 1, 0), orgs=(7, 8, 8), joined=(False, True), sampled=True,
+         senders={MIDDLE, LAST}),
+    dict(name="another organisation in the end", rates=(1, 1, 1), orgs=(7, 7, 8), joined=(True, False), sampled=True,
+         senders={LAST}),
+    dict(name="strict, and the first names no organisation", rates=(1, 1, 0), orgs=(None, 7, 7), strict=True,
+         joined=(False, True), sampled=True, senders={MIDDLE, LAST}),
+]
+NUMBERS = {"sample_rate", "sample_rand"}
+
+
+class Trace:
+    """What headers say of a trace."""
+
+    def __init__(self, headers):
+        self.id, self.span, *flag = headers.get("sentry-trace", "missing-missing").split("-")
+        self.sampled = {"1": True, "0": False}[flag[0]] if flag else None
+        members = [member.strip() for member in headers.get("baggage", "").split(",") if member.strip()]
+        self.foreign = [member for member in members if not member.startswith("sentry-")]
+        self.dsc = values(member[len("sentry-"):].split("=", 1) for member in members if member.startswith("sentry-"))
+
+
+def values(pairs):
+    decoded = {key: unquote(value) for key, value in pairs}
+    return {key: float(value) if key in NUMBERS else value for key, value in decoded.items()}
+
+
+def rand_of(trace):
+    """The random value of the trace, if it is one."""
+    rand = trace.dsc.get("sample_rand")
+    return rand if rand is not None and 0 <= rand < 1 else "a number in 0..1"
+
+
+class Ingest(BaseHTTPRequestHandler):
+    """Takes envelopes; the project is the number of the place."""
+
+    transactions = []
+
+    def do_POST(self):
+        length = self.headers["content-length"]
+        body = self.chunks() if length is None else self.rfile.read(int(length))
+        encoding = self.headers.get("content-encoding", "")
+        body = {"": bytes, "gzip": gzip.decompress, "deflate": zlib.decompress}[encoding](body)
+        place = PLACES[int(self.path.split("/")[2]) - 1]
+        headers, *rest = body.split(b"\n")  # no payload of an SDK has a newline of its own
+        for header, payload in zip(rest[::2], rest[1::2]):
+            if json.loads(header)["type"] == "transaction":
+                self.transactions.append((place, json.loads(headers).get("trace") or {}, json.loads(payload)))
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def chunks(self):
+        whole = b""
+        while size := int(self.rfile.readline(), 16):
+            whole += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return whole
+
+    def log_message(self, *_):
+        pass
+
+
+class Services:
+    """Those that run, by place and settings: each is started once."""
+
+    def __init__(self, middle, command):
+        self.ingest = ThreadingHTTPServer(("127.0.0.1", 0), Ingest)
+        threading.Thread(target=self.ingest.serve_forever, daemon=True).start()
+        self.commands = {FIRST: command, MIDDLE: [middle], LAST: command}
+        self.running = {}
+
+    def url(self, place, rate, org, strict):
+        settings = (place, rate, org, strict)
+        if settings not in self.running:
+            self.running[settings] = self.start(*settings)
+        return self.running[settings]
+
+    def start(self, place, rate, org, strict):
+        project = PLACES.index(place) + 1
+        settings = {
+            "SENTRY_DSN": f"http://{place}@127.0.0.1:{self.ingest.server_port}/{project}",
+            "SENTRY_RELEASE": f"{place}@1.{project}",
+            "SENTRY_ENVIRONMENT": "interop test",
+            "SENTRY_TRACES_SAMPLE_RATE": None if rate is None else str(rate),
+            "ORG_ID": None if org is None else str(org),
+            "STRICT": "1" if strict else None,
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
+        }
+        settings = {name: value for name, value in settings.items() if value is not None}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SENTRY_", "OTEL_"))}
+        process = subprocess.Popen(
+            self.commands[place], env=inherited | settings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        atexit.register(process.kill)
+        url = process.stdout.readline().strip()
+        if not url.startswith("http://"):
+            sys.exit(f"the service does not start: {self.commands[place]}")
+        return url.removesuffix("/middle")
+
+
+def get(url):
+    with urlopen(url, timeout=PATIENCE) as answer:
+        return json.load(answer)
+
+
+class Walk:
+    """One request through all three."""
+
+    def __init__(self, services, case):
+        orgs = case.get("orgs", (None, None, None))
+        strict = case.get("strict", False)
+        self.case = case
+        self.urls = [services.url(*settings, strict) for settings in zip(PLACES, case["rates"], orgs)]
+        first, middle, last = self.urls
+        seen = get(f"{first}/start?next={middle}/middle?next={last}/end")
+        self.sent, self.passed, self.last = Trace(seen["in"]), Trace(seen["out"]), Trace(seen["next"])
+        self.traceparent = seen["out"].get("traceparent")
+        self.wrong = []
+
+    def same(self, what, found, expected):
+        if found != expected:
+            self.wrong.append(f"{what}: expected {expected!r}, found {found!r}")
+
+    def check(self):
+        """Everything, in the order in which it happens."""
+        self.check_heads()
+        joined = self.case.get("joined", (True, True))
+        self.same("middle in the trace of the first", self.passed.id == self.sent.id, joined[0])
+        self.same("last in the trace of the middle", self.last.id == self.passed.id, joined[1])
+        self.same("foreign baggage at the middle", self.sent.foreign, ["tenant=acme"])
+        self.same("foreign baggage at the last", self.passed.foreign, ["tenant=acme"])
+        flags = "01" if self.passed.sampled else "00"
+        self.same("traceparent at the last", self.traceparent, f"00-{self.passed.id}-{self.passed.span}-{flags}")
+        if joined == (True, True):
+            self.check_decision()
+        self.check_transactions(joined)
+        return self.wrong
+
+    def check_heads(self):
+        """The first tells of itself, and the middle passes that on or tells of itself."""
+        self.same("DSC of the first", self.sent.dsc, self.told_by(0, self.sent))
+        if not self.case.get("joined", (True, True))[0]:
+            expected = self.told_by(1, self.passed)
+        else:
+            expected = dict(self.sent.dsc)
+            rate = self.case["rates"][1]
+            if self.sent.sampled is None:  # then the middle makes up what all who follow decide by
+                expected["sample_rand"] = rand_of(self.passed)
+                expected |= {} if rate is None else {"sample_rate": float(rate)}
+        self.same("DSC passed on", self.passed.dsc, expected)
+
+    def told_by(self, place, trace):
+        rate, org = self.case["rates"][place], self.case.get("orgs", (None,) * 3)[place]
+        told = {"trace_id": trace.id, "public_key": PLACES[place], "release": f"{PLACES[place]}@1.{place + 1}"}
+        told["environment"] = "interop test"
+        if rate is not None:
+            # Node 10 does not know the names of what it does not record.
+            if trace.sampled or place > 0 or "transaction" in trace.dsc:
+                told["transaction"] = ("GET /checkout", "GET /middle")[place]
+            told["sample_rate"] = float(rate)
+            told["sampled"] = str(trace.sampled).lower()
+            told["sample_rand"] = rand_of(trace)
+        if org is not None:
+            told["org_id"] = str(org)
+        return told
+
+    def check_decision(self):
+        expected = self.case["sampled"]
+        if expected == "rand":
+            expected = self.sent.dsc["sample_rand"] < self.case["rates"][0]
+        self.same("decision passed on", self.passed.sampled, expected)
+        if expected is not None:
+            self.same("decision at the last", self.last.sampled, expected)
+            self.same("DSC at the last", self.last.dsc, self.passed.dsc)
+
+    def check_transactions(self, joined):
+        """What Sentry got: who sent, with which parents, under which DSC."""
+        senders = self.case.get("senders")
+        if senders is None:
+            senders = set(PLACES) if self.passed.sampled else set()
+        found = self.arrived(senders)
+        self.same("transactions of", set(found), senders)
+        parents = {MIDDLE: self.sent.span if joined[0] else None, LAST: self.passed.span if joined[1] else None}
+        for place in set(found) & set(parents):
+            _, event = found[place]
+            self.same(f"parent of {place}", event["contexts"]["trace"].get("parent_span_id"), parents[place])
+        for place, above, span in ((MIDDLE, FIRST, self.sent.span), (LAST, MIDDLE, self.passed.span)):
+            if parents[place] and {place, above} <= set(found):
+                context, spans = found[above][1]["contexts"]["trace"], found[above][1].get("spans", [])
+                ids = {context["span_id"]} | {child["span_id"] for child in spans}
+                self.same(f"{above} has the parent of {place}", span in ids, True)
+        for place, (header, _) in found.items() if joined[1] else ():  # else there is only the neighbour's own
+            self.same(f"trace header of {place}", values(header.items()), self.last.dsc)
+
+    def arrived(self, senders):
+        for url in self.urls:
+            get(f"{url}/flush")
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            here = [(place, (header, event)) for place, header, event in list(Ingest.transactions)
+                    if event["contexts"]["trace"]["trace_id"] == self.last.id]
+            if {place for place, _ in here} >= senders or time.monotonic() > deadline:
+                self.same("transactions", len(here), len(senders))
+                return dict(here)
+            time.sleep(0.02)
+
+
+def main(name, middle, *command):
+    services = Services(middle, command)
+    failed = 0
+    for case in CASES:
+        for _ in range(case.get("walks", 1)):
+            wrong = Walk(services, case).check()
+            failed += bool(wrong)
+            for what in wrong:
+                print(f"{name}: {case['name']}: {what}")
+    compared = "trace id, parents, decision, DSC, trace headers, foreign baggage, organisations, strict"
+    print(f"{name}: {len(CASES)} cases: {compared}: {f'{failed} FAILED' if failed else 'ok'}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

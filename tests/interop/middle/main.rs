@@ -1,0 +1,100 @@
+//! The service in the middle: it continues the trace that comes in, calls the next service, and tells what it saw.
+//!
+//! `GET /middle?next=URL` answers with the headers that came in (`in`) and went out (`out`), and with what the next
+//! service answered (`next`). `GET /flush` answers when everything has been sent to Sentry. It ends with its standard
+//! input.
+#![expect(clippy::print_stdout, reason = "who starts it reads its URL there")]
+
+use std::{env, error::Error, io, sync::Arc, thread, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    routing::get,
+};
+use opentelemetry::{
+    Context, KeyValue, global,
+    propagation::Extractor as _,
+    trace::{SpanKind, TraceContextExt as _, Tracer as _},
+};
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry_sentry::Sentry;
+use serde_json::{Map, Value, json};
+use tokio::{net::TcpListener, sync::oneshot, task};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is answered when the next service does not do its part.
+type Failure = (StatusCode, String);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let sentry = Arc::new(install()?);
+    let router =
+        Router::new().route("/middle", get(middle)).route("/flush", get(flush)).with_state(Arc::clone(&sentry));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("http://{}/middle", listener.local_addr()?);
+    axum::serve(listener, router).with_graceful_shutdown(stdin_closed()).await?;
+    Ok(())
+}
+
+/// From `SENTRY_*` as everywhere; from `ORG_ID` and `STRICT` what has no variable of Sentry's.
+fn install() -> Result<Sentry, Box<dyn Error>> {
+    let mut builder = Sentry::builder().with_strict_trace_continuation(env::var_os("STRICT").is_some());
+    if let Ok(id) = env::var("ORG_ID") {
+        builder = builder.with_org_id(id.parse()?);
+    }
+    Ok(builder.install()?)
+}
+
+async fn middle(uri: Uri, headers: HeaderMap) -> Result<Json<Value>, Failure> {
+    let remote = global::get_text_map_propagator(|propagator| propagator.extract(&HeaderExtractor(&headers)));
+    let route = [KeyValue::new("http.request.method", "GET"), KeyValue::new("http.route", "/middle")];
+    let server = start("GET /middle", SpanKind::Server, &route, &remote);
+    let client = start("GET", SpanKind::Client, &route[..1], &server);
+
+    let mut out = HeaderMap::new();
+    global::get_text_map_propagator(|propagator| propagator.inject_context(&client, &mut HeaderInjector(&mut out)));
+    let answer = call(&uri, out.clone()).await;
+    client.span().end();
+    server.span().end();
+    Ok(Json(json!({ "in": of_traces(&headers), "out": of_traces(&out), "next": answer? })))
+}
+
+fn start(name: &'static str, kind: SpanKind, attributes: &[KeyValue], parent: &Context) -> Context {
+    let tracer = global::tracer("middle");
+    let builder = tracer.span_builder(name).with_kind(kind).with_attributes(attributes.to_vec());
+    parent.with_span(builder.start_with_context(&tracer, parent))
+}
+
+async fn call(uri: &Uri, headers: HeaderMap) -> Result<Value, Failure> {
+    let next = uri.query().and_then(|query| query.strip_prefix("next="));
+    let next = next.ok_or((StatusCode::BAD_REQUEST, "expected ?next=URL".to_owned()))?;
+    let answer =
+        async { reqwest::Client::new().get(next).headers(headers).send().await?.error_for_status()?.json().await };
+    answer.await.map_err(|error| (StatusCode::BAD_GATEWAY, error.to_string()))
+}
+
+/// The headers that carry a trace, several lines of one as one.
+fn of_traces(headers: &HeaderMap) -> Value {
+    let headers = HeaderExtractor(headers);
+    let line = |name| Some((str::to_owned(name), Value::from(headers.get_all(name)?.join(","))));
+    Value::from(["sentry-trace", "baggage", "traceparent"].into_iter().filter_map(line).collect::<Map<_, _>>())
+}
+
+async fn flush(State(sentry): State<Arc<Sentry>>) -> Result<Json<Value>, Failure> {
+    let failure = |error: &dyn ToString| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+    let flushed = task::spawn_blocking(move || sentry.flush(TIMEOUT)).await.map_err(|error| failure(&error))?;
+    flushed.map(|()| Json(json!({}))).map_err(|error| failure(&error))
+}
+
+async fn stdin_closed() {
+    let (sender, closed) = oneshot::channel();
+    // A thread, since a runtime would wait for a reading task until there is something to read.
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = sender.send(()); // nobody listens any more if the server failed
+    });
+    let _ = closed.await; // either way it is over
+}

@@ -1,0 +1,50 @@
+// A service with Sentry's SDK for Node, on plain `http`: the SDK instruments what comes in and what goes out.
+//
+// `GET /start?next=URL` begins a trace and calls the next service; `GET /end` is the last one, and answers with the
+// headers that it would send on. `GET /flush` answers when everything has been sent. Ends with its standard input.
+"use strict";
+
+const Sentry = require("@sentry/node"); // before `http`
+
+const rate = process.env.SENTRY_TRACES_SAMPLE_RATE;
+Sentry.init({
+  orgId: process.env.ORG_ID,
+  strictTraceContinuation: process.env.STRICT !== undefined,
+  propagateTraceparent: true,
+  tracesSampleRate: rate === undefined ? undefined : Number(rate),
+  traceLifecycle: "static", // transactions, also from version 11
+});
+
+const http = require("http");
+
+const fetchJson = (url, headers) =>
+  new Promise((resolve, reject) => {
+    const request = http.get(url, { headers }, response => {
+      let body = "";
+      response.on("data", chunk => (body += chunk));
+      response.on("end", () => (response.statusCode === 200 ? resolve(JSON.parse(body)) : reject(new Error(body))));
+    });
+    request.on("error", reject);
+  });
+
+const start = next =>
+  Sentry.startNewTrace(() =>
+    Sentry.startSpan({ name: "GET /checkout", op: "http.server", attributes: { "sentry.source": "route" } }, () =>
+      fetchJson(next, { baggage: "tenant=acme" }),
+    ),
+  );
+
+const answer = async url => {
+  if (url.pathname === "/start") return start(url.searchParams.get("next"));
+  if (url.pathname === "/end") return Sentry.getTraceData();
+  return { flushed: await Sentry.flush(10000) };
+};
+
+const server = http.createServer((request, response) => {
+  answer(new URL(request.url, "http://localhost")).then(
+    body => response.end(JSON.stringify(body)),
+    error => response.writeHead(500).end(String(error)),
+  );
+});
+server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
+process.stdin.resume().on("end", () => process.exit());

@@ -1,0 +1,62 @@
+"""A service with Sentry's SDK for Python, on the standard library: the SDK instruments what goes out.
+
+`GET /start?next=URL` begins a trace and calls the next service; `GET /end` is the last one, and answers with the
+headers that it would send on. `GET /flush` answers when everything has been sent. Ends with its standard input.
+"""
+
+import json
+import os
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import Request, urlopen
+
+import sentry_sdk
+
+rate = os.environ.get("SENTRY_TRACES_SAMPLE_RATE")
+sentry_sdk.init(
+    org_id=os.environ.get("ORG_ID"),
+    strict_trace_continuation="STRICT" in os.environ,
+    traces_sample_rate=None if rate is None else float(rate),
+)
+
+
+def start(url):
+    with sentry_sdk.isolation_scope():
+        transaction = sentry_sdk.continue_trace({}, op="http.server", name="GET /checkout", source="route")
+        with sentry_sdk.start_transaction(transaction):
+            with urlopen(Request(url, headers={"baggage": "tenant=acme"})) as answer:
+                return json.load(answer)
+
+
+def end(headers):
+    with sentry_sdk.isolation_scope():
+        transaction = sentry_sdk.continue_trace(headers, op="http.server", name="GET /end", source="route")
+        with sentry_sdk.start_transaction(transaction):
+            return {"sentry-trace": sentry_sdk.get_traceparent(), "baggage": sentry_sdk.get_baggage()}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        url = urlsplit(self.path)
+        if url.path == "/start":
+            answer = start(parse_qs(url.query)["next"][0])
+        elif url.path == "/end":
+            answer = end(dict(self.headers))
+        else:
+            answer = {"flushed": sentry_sdk.flush(timeout=10)}
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(f"http://127.0.0.1:{server.server_port}", flush=True)
+sys.stdin.read()
