@@ -79,12 +79,30 @@ impl Sender {
 /// The last second that a date of four digits can tell.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// Start and end of a span in seconds since 1970, cut to microseconds.
+/// The times that the spans of a transaction may have.
 ///
-/// The end is never before the start, whatever the clock did: one such span makes Sentry refuse the transaction.
-fn timestamps(span: &SpanData) -> (f64, f64) {
-    let start = seconds(span.start_time);
-    (start, seconds(span.end_time).max(start))
+/// Sentry moves an event that is older than a month or lies ahead of its clock to where it belongs, and refuses it if
+/// any of its times then lies before 1970. So none is further than half a century from the end of the root, whatever
+/// the clock did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    earliest: f64,
+    latest: f64,
+}
+
+impl Times {
+    pub(crate) fn around(root: &SpanData) -> Self {
+        const HALF_A_CENTURY: f64 = 50.0 * 365.0 * 24.0 * 60.0 * 60.0;
+        let end = seconds(root.end_time);
+        Self { earliest: (end - HALF_A_CENTURY).max(0.0), latest: (end + HALF_A_CENTURY).min(LAST_SECOND) }
+    }
+
+    /// Start and end of a span in seconds since 1970, cut to microseconds. The end is never before the start: one such
+    /// span makes Sentry refuse the transaction.
+    pub(crate) fn of(self, span: &SpanData) -> (f64, f64) {
+        let start = seconds(span.start_time).clamp(self.earliest, self.latest);
+        (start, seconds(span.end_time).clamp(start, self.latest))
+    }
 }
 
 /// Microseconds since 1970 are exact in an `f64` until 2255, so that the shortest text has at most six decimals. Sentry

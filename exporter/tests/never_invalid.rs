@@ -34,7 +34,7 @@ const IDS: u64 = 7;
 
 #[test]
 fn no_spans_make_an_event_that_sentry_refuses() {
-    let pipeline = Pipeline::start(|builder| builder.with_release("shop@1.2.3").with_server_name("host-1"));
+    let pipeline = Pipeline::start(|builder| builder.with_release("shop@1.2.3").with_server_name("hostile"));
     let config = Config { cases: CASES, max_shrink_iters: 500, failure_persistence: None, ..Config::default() };
     let all_arrive = |spans: Vec<SpanData>| {
         let trace_id = pipeline.new_trace();
@@ -48,6 +48,7 @@ fn no_resource_makes_an_event_that_sentry_refuses() {
     let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
     let all_arrive = |(resource, release, environment): (Vec<KeyValue>, Option<String>, Option<String>)| {
         let mut pipeline = Pipeline::start(|mut builder| {
+            builder = builder.with_server_name("hostile");
             builder = if let Some(release) = release { builder.with_release(release) } else { builder };
             if let Some(environment) = environment { builder.with_environment(environment) } else { builder }
         });

@@ -4,7 +4,6 @@ use opentelemetry::TraceId;
 
 use crate::{
     Decision, Dsn, DynamicSamplingContext, SampleRand,
-    describe::cut,
     dsc::{write_member, write_plain},
     semconv,
 };
@@ -12,10 +11,10 @@ use crate::{
 /// The environment of a service that does not name one, as in all of Sentry's SDKs.
 pub const DEFAULT_ENVIRONMENT: &str = "production";
 
-/// The longest release that Sentry takes, in characters.
+/// The longest release that Sentry takes, in bytes.
 const MAX_RELEASE: usize = 200;
 
-/// The longest environment that Sentry takes, in characters.
+/// The longest environment that Sentry takes, in bytes.
 const MAX_ENVIRONMENT: usize = 64;
 
 /// What a service says about itself in the contexts of the traces that begin there.
@@ -39,7 +38,7 @@ impl Service {
 
     /// Sets the release. Defaults to none.
     ///
-    /// Sentry refuses releases of more than 200 characters and those with a slash, backslash, tab or line break: the
+    /// Sentry refuses releases of more than 200 bytes and those with a slash, backslash, tab or line break: the
     /// rest is cut off, and `-` takes the place of such a character, so that `feature/x@1` becomes `feature-x@1`. One
     /// that says nothing (blank, `latest`, `.`, `..`) is none.
     #[must_use]
@@ -51,7 +50,7 @@ impl Service {
 
     /// Sets the environment. Defaults to [`DEFAULT_ENVIRONMENT`].
     ///
-    /// It is made printable as a release is, and cut after 64 characters; blank, `none` and `.` are none.
+    /// It is made printable as a release is, and cut after 64 bytes; blank, `none` and `.` are none.
     #[must_use]
     pub fn with_environment(mut self, environment: Option<String>) -> Self {
         let says_nothing = |name: &str| matches!(name, "" | ".") || name.eq_ignore_ascii_case("none");
@@ -132,10 +131,13 @@ impl Default for Service {
     }
 }
 
-/// A text without the characters that Sentry refuses, of at most so many.
+/// A text without the characters that Sentry refuses, of at most so many bytes.
 fn printable(text: &str, max: usize) -> String {
     let is_refused = |c: char| c.is_control() || matches!(c, '/' | '\\');
-    cut(text.trim(), max).trim_end().replace(is_refused, "-")
+    let text = text.trim();
+    let fits = |(start, c): &(usize, char)| start + c.len_utf8() <= max;
+    let end = text.char_indices().take_while(fits).last().map_or(0, |(start, c)| start + c.len_utf8());
+    text[..end].trim_end().replace(is_refused, "-")
 }
 
 #[cfg(test)]
@@ -149,7 +151,7 @@ mod tests {
             |text: &str| Service::default().with_environment(Some(text.to_owned())).environment().to_owned();
         assert_eq!(release("a@1.0.0+b").as_deref(), Some("a@1.0.0+b"));
         assert_eq!(release("feature/x\\y@1\n").as_deref(), Some("feature-x-y@1"));
-        assert_eq!(release(&"é".repeat(201)), Some("é".repeat(200)));
+        assert_eq!(release(&"é".repeat(201)), Some("é".repeat(100)));
         for nothing in ["", "  ", "latest", "LATEST", ".", ".."] {
             assert_eq!(release(nothing), None, "{nothing:?}");
         }

@@ -52,7 +52,11 @@ impl Head {
     /// The context to send; `None` if there is none to send.
     pub(crate) fn dsc(&self, service: &Service, trace_id: TraceId) -> Option<DynamicSamplingContext> {
         match self {
-            Self::Frozen(dsc) => Some(dsc.clone()).filter(|dsc| !dsc.is_empty()),
+            // Sentry ignores one that names no project, and one of another trace was never this one's.
+            Self::Frozen(dsc) => {
+                let is_ours = dsc.get("trace_id").is_some_and(|id| id == trace_id.to_string());
+                Some(dsc.clone()).filter(|dsc| is_ours && dsc.get("public_key").is_some())
+            }
             Self::Own { sample_rand, decision } => Some(service.dsc(trace_id, *sample_rand, decision)),
             Self::Unknown => None,
         }

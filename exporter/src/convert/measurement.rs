@@ -113,7 +113,11 @@ fn of_event(event: &Event) -> Option<Measurement<'_>> {
     let value = attributes.float(semconv::SENTRY_MEASUREMENT_VALUE)?;
     let name = name_of(&event.name)?;
     let unit = match attributes.text(semconv::SENTRY_MEASUREMENT_UNIT) {
-        Some(unit) if unit.len() <= MAX_UNIT && unit.bytes().all(|byte| byte.is_ascii_graphic()) => unit,
+        Some(unit)
+            if unit.len() <= MAX_UNIT && unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') =>
+        {
+            unit
+        }
         Some(_) => Cow::Borrowed("none"),
         None => Cow::Borrowed(vital(&name).map_or("none", |(_, unit)| unit)),
     };

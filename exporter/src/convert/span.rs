@@ -11,11 +11,11 @@ use opentelemetry_sentry_protocol::{
 use serde::{Serialize, Serializer};
 
 use super::{
+    Times,
     data::{Data, RootData},
     link::Links,
     measurement::Measurements,
     status::{http_status, status, status_message},
-    timestamps,
 };
 
 /// Who made the span, for Sentry: an OpenTelemetry instrumentation.
@@ -71,15 +71,21 @@ impl<'a> SpanFields<'a> {
 
 /// All spans of a transaction but its root.
 #[derive(Debug)]
-pub(crate) struct Spans<'a>(pub(crate) &'a [SpanData]);
+pub(crate) struct Spans<'a> {
+    pub(crate) spans: &'a [SpanData],
+    pub(crate) times: Times,
+}
 
 impl Serialize for Spans<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Child))
+        serializer.collect_seq(self.spans.iter().map(|span| Child { span, times: self.times }))
     }
 }
 
-struct Child<'a>(&'a SpanData);
+struct Child<'a> {
+    span: &'a SpanData,
+    times: Times,
+}
 
 #[derive(Serialize)]
 struct ChildFields<'a> {
@@ -94,11 +100,12 @@ struct ChildFields<'a> {
 
 impl Serialize for Child<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let description = describe(&self.0.name, &self.0.span_kind, &self.0.attributes);
-        let origin = origin(self.0);
-        let (start_timestamp, timestamp) = timestamps(self.0);
-        let fields = SpanFields::new(self.0, &description, &origin, None);
-        let measurements = Measurements::of_child(self.0);
+        let Self { span, times } = self;
+        let description = describe(&span.name, &span.span_kind, &span.attributes);
+        let origin = origin(span);
+        let (start_timestamp, timestamp) = times.of(span);
+        let fields = SpanFields::new(span, &description, &origin, None);
+        let measurements = Measurements::of_child(span);
         ChildFields { fields, description: &description.name, start_timestamp, timestamp, measurements }
             .serialize(serializer)
     }

@@ -11,13 +11,12 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
 use super::{
-    Sender,
+    Sender, Times,
     data::{AttributeMap, RootData},
     measurement::Measurements,
     request::{Request, Response},
     span::{SpanFields, Spans, origin},
     tags::Tags,
-    timestamps,
     user::User,
 };
 use crate::{assembler::Trace, envelope::Sdk, loss::Trimmed, tree::Fate};
@@ -153,7 +152,8 @@ impl Serialize for Transaction<'_> {
             return Err(serde::ser::Error::custom("a trace has at least one span"));
         };
         let description = describe(&root.name, &root.span_kind, &root.attributes);
-        let (start_timestamp, timestamp) = timestamps(root);
+        let times = Times::around(root);
+        let (start_timestamp, timestamp) = times.of(root);
         let origin = origin(root);
         let root_data = RootData {
             source: description.source.as_str(),
@@ -179,7 +179,7 @@ impl Serialize for Transaction<'_> {
             user: User::of(&trace.spans),
             request: Request::of(root),
             measurements: Measurements::of_transaction(root, children),
-            spans: Spans(children),
+            spans: Spans { spans: children, times },
         };
         event.serialize(serializer)
     }
