@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry::{Key, Value, global, otel_debug};
+use opentelemetry::{Key, Value, global, metrics::Meter, otel_debug};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::{
     Resource,
@@ -320,6 +320,20 @@ impl SentryBuilder {
     /// `#[instrument(err)]`, of `error!(error = …)` and of OpenTelemetry's `record_error`. Defaults to `false`.
     pub fn with_exceptions_as_errors(mut self, on: bool) -> Self {
         self.exporter = self.exporter.with_exceptions_as_errors(on);
+        self
+    }
+
+    /// Sets how long a trace waits, when its local root has ended, for spans that end a little later. Defaults to 50 ms;
+    /// a flush and a shutdown do not wait for it. Spans that come later still are sent as transactions of their own.
+    pub fn with_late_span_grace(mut self, grace: Duration) -> Self {
+        self.exporter = self.exporter.with_late_span_grace(grace);
+        self
+    }
+
+    /// Exports the numbers of [`Stats`] as metrics of this meter. See
+    /// [`SentryExporterBuilder::with_internal_metrics`] for their names.
+    pub fn with_internal_metrics(mut self, meter: &Meter) -> Self {
+        self.exporter = self.exporter.with_internal_metrics(meter);
         self
     }
 

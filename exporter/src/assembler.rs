@@ -5,15 +5,16 @@
 //!
 //! | a span whose | goes |
 //! | --- | --- |
-//! | local root has ended | with its root |
-//! | parent was sent already | out at once, with its own descendants: it is late |
+//! | local root has ended | with its root, after a short grace for those that end a little later |
+//! | parent was sent already | with its own descendants, after the same grace: it is late |
 //! | root is still open after [`MAX_WAIT`] | out with its own descendants: it is early |
+//! | parent never came, though its only local root was sent | as a child of that root, after [`MAX_WAIT`] |
 //! | trace has more than [`MAX_SPANS`] spans | in several traces, each a subtree with its real parent |
 //!
 //! Nothing here knows a clock, a thread or a lock: time is an argument.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     mem,
     sync::Arc,
     time::{Duration, Instant},
@@ -25,6 +26,7 @@ use opentelemetry_sdk::trace::SpanData;
 use crate::{
     convert::Head,
     intake::is_local_root,
+    loss::Load,
     tree::{Fate, Tree},
 };
 
@@ -50,45 +52,101 @@ pub(crate) struct Trace {
     pub(crate) fate: Fate,
 }
 
+/// What the assembler is told whenever time has passed.
+#[derive(Clone, Copy)]
+pub(crate) struct Now<'a> {
+    pub(crate) time: Instant,
+    /// Whether it is known of a trace that none of its local roots is open.
+    pub(crate) is_over: &'a dyn Fn(TraceId) -> bool,
+}
+
+/// How long is waited, and for how many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// How long a trace waits for late spans when its root has ended.
+    pub(crate) grace: Duration,
+    /// How many traces may wait.
+    pub(crate) traces: usize,
+}
+
 /// Turns ended spans into traces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Assembler {
+    patience: Patience,
     waiting: HashMap<TraceId, Waiting>,
-    /// All that wait, by how long they have.
-    oldest: BTreeSet<(Instant, [u8; 16])>,
+    /// All that wait, by when they are looked at next.
+    due: BTreeSet<(Instant, [u8; 16])>,
     sent: Sent,
 }
 
-/// The spans of one trace that wait for their root.
+/// The spans of one trace that wait.
 #[derive(Debug)]
 struct Waiting {
     since: Instant,
+    due: Instant,
+    /// Whether some of them only wait for late ones.
+    is_ready: bool,
     spans: Vec<SpanData>,
 }
 
+/// Why spans are taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// A local root has ended, or a late span has come.
+    Ready,
+    /// They waited too long, and no local root of theirs is open: their parent will not come.
+    Over,
+    /// Everything has to go now.
+    Asked,
+}
+
 impl Assembler {
-    /// Takes in ended spans, and returns the traces that are ready because of them.
-    pub(crate) fn push(&mut self, spans: impl IntoIterator<Item = SpanData>, now: Instant) -> Vec<Trace> {
-        let mut ready = HashSet::new();
-        for span in spans {
-            let trace_id = span.span_context.trace_id();
-            if is_local_root(&span) || self.sent.head(trace_id, span.parent_span_id).is_some() {
-                ready.insert(trace_id);
-            }
-            let waiting = self.waiting.entry(trace_id).or_insert_with(|| {
-                self.oldest.insert((now, trace_id.to_bytes()));
-                Waiting { since: now, spans: Vec::new() }
-            });
-            waiting.spans.push(span);
-        }
-        ready.into_iter().flat_map(|trace_id| self.assemble(trace_id, false)).collect()
+    pub(crate) fn new(patience: Patience) -> Self {
+        Self { patience, waiting: HashMap::new(), due: BTreeSet::new(), sent: Sent::default() }
     }
 
-    /// Returns what has waited too long.
-    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Trace> {
+    /// Takes in ended spans, and returns the traces that are ready because of them.
+    pub(crate) fn push(&mut self, spans: impl IntoIterator<Item = SpanData>, now: Now<'_>) -> Vec<Trace> {
+        for span in spans {
+            self.take_in(span, now.time);
+        }
+        let mut ready = self.expire(now);
+        while self.waiting.len() > self.patience.traces {
+            ready.extend(self.drain_oldest());
+        }
+        ready
+    }
+
+    fn take_in(&mut self, span: SpanData, now: Instant) {
+        let trace_id = span.span_context.trace_id();
+        let is_ready = is_local_root(&span) || self.sent.head(trace_id, span.parent_span_id).is_some();
+        let waiting = match self.waiting.entry(trace_id) {
+            Entry::Occupied(waiting) => waiting.into_mut(),
+            Entry::Vacant(vacant) => {
+                let due = now + MAX_WAIT;
+                self.due.insert((due, trace_id.to_bytes()));
+                vacant.insert(Waiting { since: now, due, is_ready: false, spans: Vec::new() })
+            }
+        };
+        waiting.spans.push(span);
+        if is_ready && !waiting.is_ready {
+            waiting.is_ready = true;
+            self.due.remove(&(waiting.due, trace_id.to_bytes()));
+            waiting.due = now + self.patience.grace;
+            self.due.insert((waiting.due, trace_id.to_bytes()));
+        }
+    }
+
+    /// Returns what is due.
+    pub(crate) fn expire(&mut self, now: Now<'_>) -> Vec<Trace> {
         let mut expired = Vec::new();
-        while self.next_expiry().is_some_and(|expiry| expiry <= now) {
-            expired.extend(self.drain_oldest());
+        while let Some(&(due, trace_id)) = self.due.first() {
+            if due > now.time {
+                break;
+            }
+            let trace_id = TraceId::from_bytes(trace_id);
+            let why = if (now.is_over)(trace_id) { Why::Over } else { Why::Asked };
+            expired.extend(self.take_out(trace_id, why));
         }
         expired
     }
@@ -96,18 +154,34 @@ impl Assembler {
     /// Returns everything that waits.
     pub(crate) fn drain(&mut self) -> Vec<Trace> {
         let all: Vec<_> = self.waiting.keys().copied().collect();
-        all.into_iter().flat_map(|trace_id| self.assemble(trace_id, true)).collect()
+        all.into_iter().flat_map(|trace_id| self.assemble(trace_id, Why::Asked)).collect()
     }
 
-    /// Returns what waited longest, if anything waits.
+    /// Returns what would be due next, if anything waits: first those whose root has ended.
     pub(crate) fn drain_oldest(&mut self) -> Vec<Trace> {
-        let oldest = self.oldest.first().map(|(_, id)| TraceId::from_bytes(*id));
-        oldest.into_iter().flat_map(|trace_id| self.assemble(trace_id, true)).collect()
+        let oldest = self.due.first().map(|(_, trace_id)| TraceId::from_bytes(*trace_id));
+        oldest.map(|trace_id| self.take_out(trace_id, Why::Asked)).unwrap_or_default()
+    }
+
+    /// Forgets a trace of which some spans were dropped, and returns what it has lost with that, and the spans.
+    pub(crate) fn discard(&mut self, trace_id: TraceId) -> (Load, Vec<SpanData>) {
+        let Some(Waiting { due, spans, .. }) = self.waiting.remove(&trace_id) else { return Default::default() };
+        self.due.remove(&(due, trace_id.to_bytes()));
+        let transactions = spans.iter().filter(|span| is_local_root(span)).count() as u64;
+        (Load { transactions, ..Load::spans(spans.len()) }, spans)
     }
 
     /// When [`expire`](Self::expire) has something to do next.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.oldest.first().map(|(since, _)| *since + MAX_WAIT)
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    pub(crate) const fn set_grace(&mut self, grace: Duration) {
+        self.patience.grace = grace;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// How many spans wait.
@@ -115,17 +189,28 @@ impl Assembler {
         self.waiting.values().map(|waiting| waiting.spans.len()).sum()
     }
 
+    /// Takes out what is ready of a trace; if nothing is, everything.
+    fn take_out(&mut self, trace_id: TraceId, why: Why) -> Vec<Trace> {
+        let is_ready = self.waiting.get(&trace_id).is_some_and(|waiting| waiting.is_ready);
+        self.assemble(trace_id, if is_ready { Why::Ready } else { why })
+    }
+
     /// Takes out the spans of a trace that can go, or all of them.
-    fn assemble(&mut self, trace_id: TraceId, all: bool) -> Vec<Trace> {
-        let Some(Waiting { since, spans }) = self.waiting.remove(&trace_id) else { return Vec::new() };
-        let (groups, rest) = Tree::new(spans).take_apart(all, |parent| self.sent.head(trace_id, parent).is_some());
-        if rest.is_empty() {
-            self.oldest.remove(&(since, trace_id.to_bytes()));
-        } else {
-            self.waiting.insert(trace_id, Waiting { since, spans: rest });
+    fn assemble(&mut self, trace_id: TraceId, why: Why) -> Vec<Trace> {
+        let Some(Waiting { since, due, spans, .. }) = self.waiting.remove(&trace_id) else { return Vec::new() };
+        self.due.remove(&(due, trace_id.to_bytes()));
+        let (groups, rest) =
+            Tree::new(spans).take_apart(why != Why::Ready, |parent| self.sent.head(trace_id, parent).is_some());
+        if !rest.is_empty() {
+            let due = since + MAX_WAIT;
+            self.due.insert((due, trace_id.to_bytes()));
+            self.waiting.insert(trace_id, Waiting { since, due, is_ready: false, spans: rest });
         }
         let mut traces = Vec::new();
-        for group in groups {
+        for mut group in groups {
+            if group.fate == Fate::Early && why == Why::Over {
+                group.fate = self.adopt(trace_id, &mut group.spans);
+            }
             let root = group.spans.first();
             let head = match group.fate {
                 Fate::Whole => root.map(|root| Arc::new(Head::of(root))),
@@ -133,11 +218,22 @@ impl Assembler {
                     root.and_then(|root| self.sent.head(trace_id, root.parent_span_id)).cloned().flatten()
                 }
             };
-            self.sent.remember(trace_id, group.spans.iter().map(|span| span.span_context.span_id()), head.as_ref());
+            self.sent.remember(trace_id, &group.spans, head.as_ref());
             let trace = Trace { head, spans: group.spans, fate: group.fate };
             traces.extend(split(trace, MAX_SPANS, usize::MAX));
         }
         traces
+    }
+
+    /// Hangs spans from the local root of their trace if that was sent, as their own parent will not come.
+    fn adopt(&self, trace_id: TraceId, spans: &mut [SpanData]) -> Fate {
+        match (self.sent.root(trace_id), spans.first_mut()) {
+            (Some(root), Some(orphan)) => {
+                orphan.parent_span_id = root;
+                Fate::Late
+            }
+            _ => Fate::Early,
+        }
     }
 }
 
@@ -154,17 +250,23 @@ pub(crate) fn split(trace: Trace, max: usize, max_bytes: usize) -> Vec<Trace> {
 #[derive(Debug, Default)]
 struct Sent {
     heads: HashMap<(TraceId, SpanId), Option<Arc<Head>>>,
+    /// The local root of each trace; `None` if it had several.
+    roots: HashMap<TraceId, Option<SpanId>>,
     /// In the order in which they were sent, each with the bytes that go with it.
     order: VecDeque<((TraceId, SpanId), usize)>,
     bytes: usize,
 }
 
 impl Sent {
-    fn remember(&mut self, trace_id: TraceId, spans: impl Iterator<Item = SpanId>, head: Option<&Arc<Head>>) {
+    fn remember(&mut self, trace_id: TraceId, spans: &[SpanData], head: Option<&Arc<Head>>) {
         // The head is shared by all, and counted with the first.
         let mut bytes = head.map_or(0, |head| head.size());
-        for span_id in spans {
-            let key = (trace_id, span_id);
+        for span in spans {
+            let key = (trace_id, span.span_context.span_id());
+            if is_local_root(span) {
+                bytes += 2 * size_of_val(&key);
+                self.roots.entry(trace_id).and_modify(|root| *root = None).or_insert(Some(key.1));
+            }
             if self.heads.insert(key, head.cloned()).is_none() {
                 bytes += 2 * size_of_val(&key);
                 self.order.push_back((key, bytes));
@@ -175,17 +277,23 @@ impl Sent {
             let Some((oldest, bytes)) = self.order.pop_front() else { break };
             self.bytes -= bytes;
             self.heads.remove(&oldest);
+            // With the first of its spans that is forgotten a trace is too old to matter.
+            self.roots.remove(&oldest.0);
         }
     }
 
     fn head(&self, trace_id: TraceId, span_id: SpanId) -> Option<&Option<Arc<Head>>> {
         self.heads.get(&(trace_id, span_id))
     }
+
+    fn root(&self, trace_id: TraceId) -> Option<SpanId> {
+        self.roots.get(&trace_id).copied().flatten()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::{collections::HashSet, time::SystemTime};
 
     use opentelemetry::{
         TraceFlags,
@@ -218,6 +326,16 @@ mod tests {
         }
     }
 
+    /// A time at which no local root is open.
+    fn at(time: Instant) -> Now<'static> {
+        Now { time, is_over: &|_| true }
+    }
+
+    /// One that sends at once.
+    fn assembler() -> Assembler {
+        Assembler::new(Patience { grace: Duration::ZERO, traces: 100_000 })
+    }
+
     fn id(span: &SpanData) -> u64 {
         u64::from_be_bytes(span.span_context.span_id().to_bytes())
     }
@@ -228,48 +346,48 @@ mod tests {
 
     #[test]
     fn a_local_root_leaves_with_all_its_descendants_in_order_of_start() {
-        let mut assembler = Assembler::default();
+        let mut assembler = assembler();
         let now = Instant::now();
-        assert_eq!(ids(&assembler.push([span(4, 3), span(2, 1), span(3, 2)], now)), []);
-        assert_eq!(ids(&assembler.push([span(1, 1000)], now)), [(Fate::Whole, vec![1, 2, 3, 4])]);
+        assert_eq!(ids(&assembler.push([span(4, 3), span(2, 1), span(3, 2)], at(now))), []);
+        assert_eq!(ids(&assembler.push([span(1, 1000)], at(now))), [(Fate::Whole, vec![1, 2, 3, 4])]);
         assert_eq!(assembler.next_expiry(), None);
     }
 
     #[test]
     fn two_local_roots_of_one_trace_leave_apart() {
-        let mut assembler = Assembler::default();
+        let mut assembler = assembler();
         let now = Instant::now();
-        let traces = assembler.push([span(3, 1), span(4, 2), span(1, 1000)], now);
+        let traces = assembler.push([span(3, 1), span(4, 2), span(1, 1000)], at(now));
         assert_eq!(ids(&traces), [(Fate::Whole, vec![1, 3])]);
-        assert_eq!(ids(&assembler.push([span(2, 1000)], now)), [(Fate::Whole, vec![2, 4])]);
+        assert_eq!(ids(&assembler.push([span(2, 1000)], at(now))), [(Fate::Whole, vec![2, 4])]);
     }
 
     #[test]
     fn a_late_child_leaves_at_once_with_what_waited_for_it() {
-        let mut assembler = Assembler::default();
+        let mut assembler = assembler();
         let now = Instant::now();
-        assembler.push([span(1, 0)], now);
-        assert_eq!(ids(&assembler.push([span(3, 2)], now)), []);
-        let traces = assembler.push([span(2, 1)], now);
+        assembler.push([span(1, 0)], at(now));
+        assert_eq!(ids(&assembler.push([span(3, 2)], at(now))), []);
+        let traces = assembler.push([span(2, 1)], at(now));
         assert_eq!(ids(&traces), [(Fate::Late, vec![2, 3])]);
         assert!(traces[0].head.is_some(), "the head of its trace is still known");
     }
 
     #[test]
     fn what_waits_too_long_leaves_early_and_its_root_later() {
-        let mut assembler = Assembler::default();
+        let mut assembler = assembler();
         let now = Instant::now();
-        assembler.push([span(3, 2), span(2, 1)], now);
+        assembler.push([span(3, 2), span(2, 1)], at(now));
         assert_eq!(assembler.next_expiry(), Some(now + MAX_WAIT));
-        assert_eq!(ids(&assembler.expire(now + MAX_WAIT - Duration::from_nanos(1))), []);
-        assert_eq!(ids(&assembler.expire(now + MAX_WAIT)), [(Fate::Early, vec![2, 3])]);
-        assert_eq!(ids(&assembler.push([span(1, 0)], now)), [(Fate::Whole, vec![1])]);
+        assert_eq!(ids(&assembler.expire(at(now + MAX_WAIT - Duration::from_nanos(1)))), []);
+        assert_eq!(ids(&assembler.expire(at(now + MAX_WAIT))), [(Fate::Early, vec![2, 3])]);
+        assert_eq!(ids(&assembler.push([span(1, 0)], at(now))), [(Fate::Whole, vec![1])]);
     }
 
     #[test]
     fn a_circle_of_parents_is_sent_all_the_same() {
-        let mut assembler = Assembler::default();
-        assembler.push([span(1, 2), span(2, 1), span(3, 3)], Instant::now());
+        let mut assembler = assembler();
+        assembler.push([span(1, 2), span(2, 1), span(3, 3)], at(Instant::now()));
         let sent: BTreeSet<_> = ids(&assembler.drain()).into_iter().flat_map(|(_, ids)| ids).collect();
         assert_eq!(sent, BTreeSet::from([1, 2, 3]));
     }
@@ -280,8 +398,8 @@ mod tests {
         let mut spans = vec![span(5, 7), span(7, 5), span(5, 1), span(1, 0)];
         spans[0].start_time += Duration::from_secs(60);
         let circle = Trace { head: None, spans: spans.clone(), fate: Fate::Whole };
-        let mut assembler = Assembler::default();
-        let mut traces = assembler.push(spans, Instant::now());
+        let mut assembler = assembler();
+        let mut traces = assembler.push(spans, at(Instant::now()));
         traces.extend(assembler.drain());
         assert_eq!(traces.iter().map(|trace| trace.spans.len()).sum::<usize>(), 4);
         for trace in traces.into_iter().chain([circle]) {
@@ -294,7 +412,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_long_is_found_in_order() {
-        let mut assembler = Assembler::default();
+        let mut assembler = assembler();
         let now = Instant::now();
         for number in 0..20_000_u64 {
             let mut waiting = span(2, 1);
@@ -306,10 +424,10 @@ mod tests {
                 false,
                 TraceState::default(),
             );
-            assembler.push([waiting], now + Duration::from_millis(number));
+            assembler.push([waiting], at(now + Duration::from_millis(number)));
         }
         assert_eq!(assembler.drain_oldest()[0].spans[0].span_context.trace_id().to_bytes()[15], 1);
-        assert_eq!(assembler.expire(now + MAX_WAIT + Duration::from_secs(10)).len(), 10_000);
+        assert_eq!(assembler.expire(at(now + MAX_WAIT + Duration::from_secs(10))).len(), 10_000);
         assert_eq!(assembler.len(), 9_999);
         assert_eq!(assembler.drain().len(), 9_999);
         assert_eq!((assembler.len(), assembler.next_expiry()), (0, None));
@@ -317,12 +435,12 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded_in_bytes() {
-        let mut assembler = Assembler::default();
+        let mut assembler = assembler();
         for number in 1..=4000_u64 {
             let mut root = span(number, 0);
             root.attributes =
                 vec![opentelemetry::KeyValue::new("sentry.dsc", format!("sentry-release={}", "x".repeat(8000)))];
-            assembler.push([root], Instant::now());
+            assembler.push([root], at(Instant::now()));
         }
         assert!(assembler.sent.bytes <= REMEMBERED_BYTES);
         assert!(assembler.sent.order.len() < 4000);
@@ -330,35 +448,161 @@ mod tests {
         assert!(assembler.sent.head(T, SpanId::from_bytes(4000_u64.to_be_bytes())).is_some(), "the last one is known");
     }
 
+    #[test]
+    fn late_spans_join_their_root_within_the_grace() {
+        let grace = Duration::from_millis(50);
+        let mut assembler = Assembler::new(Patience { grace, traces: 10 });
+        let now = Instant::now();
+        assert_eq!(ids(&assembler.push([span(1, 0)], at(now))), []);
+        assert_eq!(assembler.next_expiry(), Some(now + grace));
+        assert_eq!(ids(&assembler.push([span(2, 1)], at(now + grace / 2))), []);
+        assert_eq!(ids(&assembler.expire(at(now + grace))), [(Fate::Whole, vec![1, 2])]);
+        assert_eq!(ids(&assembler.push([span(3, 1)], at(now + grace))), [], "late ones wait for each other, too");
+        assembler.push([span(4, 3)], at(now + grace));
+        assert_eq!(ids(&assembler.expire(at(now + 2 * grace))), [(Fate::Late, vec![3, 4])]);
+        assembler.push([span(5, 0)], at(now + 2 * grace));
+        assert_eq!(ids(&assembler.drain()), [(Fate::Whole, vec![5])], "whoever asks does not wait");
+    }
+
+    #[test]
+    fn an_orphan_waits_and_then_hangs_from_its_root() {
+        let mut assembler = assembler();
+        let now = Instant::now();
+        assert_eq!(ids(&assembler.push([span(3, 2), span(4, 3), span(1, 0)], at(now))), [(Fate::Whole, vec![1])]);
+        assert_eq!(ids(&assembler.expire(at(now + MAX_WAIT - Duration::from_nanos(1)))), []);
+        let orphans = assembler.expire(at(now + MAX_WAIT));
+        assert_eq!(ids(&orphans), [(Fate::Late, vec![3, 4])]);
+        assert_eq!(orphans[0].spans[0].parent_span_id, SpanId::from_bytes(1_u64.to_be_bytes()));
+        assert!(orphans[0].head.is_some());
+        // Asked for, it leaves with the parent that it has: that one may still be open.
+        assembler.push([span(6, 5)], at(now + MAX_WAIT));
+        assert_eq!(assembler.drain()[0].spans[0].parent_span_id, SpanId::from_bytes(5_u64.to_be_bytes()));
+    }
+
+    #[test]
+    fn with_two_roots_nobody_knows_whose_child_an_orphan_is() {
+        let mut assembler = assembler();
+        let now = Instant::now();
+        assembler.push([span(4, 3), span(1, 1000), span(2, 1000)], at(now));
+        let orphans = assembler.expire(at(now + MAX_WAIT));
+        assert_eq!(ids(&orphans), [(Fate::Early, vec![4])]);
+        assert_eq!(orphans[0].spans[0].parent_span_id, SpanId::from_bytes(3_u64.to_be_bytes()));
+    }
+
+    #[test]
+    fn while_a_root_is_open_nobody_knows_either() {
+        let mut assembler = assembler();
+        let now = Instant::now();
+        assembler.push([span(4, 3), span(1, 1000)], at(now));
+        let orphans = assembler.expire(Now { time: now + MAX_WAIT, is_over: &|_| false });
+        assert_eq!(ids(&orphans), [(Fate::Early, vec![4])]);
+    }
+
+    #[test]
+    fn only_so_many_traces_wait() {
+        let mut assembler = Assembler::new(Patience { grace: Duration::from_millis(50), traces: 2 });
+        let now = Instant::now();
+        let of_trace = |number: u8, mut span: SpanData| {
+            let (id, flags) = (span.span_context.span_id(), TraceFlags::SAMPLED);
+            let trace_id = TraceId::from_bytes([number; 16]);
+            span.span_context = SpanContext::new(trace_id, id, flags, false, TraceState::default());
+            span
+        };
+        assert_eq!(ids(&assembler.push([of_trace(1, span(3, 2)), of_trace(2, span(1, 0))], at(now))), []);
+        let traces = assembler.push([of_trace(3, span(3, 2))], at(now));
+        assert_eq!(ids(&traces), [(Fate::Whole, vec![1])], "the one that is complete goes first");
+        let traces = assembler.push([of_trace(4, span(3, 2))], at(now));
+        assert_eq!(traces[0].spans[0].span_context.trace_id().to_bytes()[0], 1, "then the one that waited longest");
+        assert_eq!(assembler.waiting.len(), assembler.due.len());
+    }
+
+    #[test]
+    fn a_trace_that_lost_spans_is_forgotten() {
+        let mut assembler = assembler();
+        let now = Instant::now();
+        assembler.push([span(3, 2), span(2, 1)], at(now));
+        let (load, spans) = assembler.discard(T);
+        assert_eq!((load, spans.len()), (Load::spans(2), 2));
+        assert_eq!((assembler.len(), assembler.next_expiry()), (0, None));
+        assert_eq!(assembler.discard(T).0, Load::default());
+    }
+
+    /// A span of a forest: its parent is an earlier one, by place; one in twelve is a local root, one in ten was lost.
+    #[derive(Clone, Debug)]
+    struct Node {
+        parent: prop::sample::Index,
+        kind: u8,
+        /// When it ends, in seconds; some end long after others.
+        ends: u32,
+        starts: u32,
+    }
+
+    fn node() -> impl Strategy<Value = Node> {
+        let ends = prop_oneof![4 => 0..3_u32, 1 => 0..1000_u32];
+        (any::<prop::sample::Index>(), 0..120_u8, ends, any::<u32>()).prop_map(|(parent, kind, ends, starts)| Node {
+            parent,
+            kind,
+            ends,
+            starts,
+        })
+    }
+
     proptest! {
-        /// Any forest, in any order of ending, torn anywhere: each span leaves exactly once, each part begins with
-        /// an ancestor of all its spans, and no part is too large.
+        /// Any forest, in any order of ending and with any clock, torn anywhere, some spans lost, others late by
+        /// minutes: each span leaves exactly once, with its own parent or hung from its local root, each part begins
+        /// with an ancestor of all its spans, and no part is too large.
         #[test]
         fn every_span_leaves_exactly_once(
-            parents in prop::collection::vec(any::<prop::sample::Index>(), 1..200),
-            ended in any::<u64>(),
+            nodes in prop::collection::vec(node(), 1..200),
             torn in 1..20_usize,
             max in 1..30_usize,
+            grace in 0..3_u64,
+            traces in 1..3_usize,
         ) {
-            // The parent of each span is an earlier one, or none.
-            let mut spans: Vec<_> = (1..).zip(&parents).map(|(id, parent)| span(id, parent.index(id as usize) as u64)).collect();
-            let order = |span: &SpanData| (id(span) ^ ended).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            spans.sort_by_key(order);
-            let now = Instant::now();
-            let mut assembler = Assembler::default();
-            let mut traces = Vec::new();
+            let parent = |place: usize, node: &Node| match node.kind {
+                0..10 => 1000 + place as u64,
+                _ => node.parent.index(place + 1) as u64,
+            };
+            let mut spans: Vec<_> = nodes.iter().enumerate().map(|(place, node)| {
+                let mut span = span(place as u64 + 1, parent(place, node));
+                span.start_time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(node.starts));
+                (node, span)
+            }).collect();
+            spans.retain(|(node, _)| node.kind < 108);
+            spans.sort_by_key(|(node, _)| node.ends);
+            let parents: HashMap<u64, SpanId> = spans.iter().map(|(_, span)| (id(span), span.parent_span_id)).collect();
+            let roots: Vec<_> = spans.iter().map(|(_, span)| span).filter(|span| is_local_root(span)).cloned().collect();
+
+            let start = Instant::now();
+            let grace = Duration::from_secs(grace);
+            let mut assembler = Assembler::new(Patience { grace, traces });
+            let mut sent = Vec::new();
             for batch in spans.chunks(torn) {
-                traces.extend(assembler.push(batch.to_vec(), now));
+                let ends = batch[0].0.ends;
+                let is_open = spans.iter().any(|(node, span)| is_local_root(span) && node.ends >= ends);
+                let is_over = |_| !is_open;
+                let now = Now { time: start + Duration::from_secs(u64::from(ends)), is_over: &is_over };
+                sent.extend(assembler.expire(now));
+                sent.extend(assembler.push(batch.iter().map(|(_, span)| span.clone()), now));
+                prop_assert_eq!(assembler.waiting.len(), assembler.due.len());
             }
-            traces.extend(assembler.drain());
-            let parts: Vec<_> = traces.into_iter().flat_map(|trace| split(trace, max, usize::MAX)).collect();
-            let mut sent: Vec<_> = parts.iter().flat_map(|part| part.spans.iter().map(id)).collect();
-            sent.sort_unstable();
-            prop_assert_eq!(sent, (1..=parents.len() as u64).collect::<Vec<_>>());
+            sent.extend(assembler.drain());
+            prop_assert_eq!((assembler.len(), assembler.next_expiry()), (0, None));
+
+            let parts: Vec<_> = sent.into_iter().flat_map(|trace| split(trace, max, usize::MAX)).collect();
+            let mut left: Vec<_> = parts.iter().flat_map(|part| part.spans.iter().map(id)).collect();
+            left.sort_unstable();
+            let mut all: Vec<_> = parents.keys().copied().collect();
+            all.sort_unstable();
+            prop_assert_eq!(left, all);
             for part in &parts {
                 prop_assert!(part.spans.len() <= max);
                 let here: HashSet<_> = part.spans.iter().map(|span| span.span_context.span_id()).collect();
                 prop_assert!(part.spans[1..].iter().all(|span| here.contains(&span.parent_span_id)));
+                for span in &part.spans {
+                    let is_adopted = || roots.len() == 1 && roots[0].span_context.span_id() == span.parent_span_id;
+                    prop_assert!(span.parent_span_id == parents[&id(span)] || is_adopted());
+                }
             }
         }
     }

@@ -1,22 +1,27 @@
 //! How an exporter is set up.
 
-use std::{error::Error, fmt, io, sync::Arc};
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
-use opentelemetry::Value;
+use opentelemetry::{Value, metrics::Meter};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sentry_protocol::{DecisionLog, Dsn, InvalidDsn, Service};
 
 use crate::{
     SentryExporter, SpanEvent, SpanFilter, TransactionEvent,
+    assembler::Patience,
     convert::{InvalidTag, Sender, TagRules},
     engine::Engine,
     filter::{BrokenPattern, Filters},
+    metrics,
     packing::{Packer, Rules},
     transport::{self, BadUrl, ClientError, Destinations, Setup},
 };
 
 /// Bytes of ended spans that may wait for their local root or for the worker.
 const BUFFER_LIMIT: usize = 64 << 20;
+
+/// Traces of which spans may wait.
+const TRACE_LIMIT: usize = 100_000;
 
 /// Bytes of serialised envelopes that may wait to be sent.
 const QUEUE_LIMIT: usize = 32 << 20;
@@ -37,8 +42,11 @@ pub struct SentryExporterBuilder {
     tags: TagRules,
     invalid_tag: Option<InvalidTag>,
     rules: Rules,
+    grace: Option<Duration>,
+    trace_limit: usize,
     buffer_limit: usize,
     queue_limit: usize,
+    meter: Option<Meter>,
 }
 
 impl Default for SentryExporterBuilder {
@@ -55,8 +63,11 @@ impl Default for SentryExporterBuilder {
             tags: TagRules::default(),
             invalid_tag: None,
             rules: Rules::default(),
+            grace: None,
+            trace_limit: TRACE_LIMIT,
             buffer_limit: BUFFER_LIMIT,
             queue_limit: QUEUE_LIMIT,
+            meter: None,
         }
     }
 }
@@ -201,18 +212,45 @@ impl SentryExporterBuilder {
         self
     }
 
+    /// Sets how long a trace waits, when its local root has ended, for spans that end a little later. Defaults to 50 ms
+    /// under a [`SentrySpanProcessor`](crate::SentrySpanProcessor), and to nothing under other processors, which hand
+    /// over spans late enough. A flush and a shutdown do not wait for it. Spans that come later still are sent as
+    /// transactions of their own.
+    pub const fn with_late_span_grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// Sets of how many traces spans may wait for their local root. Defaults to 100,000. Over it those that waited
+    /// longest are sent without their root.
+    pub const fn with_trace_limit(mut self, traces: usize) -> Self {
+        self.trace_limit = traces;
+        self
+    }
+
     /// Sets how many bytes of ended spans may wait for their local root or to be converted, as estimated. Defaults to
-    /// 64 MiB. Near the limit those that waited longest are sent without their root; over it spans are dropped as
-    /// [`BufferOverflow`](crate::DropReason::BufferOverflow).
+    /// 64 MiB. Near the limit those that waited longest are sent without their root; over it whole traces are dropped
+    /// as [`BufferOverflow`](crate::DropReason::BufferOverflow), or as
+    /// [`QueueOverflow`](crate::DropReason::QueueOverflow) if it is the network that cannot keep up.
     pub const fn with_buffer_limit(mut self, bytes: usize) -> Self {
         self.buffer_limit = bytes;
         self
     }
 
-    /// Sets how many bytes of serialised envelopes may wait to be sent. Defaults to 32 MiB. Over it the newest is
-    /// dropped as [`QueueOverflow`](crate::DropReason::QueueOverflow).
+    /// Sets how many bytes of serialised envelopes may wait to be sent. Defaults to 32 MiB. When it is reached, spans
+    /// wait in the buffer; an envelope that alone is larger is dropped as
+    /// [`QueueOverflow`](crate::DropReason::QueueOverflow).
     pub const fn with_queue_limit(mut self, bytes: usize) -> Self {
         self.queue_limit = bytes;
+        self
+    }
+
+    /// Exports the numbers of [`Stats`](crate::Stats) as metrics of this meter: `sentry.spans.received`,
+    /// `sentry.spans.sent`, `sentry.transactions.sent`, `sentry.errors.sent` and `sentry.spans.dropped` (with the
+    /// attribute `reason`), all counters, and `sentry.spans.pending`, `sentry.buffer.size` and `sentry.queue.size` (in
+    /// bytes). Defaults to none.
+    pub fn with_internal_metrics(mut self, meter: &Meter) -> Self {
+        self.meter = Some(meter.clone());
         self
     }
 
@@ -234,8 +272,9 @@ impl SentryExporterBuilder {
             .service
             .unwrap_or_else(|| Service::new(dsn).with_release(self.release).with_environment(self.environment));
         let destinations = Destinations::new(service.dsn(), self.spotlight.as_deref());
+        let has_grace = self.grace.is_some();
         let Some(destinations) = destinations.map_err(Kind::Url)? else {
-            return Ok(SentryExporter::new(None));
+            return Ok(SentryExporter::new(None, has_grace));
         };
         let client = match self.http_client {
             Some(client) => client,
@@ -243,9 +282,14 @@ impl SentryExporterBuilder {
         };
         let packer = Packer::new(Sender::new(service, self.server_name, self.tags), self.rules);
         let destinations = Arc::new(destinations);
-        let setup = Setup { packer, client, destinations, queue_limit: self.queue_limit };
+        let patience = Patience { grace: self.grace.unwrap_or_default(), traces: self.trace_limit };
+        let setup = Setup { packer, client, destinations, patience, queue_limit: self.queue_limit };
         let engine = Engine::start(self.buffer_limit, self.decisions, setup).map_err(Kind::Thread)?;
-        Ok(SentryExporter::new(Some(Arc::new(engine))))
+        let engine = Arc::new(engine);
+        if let Some(meter) = &self.meter {
+            metrics::export(meter, &engine);
+        }
+        Ok(SentryExporter::new(Some(engine), has_grace))
     }
 }
 

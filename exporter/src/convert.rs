@@ -93,7 +93,7 @@ pub(crate) struct Times {
 impl Times {
     pub(crate) fn around(root: &SpanData) -> Self {
         const HALF_A_CENTURY: f64 = 50.0 * 365.0 * 24.0 * 60.0 * 60.0;
-        let end = seconds(root.end_time);
+        let end = seconds(root.end_time).max(seconds(root.start_time));
         Self { earliest: (end - HALF_A_CENTURY).max(0.0), latest: (end + HALF_A_CENTURY).min(LAST_SECOND) }
     }
 

@@ -12,8 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use opentelemetry::{Context, TraceId};
 use opentelemetry_sdk::{Resource, trace::SpanData};
-use opentelemetry_sentry_protocol::DecisionLog;
+use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::{
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) enum Order {
     SetResource(Resource),
+    /// Wait so long for late spans.
+    SetGrace(Duration),
     /// Send everything that has ended, and answer when it has left; after the deadline nobody waits any more.
     Flush(mpsc::Sender<Result<(), FlushError>>, Instant),
     /// The same, and then no more; answer at the deadline at the latest.
@@ -58,12 +61,25 @@ impl Engine {
         Ok(Self { shared, orders, closed: AtomicBool::new(false), decisions, worker })
     }
 
+    /// Notes what was decided about the trace of a local root that begins.
+    pub(crate) fn started(&self, trace_id: TraceId, cx: &Context) {
+        let remote = RemoteTrace::from_context(cx);
+        let incoming = remote.and_then(|remote| remote.incoming(trace_id));
+        let rand = || incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
+        let decided = self.decisions.find(remote, trace_id).map(|decision| (decision, rand()));
+        let is_for_others = decided.as_ref().is_some_and(|(decision, _)| decision.sampled != Some(true));
+        if !is_for_others {
+            self.shared.intake.started(trace_id, decided);
+        }
+    }
+
     pub(crate) fn push(&self, span: SpanData) {
         self.shared.intake.push(span, &self.shared.ledger);
     }
 
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.shared.ledger.stats();
+        stats.pending_bytes = self.shared.intake.pending() as u64;
         // Of a trace that is not sampled only its local root is known.
         let unsampled = self.decisions.unsampled();
         if unsampled > 0 {
@@ -76,6 +92,15 @@ impl Engine {
 
     pub(crate) fn set_resource(&self, resource: Resource) {
         self.order(Order::SetResource(resource));
+    }
+
+    /// From now on [`started`](Self::started) is called for every local root.
+    pub(crate) fn expect_roots(&self) {
+        self.shared.intake.expect_roots();
+    }
+
+    pub(crate) fn set_grace(&self, grace: Duration) {
+        self.order(Order::SetGrace(grace));
     }
 
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
@@ -101,6 +126,7 @@ impl Engine {
         let result = wait(&answer, timeout);
         if matches!(result, Err(FlushError::Timeout(_))) {
             // The worker answers at its deadline, unless an HTTP client holds its thread.
+            self.shared.ledger.received(self.shared.intake.abandon());
             self.shared.ledger.settle(DropReason::Shutdown);
         }
         result

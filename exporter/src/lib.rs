@@ -46,6 +46,7 @@ mod filter;
 mod hook;
 mod intake;
 mod loss;
+mod metrics;
 mod packing;
 mod processor;
 mod scrub;

@@ -145,6 +145,12 @@ pub struct Stats {
     pub errors_sent: u64,
     /// Envelopes that wait to be sent or for their answer.
     pub envelopes_in_flight: u64,
+    /// Spans that were neither sent nor dropped yet.
+    pub spans_pending: u64,
+    /// Bytes of spans that wait for their local root or to be converted, as estimated.
+    pub pending_bytes: u64,
+    /// Bytes of serialised envelopes that wait to be sent.
+    pub queued_bytes: u64,
     /// What was shortened before it was sent.
     pub trimmed: Trimmed,
     /// What was not delivered, by reason; a reason that never occurred is not in it.
@@ -182,6 +188,7 @@ pub(crate) struct Ledger {
     received: AtomicU64,
     sent: Count,
     in_flight: AtomicU64,
+    queued_bytes: AtomicU64,
     trimmed_values: AtomicU64,
     trimmed_bytes: AtomicU64,
     dropped: [Count; DropReason::ALL.len()],
@@ -251,8 +258,9 @@ impl Ledger {
         self.settled.load(Ordering::Acquire)
     }
 
-    pub(crate) fn set_in_flight(&self, envelopes: usize) {
+    pub(crate) fn set_in_flight(&self, envelopes: usize, queued_bytes: usize) {
         self.in_flight.store(envelopes as u64, Ordering::Relaxed);
+        self.queued_bytes.store(queued_bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -260,14 +268,18 @@ impl Ledger {
         let dropped = DropReason::ALL.into_iter().map(|reason| (reason, self.dropped[reason as usize].read()));
         let dropped = dropped.filter(|(_, dropped)| *dropped != Dropped::default()).collect();
         let sent = self.sent.read();
-        Stats {
+        let mut stats = Stats {
             dropped,
             spans_sent: sent.spans,
             transactions_sent: sent.transactions,
             errors_sent: sent.errors,
             envelopes_in_flight: read(&self.in_flight),
             trimmed: Trimmed { values: read(&self.trimmed_values), bytes: read(&self.trimmed_bytes) },
+            queued_bytes: read(&self.queued_bytes),
             spans_received: read(&self.received),
-        }
+            ..Stats::default()
+        };
+        stats.spans_pending = stats.spans_received.saturating_sub(stats.spans_sent + stats.spans_dropped());
+        stats
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use opentelemetry::Context;
+use opentelemetry::{
+    Context,
+    trace::{Span as _, TraceContextExt},
+};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -14,6 +17,9 @@ use crate::{
     engine::Engine,
     exporter::{FLUSH_TIMEOUT, sdk_result},
 };
+
+/// How long a trace waits for late spans when its root has ended, unless the builder says otherwise.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// Hands ended spans to the engine that assembles, converts and delivers them.
 ///
@@ -56,12 +62,27 @@ impl SentrySpanProcessor {
 
 impl From<SentryExporter> for SentrySpanProcessor {
     fn from(exporter: SentryExporter) -> Self {
-        Self { engine: exporter.into_engine() }
+        let has_grace = exporter.has_grace();
+        let engine = exporter.into_engine();
+        if let Some(engine) = &engine {
+            engine.expect_roots();
+            if !has_grace {
+                engine.set_grace(GRACE);
+            }
+        }
+        Self { engine }
     }
 }
 
 impl SpanProcessor for SentrySpanProcessor {
-    fn on_start(&self, _span: &mut Span, _cx: &Context) {}
+    fn on_start(&self, span: &mut Span, cx: &Context) {
+        // Most spans have a parent in this process.
+        let parent = cx.span();
+        let is_local_root = !parent.span_context().is_valid() || parent.span_context().is_remote();
+        if let Some(engine) = self.engine.as_ref().filter(|_| is_local_root && span.span_context().is_sampled()) {
+            engine.started(span.span_context().trace_id(), cx);
+        }
+    }
 
     fn on_end(&self, span: SpanData) {
         if let Some(engine) = &self.engine {

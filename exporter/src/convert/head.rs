@@ -39,6 +39,14 @@ impl Head {
         Self::Own { sample_rand, decision }
     }
 
+    /// What the sampler noted for headers: the same as [`of`](Self::of) will read from the root when it has ended.
+    pub(crate) fn of_decision(decision: &Decision, sample_rand: SampleRand) -> Self {
+        match &decision.frozen {
+            Some(frozen) => Self::Frozen(frozen.clone()),
+            None => Self::Own { sample_rand, decision: decision.clone() },
+        }
+    }
+
     /// An estimate of what it holds in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         size_of_val(self)

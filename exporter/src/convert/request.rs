@@ -94,9 +94,9 @@ fn url(attributes: Attributes<'_>) -> Option<String> {
             }
         }
     };
-    let path = attributes.first_text([semconv::URL_PATH, semconv::HTTP_TARGET]).filter(|_| is_scheme)?;
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    Some(sanitize_url(&format!("{scheme}://{host}{slash}{path}")).into_owned())
+    let path = attributes.first_text([semconv::URL_PATH, semconv::HTTP_TARGET]).unwrap_or_default();
+    let slash = if path.is_empty() || path.starts_with('/') { "" } else { "/" };
+    is_scheme.then(|| sanitize_url(&format!("{scheme}://{host}{slash}{path}")).into_owned())
 }
 
 fn is_whole(url: &str) -> bool {

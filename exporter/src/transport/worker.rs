@@ -12,8 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry::{Context, otel_debug, otel_warn};
+use opentelemetry::{Context, TraceId, otel_debug, otel_warn};
 use opentelemetry_http::HttpClient;
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_protocol::semconv;
 use tokio::{
     runtime::{self, Runtime},
     sync::mpsc::UnboundedReceiver,
@@ -24,9 +26,9 @@ use tokio::{
 use super::{Destinations, delivery::deliver};
 use crate::{
     FlushError,
-    assembler::{Assembler, Trace},
+    assembler::{Assembler, Now, Patience, Trace},
     engine::{Order, Shared},
-    envelope::Envelope,
+    envelope::{Envelope, MAX_TRANSACTION},
     intake::size_of_span,
     loss::{DropReason, Load},
     packing::Packer,
@@ -41,6 +43,12 @@ const SLICE: usize = 32;
 /// How often spans are picked up that end under a root which is still open, so that their waiting time runs.
 const TICK: Duration = Duration::from_secs(5);
 
+/// What will be picked up so soon wakes nobody before.
+const SOON: Duration = Duration::from_millis(100);
+
+/// Spans for which room is kept from one time to the next.
+const MAX_ROOM: usize = 4096;
+
 /// How long the last envelopes have when the application forgot to shut us down.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
 
@@ -54,6 +62,9 @@ pub(crate) struct Worker {
     destinations: Arc<Destinations>,
     queue_limit: usize,
     assembler: Assembler,
+    /// What was picked up last, kept for its room.
+    inbox: Vec<SpanData>,
+    doomed: Vec<TraceId>,
     /// Traces that wait to be serialised, by number.
     ready: VecDeque<(u64, Trace)>,
     /// Envelopes that wait for a free request, by the number of their trace.
@@ -77,6 +88,7 @@ pub(crate) struct Setup {
     pub(crate) packer: Packer,
     pub(crate) client: Arc<dyn HttpClient>,
     pub(crate) destinations: Arc<Destinations>,
+    pub(crate) patience: Patience,
     /// Bytes of serialised envelopes that may wait.
     pub(crate) queue_limit: usize,
 }
@@ -98,7 +110,7 @@ struct Flush {
 
 impl Worker {
     fn new(shared: Shared, orders: UnboundedReceiver<Order>, setup: Setup) -> Self {
-        let Setup { packer, client, destinations, queue_limit } = setup;
+        let Setup { packer, client, destinations, patience, queue_limit } = setup;
         Self {
             shared,
             orders,
@@ -106,7 +118,9 @@ impl Worker {
             client,
             destinations,
             queue_limit,
-            assembler: Assembler::default(),
+            assembler: Assembler::new(patience),
+            inbox: Vec::new(),
+            doomed: Vec::new(),
             ready: VecDeque::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -155,19 +169,23 @@ impl Worker {
                 return;
             }
             let wake_at = self.wake_at();
+            // Those that end meanwhile are picked up with those that wait for them.
+            let is_soon = self.assembler.next_expiry().is_some_and(|expiry| expiry <= Instant::now() + SOON);
             tokio::select! {
                 biased;
                 order = self.orders.recv(), if self.deadline.is_none() => self.obey(order),
                 Some(done) = self.requests.join_next_with_id() => self.account(done),
-                () = self.shared.intake.woken(), if self.deadline.is_none() => self.take_in(),
+                () = self.shared.intake.crowded(), if self.deadline.is_none() => self.take_in(),
+                () = self.shared.intake.root_ended(), if self.deadline.is_none() && !is_soon => self.take_in(),
                 () = sleep_until(wake_at.into()) => self.take_in(),
-                () = future::ready(()), if !self.ready.is_empty() => {}
+                () = future::ready(()), if !self.ready.is_empty() && !self.is_full() => {}
             }
         }
     }
 
     fn obey(&mut self, order: Option<Order>) {
         match order {
+            Some(Order::SetGrace(grace)) => self.assembler.set_grace(grace),
             Some(Order::SetResource(resource)) => self.packer.set_resource(&resource),
             Some(Order::Flush(reply, deadline)) => self.flush(reply, deadline),
             Some(Order::Shutdown(reply, deadline)) => {
@@ -186,16 +204,19 @@ impl Worker {
 
     /// Picks up what ended, and lines up what is ready.
     fn take_in(&mut self) {
-        let now = Instant::now();
-        let ready = self.assembler.push(self.shared.intake.drain(), now);
+        let Self { shared, assembler, inbox, doomed, .. } = self;
+        let now = Now { time: Instant::now(), is_over: &|trace_id| shared.intake.is_over(trace_id) };
+        shared.intake.drain(inbox, doomed);
+        let ready = assembler.push(inbox.drain(..).filter(|span| is_ours(shared, span)), now);
+        inbox.shrink_to(MAX_ROOM);
+        for trace_id in doomed.drain(..) {
+            let (load, spans) = assembler.discard(trace_id);
+            shared.intake.release(spans.iter().map(size_of_span).sum());
+            shared.ledger.dropped(DropReason::BufferOverflow, load);
+        }
         self.line_up(ready);
-        let expired = self.assembler.expire(now);
-        self.line_up(expired);
-        while self.shared.intake.is_crowded() && self.ready.is_empty() {
+        while self.shared.intake.is_crowded() && self.ready.is_empty() && !self.assembler.is_empty() {
             let oldest = self.assembler.drain_oldest();
-            if oldest.is_empty() {
-                break;
-            }
             self.line_up(oldest);
         }
     }
@@ -212,16 +233,23 @@ impl Worker {
     }
 
     fn line_up(&mut self, traces: Vec<Trace>) {
-        for trace in traces {
+        for mut trace in traces {
+            if trace.head.is_none() {
+                let trace_id = trace.spans.first().map(|span| span.span_context.trace_id());
+                trace.head = trace_id.and_then(|trace_id| self.shared.intake.head(trace_id)).map(Arc::new);
+            }
             self.outstanding.insert(self.next_number, 1);
             self.ready.push_back((self.next_number, trace));
             self.next_number += 1;
         }
     }
 
-    /// Serialises what is ready, a slice at a time.
+    /// Serialises what is ready, a slice at a time, for as long as the queue has room.
     fn serialise_some(&mut self) {
         for _ in 0..SLICE {
+            if self.is_full() {
+                break;
+            }
             let Some((number, trace)) = self.ready.pop_front() else { break };
             self.shared.intake.release(trace.spans.iter().map(size_of_span).sum());
             for envelope in self.packer.pack(trace, &self.shared.ledger) {
@@ -229,10 +257,16 @@ impl Worker {
             }
             self.piece_left(number);
         }
+        self.shared.intake.set_stuck(self.is_full());
         // What crowds the intake may wait for nothing but this.
         if self.ready.is_empty() && self.shared.intake.is_crowded() && self.deadline.is_none() {
             self.take_in();
         }
+    }
+
+    /// Whether the next transaction may not fit into the queue.
+    fn is_full(&self) -> bool {
+        !self.queue.is_empty() && self.queued_bytes + MAX_TRANSACTION > self.queue_limit
     }
 
     fn queue_envelope(&mut self, number: u64, envelope: Envelope) {
@@ -253,7 +287,7 @@ impl Worker {
             let id = self.requests.spawn(request).id();
             self.in_flight.insert(id, Sent { number, load });
         }
-        self.shared.ledger.set_in_flight(self.queue.len() + self.in_flight.len());
+        self.shared.ledger.set_in_flight(self.queue.len() + self.in_flight.len(), self.queued_bytes);
     }
 
     /// Notes what became of an envelope.
@@ -322,15 +356,32 @@ impl Drop for Worker {
         self.shared.intake.close();
         let reason = if thread::panicking() { DropReason::InternalSdkError } else { DropReason::Shutdown };
         let ledger = &self.shared.ledger;
-        ledger.dropped(reason, Load::spans(self.shared.intake.drain().count() + self.assembler.len()));
+        let unseen = self.shared.intake.abandon();
+        ledger.received(unseen);
+        ledger.dropped(reason, Load::spans(unseen + self.assembler.len()));
         let ready = self.ready.drain(..).map(|(_, trace)| Load::transaction(trace.spans.len()));
         let queued = self.queue.drain(..).map(|(_, envelope)| envelope.load);
         let in_flight = self.in_flight.drain().map(|(_, sent)| sent.load);
         ready.chain(queued).chain(in_flight).for_each(|load| ledger.dropped(reason, load));
-        ledger.set_in_flight(0);
+        ledger.set_in_flight(0, 0);
         self.outstanding.clear();
         self.answer_flushes();
     }
+}
+
+/// Whether a span is for Sentry, and whole. Counts it if it is for Sentry.
+fn is_ours(shared: &Shared, span: &SpanData) -> bool {
+    let is_for_others = span.attributes.iter().any(|attribute| attribute.key.as_str() == semconv::NOT_SAMPLED);
+    if !is_for_others {
+        shared.ledger.received(1);
+        if span.span_context.is_valid() {
+            return true;
+        }
+        // A broken id generator: one such span would make Sentry refuse its whole transaction.
+        shared.ledger.dropped(DropReason::Invalid, Load::spans(1));
+    }
+    shared.intake.release(size_of_span(span));
+    false
 }
 
 /// A runtime on whose threads no span is recorded, also not on those that an HTTP client makes it start.
