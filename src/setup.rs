@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fmt,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -327,6 +328,28 @@ impl SentryBuilder {
     /// a flush and a shutdown do not wait for it. Spans that come later still are sent as transactions of their own.
     pub fn with_late_span_grace(mut self, grace: Duration) -> Self {
         self.exporter = self.exporter.with_late_span_grace(grace);
+        self
+    }
+
+    /// Sets a directory in which envelopes are kept that could not be delivered: when the network is down, at the
+    /// deadline of a shutdown, or when too much waits. They are sent when it works again, also by the next process. See
+    /// [`SentryExporterBuilder::with_spool_dir`]. Defaults to none.
+    pub fn with_spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.exporter = self.exporter.with_spool_dir(dir);
+        self
+    }
+
+    /// Sets whether the sample rate is halved, step by step, for as long as the server limits us or the queue is full.
+    /// What is lost by that is counted as `backpressure`. Defaults to `false`.
+    pub fn with_backpressure(mut self, on: bool) -> Self {
+        self.exporter = self.exporter.with_backpressure(on);
+        self
+    }
+
+    /// Trusts these certificates (PEM, one or more) beside those of the system, for a Sentry or a proxy with a
+    /// certificate of its own. For the built-in HTTP client only.
+    pub fn with_root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.exporter = self.exporter.with_root_certificate(pem);
         self
     }
 

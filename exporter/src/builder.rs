@@ -1,6 +1,6 @@
 //! How an exporter is set up.
 
-use std::{error::Error, fmt, io, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use opentelemetry::{Value, metrics::Meter};
 use opentelemetry_http::HttpClient;
@@ -14,7 +14,7 @@ use crate::{
     filter::{BrokenPattern, Filters},
     metrics,
     packing::{Packer, Rules},
-    transport::{self, BadUrl, ClientError, Destinations, Setup},
+    transport::{self, BadUrl, ClientError, ClientSettings, Destinations, Encoding, Setup},
 };
 
 /// Bytes of ended spans that may wait for their local root or for the worker.
@@ -46,6 +46,10 @@ pub struct SentryExporterBuilder {
     trace_limit: usize,
     buffer_limit: usize,
     queue_limit: usize,
+    encoding: Encoding,
+    spool_dir: Option<PathBuf>,
+    backpressure: bool,
+    client_settings: ClientSettings,
     meter: Option<Meter>,
 }
 
@@ -67,6 +71,10 @@ impl Default for SentryExporterBuilder {
             trace_limit: TRACE_LIMIT,
             buffer_limit: BUFFER_LIMIT,
             queue_limit: QUEUE_LIMIT,
+            encoding: Encoding::default(),
+            spool_dir: None,
+            backpressure: false,
+            client_settings: ClientSettings::default(),
             meter: None,
         }
     }
@@ -245,6 +253,41 @@ impl SentryExporterBuilder {
         self
     }
 
+    /// Sets a directory in which envelopes are kept that could not be delivered: when the network is down, at the
+    /// deadline of a shutdown, or when too much waits. They are sent when it works again, also by the next process;
+    /// several may share the directory, and each project has a folder of its own in it. At most 1000 envelopes, 64 MiB
+    /// and three days are kept, the oldest go first. Defaults to none.
+    ///
+    /// A directory that cannot be used is told of by the feature `internal-logs`, and tried again; what it cannot take
+    /// is dropped and counted.
+    pub fn with_spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.spool_dir = Some(dir.into());
+        self
+    }
+
+    /// Sets how bodies of more than 1 KiB are compressed. Defaults to gzip.
+    pub const fn with_encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// Sets whether the sampler halves its rate, step by step down to a thousandth, for as long as the server limits us
+    /// or the queue is full, which is looked at every ten seconds. What is lost by that is counted as
+    /// [`Backpressure`](crate::DropReason::Backpressure). It needs the log of the sampler
+    /// ([`with_decision_log`](Self::with_decision_log)). Defaults to `false`.
+    pub const fn with_backpressure(mut self, on: bool) -> Self {
+        self.backpressure = on;
+        self
+    }
+
+    /// Trusts these certificates (PEM, one or more) beside those of the system, for a Sentry or a proxy with a
+    /// certificate of its own. For the built-in HTTP client only; what is no certificate is an error of
+    /// [`build`](Self::build).
+    pub fn with_root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.client_settings.root_certificates.push(pem.into());
+        self
+    }
+
     /// Exports the numbers of [`Stats`](crate::Stats) as metrics of this meter: `sentry.spans.received`,
     /// `sentry.spans.sent`, `sentry.transactions.sent`, `sentry.errors.sent` and `sentry.spans.dropped` (with the
     /// attribute `reason`), all counters, and `sentry.spans.pending`, `sentry.buffer.size` and `sentry.queue.size` (in
@@ -278,19 +321,33 @@ impl SentryExporterBuilder {
         };
         let client = match self.http_client {
             Some(client) => client,
-            None => transport::default_client(service.dsn()).map_err(Kind::Client)?,
+            None => transport::default_client(service.dsn(), &self.client_settings).map_err(Kind::Client)?,
         };
-        let packer = Packer::new(Sender::new(service, self.server_name, self.tags), self.rules);
-        let destinations = Arc::new(destinations);
-        let patience = Patience { grace: self.grace.unwrap_or_default(), traces: self.trace_limit };
-        let setup = Setup { packer, client, destinations, patience, queue_limit: self.queue_limit };
-        let engine = Engine::start(self.buffer_limit, self.decisions, setup).map_err(Kind::Thread)?;
+        let spool_dir = self.spool_dir.map(|dir| dir.join(folder_of(service.dsn())));
+        let setup = Setup {
+            packer: Packer::new(Sender::new(service, self.server_name, self.tags), self.rules),
+            client,
+            destinations: Arc::new(destinations),
+            decisions: self.decisions,
+            patience: Patience { grace: self.grace.unwrap_or_default(), traces: self.trace_limit },
+            queue_limit: self.queue_limit,
+            encoding: self.encoding,
+            spool_dir,
+            backpressure: self.backpressure,
+        };
+        let engine = Engine::start(self.buffer_limit, setup).map_err(Kind::Thread)?;
         let engine = Arc::new(engine);
         if let Some(meter) = &self.meter {
             metrics::export(meter, &engine);
         }
         Ok(SentryExporter::new(Some(engine), has_grace))
     }
+}
+
+/// A name for the folder of a project: host, project and key, without what no file system takes.
+fn folder_of(dsn: Option<&Dsn>) -> String {
+    let project = dsn.map(|dsn| format!("{}-{}-{}", dsn.host(), dsn.project_id(), dsn.public_key()));
+    project.unwrap_or_else(|| "spotlight".to_owned()).replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-")
 }
 
 /// The exporter could not be built.

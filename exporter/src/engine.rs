@@ -15,19 +15,22 @@ use std::{
 use opentelemetry::{Context, TraceId};
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 
 use crate::{
     intake::Intake,
-    loss::{DropReason, Dropped, Ledger, Stats},
+    loss::{DropReason, Ledger, Stats, unsampled},
     transport::{Setup, Worker},
 };
+
+/// Orders that may wait for the worker.
+const MAX_ORDERS: usize = 1024;
 
 /// Takes spans from any thread, and asks the worker for what must be waited for.
 #[derive(Debug)]
 pub(crate) struct Engine {
     shared: Shared,
-    orders: UnboundedSender<Order>,
+    orders: Sender<Order>,
     closed: AtomicBool,
     decisions: Arc<DecisionLog>,
     worker: ThreadId,
@@ -54,9 +57,10 @@ pub(crate) enum Order {
 
 impl Engine {
     /// Starts the worker; so many bytes of ended spans may wait for it.
-    pub(crate) fn start(buffer_limit: usize, decisions: Arc<DecisionLog>, setup: Setup) -> io::Result<Self> {
+    pub(crate) fn start(buffer_limit: usize, setup: Setup) -> io::Result<Self> {
+        let decisions = Arc::clone(&setup.decisions);
         let shared = Shared { intake: Arc::new(Intake::new(buffer_limit)), ledger: Arc::default() };
-        let (orders, inbox) = unbounded_channel();
+        let (orders, inbox) = channel(MAX_ORDERS);
         let worker = Worker::spawn(shared.clone(), inbox, setup)?;
         Ok(Self { shared, orders, closed: AtomicBool::new(false), decisions, worker })
     }
@@ -80,12 +84,9 @@ impl Engine {
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.shared.ledger.stats();
         stats.pending_bytes = self.shared.intake.pending() as u64;
-        // Of a trace that is not sampled only its local root is known.
-        let unsampled = self.decisions.unsampled();
-        if unsampled > 0 {
-            stats.spans_received += unsampled;
-            let dropped = Dropped { spans: unsampled, transactions: unsampled, errors: 0 };
-            stats.dropped.insert(DropReason::SampleRate, dropped);
+        for (reason, dropped) in unsampled(&self.decisions) {
+            stats.spans_received += dropped.spans;
+            stats.dropped.insert(reason, dropped);
         }
         stats
     }
@@ -109,8 +110,16 @@ impl Engine {
         }
         self.check_thread()?;
         let (reply, answer) = mpsc::channel();
-        self.order(Order::Flush(reply, deadline(timeout)));
-        wait(&answer, timeout)
+        if !self.order(Order::Flush(reply, deadline(timeout))) {
+            return Err(FlushError::Timeout(timeout));
+        }
+        match wait(&answer, timeout) {
+            // The worker gave up on it first.
+            Err(FlushError::AlreadyShutdown) if !self.closed.load(Ordering::Acquire) => {
+                Err(FlushError::Timeout(timeout))
+            }
+            result => result,
+        }
     }
 
     pub(crate) fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
@@ -138,9 +147,9 @@ impl Engine {
         if is_worker { Err(FlushError::OnWorkerThread) } else { Ok(()) }
     }
 
-    fn order(&self, order: Order) {
-        // The worker only goes away after a shutdown, and then there is nothing left to ask for.
-        let _ = self.orders.send(order);
+    /// Whether the worker will see it: not if it is hopelessly behind. After a shutdown there is nothing left to ask for.
+    fn order(&self, order: Order) -> bool {
+        !matches!(self.orders.try_send(order), Err(TrySendError::Full(_)))
     }
 }
 

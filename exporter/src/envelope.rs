@@ -2,12 +2,9 @@
 //!
 //! The headers of the envelope are written when it is sent, as they say when that was. The items are written once.
 
-use std::{
-    io::{self, Write as _},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flate2::{Compression, write::GzEncoder};
+use opentelemetry_http::Bytes;
 use opentelemetry_sentry_protocol::DynamicSamplingContext;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::fmt::Simple;
@@ -16,9 +13,6 @@ use crate::{assembler::Trace, convert::Sender, loss::Load};
 
 /// The most bytes of a serialised transaction. Sentry takes 1 MiB; the rest is for what is added on the way.
 pub(crate) const MAX_TRANSACTION: usize = 1_000_000;
-
-/// Bodies of more bytes are compressed.
-const COMPRESS_ABOVE: usize = 1024;
 
 /// The name under which Sentry counts us.
 pub(crate) const SDK_NAME: &str = "sentry.rust.otel";
@@ -29,10 +23,10 @@ pub(crate) const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// One event, ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Envelope {
-    event_id: Simple,
-    dsc: Option<DynamicSamplingContext>,
+    /// The line of headers as a JSON object, without the time at which it is sent.
+    pub(crate) headers: Bytes,
     /// Headers and payload of all items.
-    items: Vec<u8>,
+    pub(crate) items: Bytes,
     /// What it stands for.
     pub(crate) load: Load,
 }
@@ -43,14 +37,6 @@ pub(crate) struct Item<'a> {
     pub(crate) r#type: &'static str,
     pub(crate) payload: &'a [u8],
     pub(crate) load: Load,
-}
-
-/// The body of a request.
-#[derive(Debug)]
-pub(crate) struct Body {
-    pub(crate) bytes: Vec<u8>,
-    /// The `Content-Encoding`, if it is compressed.
-    pub(crate) encoding: Option<&'static str>,
 }
 
 impl Envelope {
@@ -66,50 +52,56 @@ impl Envelope {
         let trace_id = trace.spans.first().map(|root| root.span_context.trace_id());
         let head = trace.head.as_ref().zip(trace_id);
         let dsc = head.and_then(|(head, trace_id)| head.dsc(&sender.service, trace_id));
-        Self { event_id, dsc, items, load: *load }
+        let event_id = event_id.encode_lower(&mut [0; Simple::LENGTH]).to_owned();
+        let headers = Headers { event_id: &event_id, sdk: Sdk, trace: dsc.as_ref().map(Entries) };
+        let headers = serde_json::to_vec(&headers).unwrap_or_default();
+        Self { headers: headers.into(), items: items.into(), load: *load }
+    }
+
+    /// An envelope without an event, to carry a report.
+    pub(crate) const fn empty() -> Self {
+        Self { headers: Bytes::from_static(b"{}"), items: Bytes::new(), load: Load::spans(0) }
+    }
+
+    /// The one that was kept as these bytes: its headers, a line break, its items.
+    pub(crate) fn kept(bytes: Vec<u8>, load: Load) -> Self {
+        let mut headers = Bytes::from(bytes);
+        let end = headers.iter().position(|byte| *byte == b'\n').unwrap_or(headers.len());
+        let items = headers.split_off(end);
+        let items = items.slice(items.len().min(1)..);
+        Self { headers, items, load }
     }
 
     /// Bytes that it holds while it waits.
     pub(crate) fn size(&self) -> usize {
-        self.items.len() + self.dsc.as_ref().map_or(0, |dsc| dsc.as_text().len())
+        self.headers.len() + self.items.len()
     }
 
-    /// The body to send at this time.
-    ///
-    /// # Errors
-    ///
-    /// Never in practice: writing to memory does not fail.
-    pub(crate) fn body(&self, now: SystemTime, may_compress: bool) -> io::Result<Body> {
-        let mut bytes = Vec::with_capacity(self.items.len() + 512);
-        serde_json::to_writer(&mut bytes, &Headers { envelope: self, sent_at: Rfc3339(now) })?;
-        bytes.push(b'\n');
-        bytes.extend_from_slice(&self.items);
-        bytes.push(b'\n');
-        if !may_compress || bytes.len() <= COMPRESS_ABOVE {
-            return Ok(Body { bytes, encoding: None });
+    /// The text to send at this time, with one more item.
+    pub(crate) fn body(&self, now: SystemTime, more: &[u8]) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.size() + more.len() + 64);
+        let headers = self.headers.strip_prefix(b"{").unwrap_or(&self.headers);
+        let comma = if headers == b"}" { "" } else { "," };
+        let sent_at = serde_json::to_string(&Rfc3339(now)).unwrap_or_default();
+        body.extend_from_slice(format!("{{\"sent_at\":{sent_at}{comma}").as_bytes());
+        body.extend_from_slice(headers);
+        for item in [&self.items, more] {
+            if !item.is_empty() {
+                body.push(b'\n');
+                body.extend_from_slice(item);
+            }
         }
-        let mut gzip = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
-        gzip.write_all(&bytes)?;
-        Ok(Body { bytes: gzip.finish()?, encoding: Some("gzip") })
+        body.push(b'\n');
+        body
     }
 }
 
+#[derive(Serialize)]
 struct Headers<'a> {
-    envelope: &'a Envelope,
-    sent_at: Rfc3339,
-}
-
-impl Serialize for Headers<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("event_id", self.envelope.event_id.encode_lower(&mut [0; Simple::LENGTH]))?;
-        map.serialize_entry("sent_at", &self.sent_at)?;
-        map.serialize_entry("sdk", &Sdk)?;
-        if let Some(dsc) = &self.envelope.dsc {
-            map.serialize_entry("trace", &Entries(dsc))?;
-        }
-        map.end()
-    }
+    event_id: &'a str,
+    sdk: Sdk,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Entries<'a>>,
 }
 
 /// A dynamic sampling context as JSON: all values are strings, also the numbers.

@@ -28,6 +28,7 @@
 //! | --- | --- | --- |
 //! | `reqwest-rustls` | yes | the built-in HTTP client, with TLS |
 //! | `reqwest-client` | with it | the built-in HTTP client, for `http://` DSNs alone |
+//! | `zstd` | no | `Encoding::Zstd` for what is sent |
 //! | `testing` | no | `testing::LocalIngest`, an ingest on loopback for your own tests |
 //! | `internal-logs` | no | what the exporter has to say about itself |
 //!
@@ -64,4 +65,5 @@ pub use crate::{
     hook::{SpanEvent, TransactionEvent},
     loss::{DropReason, Dropped, Stats, Trimmed},
     processor::SentrySpanProcessor,
+    transport::Encoding,
 };

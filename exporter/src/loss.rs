@@ -7,16 +7,22 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use opentelemetry_sentry_protocol::DecisionLog;
+
 /// Why something was not delivered. The words are those of Sentry's [client reports].
 ///
 /// [client reports]: https://develop.sentry.dev/sdk/telemetry/client-reports/
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
+    /// The sampler kept less for a while, as the server could not keep up.
+    Backpressure,
     /// The hook for transactions returned none, or took spans out of one.
     BeforeSend,
     /// Too many bytes of ended spans were waiting to be worked on.
     BufferOverflow,
+    /// It was kept on disk, and then too old, too much or damaged.
+    CacheOverflow,
     /// A filter says that it is of no interest.
     Ignored,
     /// It could not be serialised, or the HTTP client panicked.
@@ -25,9 +31,11 @@ pub enum DropReason {
     Invalid,
     /// The server could not be reached or did not answer in time.
     NetworkError,
-    /// Too many bytes of serialised envelopes were waiting to be sent.
+    /// Too many bytes of serialised envelopes were waiting to be sent, and those that waited to become one had to go.
     QueueOverflow,
-    /// The server answered 429: this project sends more than it may.
+    /// The server had said that it takes no more of these for now.
+    RateLimitBackoff,
+    /// The server answered 429: this project sends more than it may. It counts them itself.
     RateLimited,
     /// The sampler decided against a trace that nobody upstream had decided about.
     SampleRate,
@@ -38,14 +46,17 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
+        Self::Backpressure,
         Self::BeforeSend,
         Self::BufferOverflow,
+        Self::CacheOverflow,
         Self::Ignored,
         Self::InternalSdkError,
         Self::Invalid,
         Self::NetworkError,
         Self::QueueOverflow,
+        Self::RateLimitBackoff,
         Self::RateLimited,
         Self::SampleRate,
         Self::SendError,
@@ -56,14 +67,17 @@ impl DropReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Backpressure => "backpressure",
             Self::BeforeSend => "before_send",
             Self::BufferOverflow => "buffer_overflow",
+            Self::CacheOverflow => "cache_overflow",
             Self::Ignored => "ignored",
             Self::InternalSdkError => "internal_sdk_error",
             Self::Invalid => "invalid",
             Self::NetworkError => "network_error",
             Self::QueueOverflow => "queue_overflow",
-            Self::RateLimited => "ratelimit_backoff",
+            Self::RateLimitBackoff => "ratelimit_backoff",
+            Self::RateLimited => "rate_limited",
             Self::SampleRate => "sample_rate",
             Self::SendError => "send_error",
             Self::Shutdown => "shutdown",
@@ -107,11 +121,20 @@ impl AddAssign for Trimmed {
 }
 
 /// What something stands for that is sent or dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Load {
     pub(crate) transactions: u64,
     pub(crate) spans: u64,
     pub(crate) errors: u64,
+}
+
+impl AddAssign for Load {
+    fn add_assign(&mut self, other: Self) {
+        // What a damaged file says of itself may be anything.
+        self.transactions = self.transactions.saturating_add(other.transactions);
+        self.spans = self.spans.saturating_add(other.spans);
+        self.errors = self.errors.saturating_add(other.errors);
+    }
 }
 
 impl Load {
@@ -131,7 +154,9 @@ impl Load {
 
 /// What has happened so far, in numbers.
 ///
-/// At rest (nothing is open, pending or in flight) `spans_received` is `spans_sent` plus the spans in `dropped`.
+/// At rest (nothing is open, pending or in flight) `spans_received` is `spans_sent` plus the spans in `dropped`; with
+/// a directory for what could not be delivered, plus `spans_spooled`. What is taken from that directory again, also if
+/// another process put it there, counts as received once more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -145,7 +170,9 @@ pub struct Stats {
     pub errors_sent: u64,
     /// Envelopes that wait to be sent or for their answer.
     pub envelopes_in_flight: u64,
-    /// Spans that were neither sent nor dropped yet.
+    /// Spans in envelopes that were kept on disk, to be sent later.
+    pub spans_spooled: u64,
+    /// Spans that were neither sent nor dropped yet, nor kept on disk.
     pub spans_pending: u64,
     /// Bytes of spans that wait for their local root or to be converted, as estimated.
     pub pending_bytes: u64,
@@ -180,6 +207,13 @@ impl fmt::Display for Stats {
     }
 }
 
+/// What the sampler decided against; of such a trace only its local root is known.
+pub(crate) fn unsampled(decisions: &DecisionLog) -> impl Iterator<Item = (DropReason, Dropped)> {
+    let counts = [(DropReason::SampleRate, decisions.unsampled()), (DropReason::Backpressure, decisions.held_back())];
+    let dropped = |(reason, count)| (reason, Dropped { spans: count, transactions: count, errors: 0 });
+    counts.into_iter().filter(|(_, count)| *count > 0).map(dropped)
+}
+
 /// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -187,6 +221,7 @@ pub(crate) struct Ledger {
     settled: AtomicBool,
     received: AtomicU64,
     sent: Count,
+    spooled: Count,
     in_flight: AtomicU64,
     queued_bytes: AtomicU64,
     trimmed_values: AtomicU64,
@@ -232,6 +267,13 @@ impl Ledger {
         }
     }
 
+    /// An envelope was kept on disk.
+    pub(crate) fn spooled(&self, load: Load) {
+        if !self.is_settled() {
+            self.spooled.add(load);
+        }
+    }
+
     pub(crate) fn dropped(&self, reason: DropReason, load: Load) {
         if !self.is_settled() {
             self.dropped[reason as usize].add(load);
@@ -250,7 +292,7 @@ impl Ledger {
             return;
         }
         let stats = self.stats();
-        let out = stats.spans_received.saturating_sub(stats.spans_sent + stats.spans_dropped());
+        let out = stats.spans_pending;
         self.dropped[reason as usize].spans.fetch_add(out, Ordering::Relaxed);
     }
 
@@ -276,10 +318,12 @@ impl Ledger {
             envelopes_in_flight: read(&self.in_flight),
             trimmed: Trimmed { values: read(&self.trimmed_values), bytes: read(&self.trimmed_bytes) },
             queued_bytes: read(&self.queued_bytes),
+            spans_spooled: read(&self.spooled.spans),
             spans_received: read(&self.received),
             ..Stats::default()
         };
-        stats.spans_pending = stats.spans_received.saturating_sub(stats.spans_sent + stats.spans_dropped());
+        let accounted = stats.spans_sent + stats.spans_dropped() + stats.spans_spooled;
+        stats.spans_pending = stats.spans_received.saturating_sub(accounted);
         stats
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -40,6 +40,8 @@ pub struct Decision {
 pub struct DecisionLog {
     slots: Box<[Slot]>,
     unsampled: AtomicU64,
+    held_back: AtomicU64,
+    halvings: AtomicU32,
 }
 
 type Slot = Mutex<Option<(TraceId, Arc<Decision>)>>;
@@ -74,6 +76,28 @@ impl DecisionLog {
         self.unsampled.load(Ordering::Relaxed)
     }
 
+    /// Counts a local root that would have been sampled if the server could keep up.
+    pub fn count_held_back(&self) {
+        self.held_back.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many local roots were not sampled because the server could not keep up.
+    #[must_use]
+    pub fn held_back(&self) -> u64 {
+        self.held_back.load(Ordering::Relaxed)
+    }
+
+    /// How often rates are halved for now, because the server cannot keep up.
+    #[must_use]
+    pub fn halvings(&self) -> u32 {
+        self.halvings.load(Ordering::Relaxed)
+    }
+
+    /// Sets how often rates are halved.
+    pub fn set_halvings(&self, halvings: u32) {
+        self.halvings.store(halvings, Ordering::Relaxed);
+    }
+
     /// The decision about a trace, if it is still known.
     #[must_use]
     pub fn get(&self, trace_id: TraceId) -> Option<Arc<Decision>> {
@@ -84,7 +108,12 @@ impl DecisionLog {
 
 impl Default for DecisionLog {
     fn default() -> Self {
-        Self { slots: (0..Self::SLOTS).map(|_| Slot::default()).collect(), unsampled: AtomicU64::new(0) }
+        Self {
+            slots: (0..Self::SLOTS).map(|_| Slot::default()).collect(),
+            unsampled: AtomicU64::new(0),
+            held_back: AtomicU64::new(0),
+            halvings: AtomicU32::new(0),
+        }
     }
 }
 

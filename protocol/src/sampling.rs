@@ -27,6 +27,12 @@ impl SampleRate {
     pub const fn get(self) -> f64 {
         self.0
     }
+
+    /// Half of it, so many times over.
+    #[must_use]
+    pub fn halved(self, times: u32) -> Self {
+        if times == 0 { self } else { Self(self.0 / f64::from(times.min(1000)).exp2()) }
+    }
 }
 
 impl TryFrom<f64> for SampleRate {

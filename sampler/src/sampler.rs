@@ -132,9 +132,13 @@ impl SentrySampler {
         let parent_sampled = parent_sampled(cx, trace_id, incoming);
         let rand = incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
         let choice = self.choose(start, incoming, parent_sampled);
-        let decision = Arc::new(self.note(self.outcome(choice, parent_sampled, rand), incoming, start));
-        if decision.sampled == Some(false) && parent_sampled.is_none() {
-            self.shared.decisions.count_unsampled();
+        let (outcome, is_held_back) = self.outcome(choice, parent_sampled, rand);
+        let decision = Arc::new(self.note(outcome, incoming, start));
+        match decision.sampled {
+            Some(false) if parent_sampled.is_some() => {}
+            Some(false) if is_held_back => self.shared.decisions.count_held_back(),
+            Some(false) => self.shared.decisions.count_unsampled(),
+            Some(true) | None => {}
         }
         let result = (decision.recorded, handed_over(&decision, incoming, trace_id));
         if !remote.is_some_and(|remote| remote.decide(trace_id, &decision)) {
@@ -163,12 +167,17 @@ impl SentrySampler {
         })
     }
 
-    /// Lets the random value decide, and the limit have its say.
-    fn outcome(&self, choice: Choice, parent_sampled: Option<bool>, rand: SampleRand) -> Decision {
+    /// Lets the random value decide, and the limit have its say. Also returns whether it is for the server's sake alone
+    /// that the trace is not sampled.
+    fn outcome(&self, choice: Choice, parent_sampled: Option<bool>, rand: SampleRand) -> (Decision, bool) {
         let mut decision = Decision::default();
+        let mut is_held_back = false;
         match choice {
             Choice::Apply(rate) => {
                 let rate = if rand.is_below(rate) { self.shared.dials.limited(rate, rand) } else { rate };
+                let wanted = rand.is_below(rate);
+                let rate = rate.halved(self.shared.decisions.halvings());
+                is_held_back = wanted && !rand.is_below(rate);
                 decision.sampled = Some(rand.is_below(rate));
                 decision.sample_rate = Some(rate);
             }
@@ -178,7 +187,7 @@ impl SentrySampler {
         }
         let is_kept = decision.sampled == Some(true) && choice != Choice::PassOn;
         decision.recorded = is_kept || self.shared.record_all;
-        decision
+        (decision, is_held_back)
     }
 
     /// Completes the decision with what headers and the exporter need.

@@ -32,9 +32,7 @@ fn what_is_refused_is_counted_under_its_reason() {
         (Answer::status(400), DropReason::SendError),
         (Answer::status(413), DropReason::SendError),
         (Answer::status(503), DropReason::SendError),
-        (Answer::status(429), DropReason::RateLimited),
         (Answer::status(302).with_header("location", "http://127.0.0.1:1/"), DropReason::NetworkError),
-        (Answer::close(), DropReason::NetworkError),
     ];
     for (answer, reason) in cases {
         let (ingest, builder) = sentry_to_ingest();

@@ -8,4 +8,5 @@ mod propagation;
 mod set_up;
 mod support;
 mod trace;
+mod transport;
 mod two_back_ends;

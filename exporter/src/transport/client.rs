@@ -5,9 +5,16 @@ use std::{error::Error, fmt, sync::Arc};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sentry_protocol::Dsn;
 
+/// What the application says about the built-in client.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientSettings {
+    /// Certificates in PEM that are trusted beside the system's.
+    pub(crate) root_certificates: Vec<Vec<u8>>,
+}
+
 /// Makes the client that the crate's features bring along.
 #[cfg(feature = "reqwest-client")]
-pub(crate) fn default_client(dsn: Option<&Dsn>) -> Result<Arc<dyn HttpClient>, ClientError> {
+pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Result<Arc<dyn HttpClient>, ClientError> {
     if dsn.is_some_and(Dsn::is_https) && !cfg!(feature = "reqwest-rustls") {
         return Err(ClientError::new(
             "an https DSN needs TLS: enable the feature `reqwest-rustls`, or set a client with `with_http_client`",
@@ -21,11 +28,29 @@ pub(crate) fn default_client(dsn: Option<&Dsn>) -> Result<Arc<dyn HttpClient>, C
     if dsn.is_none_or(|dsn| is_loopback(dsn.host())) {
         client = client.no_proxy();
     }
-    let failed = |source| ClientError {
-        source: Some(Box::new(source)),
-        ..ClientError::new("the HTTP client could not be built")
-    };
-    Ok(Arc::new(client.build().map_err(failed)?))
+    client = trusting(client, &settings.root_certificates)?;
+    let failed = |source| ClientError::because("the HTTP client could not be built", source);
+    Ok(Arc::new(reqwest_client::ReqwestClient(client.build().map_err(failed)?)))
+}
+
+#[cfg(feature = "reqwest-rustls")]
+fn trusting(client: reqwest::ClientBuilder, certificates: &[Vec<u8>]) -> Result<reqwest::ClientBuilder, ClientError> {
+    let failed = |source| ClientError::because("with_root_certificate: it holds no certificates in PEM", source);
+    certificates.iter().try_fold(client, |client, pem| {
+        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(failed)?;
+        if certificates.is_empty() {
+            return Err(ClientError::new("with_root_certificate: it holds no certificates in PEM"));
+        }
+        Ok(certificates.into_iter().fold(client, reqwest::ClientBuilder::add_root_certificate))
+    })
+}
+
+#[cfg(all(feature = "reqwest-client", not(feature = "reqwest-rustls")))]
+fn trusting(client: reqwest::ClientBuilder, certificates: &[Vec<u8>]) -> Result<reqwest::ClientBuilder, ClientError> {
+    if certificates.is_empty() {
+        return Ok(client);
+    }
+    Err(ClientError::new("with_root_certificate needs TLS: enable the feature `reqwest-rustls`"))
 }
 
 #[cfg(feature = "reqwest-client")]
@@ -34,9 +59,60 @@ fn is_loopback(host: &str) -> bool {
     address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 
+#[cfg(feature = "reqwest-client")]
+mod reqwest_client {
+    use std::pin::Pin;
+
+    use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+
+    /// What is read of an answer's body; nothing in it is needed.
+    const MAX_BODY: usize = 64 << 10;
+
+    /// `reqwest`, which has the answer as soon as its headers are there: a body that breaks off or never ends changes
+    /// nothing about what the server said.
+    #[derive(Debug)]
+    pub(super) struct ReqwestClient(pub(super) reqwest::Client);
+
+    impl ReqwestClient {
+        async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+            // The URL stays out of errors: it may be of somebody's own network.
+            let mut answer = self.0.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
+            let mut response = Response::builder().status(answer.status());
+            if let Some(headers) = response.headers_mut() {
+                *headers = answer.headers().clone();
+            }
+            // Read to its end a connection can be used again.
+            let mut read = 0;
+            while let Ok(Some(chunk)) = answer.chunk().await {
+                read += chunk.len();
+                if read > MAX_BODY {
+                    break;
+                }
+            }
+            Ok(response.body(Bytes::new())?)
+        }
+    }
+
+    impl HttpClient for ReqwestClient {
+        fn send_bytes<'a, 'b>(
+            &'a self,
+            request: Request<Bytes>,
+        ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+        where
+            'a: 'b,
+            Self: 'b,
+        {
+            Box::pin(self.send(request))
+        }
+    }
+}
+
 /// Without a client there is none to make.
 #[cfg(not(feature = "reqwest-client"))]
-pub(crate) fn default_client(_dsn: Option<&Dsn>) -> Result<Arc<dyn HttpClient>, ClientError> {
+pub(crate) fn default_client(
+    _dsn: Option<&Dsn>,
+    _settings: &ClientSettings,
+) -> Result<Arc<dyn HttpClient>, ClientError> {
     Err(ClientError::new(
         "there is no HTTP client: enable the feature `reqwest-rustls`, or set one with `with_http_client`",
     ))
@@ -52,6 +128,11 @@ pub(crate) struct ClientError {
 impl ClientError {
     const fn new(message: &'static str) -> Self {
         Self { message, source: None }
+    }
+
+    #[cfg(feature = "reqwest-client")]
+    fn because(message: &'static str, source: reqwest::Error) -> Self {
+        Self { message, source: Some(Box::new(source)) }
     }
 }
 

@@ -5,68 +5,65 @@
 //! | 2xx | delivered |
 //! | 429 | dropped: rate limited |
 //! | other 4xx and 5xx | dropped: refused |
-//! | 3xx, none, none in time | dropped: network error |
+//! | 3xx | dropped: another host is another recipient |
+//! | none, none in time | tried again, and then kept on disk or dropped |
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::Duration;
 
+use http::HeaderMap;
 use opentelemetry::otel_warn;
 use opentelemetry_http::{Bytes, HttpClient, Request};
 use tokio::time::timeout;
 
-use super::{Destination, Destinations};
-use crate::{envelope::Envelope, loss::DropReason};
+use crate::loss::DropReason;
 
 /// How long one request may take, from its first byte to the end of the answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Sends an envelope to Sentry, and a copy to Spotlight; what counts is whether it reached Sentry.
-pub(super) async fn deliver(
-    client: Arc<dyn HttpClient>,
-    destinations: Arc<Destinations>,
-    envelope: Envelope,
-) -> Result<(), DropReason> {
-    let Destinations { sentry, spotlight } = &*destinations;
-    let to_spotlight = async {
-        match spotlight {
-            Some(spotlight) => send(client.as_ref(), spotlight, &envelope).await,
-            None => Ok(()),
+/// What came back.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The server has said something.
+    Status(u16, HeaderMap),
+    /// Nothing came back.
+    Nothing,
+}
+
+impl Answer {
+    /// Whether it was delivered, and if not, why; `None` if it may be tried again.
+    pub(super) fn outcome(&self) -> Option<Result<(), DropReason>> {
+        match self {
+            Self::Status(200..=299, _) => Some(Ok(())),
+            Self::Status(300..=399, _) => Some(Err(DropReason::NetworkError)),
+            Self::Status(429, _) => Some(Err(DropReason::RateLimited)),
+            Self::Status(..) => Some(Err(DropReason::SendError)),
+            Self::Nothing => None,
         }
-    };
-    match sentry {
-        Some(sentry) => tokio::join!(send(client.as_ref(), sentry, &envelope), to_spotlight).0,
-        None => to_spotlight.await,
     }
 }
 
-async fn send(client: &dyn HttpClient, destination: &Destination, envelope: &Envelope) -> Result<(), DropReason> {
-    let request = destination.request(envelope, SystemTime::now()).map_err(|_| DropReason::InternalSdkError)?;
-    post(client, request).await
-}
-
-/// Sends one request and reads its status.
-async fn post(client: &dyn HttpClient, request: Request<Bytes>) -> Result<(), DropReason> {
-    let status = match timeout(REQUEST_TIMEOUT, client.send_bytes(request)).await {
-        Ok(Ok(response)) => response.status().as_u16(),
+/// Sends one request, and waits for its answer.
+pub(super) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) -> Answer {
+    match timeout(REQUEST_TIMEOUT, client.send_bytes(request)).await {
+        Ok(Ok(response)) => {
+            let status = response.status().as_u16();
+            if !(200..300).contains(&status) {
+                let reason = response.headers().get("x-sentry-error").and_then(|reason| reason.to_str().ok());
+                otel_warn!(
+                    name: "SentryExporter.Refused",
+                    status = u64::from(status),
+                    reason = reason.unwrap_or_default().to_owned()
+                );
+            }
+            Answer::Status(status, response.into_parts().0.headers)
+        }
         Ok(Err(error)) => {
             otel_warn!(name: "SentryExporter.RequestFailed", message = error.to_string());
-            return Err(DropReason::NetworkError);
+            Answer::Nothing
         }
         Err(_) => {
             otel_warn!(name: "SentryExporter.RequestTimedOut");
-            return Err(DropReason::NetworkError);
+            Answer::Nothing
         }
-    };
-    if !(200..300).contains(&status) {
-        otel_warn!(name: "SentryExporter.Refused", status = u64::from(status));
-    }
-    match status {
-        200..=299 => Ok(()),
-        // A redirect leads to somebody else.
-        300..=399 => Err(DropReason::NetworkError),
-        429 => Err(DropReason::RateLimited),
-        _ => Err(DropReason::SendError),
     }
 }

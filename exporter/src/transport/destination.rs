@@ -1,12 +1,11 @@
 //! Where envelopes go, and what a request there looks like.
 
-use std::{io, time::SystemTime};
-
 use http::HeaderValue;
 use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sentry_protocol::Dsn;
 
-use crate::envelope::{Envelope, SDK_NAME, SDK_VERSION};
+use super::compress::Body;
+use crate::envelope::{SDK_NAME, SDK_VERSION};
 
 /// At least one place to send to.
 #[derive(Debug)]
@@ -67,9 +66,8 @@ impl Destination {
         (is_http && has_host).then_some(Self { url, auth: None })
     }
 
-    /// The request that sends an envelope now. Only Sentry itself gets it compressed.
-    pub(crate) fn request(&self, envelope: &Envelope, now: SystemTime) -> io::Result<Request<Bytes>> {
-        let body = envelope.body(now, self.auth.is_some())?;
+    /// The request that sends this body.
+    pub(super) fn request(&self, body: Body) -> Result<Request<Bytes>, http::Error> {
         let mut request = Request::post(self.url.clone())
             .header("user-agent", format!("{SDK_NAME}/{SDK_VERSION}"))
             .header("content-type", "application/x-sentry-envelope");
@@ -79,6 +77,6 @@ impl Destination {
         if let Some(encoding) = body.encoding {
             request = request.header("content-encoding", encoding);
         }
-        request.body(Bytes::from(body.bytes)).map_err(io::Error::other)
+        request.body(body.bytes)
     }
 }

@@ -1,41 +1,40 @@
 //! The one thread: it assembles, converts and sends.
 //!
-//! It has a tokio runtime of its own and several requests in flight, as one transaction is one request and the time
-//! that an answer takes must not limit how many leave. Telemetry is suppressed on it, so that sending spans makes
-//! none.
+//! It has a tokio runtime of its own, as one transaction is one request and the time that an answer takes must not
+//! limit how many leave. Telemetry is suppressed on it, so that sending spans makes none.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     future, io, mem,
     sync::{Arc, mpsc},
     thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
-use opentelemetry::{Context, TraceId, otel_debug, otel_warn};
-use opentelemetry_http::HttpClient;
+use opentelemetry::{Context, TraceId, otel_debug};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::semconv;
+use opentelemetry_sentry_protocol::{DecisionLog, semconv};
 use tokio::{
     runtime::{self, Runtime},
-    sync::mpsc::UnboundedReceiver,
-    task::{Id, JoinError, JoinSet, yield_now},
+    sync::mpsc::Receiver,
+    task::yield_now,
     time::sleep_until,
 };
 
-use super::{Destinations, delivery::deliver};
+use super::{
+    Setup,
+    outbox::{Outbox, OutboxSetup},
+    report::Reports,
+    spool::{Limits, Spool},
+};
 use crate::{
     FlushError,
-    assembler::{Assembler, Now, Patience, Trace},
+    assembler::{Assembler, Now, Trace},
     engine::{Order, Shared},
-    envelope::{Envelope, MAX_TRANSACTION},
     intake::size_of_span,
     loss::{DropReason, Load},
     packing::Packer,
 };
-
-/// Requests that wait for their answer at the same time.
-const MAX_IN_FLIGHT: usize = 16;
 
 /// Traces that are serialised at a time, before requests and orders get their turn again.
 const SLICE: usize = 32;
@@ -52,52 +51,38 @@ const MAX_ROOM: usize = 4096;
 /// How long the last envelopes have when the application forgot to shut us down.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
 
+/// How long what is left at a shutdown may take on its way to the disk.
+const LAST_WRITES: Duration = Duration::from_millis(30);
+
+/// How often is looked whether the server keeps up.
+const CHECK_UP: Duration = Duration::from_secs(10);
+
+/// How often the sample rate is halved at most.
+const MAX_HALVINGS: u32 = 10;
+
 /// Assembles, converts and sends, until it is told to stop.
 #[derive(Debug)]
 pub(crate) struct Worker {
     shared: Shared,
-    orders: UnboundedReceiver<Order>,
+    orders: Receiver<Order>,
     packer: Packer,
-    client: Arc<dyn HttpClient>,
-    destinations: Arc<Destinations>,
-    queue_limit: usize,
     assembler: Assembler,
+    outbox: Outbox,
     /// What was picked up last, kept for its room.
     inbox: Vec<SpanData>,
     doomed: Vec<TraceId>,
     /// Traces that wait to be serialised, by number.
     ready: VecDeque<(u64, Trace)>,
-    /// Envelopes that wait for a free request, by the number of their trace.
-    queue: VecDeque<(u64, Envelope)>,
-    queued_bytes: usize,
     next_number: u64,
-    requests: JoinSet<Result<(), DropReason>>,
-    in_flight: HashMap<Id, Sent>,
     /// How many pieces (trace or envelopes) of each trace have not left yet, by number.
     outstanding: BTreeMap<u64, usize>,
     flushes: Vec<Flush>,
     /// Spans that were lost and that the answer to a flush has told of.
     told_lost: u64,
+    /// Who is told that the server cannot keep up, and when the next look is due.
+    backpressure: Option<(Arc<DecisionLog>, Instant)>,
     /// Once set, nothing new is taken in, and all is over at this time.
     deadline: Option<Instant>,
-}
-
-/// What the worker is set up with.
-#[derive(Debug)]
-pub(crate) struct Setup {
-    pub(crate) packer: Packer,
-    pub(crate) client: Arc<dyn HttpClient>,
-    pub(crate) destinations: Arc<Destinations>,
-    pub(crate) patience: Patience,
-    /// Bytes of serialised envelopes that may wait.
-    pub(crate) queue_limit: usize,
-}
-
-/// An envelope that waits for its answer.
-#[derive(Debug)]
-struct Sent {
-    number: u64,
-    load: Load,
 }
 
 /// Somebody waits until all traces below a number have left, or until the deadline.
@@ -109,27 +94,32 @@ struct Flush {
 }
 
 impl Worker {
-    fn new(shared: Shared, orders: UnboundedReceiver<Order>, setup: Setup) -> Self {
-        let Setup { packer, client, destinations, patience, queue_limit } = setup;
+    fn new(shared: Shared, orders: Receiver<Order>, setup: Setup) -> Self {
+        let now = Instant::now();
+        let reports = Reports::new(Arc::clone(&shared.ledger), Arc::clone(&setup.decisions));
+        let outbox = OutboxSetup {
+            client: setup.client,
+            destinations: setup.destinations,
+            ledger: Arc::clone(&shared.ledger),
+            limit: setup.queue_limit,
+            encoding: setup.encoding,
+            reports,
+            spool: setup.spool_dir.map(|dir| Spool::open(dir, Limits::default())),
+        };
         Self {
             shared,
             orders,
-            packer,
-            client,
-            destinations,
-            queue_limit,
-            assembler: Assembler::new(patience),
+            packer: setup.packer,
+            assembler: Assembler::new(setup.patience),
+            outbox: Outbox::new(outbox, now),
             inbox: Vec::new(),
             doomed: Vec::new(),
             ready: VecDeque::new(),
-            queue: VecDeque::new(),
-            queued_bytes: 0,
             next_number: 0,
-            requests: JoinSet::new(),
-            in_flight: HashMap::new(),
             outstanding: BTreeMap::new(),
             flushes: Vec::new(),
             told_lost: 0,
+            backpressure: setup.backpressure.then_some((setup.decisions, now + CHECK_UP)),
             deadline: None,
         }
     }
@@ -139,7 +129,7 @@ impl Worker {
     /// # Errors
     ///
     /// If the system has no thread, or nothing to wait on, left to give.
-    pub(crate) fn spawn(shared: Shared, orders: UnboundedReceiver<Order>, setup: Setup) -> io::Result<ThreadId> {
+    pub(crate) fn spawn(shared: Shared, orders: Receiver<Order>, setup: Setup) -> io::Result<ThreadId> {
         let (started, start) = mpsc::channel();
         let thread = thread::Builder::new().name("sentry-transport".to_owned()).spawn(move || {
             // Made here: a runtime must not be dropped where the application runs async code.
@@ -158,29 +148,46 @@ impl Worker {
 
     async fn run(mut self) {
         loop {
-            self.serialise_some();
-            self.start_requests();
+            let now = Instant::now();
+            self.serialise_some(now);
+            // Whoever waits would rather know now than be sent later.
+            let is_hurried = !self.flushes.is_empty() || self.deadline.is_some();
+            self.outbox.start(now, is_hurried);
+            self.check_up(now);
             // Requests run on this thread, too: they get their turn however much pours in.
             yield_now().await;
-            self.answer_flushes();
-            let over = self.deadline.is_some_and(|deadline| self.outstanding.is_empty() || Instant::now() >= deadline);
-            if over {
-                otel_debug!(name: "SentryExporter.Stopped");
-                return;
+            self.pieces_left();
+            // Whoever shuts down is answered at the end, when the last losses are told, too.
+            if self.deadline.is_none() {
+                self.answer_flushes();
             }
-            let wake_at = self.wake_at();
+            if self.is_over(now) {
+                otel_debug!(name: "SentryExporter.Stopped");
+                return self.keep_rest();
+            }
+            let wake_at = self.wake_at(now);
             // Those that end meanwhile are picked up with those that wait for them.
-            let is_soon = self.assembler.next_expiry().is_some_and(|expiry| expiry <= Instant::now() + SOON);
+            let is_soon = self.assembler.next_expiry().is_some_and(|expiry| expiry <= now + SOON);
+            let is_open = self.deadline.is_none();
             tokio::select! {
                 biased;
-                order = self.orders.recv(), if self.deadline.is_none() => self.obey(order),
-                Some(done) = self.requests.join_next_with_id() => self.account(done),
-                () = self.shared.intake.crowded(), if self.deadline.is_none() => self.take_in(),
-                () = self.shared.intake.root_ended(), if self.deadline.is_none() && !is_soon => self.take_in(),
+                order = self.orders.recv(), if is_open => self.obey(order),
+                Some(done) = self.outbox.answered() => self.outbox.account(done, Instant::now()),
+                () = self.shared.intake.crowded(), if is_open => self.take_in(),
+                () = self.shared.intake.root_ended(), if is_open && !is_soon => self.take_in(),
                 () = sleep_until(wake_at.into()) => self.take_in(),
-                () = future::ready(()), if !self.ready.is_empty() && !self.is_full() => {}
+                () = future::ready(()), if !self.ready.is_empty() && !self.outbox.is_full() => {}
             }
         }
+    }
+
+    /// Whether the shutdown is done, or its time over.
+    fn is_over(&mut self, now: Instant) -> bool {
+        let Some(deadline) = self.deadline else { return false };
+        if self.outstanding.is_empty() && self.outbox.is_empty() {
+            self.outbox.send_losses(now);
+        }
+        now >= deadline || (self.outstanding.is_empty() && self.outbox.is_empty())
     }
 
     fn obey(&mut self, order: Option<Order>) {
@@ -245,69 +252,48 @@ impl Worker {
     }
 
     /// Serialises what is ready, a slice at a time, for as long as the queue has room.
-    fn serialise_some(&mut self) {
+    fn serialise_some(&mut self, now: Instant) {
         for _ in 0..SLICE {
-            if self.is_full() {
+            if self.outbox.is_full() || !self.serialise_one(now) {
                 break;
             }
-            let Some((number, trace)) = self.ready.pop_front() else { break };
-            self.shared.intake.release(trace.spans.iter().map(size_of_span).sum());
-            for envelope in self.packer.pack(trace, &self.shared.ledger) {
-                self.queue_envelope(number, envelope);
-            }
-            self.piece_left(number);
         }
-        self.shared.intake.set_stuck(self.is_full());
+        self.shared.intake.set_stuck(self.outbox.is_full());
         // What crowds the intake may wait for nothing but this.
         if self.ready.is_empty() && self.shared.intake.is_crowded() && self.deadline.is_none() {
             self.take_in();
         }
     }
 
-    /// Whether the next transaction may not fit into the queue.
-    fn is_full(&self) -> bool {
-        !self.queue.is_empty() && self.queued_bytes + MAX_TRANSACTION > self.queue_limit
-    }
-
-    fn queue_envelope(&mut self, number: u64, envelope: Envelope) {
-        if self.queued_bytes + envelope.size() > self.queue_limit {
-            return self.shared.ledger.dropped(DropReason::QueueOverflow, envelope.load);
-        }
-        self.queued_bytes += envelope.size();
-        *self.outstanding.entry(number).or_default() += 1;
-        self.queue.push_back((number, envelope));
-    }
-
-    fn start_requests(&mut self) {
-        while self.in_flight.len() < MAX_IN_FLIGHT {
-            let Some((number, envelope)) = self.queue.pop_front() else { break };
-            self.queued_bytes -= envelope.size();
-            let load = envelope.load;
-            let request = deliver(Arc::clone(&self.client), Arc::clone(&self.destinations), envelope);
-            let id = self.requests.spawn(request).id();
-            self.in_flight.insert(id, Sent { number, load });
-        }
-        self.shared.ledger.set_in_flight(self.queue.len() + self.in_flight.len(), self.queued_bytes);
-    }
-
-    /// Notes what became of an envelope.
-    fn account(&mut self, done: Result<(Id, Result<(), DropReason>), JoinError>) {
-        let (id, result) = match done {
-            Ok((id, result)) => (id, result),
-            Err(error) => {
-                otel_warn!(name: "SentryExporter.HttpClientPanicked", message = error.to_string());
-                let id = error.id();
-                // Dropping what somebody panicked with may panic, too.
-                mem::forget(error);
-                (id, Err(DropReason::InternalSdkError))
-            }
-        };
-        let Some(Sent { number, load }) = self.in_flight.remove(&id) else { return };
-        match result {
-            Ok(()) => self.shared.ledger.sent(load),
-            Err(reason) => self.shared.ledger.dropped(reason, load),
+    fn serialise_one(&mut self, now: Instant) -> bool {
+        let Some((number, trace)) = self.ready.pop_front() else { return false };
+        self.shared.intake.release(trace.spans.iter().map(size_of_span).sum());
+        for envelope in self.packer.pack(trace, &self.shared.ledger) {
+            *self.outstanding.entry(number).or_default() += 1;
+            self.outbox.push(number, envelope, now);
         }
         self.piece_left(number);
+        true
+    }
+
+    /// What is left at the end goes to the disk, if there is one for it.
+    fn keep_rest(&mut self) {
+        let start = Instant::now();
+        while self.outbox.has_spool() && start.elapsed() < LAST_WRITES && self.serialise_one(start) {}
+        self.outbox.give_up(DropReason::Shutdown);
+        self.pieces_left();
+    }
+
+    /// Halves the sample rate while the server cannot keep up, and gives it back when it can.
+    fn check_up(&mut self, now: Instant) {
+        let Some((decisions, due)) = self.backpressure.as_mut().filter(|(_, due)| *due <= now) else { return };
+        *due = now + CHECK_UP;
+        let halvings = if self.outbox.is_unhealthy(now) { decisions.halvings() + 1 } else { 0 };
+        decisions.set_halvings(halvings.min(MAX_HALVINGS));
+    }
+
+    fn pieces_left(&mut self) {
+        self.outbox.take_left().into_iter().for_each(|number| self.piece_left(number));
     }
 
     /// A piece of this trace waits no longer, whatever became of it.
@@ -344,9 +330,11 @@ impl Worker {
         }
     }
 
-    fn wake_at(&self) -> Instant {
-        let tick = Instant::now() + TICK;
-        [self.deadline, self.assembler.next_expiry()].into_iter().flatten().fold(tick, Instant::min)
+    fn wake_at(&mut self, now: Instant) -> Instant {
+        let check_up = self.backpressure.as_ref().map(|(_, due)| *due);
+        let expiry = self.assembler.next_expiry();
+        let all = [self.deadline, expiry, self.outbox.wake_at(now), check_up];
+        all.into_iter().flatten().fold(now + TICK, Instant::min)
     }
 }
 
@@ -355,15 +343,14 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.shared.intake.close();
         let reason = if thread::panicking() { DropReason::InternalSdkError } else { DropReason::Shutdown };
-        let ledger = &self.shared.ledger;
         let unseen = self.shared.intake.abandon();
+        let ledger = &self.shared.ledger;
         ledger.received(unseen);
         ledger.dropped(reason, Load::spans(unseen + self.assembler.len()));
-        let ready = self.ready.drain(..).map(|(_, trace)| Load::transaction(trace.spans.len()));
-        let queued = self.queue.drain(..).map(|(_, envelope)| envelope.load);
-        let in_flight = self.in_flight.drain().map(|(_, sent)| sent.load);
-        ready.chain(queued).chain(in_flight).for_each(|load| ledger.dropped(reason, load));
-        ledger.set_in_flight(0, 0);
+        for (_, trace) in self.ready.drain(..) {
+            ledger.dropped(reason, Load::transaction(trace.spans.len()));
+        }
+        self.outbox.give_up(reason);
         self.outstanding.clear();
         self.answer_flushes();
     }

@@ -46,7 +46,9 @@ const OTHER_THAN_TAGS: [&str; 6] = ["release", "dist", "user", "filename", "func
 /// The faults of an envelope, each with its place; none if Sentry takes it as it is.
 pub(crate) fn faults(envelope: &Envelope) -> Vec<String> {
     let mut judge = Judge::default();
-    for item in envelope.items() {
+    // Losses may be told along with it.
+    let items = || envelope.items().iter().filter(|item| item.item_type() != "client_report");
+    for item in items() {
         judge.check("item", item.item_type() == "transaction", item.item_type());
         judge.check("item", item.payload().len() <= MAX_BYTES, item.payload().len());
         match item.json() {
@@ -54,7 +56,7 @@ pub(crate) fn faults(envelope: &Envelope) -> Vec<String> {
             Err(error) => judge.check("item", false, error),
         }
     }
-    judge.check("envelope", envelope.items().len() == 1, envelope.items().len());
+    judge.check("envelope", items().count() == 1, envelope.items().len());
     judge.faults
 }
 
