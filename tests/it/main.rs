@@ -1,5 +1,6 @@
 //! What only the whole can show: headers in, spans, envelopes and headers out, through the facade's public names.
 
+mod assembly;
 mod composite;
 mod delivery;
 mod exceptions;
