@@ -1,0 +1,271 @@
+//! What ending spans costs the thread that ends them, and what is lost when it does so at full speed: our processor
+//! beside OpenTelemetry's batch processor.
+//!
+//! Measured is the trace of one request, 21 spans, see [`service`](opentelemetry_sentry_benches::service). The batch
+//! processor has an exporter that does nothing, and a queue in which everything fits ([`doors::QUEUE`]): dropping is
+//! cheaper than keeping. Ours has an HTTP client that says yes at once. Both are asked at the end whether all spans have
+//! left; a figure with losses is a panic.
+//!
+//! ```sh
+//! cargo bench -p opentelemetry-sentry-benches --bench processor                  # time and losses
+//! cargo bench -p opentelemetry-sentry-benches --bench processor -- time          # one of them
+//! cargo bench -p opentelemetry-sentry-benches --bench processor -- losses
+//! cargo bench -p opentelemetry-sentry-benches --bench processor -- instructions  # needs valgrind
+//! ```
+//!
+//! `time` is that of the threads that make spans, from their common start to their common end, as medians of
+//! repetitions in which both take turns. What happens on the processors' own threads is in it as far as the machine
+//! has too few cores for all.
+//!
+//! `instructions` are those of the thread that makes spans alone. It runs itself under valgrind, as
+//!
+//! ```sh
+//! valgrind --tool=callgrind --separate-threads=yes --callgrind-out-file=FILE \
+//!     target/release/deps/processor-… traces sentry api 500  # or: stock; tracing; 0
+//! ```
+//!
+//! and takes the totals of `FILE-01`, the main thread, once with traces and once with none, so that setting up and
+//! waiting for the end do not count.
+//!
+//! `losses` have everything at its default, and a real HTTP ingest on loopback, on the same machine. It exits with 1 if
+//! a lost span was not counted, or if the root of a trace arrived without all of its children.
+
+use std::{
+    collections::HashMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::{self, Command, ExitCode},
+    sync::Barrier,
+    thread,
+    time::Instant,
+};
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sentry_benches::{
+    doors::{self, Door, PATIENCE},
+    service::{self, SPANS, Through},
+};
+use opentelemetry_sentry_exporter::{SentryExporter, Stats, testing::LocalIngest};
+use tracing::dispatcher;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // `cargo bench -- --test` asks for a sign of life.
+    let effort = if arguments.contains(&"--test") { SMOKE } else { FULL };
+    match arguments[..] {
+        ["traces", door, through, number, ..] => traces(door, through, number),
+        ["instructions", ..] => instructions(effort),
+        ["time", ..] => time(effort),
+        ["losses", ..] => return losses(effort),
+        _ => {
+            time(effort);
+            return losses(effort);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// How much is done for one figure.
+#[derive(Clone, Copy)]
+struct Effort {
+    repetitions: usize,
+    /// By each thread, in each repetition. All of them have to fit into [`doors::QUEUE`].
+    traces: usize,
+    /// At once, for the losses.
+    open: usize,
+    /// At full speed, for the losses.
+    many: usize,
+}
+
+const FULL: Effort = Effort { repetitions: 41, traces: 500, open: 200, many: 4800 };
+const SMOKE: Effort = Effort { repetitions: 1, traces: 1, open: 2, many: 2 };
+
+/// Makes so many traces on this thread, and nothing else.
+fn traces(door: &str, through: &str, number: &str) {
+    let door = Door::named(door).expect("stock or sentry");
+    let through = Through::ALL.into_iter().find(|(name, _)| *name == through).expect("api or tracing").1;
+    let number = number.parse().expect("a number");
+    run(&door, through, number);
+    assert_eq!(door.drain(), (number * SPANS) as u64, "nothing may be lost");
+}
+
+fn run(door: &Door, through: Through, number: usize) {
+    let tracer = door.tracer();
+    dispatcher::with_default(&door.dispatch(), || (0..number).for_each(|_| through.make_trace(&tracer)));
+}
+
+fn time(effort: Effort) {
+    println!("time of {} traces of {SPANS} spans on each thread, medians of {}\n", effort.traces, effort.repetitions);
+    println!("{:20} | {:>15} | {:>15} | ratio", "", "stock, µs/trace", "ours, µs/trace");
+    for (name, through) in Through::ALL {
+        for threads in [1, 2] {
+            let doors = Door::NAMES.map(|name| Door::named(name).expect("one of these"));
+            let mut times = [Vec::new(), Vec::new()];
+            for _ in 0..effort.repetitions {
+                for (door, times) in doors.iter().zip(&mut times) {
+                    times.push(seconds(door, through, threads, effort.traces) / effort.traces as f64 * 1e6);
+                    door.drain();
+                }
+            }
+            let made = (effort.repetitions * threads * effort.traces * SPANS) as u64;
+            doors.iter().for_each(|door| assert_eq!(door.drain(), made, "nothing may be lost"));
+            let [stock, ours] = times.map(median);
+            println!("{name:8}, {threads} thread(s) | {stock:15.2} | {ours:15.2} | {:5.2}", ours / stock);
+        }
+    }
+}
+
+/// From the common start of the threads to their common end.
+fn seconds(door: &Door, through: Through, threads: usize, number: usize) -> f64 {
+    let barrier = Barrier::new(threads + 1);
+    let make = || {
+        barrier.wait();
+        run(door, through, number);
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(make)).collect();
+        barrier.wait();
+        let start = Instant::now();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        start.elapsed().as_secs_f64()
+    })
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn instructions(effort: Effort) {
+    println!("instructions of the thread that makes {} traces of {SPANS} spans\n", effort.traces);
+    println!("{:8} | {:>15} | {:>15} | ratio", "", "stock, / trace", "ours, / trace");
+    for (name, _) in Through::ALL {
+        let [stock, ours] = Door::NAMES.map(|door| {
+            let [none, some] = [0, effort.traces].map(|number| counted(door, name, number));
+            some.saturating_sub(none) / effort.traces as u64
+        });
+        println!("{name:8} | {stock:15} | {ours:15} | {:5.2}", ours as f64 / stock as f64);
+    }
+}
+
+/// The instructions of the main thread of `traces`, as valgrind counts them.
+fn counted(door: &str, through: &str, number: usize) -> u64 {
+    let out = env::temp_dir().join(format!("processor-{}.callgrind", process::id()));
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--separate-threads=yes", "-q"]);
+    command.arg(format!("--callgrind-out-file={}", out.display()));
+    command.arg(env::current_exe().expect("a path")).args(["traces", door, through, &number.to_string()]);
+    let status = command.status().expect("valgrind is installed");
+    assert!(status.success(), "{command:?}: {status}");
+    let of_thread = |thread: usize| PathBuf::from(format!("{}-{thread:02}", out.display()));
+    let total = total(&of_thread(1));
+    // One for each thread, and one for all.
+    (1..).map(of_thread).take_while(|file| fs::remove_file(file).is_ok()).for_each(drop);
+    let _ = fs::remove_file(out);
+    total
+}
+
+fn total(file: &Path) -> u64 {
+    let text = fs::read_to_string(file).expect("valgrind wrote it");
+    let line = text.lines().find_map(|line| line.strip_prefix("totals:"));
+    line.and_then(|number| number.trim().parse().ok()).expect("a total")
+}
+
+fn losses(effort: Effort) -> ExitCode {
+    println!("\nlosses with everything at its default, from one thread at full speed, to an ingest on loopback\n");
+    println!("{:30} | {}", "", Arrived::COLUMNS);
+    let mut code = ExitCode::SUCCESS;
+    let mut row = |name: String, traces, make: fn(&opentelemetry_sdk::trace::SdkTracer, usize)| {
+        let arrived = Arrived::of(traces, make);
+        println!("{name:30} | {}", arrived.row());
+        if !arrived.is_fair() {
+            code = ExitCode::FAILURE;
+        }
+    };
+    row(format!("{} traces end together", effort.open), effort.open, |tracer, number| {
+        let roots: Vec<_> = (0..number).map(|_| service::begin(tracer)).collect();
+        roots.iter().for_each(service::end_root);
+    });
+    row(format!("{} traces in a row", effort.many), effort.many, |tracer, number| {
+        (0..number).for_each(|_| Through::Api.make_trace(tracer));
+    });
+    code
+}
+
+/// What became of traces, as the ingest and the account have it.
+struct Arrived {
+    traces: usize,
+    whole: usize,
+    /// Only some of the spans arrived.
+    torn: usize,
+    /// Of those, the ones whose root arrived.
+    torn_with_root: usize,
+    transactions: usize,
+    spans: usize,
+    stats: Stats,
+}
+
+impl Arrived {
+    const COLUMNS: &str =
+        "traces: whole, torn (with root),  none | transactions |  spans: made, arrived,  lost | all counted";
+
+    /// Makes traces, and waits for what arrives.
+    fn of(traces: usize, make: impl FnOnce(&opentelemetry_sdk::trace::SdkTracer, usize)) -> Self {
+        let ingest = LocalIngest::start().expect("a free port");
+        let processor = doors::sentry(SentryExporter::builder().with_dsn(ingest.dsn()));
+        let provider = doors::provider(processor.clone());
+        make(&provider.tracer("bench"), traces);
+        // What was lost is in the account.
+        let _ = processor.flush(PATIENCE);
+        let transactions = ingest.transactions();
+        let mut spans: HashMap<String, (usize, bool)> = HashMap::new();
+        for transaction in &transactions {
+            let trace = &transaction["contexts"]["trace"];
+            let (number, has_root) = spans.entry(trace["trace_id"].to_string()).or_default();
+            *number += 1 + transaction["spans"].as_array().map_or(0, Vec::len);
+            *has_root |= trace.get("parent_span_id").is_none();
+        }
+        let whole = spans.values().filter(|(number, _)| *number == SPANS).count();
+        let torn_with_root = spans.values().filter(|(number, has_root)| *number != SPANS && *has_root).count();
+        Self {
+            traces,
+            whole,
+            torn: spans.len() - whole,
+            torn_with_root,
+            transactions: transactions.len(),
+            spans: spans.values().map(|(number, _)| number).sum(),
+            stats: processor.stats(),
+        }
+    }
+
+    /// Whether every loss was counted, and no root arrived without all of its children.
+    fn is_fair(&self) -> bool {
+        self.is_counted() && self.torn_with_root == 0
+    }
+
+    fn is_counted(&self) -> bool {
+        let Self { stats, .. } = self;
+        stats.spans_received == self.made()
+            && stats.spans_sent == self.spans as u64
+            && stats.spans_received == stats.spans_sent + stats.spans_dropped()
+    }
+
+    fn made(&self) -> u64 {
+        (self.traces * SPANS) as u64
+    }
+
+    fn row(&self) -> String {
+        let Self { traces, whole, torn, torn_with_root, transactions, spans, stats } = self;
+        let none = traces - whole - torn;
+        let lost = 100.0 * (1.0 - *spans as f64 / self.made() as f64);
+        let counted = if self.is_counted() { "yes" } else { "NO" };
+        let reasons = stats.dropped.iter().map(|(reason, dropped)| format!("{reason} {}", dropped.spans));
+        let reasons = reasons.collect::<Vec<_>>().join(", ");
+        format!(
+            "{whole:13}, {torn:4} {:>11}, {none:5} | {transactions:12} | {:12}, {spans:7}, {lost:4.1}% | {counted} {reasons}",
+            format!("({torn_with_root})"),
+            self.made(),
+        )
+    }
+}

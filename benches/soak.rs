@@ -1,0 +1,105 @@
+//! Does memory stay flat, and does the account hold, over millions of spans at full speed?
+//!
+//! ```sh
+//! cargo bench -p opentelemetry-sentry-benches --bench soak -- 2000000        # most of them are dropped
+//! cargo bench -p opentelemetry-sentry-benches --bench soak -- 2000000 paced  # none is
+//! ```
+//!
+//! One thread makes traces of 21 spans as fast as it can; the HTTP client says yes at once, so nothing but the
+//! processor is in the way. With `paced` it waits at each reading until everything has left, and a loss is a failure,
+//! too. Resident memory is read every 10,000 spans and printed every 100,000. It exits with 1 if a span was neither sent
+//! nor counted as dropped, or if memory in the second half went beyond its peak in the first half by more than
+//! [`MARGIN`] and a tenth of it. Needs Linux's `/proc`.
+
+use std::{env, fs, process::ExitCode, time::Instant};
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry_sentry_benches::{
+    doors::{self, PATIENCE},
+    service::{SPANS, Through},
+};
+use opentelemetry_sentry_exporter::SentrySpanProcessor;
+
+/// Unless the command says otherwise.
+const TOTAL: usize = 2_000_000;
+
+/// How often memory is read, in spans.
+const READ_EVERY: usize = 10_000;
+
+/// How often it is printed, in readings.
+const PRINT_EVERY: usize = 10;
+
+/// Bytes by which the peak may move while what is held does not grow: the allocator keeps freed blocks for two threads,
+/// and how much waits at the moment of a reading depends on how the threads were scheduled.
+const MARGIN: usize = 16 << 20;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    // `cargo bench -- --test` asks for a sign of life.
+    let smoke = arguments.iter().any(|argument| argument == "--test").then_some(4 * READ_EVERY);
+    let total = arguments.iter().find_map(|argument| argument.parse().ok()).or(smoke).unwrap_or(TOTAL);
+    let is_paced = arguments.iter().any(|argument| argument == "paced");
+
+    let start = Instant::now();
+    let processor = doors::sentry(doors::accepted());
+    let provider = doors::provider(processor.clone());
+    let (made, peaks) = make_spans(total, &provider.tracer("soak"), &processor, is_paced);
+    let made_in = start.elapsed();
+    let flushed = processor.flush(PATIENCE);
+    let stats = processor.stats();
+    println!("made in {made_in:.1?}, flushed after {:.1?}: {flushed:?}", start.elapsed());
+    println!("{stats}");
+    let at_the_end = resident_bytes();
+    println!("peaks of the halves: {} and {}; at the end {}", mib(peaks[0]), mib(peaks[1]), mib(at_the_end));
+
+    let dropped = stats.spans_dropped();
+    let is_counted = stats.spans_received == made as u64 && stats.spans_received == stats.spans_sent + dropped;
+    let is_flat = peaks[1] <= peaks[0] + peaks[0] / 10 + MARGIN;
+    println!("the account {}", if is_counted { "holds" } else { "DOES NOT HOLD" });
+    println!("memory {}", if is_flat { "is flat" } else { "GROWS" });
+    let is_well = is_counted && is_flat && !(is_paced && dropped > 0);
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Makes at least so many spans, and returns how many, and the peaks of resident memory in both halves.
+fn make_spans(
+    total: usize,
+    tracer: &SdkTracer,
+    processor: &SentrySpanProcessor,
+    is_paced: bool,
+) -> (usize, [usize; 2]) {
+    let (mut made, mut readings) = (0, 0);
+    let mut peaks = [0, 0];
+    while made < total {
+        Through::Api.make_trace(tracer);
+        made += SPANS;
+        if made / READ_EVERY == readings {
+            continue;
+        }
+        readings += 1;
+        if is_paced {
+            // What was lost is in the account.
+            let _ = processor.flush(PATIENCE);
+        }
+        let resident = resident_bytes();
+        let peak = &mut peaks[usize::from(made > total / 2)];
+        *peak = resident.max(*peak);
+        if readings % PRINT_EVERY == 0 {
+            println!("{made:9} spans, VmRSS {}", mib(resident));
+        }
+    }
+    (made, peaks)
+}
+
+/// What the process holds in memory now.
+fn resident_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    kib.expect("a number of kB") << 10
+}
+
+fn mib(bytes: usize) -> String {
+    format!("{:6.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
