@@ -47,6 +47,8 @@
 //! | `internal-logs` | no | what the library has to say about itself, as `tracing` events |
 
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
+mod checkup;
+#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod environment;
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod setup;
@@ -61,7 +63,7 @@ pub use opentelemetry_sentry_sampler as sampler;
 
 #[cfg(feature = "exporter")]
 pub use opentelemetry_sentry_exporter::{
-    FlushError, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats, TransactionEvent,
+    FlushError, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats, TransactionEvent,
 };
 #[cfg(feature = "propagator")]
 pub use opentelemetry_sentry_propagator::SentryPropagator;

@@ -15,17 +15,20 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
 };
 use opentelemetry_sentry_exporter::{
-    ExporterBuildError, FlushError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, SpanEvent, SpanFilter,
-    Stats, TransactionEvent,
+    ExporterBuildError, FlushError, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, SpanEvent,
+    SpanFilter, Stats, TransactionEvent,
 };
 use opentelemetry_sentry_propagator::{PropagatorBuildError, SentryPropagator};
 use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, InvalidSampleRate, Service, semconv};
 use opentelemetry_sentry_sampler::{SamplerHandle, SamplingContext, SentrySampler};
 
-use crate::environment::Environment;
+use crate::{checkup::propagator_problem, environment::Environment};
 
 /// How long a `Sentry` that is dropped without a shutdown may take to send what is left, as in Sentry's SDKs.
 const DROP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a check may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The name under which `tracing` spans appear as an instrumentation.
 #[cfg(feature = "tracing")]
@@ -85,6 +88,25 @@ impl Sentry {
     #[must_use]
     pub const fn span_processor(&self) -> &SentrySpanProcessor {
         &self.processor
+    }
+
+    /// Looks at the set-up, and returns what is wrong with it, each as a sentence; an empty list if nothing is.
+    ///
+    /// It asks the server whether it takes our DSN (which may take five seconds), compares clocks, and looks at the
+    /// global propagator. Call it when some spans have ended.
+    ///
+    /// ```no_run
+    /// # let sentry = opentelemetry_sentry::Sentry::builder().build()?;
+    /// for problem in sentry.check() {
+    ///     eprintln!("{problem}");
+    /// }
+    /// # Ok::<(), opentelemetry_sentry::SetupError>(())
+    /// ```
+    #[must_use]
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = self.processor.check(CHECK_TIMEOUT);
+        problems.extend(global::get_text_map_propagator(propagator_problem));
+        problems
     }
 
     /// What was received, sent and dropped so far. Without a DSN nothing is received.

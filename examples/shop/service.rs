@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, env, error::Error, io, thread, time::Duration};
 
 use axum::Router;
-use opentelemetry_sentry::{Sentry, Stats};
+use opentelemetry_sentry::{Problem, Sentry, Stats};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, signal, sync::oneshot};
 use tokio_util::task::TaskTracker;
@@ -29,8 +29,9 @@ pub(crate) async fn run(release: &'static str, router: Router, background: TaskT
 
     let delivered = sentry.flush(SHUTDOWN_TIMEOUT);
     let stats = sentry.stats();
+    let set_up = sentry.check();
     let ended = sentry.shutdown(SHUTDOWN_TIMEOUT);
-    let report = Report::new(&stats, delivered.and(ended).err().map(|error| error.to_string()));
+    let report = Report::new(&stats, &set_up, delivered.and(ended).err().map(|error| error.to_string()));
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
@@ -62,17 +63,20 @@ pub(crate) struct Report {
     pub(crate) transactions_sent: u64,
     /// Spans that were dropped, by reason.
     pub(crate) dropped: BTreeMap<String, u64>,
+    /// What is wrong with its set-up, in sentences.
+    pub(crate) set_up: Vec<String>,
     /// Why the delivery is not complete.
     pub(crate) problem: Option<String>,
 }
 
 impl Report {
-    fn new(stats: &Stats, problem: Option<String>) -> Self {
+    fn new(stats: &Stats, set_up: &[Problem], problem: Option<String>) -> Self {
         Self {
             spans_received: stats.spans_received,
             spans_sent: stats.spans_sent,
             transactions_sent: stats.transactions_sent,
             dropped: stats.dropped.iter().map(|(reason, dropped)| (reason.to_string(), dropped.spans)).collect(),
+            set_up: set_up.iter().map(ToString::to_string).collect(),
             problem,
         }
     }

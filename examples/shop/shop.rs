@@ -169,6 +169,12 @@ impl Shop {
                 Err(_) => println!("{service:<12} {:>15}", "no report"),
             }
         }
+        for (service, report) in &reports {
+            match report.as_ref().map_or(&[][..], |report| &report.set_up) {
+                [] => println!("{service}: its set-up has no problem"),
+                problems => problems.iter().for_each(|problem| println!("{service}: {problem}")),
+            }
+        }
         reports.iter().map(|(service, report)| judge::judge_report(service, report)).collect()
     }
 }

@@ -18,6 +18,8 @@ use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 
 use crate::{
+    Problem,
+    checkup::{self, Reply},
     intake::Intake,
     loss::{DropReason, Ledger, Stats, unsampled},
     transport::{Setup, Worker},
@@ -32,6 +34,9 @@ pub(crate) struct Engine {
     shared: Shared,
     orders: Sender<Order>,
     closed: AtomicBool,
+    /// Whether another sampler than Sentry's decided about a local root.
+    undecided: AtomicBool,
+    has_dsn: bool,
     decisions: Arc<DecisionLog>,
     worker: ThreadId,
 }
@@ -47,6 +52,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) enum Order {
     SetResource(Resource),
+    /// Ask the server whether it would take something.
+    Ask(mpsc::Sender<Result<Reply, String>>),
     /// Wait so long for late spans.
     SetGrace(Duration),
     /// Send everything that has ended, and answer when it has left; after the deadline nobody waits any more.
@@ -59,10 +66,12 @@ impl Engine {
     /// Starts the worker; so many bytes of ended spans may wait for it.
     pub(crate) fn start(buffer_limit: usize, setup: Setup) -> io::Result<Self> {
         let decisions = Arc::clone(&setup.decisions);
+        let has_dsn = setup.destinations.sentry.is_some();
         let shared = Shared { intake: Arc::new(Intake::new(buffer_limit)), ledger: Arc::default() };
         let (orders, inbox) = channel(MAX_ORDERS);
         let worker = Worker::spawn(shared.clone(), inbox, setup)?;
-        Ok(Self { shared, orders, closed: AtomicBool::new(false), decisions, worker })
+        let (closed, undecided) = Default::default();
+        Ok(Self { shared, orders, closed, undecided, has_dsn, decisions, worker })
     }
 
     /// Notes what was decided about the trace of a local root that begins.
@@ -71,6 +80,9 @@ impl Engine {
         let incoming = remote.and_then(|remote| remote.incoming(trace_id));
         let rand = || incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
         let decided = self.decisions.find(remote, trace_id).map(|decision| (decision, rand()));
+        if decided.is_none() {
+            self.undecided.store(true, Ordering::Relaxed);
+        }
         let is_for_others = decided.as_ref().is_some_and(|(decision, _)| decision.sampled != Some(true));
         if !is_for_others {
             self.shared.intake.started(trace_id, decided);
@@ -98,6 +110,25 @@ impl Engine {
     /// From now on [`started`](Self::started) is called for every local root.
     pub(crate) fn expect_roots(&self) {
         self.shared.intake.expect_roots();
+    }
+
+    /// What is wrong, as far as can be seen from here.
+    pub(crate) fn check(&self, timeout: Duration) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.has_dsn && self.check_thread().is_ok() && !self.closed.load(Ordering::Acquire) {
+            let (reply, answer) = mpsc::channel();
+            self.order(Order::Ask(reply));
+            let answer = answer.recv_timeout(timeout);
+            problems
+                .extend(checkup::of_answer(answer.unwrap_or_else(|_| Err(format!("no answer within {timeout:?}")))));
+        }
+        let stats = self.stats();
+        if self.undecided.load(Ordering::Relaxed) {
+            problems.push(Problem::OtherSampler);
+        } else if stats.spans_received == 0 {
+            problems.push(Problem::NoSpans);
+        }
+        problems
     }
 
     pub(crate) fn set_grace(&self, grace: Duration) {

@@ -38,6 +38,7 @@
 
 mod assembler;
 mod builder;
+mod checkup;
 mod contain;
 mod convert;
 mod engine;
@@ -59,6 +60,7 @@ mod trim;
 
 pub use crate::{
     builder::{ExporterBuildError, SentryExporterBuilder},
+    checkup::Problem,
     engine::FlushError,
     exporter::SentryExporter,
     filter::SpanFilter,

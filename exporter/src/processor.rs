@@ -13,7 +13,7 @@ use opentelemetry_sdk::{
 };
 
 use crate::{
-    FlushError, SentryExporter, Stats,
+    FlushError, Problem, SentryExporter, Stats,
     engine::Engine,
     exporter::{FLUSH_TIMEOUT, sdk_result},
 };
@@ -38,6 +38,22 @@ impl SentrySpanProcessor {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.engine.as_ref().map(|engine| engine.stats()).unwrap_or_default()
+    }
+
+    /// Asks the server whether it takes our DSN, and returns what is wrong; an empty list if nothing is. It may take as
+    /// long as `timeout`.
+    ///
+    /// ```no_run
+    /// # use opentelemetry_sentry_exporter::{SentryExporter, SentrySpanProcessor};
+    /// # let processor = SentrySpanProcessor::from(SentryExporter::builder().build()?);
+    /// for problem in processor.check(std::time::Duration::from_secs(5)) {
+    ///     eprintln!("{problem}");
+    /// }
+    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
+    /// ```
+    #[must_use]
+    pub fn check(&self, timeout: Duration) -> Vec<Problem> {
+        self.engine.as_ref().map_or_else(|| vec![Problem::NoDsn], |engine| engine.check(timeout))
     }
 
     /// Sends everything that has ended so far, whether or not its local root has, and waits until it has arrived.

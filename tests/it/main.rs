@@ -1,6 +1,7 @@
 //! What only the whole can show: headers in, spans, envelopes and headers out, through the facade's public names.
 
 mod assembly;
+mod check_up;
 mod composite;
 mod delivery;
 mod exceptions;

@@ -8,7 +8,7 @@
 //! | 3xx | dropped: another host is another recipient |
 //! | none, none in time | tried again, and then kept on disk or dropped |
 
-use std::time::Duration;
+use std::{error::Error, iter, time::Duration};
 
 use http::HeaderMap;
 use opentelemetry::otel_warn;
@@ -25,8 +25,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) enum Answer {
     /// The server has said something.
     Status(u16, HeaderMap),
-    /// Nothing came back.
-    Nothing,
+    /// Nothing came back, for this reason.
+    Nothing(String),
 }
 
 impl Answer {
@@ -37,7 +37,7 @@ impl Answer {
             Self::Status(300..=399, _) => Some(Err(DropReason::NetworkError)),
             Self::Status(429, _) => Some(Err(DropReason::RateLimited)),
             Self::Status(..) => Some(Err(DropReason::SendError)),
-            Self::Nothing => None,
+            Self::Nothing(_) => None,
         }
     }
 }
@@ -58,12 +58,19 @@ pub(super) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) ->
             Answer::Status(status, response.into_parts().0.headers)
         }
         Ok(Err(error)) => {
-            otel_warn!(name: "SentryExporter.RequestFailed", message = error.to_string());
-            Answer::Nothing
+            let reason = with_causes(error.as_ref());
+            otel_warn!(name: "SentryExporter.RequestFailed", message = reason.as_str());
+            Answer::Nothing(reason)
         }
         Err(_) => {
             otel_warn!(name: "SentryExporter.RequestTimedOut");
-            Answer::Nothing
+            Answer::Nothing(format!("no answer within {REQUEST_TIMEOUT:?}"))
         }
     }
+}
+
+/// An error and what caused it, in one line: the cause says more than `error sending request`.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+    iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
 }

@@ -12,7 +12,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     mem,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -31,6 +31,7 @@ use super::{
     spool::{Spool, Spooled},
 };
 use crate::{
+    checkup::Reply,
     envelope::{Envelope, MAX_TRANSACTION},
     loss::{DropReason, Ledger, Load},
 };
@@ -210,6 +211,23 @@ impl Outbox {
         is_due.then(|| Parcel { number: None, envelope: Envelope::empty(), tries: 0, spooled: None })
     }
 
+    /// Asks the server whether it would take something, with an envelope that has nothing in it.
+    pub(super) fn ask(&self, reply: mpsc::Sender<Result<Reply, String>>) {
+        let body = self.compressor.plain(Envelope::empty().body(SystemTime::now(), &[]));
+        let Some(request) = self.destinations.sentry.as_ref().and_then(|sentry| sentry.request(body).ok()) else {
+            return;
+        };
+        let client = Arc::clone(&self.client);
+        tokio::spawn(async move {
+            let answer = match deliver(client.as_ref(), request).await {
+                Answer::Status(status, headers) => Ok(Reply::new(status, &headers, SystemTime::now())),
+                Answer::Nothing(reason) => Err(reason),
+            };
+            // Whoever asked may have stopped waiting.
+            let _ = reply.send(answer);
+        });
+    }
+
     /// Sends the losses that nothing came to be told with, for a shutdown.
     pub(super) fn send_losses(&mut self, now: Instant) {
         if self.destinations.sentry.is_some() && self.reports.due(now).is_some() {
@@ -291,7 +309,7 @@ impl Outbox {
                     return self.back(parcel);
                 }
             }
-            Some(Answer::Nothing) => {
+            Some(Answer::Nothing(_)) => {
                 self.link.failed(now, f64::from(Uuid::new_v4().as_bytes()[0]) / 255.0);
                 self.next_replay = now + REPLAY_IDLE;
             }

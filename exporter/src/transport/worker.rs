@@ -192,6 +192,7 @@ impl Worker {
 
     fn obey(&mut self, order: Option<Order>) {
         match order {
+            Some(Order::Ask(reply)) => self.outbox.ask(reply),
             Some(Order::SetGrace(grace)) => self.assembler.set_grace(grace),
             Some(Order::SetResource(resource)) => self.packer.set_resource(&resource),
             Some(Order::Flush(reply, deadline)) => self.flush(reply, deadline),

@@ -1,0 +1,143 @@
+//! What is wrong with the set-up? In sentences, for whoever looks at an empty Sentry.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, header::DATE};
+
+/// Clocks that differ by less are fine.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// Something that keeps spans from Sentry, or will confuse whoever reads them there. It prints as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// There is no DSN, so nothing is sent.
+    NoDsn,
+    /// The server did not answer, for this reason.
+    Unreachable(String),
+    /// The server answered, and would not take anything.
+    Refused {
+        /// Its status.
+        status: u16,
+        /// What it says about it.
+        reason: String,
+    },
+    /// This machine's clock is ahead of the server's by so many seconds, or behind if negative.
+    ClockSkew(i64),
+    /// Another sampler than Sentry's decides about local roots.
+    OtherSampler,
+    /// No span has ended here yet.
+    NoSpans,
+    /// The global propagator writes no `sentry-trace`.
+    NoPropagator,
+    /// Another propagator writes `baggage` after Sentry's, which is lost with that.
+    BaggageOverwritten,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDsn => f.write_str("There is no DSN, so nothing is sent: set SENTRY_DSN or with_dsn."),
+            Self::Unreachable(reason) => write!(f, "Sentry cannot be reached: {reason}."),
+            Self::Refused { status, reason } if reason.is_empty() => {
+                write!(f, "Sentry refuses what this DSN sends, with status {status}.")
+            }
+            Self::Refused { status, reason } => {
+                write!(f, "Sentry refuses what this DSN sends, with status {status}: {reason}.")
+            }
+            Self::ClockSkew(seconds) => {
+                let direction = if *seconds > 0 { "ahead of" } else { "behind" };
+                write!(f, "This machine's clock is {} s {direction} the server's.", seconds.unsigned_abs())
+            }
+            Self::OtherSampler => f.write_str(
+                "Another sampler than Sentry's decides about traces: their headers carry no sample rate. Give \
+                 SentrySampler to the tracer provider, and its decision_log() to the exporter.",
+            ),
+            Self::NoSpans => f.write_str(
+                "No span has ended yet. If the application has made some, look at its sample rate, at filters before \
+                 the tracing layer, and with `cargo tree -d` for a second version of opentelemetry beside 0.33.",
+            ),
+            Self::NoPropagator => f.write_str(
+                "The global propagator is not Sentry's, so traces end at this service: call install(), or \
+                 opentelemetry::global::set_text_map_propagator with sentry.propagator(), and nothing after it.",
+            ),
+            Self::BaggageOverwritten => f.write_str(
+                "Another propagator writes `baggage` after Sentry's, so its context is lost: leave out \
+                 BaggagePropagator, as Sentry's writes OpenTelemetry's baggage, too.",
+            ),
+        }
+    }
+}
+
+/// What the server says to an envelope with nothing in it.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    status: u16,
+    reason: String,
+    /// Seconds by which our clock is ahead.
+    skew: i64,
+}
+
+impl Reply {
+    pub(crate) fn new(status: u16, headers: &HeaderMap, now: SystemTime) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let theirs = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+        let skew = theirs.map_or(0, |theirs| match now.duration_since(theirs) {
+            Ok(ahead) => seconds(ahead),
+            Err(behind) => -seconds(behind.duration()),
+        });
+        Self { status, reason: text("x-sentry-error").unwrap_or_default().to_owned(), skew }
+    }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// What the server's answer, or why there is none, says about the set-up.
+pub(crate) fn of_answer(answer: Result<Reply, String>) -> Vec<Problem> {
+    let Reply { status, reason, skew } = match answer {
+        Ok(reply) => reply,
+        Err(reason) => return vec![Problem::Unreachable(reason)],
+    };
+    // Empty, too large, too many: whatever it says about the envelope, it takes the DSN.
+    let is_refused = matches!(status, 300..=399 | 401..=404 | 407 | 500..);
+    let refused = is_refused.then_some(Problem::Refused { status, reason });
+    let is_skewed = skew.unsigned_abs() > SKEW.as_secs();
+    refused.into_iter().chain(is_skewed.then_some(Problem::ClockSkew(skew))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_compared_to_the_minute() {
+        let theirs = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let mut headers = HeaderMap::new();
+        headers.insert(DATE, "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
+        let problems = |now| of_answer(Ok(Reply::new(200, &headers, now)));
+        assert_eq!(problems(theirs + Duration::from_secs(60)), []);
+        assert_eq!(problems(theirs + Duration::from_secs(61)), [Problem::ClockSkew(61)]);
+        assert_eq!(problems(theirs - Duration::from_secs(3600)), [Problem::ClockSkew(-3600)]);
+        assert_eq!(
+            problems(theirs - Duration::from_secs(3600))[0].to_string(),
+            "This machine's clock is 3600 s behind the server's."
+        );
+    }
+
+    #[test]
+    fn the_servers_own_reason_is_told() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-sentry-error", "bad sentry DSN public key".parse().unwrap());
+        let problem = of_answer(Ok(Reply::new(403, &headers, SystemTime::now()))).remove(0);
+        assert_eq!(
+            problem.to_string(),
+            "Sentry refuses what this DSN sends, with status 403: bad sentry DSN public key."
+        );
+        assert_eq!(of_answer(Ok(Reply::new(400, &headers, SystemTime::now()))), []);
+    }
+}

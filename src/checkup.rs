@@ -1,0 +1,55 @@
+//! What the facade alone can see of a set-up.
+
+use std::collections::HashMap;
+
+use opentelemetry::{
+    Context, KeyValue, SpanId, TraceFlags, TraceId,
+    baggage::BaggageExt,
+    propagation::TextMapPropagator,
+    trace::{SpanContext, TraceContextExt, TraceState},
+};
+use opentelemetry_sentry_exporter::Problem;
+
+/// What a propagator that should be Sentry's makes of a trace.
+pub(crate) fn propagator_problem(propagator: &dyn TextMapPropagator) -> Option<Problem> {
+    let span = SpanContext::new(
+        TraceId::from_bytes([1; 16]),
+        SpanId::from_bytes([1; 8]),
+        TraceFlags::SAMPLED,
+        false,
+        TraceState::default(),
+    );
+    // Some OpenTelemetry baggage, so that whoever writes it does.
+    let cx = Context::new().with_remote_span_context(span).with_baggage([KeyValue::new("check", "up")]);
+    let mut headers = HashMap::new();
+    propagator.inject_context(&cx, &mut headers);
+    let is_ours = |header: &str, text: &str| headers.get(header).is_some_and(|value: &String| value.contains(text));
+    if !is_ours("sentry-trace", "") {
+        Some(Problem::NoPropagator)
+    } else if !is_ours("baggage", "sentry-") {
+        Some(Problem::BaggageOverwritten)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::propagation::TextMapCompositePropagator;
+    use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+    use opentelemetry_sentry_propagator::SentryPropagator;
+
+    use super::*;
+
+    #[test]
+    fn others_that_write_our_headers_are_seen() {
+        let both = |first: Box<dyn TextMapPropagator + Send + Sync>, second| {
+            propagator_problem(&TextMapCompositePropagator::new(vec![first, second]))
+        };
+        let (ours, baggage) = (|| Box::new(SentryPropagator::new()), || Box::new(BaggagePropagator::new()));
+        assert_eq!(propagator_problem(&SentryPropagator::new()), None);
+        assert_eq!(propagator_problem(&TraceContextPropagator::new()), Some(Problem::NoPropagator));
+        assert_eq!(both(ours(), baggage()), Some(Problem::BaggageOverwritten));
+        assert_eq!(both(baggage(), ours()), None, "ours goes last, and has it all");
+    }
+}

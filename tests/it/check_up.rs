@@ -1,0 +1,49 @@
+//! What is wrong with a set-up, told in sentences.
+
+use opentelemetry::trace::{Tracer, TracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sentry::{Problem, Sentry, SentryExporter, SentrySpanProcessor, exporter::testing::Answer};
+
+use crate::support::{PATIENCE, sentry_to_ingest};
+
+#[test]
+fn a_set_up_that_works_has_no_problem_but_what_others_have_to_do() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    assert_eq!(sentry.span_processor().check(PATIENCE), [Problem::NoSpans]);
+    sentry.tracer_provider().tracer("test").start("work");
+    sentry.flush(PATIENCE).unwrap();
+    assert_eq!(sentry.span_processor().check(PATIENCE), []);
+    // Nothing is installed in this process.
+    assert_eq!(sentry.check(), [Problem::NoPropagator]);
+    assert_eq!(ingest.transactions().len(), 1, "asking sends nothing");
+}
+
+#[test]
+fn the_server_says_what_it_does_not_like() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    sentry.tracer_provider().tracer("test").start("work");
+    sentry.flush(PATIENCE).unwrap();
+    let ask = |answer: Answer| {
+        ingest.answer_next([answer]);
+        sentry.span_processor().check(PATIENCE).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let refused = ask(Answer::status(403).with_header("x-sentry-error", "project disabled"));
+    assert_eq!(refused, ["Sentry refuses what this DSN sends, with status 403: project disabled."]);
+    assert!(
+        ask(Answer::ok().with_header("date", "Sun, 06 Nov 1994 08:49:37 GMT"))[0].contains("ahead of the server's")
+    );
+    let unreachable = ask(Answer::close());
+    assert!(unreachable[0].starts_with("Sentry cannot be reached: "), "{unreachable:?}");
+}
+
+#[test]
+fn other_samplers_and_missing_dsns_are_seen() {
+    let (ingest, _) = sentry_to_ingest();
+    let processor = SentrySpanProcessor::from(SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap());
+    let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_span_processor(processor.clone());
+    provider.build().tracer("test").start("work");
+    assert_eq!(processor.check(PATIENCE), [Problem::OtherSampler]);
+    assert_eq!(Sentry::builder().with_dsn("").build().unwrap().check()[0], Problem::NoDsn);
+}
