@@ -56,7 +56,7 @@ fn two_roots_in_one_batch_become_two_transactions() {
     let tracer = provider.tracer("test");
     let [one, other] = ["one", "other"].map(|name| start(&tracer, name, &Context::new()));
     end(&[&start(&tracer, "below one", &one), &start(&tracer, "below other", &other), &other, &one]);
-    provider.shutdown().unwrap();
+    provider.shutdown_with_timeout(PATIENCE).unwrap();
     let arrived = arrived(&ingest.envelopes());
     assert_eq!(arrived.len(), 2);
     assert_eq!(named(&arrived, "one").below(), ["below one"]);
@@ -305,7 +305,7 @@ fn a_trace_that_comes_in_many_small_batches_is_one_transaction() {
         end(&[&start(&tracer, "child", &root)]);
     }
     end(&[&root]);
-    provider.shutdown().unwrap();
+    provider.shutdown_with_timeout(PATIENCE).unwrap();
     let arrived = arrived(&ingest.envelopes());
     assert_eq!(arrived.len(), 1);
     assert_eq!(arrived[0].below().len(), 20);

@@ -79,11 +79,7 @@ impl Shared {
     }
 
     fn check(&self, ingest: &LocalIngest, ended: Vec<Row>) {
-        let deadline = Instant::now() + 2 * PATIENCE;
-        // It gives itself five seconds, which a busy machine may exceed.
-        while let Err(error) = self.0.force_flush() {
-            assert!(Instant::now() < deadline, "{error}");
-        }
+        flush_for_long(|| self.0.force_flush());
         let arrived = arrived(&ingest.envelopes());
         assert_same(ended, &arrived);
         assert_account(&self.0.stats(), &arrived);
@@ -125,8 +121,16 @@ fn make_spans(provider: &SdkTracerProvider) -> Vec<Row> {
         workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect::<Vec<_>>()
     });
     assert!(made.len() > 10 * TRACES, "a forest worth the name");
-    provider.force_flush().expect("the queue can be emptied");
+    flush_for_long(|| provider.force_flush());
     made
+}
+
+/// Each flush gives itself five seconds, which a busy machine may exceed.
+fn flush_for_long(flush: impl Fn() -> OTelSdkResult) {
+    let deadline = Instant::now() + 2 * PATIENCE;
+    while let Err(error) = flush() {
+        assert!(Instant::now() < deadline, "{error}");
+    }
 }
 
 /// What one thread asks of another.
