@@ -34,7 +34,9 @@
 //!
 //! # What it does not do
 //!
-//! Span events become nothing yet, and neither do links; there is no retry and no disk.
+//! Span events become nothing, unless they are measurements or exceptions (see
+//! [`with_exceptions_as_errors`](SentryExporterBuilder::with_exceptions_as_errors)); there is no span streaming (span v2)
+//! and no OTLP.
 
 mod assembler;
 mod builder;
