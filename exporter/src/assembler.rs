@@ -15,11 +15,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
-    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
@@ -32,6 +32,9 @@ use crate::{
 
 /// How long spans wait for a local root that is still open.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// How many traces are given grace at a time: where more end within it, spans are many and time is short.
+const MAX_GRACED: usize = 256;
 
 /// The most spans of a transaction that Sentry keeps.
 pub(crate) const MAX_SPANS: usize = 1000;
@@ -73,9 +76,11 @@ pub(crate) struct Patience {
 #[derive(Debug)]
 pub(crate) struct Assembler {
     patience: Patience,
-    waiting: HashMap<TraceId, Waiting>,
+    waiting: HashMap<TraceId, Waiting, RandomState>,
     /// All that wait, by when they are looked at next.
     due: BTreeSet<(Instant, [u8; 16])>,
+    /// How many of them only wait for late spans.
+    graced: usize,
     sent: Sent,
 }
 
@@ -102,7 +107,7 @@ enum Why {
 
 impl Assembler {
     pub(crate) fn new(patience: Patience) -> Self {
-        Self { patience, waiting: HashMap::new(), due: BTreeSet::new(), sent: Sent::default() }
+        Self { patience, waiting: HashMap::default(), due: BTreeSet::new(), graced: 0, sent: Sent::default() }
     }
 
     /// Takes in ended spans, and returns the traces that are ready because of them.
@@ -111,7 +116,8 @@ impl Assembler {
             self.take_in(span, now.time);
         }
         let mut ready = self.expire(now);
-        while self.waiting.len() > self.patience.traces {
+        // Those that are ready are due first.
+        while self.waiting.len() > self.patience.traces || self.graced > MAX_GRACED {
             ready.extend(self.drain_oldest());
         }
         ready
@@ -131,6 +137,7 @@ impl Assembler {
         waiting.spans.push(span);
         if is_ready && !waiting.is_ready {
             waiting.is_ready = true;
+            self.graced += 1;
             self.due.remove(&(waiting.due, trace_id.to_bytes()));
             waiting.due = now + self.patience.grace;
             self.due.insert((waiting.due, trace_id.to_bytes()));
@@ -165,8 +172,7 @@ impl Assembler {
 
     /// Forgets a trace of which some spans were dropped, and returns what it has lost with that, and the spans.
     pub(crate) fn discard(&mut self, trace_id: TraceId) -> (Load, Vec<SpanData>) {
-        let Some(Waiting { due, spans, .. }) = self.waiting.remove(&trace_id) else { return Default::default() };
-        self.due.remove(&(due, trace_id.to_bytes()));
+        let Some(Waiting { spans, .. }) = self.remove(trace_id) else { return Default::default() };
         let transactions = spans.iter().filter(|span| is_local_root(span)).count() as u64;
         (Load { transactions, ..Load::spans(spans.len()) }, spans)
     }
@@ -195,10 +201,16 @@ impl Assembler {
         self.assemble(trace_id, if is_ready { Why::Ready } else { why })
     }
 
+    fn remove(&mut self, trace_id: TraceId) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&trace_id)?;
+        self.due.remove(&(waiting.due, trace_id.to_bytes()));
+        self.graced -= usize::from(waiting.is_ready);
+        Some(waiting)
+    }
+
     /// Takes out the spans of a trace that can go, or all of them.
     fn assemble(&mut self, trace_id: TraceId, why: Why) -> Vec<Trace> {
-        let Some(Waiting { since, due, spans, .. }) = self.waiting.remove(&trace_id) else { return Vec::new() };
-        self.due.remove(&(due, trace_id.to_bytes()));
+        let Some(Waiting { since, spans, .. }) = self.remove(trace_id) else { return Vec::new() };
         let (groups, rest) =
             Tree::new(spans).take_apart(why != Why::Ready, |parent| self.sent.head(trace_id, parent).is_some());
         if !rest.is_empty() {
@@ -246,48 +258,71 @@ pub(crate) fn split(trace: Trace, max: usize, max_bytes: usize) -> Vec<Trace> {
     parts.into_iter().map(part).collect()
 }
 
-/// The spans that were sent last, each with the head of its trace.
+/// The spans that were sent last, by trace.
 #[derive(Debug, Default)]
 struct Sent {
-    heads: HashMap<(TraceId, SpanId), Option<Arc<Head>>>,
-    /// The local root of each trace; `None` if it had several.
-    roots: HashMap<TraceId, Option<SpanId>>,
-    /// In the order in which they were sent, each with the bytes that go with it.
-    order: VecDeque<((TraceId, SpanId), usize)>,
+    traces: HashMap<TraceId, SentTrace, RandomState>,
+    /// What was remembered, in the order in which it was sent: how many spans, in how many bytes.
+    order: VecDeque<(TraceId, usize, usize)>,
+    spans: usize,
     bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct SentTrace {
+    /// Each with the spans that left with it, in the order in which they were sent.
+    groups: VecDeque<(Option<Arc<Head>>, Vec<SpanId>)>,
+    root: SentRoot,
+}
+
+/// The local roots of a trace that were sent.
+#[derive(Clone, Copy, Debug, Default)]
+enum SentRoot {
+    #[default]
+    None,
+    One(SpanId),
+    Several,
 }
 
 impl Sent {
     fn remember(&mut self, trace_id: TraceId, spans: &[SpanData], head: Option<&Arc<Head>>) {
-        // The head is shared by all, and counted with the first.
-        let mut bytes = head.map_or(0, |head| head.size());
-        for span in spans {
-            let key = (trace_id, span.span_context.span_id());
-            if is_local_root(span) {
-                bytes += 2 * size_of_val(&key);
-                self.roots.entry(trace_id).and_modify(|root| *root = None).or_insert(Some(key.1));
-            }
-            if self.heads.insert(key, head.cloned()).is_none() {
-                bytes += 2 * size_of_val(&key);
-                self.order.push_back((key, bytes));
-                self.bytes += mem::take(&mut bytes);
-            }
+        let trace = self.traces.entry(trace_id).or_default();
+        for root in spans.iter().filter(|span| is_local_root(span)) {
+            trace.root = match trace.root {
+                SentRoot::None => SentRoot::One(root.span_context.span_id()),
+                SentRoot::One(_) | SentRoot::Several => SentRoot::Several,
+            };
         }
-        while self.order.len() > REMEMBERED || self.bytes > REMEMBERED_BYTES {
-            let Some((oldest, bytes)) = self.order.pop_front() else { break };
+        let ids: Vec<_> = spans.iter().map(|span| span.span_context.span_id()).collect();
+        let bytes = size_of_val(&*ids) + head.map_or(0, |head| head.size()) + size_of::<SentTrace>();
+        self.order.push_back((trace_id, ids.len(), bytes));
+        self.spans += ids.len();
+        self.bytes += bytes;
+        trace.groups.push_back((head.cloned(), ids));
+        while self.spans > REMEMBERED || self.bytes > REMEMBERED_BYTES {
+            let Some((oldest, spans, bytes)) = self.order.pop_front() else { break };
+            self.spans -= spans;
             self.bytes -= bytes;
-            self.heads.remove(&oldest);
-            // With the first of its spans that is forgotten a trace is too old to matter.
-            self.roots.remove(&oldest.0);
+            if let Entry::Occupied(mut trace) = self.traces.entry(oldest) {
+                trace.get_mut().groups.pop_front();
+                if trace.get().groups.is_empty() {
+                    trace.remove();
+                }
+            }
         }
     }
 
+    /// The head of the trace with which a span was sent; `None` if it was not, or is forgotten.
     fn head(&self, trace_id: TraceId, span_id: SpanId) -> Option<&Option<Arc<Head>>> {
-        self.heads.get(&(trace_id, span_id))
+        let groups = &self.traces.get(&trace_id)?.groups;
+        groups.iter().find(|(_, spans)| spans.contains(&span_id)).map(|(head, _)| head)
     }
 
     fn root(&self, trace_id: TraceId) -> Option<SpanId> {
-        self.roots.get(&trace_id).copied().flatten()
+        match self.traces.get(&trace_id)?.root {
+            SentRoot::One(root) => Some(root),
+            SentRoot::None | SentRoot::Several => None,
+        }
     }
 }
 
@@ -444,7 +479,7 @@ mod tests {
         }
         assert!(assembler.sent.bytes <= REMEMBERED_BYTES);
         assert!(assembler.sent.order.len() < 4000);
-        assert_eq!(assembler.sent.order.len(), assembler.sent.heads.len());
+        assert_eq!(assembler.sent.order.len(), assembler.sent.traces[&T].groups.len());
         assert!(assembler.sent.head(T, SpanId::from_bytes(4000_u64.to_be_bytes())).is_some(), "the last one is known");
     }
 

@@ -26,6 +26,9 @@ use crate::{
 /// More shards than most machines run request threads, few enough to walk over on every wake-up.
 const SHARDS: usize = 16;
 
+/// Spans in a shard that are worth a wake-up, whatever they wait for.
+const HEAP: usize = 256;
+
 /// How many traces of which a span was dropped are remembered in each shard, so that the rest of them goes, too.
 const DOOMED: usize = 4096;
 
@@ -146,13 +149,14 @@ impl Intake {
             shard.spans.push(span);
             None
         };
+        let is_heap = refused.is_none() && shard.spans.len() % HEAP == 0;
         drop(shard);
         if let Some(reason) = refused {
             self.release(size);
             ledger.received(1);
             ledger.dropped(reason, Load { transactions: u64::from(is_root), ..Load::spans(1) });
         }
-        if before + size >= self.crowded_at() {
+        if is_heap || before + size >= self.crowded_at() {
             self.crowded.notify_one();
         } else if is_root {
             self.root_ended.notify_one();
@@ -182,7 +186,7 @@ impl Intake {
         self.root_ended.notified().await;
     }
 
-    /// Waits until too much waits.
+    /// Waits until much waits.
     pub(crate) async fn crowded(&self) {
         self.crowded.notified().await;
     }

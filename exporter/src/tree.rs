@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
 use opentelemetry::SpanId;
 use opentelemetry_sdk::trace::SpanData;
 
@@ -36,7 +37,8 @@ pub(crate) struct Group {
 impl Tree {
     pub(crate) fn new(spans: Vec<SpanData>) -> Self {
         // Of two spans with one id, which only broken input has, the first is the parent of what names it.
-        let mut places: HashMap<SpanId, usize> = HashMap::with_capacity(spans.len());
+        let mut places: HashMap<SpanId, usize, RandomState> =
+            HashMap::with_capacity_and_hasher(spans.len(), RandomState::default());
         for (place, span) in spans.iter().enumerate() {
             places.entry(span.span_context.span_id()).or_insert(place);
         }
@@ -51,26 +53,27 @@ impl Tree {
     /// Separates what can leave from what waits on; with `all`, nothing waits.
     pub(crate) fn take_apart(self, all: bool, was_sent: impl Fn(SpanId) -> bool) -> (Vec<Group>, Vec<SpanData>) {
         let tops = self.tops();
-        let fates: HashMap<usize, Fate> = tops
-            .iter()
-            .filter(|(place, top)| place == top)
-            .filter_map(|(top, _)| Some((*top, fate(&self.spans[*top], all, &was_sent)?)))
-            .collect();
-        let mut groups: HashMap<usize, Group> = HashMap::new();
         let mut rest = Vec::new();
+        // By the place of its topmost span, where a group is in the list; found when the first of its spans is.
+        let mut groups: Vec<Group> = Vec::new();
+        let mut places: Vec<Option<usize>> = vec![None; self.spans.len()];
+        let fates: Vec<_> = self.spans.iter().map(|span| fate(span, all, &was_sent)).collect();
         for (span, (place, top)) in self.spans.into_iter().zip(tops) {
-            let Some(&fate) = fates.get(&top) else {
+            let Some(fate) = fates[top] else {
                 rest.push(span);
                 continue;
             };
-            let spans = &mut groups.entry(top).or_insert_with(|| Group { spans: Vec::new(), fate }).spans;
+            let group = *places[top].get_or_insert_with(|| {
+                groups.push(Group { spans: Vec::new(), fate });
+                groups.len() - 1
+            });
+            let spans = &mut groups[group].spans;
             spans.push(span);
             if place == top {
                 let last = spans.len() - 1;
                 spans.swap(0, last);
             }
         }
-        let mut groups: Vec<_> = groups.into_values().collect();
         for group in &mut groups {
             group.spans[1..].sort_by_key(|span| span.start_time);
         }

@@ -39,6 +39,9 @@ use crate::{
 /// Traces that are serialised at a time, before requests and orders get their turn again.
 const SLICE: usize = 32;
 
+/// The same while many wait: as JSON they take less room.
+const LARGE_SLICE: usize = 256;
+
 /// How often spans are picked up that end under a root which is still open, so that their waiting time runs.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -223,7 +226,7 @@ impl Worker {
             shared.ledger.dropped(DropReason::BufferOverflow, load);
         }
         self.line_up(ready);
-        while self.shared.intake.is_crowded() && self.ready.is_empty() && !self.assembler.is_empty() {
+        while self.shared.intake.is_crowded() && self.ready.len() < LARGE_SLICE && !self.assembler.is_empty() {
             let oldest = self.assembler.drain_oldest();
             self.line_up(oldest);
         }
@@ -254,7 +257,8 @@ impl Worker {
 
     /// Serialises what is ready, a slice at a time, for as long as the queue has room.
     fn serialise_some(&mut self, now: Instant) {
-        for _ in 0..SLICE {
+        let slice = if self.ready.len() >= LARGE_SLICE { LARGE_SLICE } else { SLICE };
+        for _ in 0..slice {
             if self.outbox.is_full() || !self.serialise_one(now) {
                 break;
             }
