@@ -29,7 +29,7 @@
 //! | `reqwest-rustls` | yes | the built-in HTTP client, with TLS |
 //! | `reqwest-client` | with it | the built-in HTTP client, for `http://` DSNs alone |
 //! | `zstd` | no | `Encoding::Zstd` for what is sent |
-//! | `testing` | no | `testing::LocalIngest`, an ingest on loopback for your own tests |
+//! | `testing` | no | `testing::LocalIngest`, an ingest on loopback for your own tests, and `testing::Conversion` |
 //! | `internal-logs` | no | what the exporter has to say about itself |
 //!
 //! # What it does not do

@@ -57,7 +57,7 @@ impl Packer {
     /// Makes the envelopes of a trace, and counts what none of them has.
     pub(crate) fn pack(&mut self, mut trace: Trace, ledger: &Ledger) -> Vec<Envelope> {
         let mut envelopes = Vec::new();
-        trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span));
+        self.scrub(&mut trace);
         if self.rules.exceptions_as_errors {
             self.pack_errors(&trace, ledger, &mut envelopes);
         }
@@ -65,6 +65,11 @@ impl Packer {
             self.pack_transaction(trace, ledger, &mut envelopes);
         }
         envelopes
+    }
+
+    /// Takes out of a trace what must not be shown.
+    pub(crate) fn scrub(&self, trace: &mut Trace) {
+        trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span));
     }
 
     fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger, envelopes: &mut Vec<Envelope>) {
@@ -151,13 +156,19 @@ impl Packer {
     }
 
     /// Writes the event into the buffer; returns what it cut off, or `None` if it cannot be serialised.
-    fn serialise(&mut self, id: Simple, trace: &Trace) -> Option<Trimmed> {
+    pub(crate) fn serialise(&mut self, id: Simple, trace: &Trace) -> Option<Trimmed> {
         let Self { sender, buffer, .. } = self;
         let mut event_id = [0; Simple::LENGTH];
         let transaction = Transaction::new(id.encode_lower(&mut event_id), sender, trace);
         buffer.clear();
         let written = contain("serialisation", || serde_json::to_writer(&mut *buffer, &transaction));
         matches!(written, Some(Ok(()))).then(|| transaction.trimmed())
+    }
+
+    /// What was serialised last.
+    #[cfg(feature = "testing")]
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.buffer
     }
 
     /// Puts what is in the buffer into an envelope, after the hooks have seen it.

@@ -29,9 +29,12 @@
 //! ```
 //!
 //! It does not judge the content of items: a transaction has to be a JSON object, and that is all.
+//!
+//! Where no more is asked than what Sentry would get of some spans, [`Conversion`] tells it without a server.
 
 mod answer;
 mod check;
+mod conversion;
 mod decode;
 mod envelope;
 mod framing;
@@ -50,6 +53,7 @@ use serde_json::Value;
 
 pub use self::{
     answer::Answer,
+    conversion::Conversion,
     envelope::{Envelope, InvalidEnvelope, Item},
     journal::RecordedRequest,
 };

@@ -1,0 +1,76 @@
+//! What would Sentry get of a trace?
+
+use opentelemetry_sdk::{Resource, trace::SpanData};
+use opentelemetry_sentry_protocol::Service;
+use uuid::{Uuid, fmt::Simple};
+
+use crate::{
+    assembler::Trace,
+    convert::{Sender, TagRules},
+    packing::{Packer, Rules},
+    tree::Fate,
+};
+
+/// What a trace becomes, without a network.
+///
+/// It is made as an exporter makes it that has nothing but a DSN. A trace that is too large for Sentry, which an
+/// exporter takes apart, stays whole here.
+///
+/// ```
+/// use opentelemetry::trace::{Tracer, TracerProvider};
+/// use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+/// use opentelemetry_sentry_exporter::testing::Conversion;
+///
+/// let ended = InMemorySpanExporter::default();
+/// let provider = SdkTracerProvider::builder().with_simple_exporter(ended.clone()).build();
+/// provider.tracer("shop").in_span("checkout", |_| {});
+///
+/// let mut conversion = Conversion::new(ended.get_finished_spans()?);
+/// let event: serde_json::Value = serde_json::from_slice(conversion.serialise())?;
+/// assert_eq!(event["transaction"], "checkout");
+/// assert_eq!(event["contexts"]["trace"]["status"], "ok");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Conversion {
+    packer: Packer,
+    trace: Trace,
+    event_id: Simple,
+}
+
+impl Conversion {
+    /// A trace whose first span is its root: the transaction.
+    #[must_use]
+    pub fn new(spans: Vec<SpanData>) -> Self {
+        let sender = Sender::new(Service::new(None), None, TagRules::default());
+        Self {
+            packer: Packer::new(sender, Rules::default()),
+            trace: Trace { head: None, spans, fate: Fate::Whole },
+            event_id: Uuid::new_v4().simple(),
+        }
+    }
+
+    /// Sets the resource, from which release, environment and contexts are taken. Defaults to an empty one.
+    #[must_use]
+    pub fn with_resource(mut self, resource: &Resource) -> Self {
+        self.packer.set_resource(resource);
+        self
+    }
+
+    /// Filters secrets, converts and serialises; whoever asks again gets the same event. Empty if there are no spans.
+    pub fn serialise(&mut self) -> &[u8] {
+        self.packer.scrub(&mut self.trace);
+        let written = self.packer.serialise(self.event_id, &self.trace);
+        written.map_or(&[], |_| self.packer.payload())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_spans_there_is_no_event() {
+        assert_eq!(Conversion::new(Vec::new()).serialise(), b"");
+    }
+}
