@@ -6,16 +6,7 @@
 //! repetitions in which both sides take turns; that of `extract` includes dropping the context, that of `inject` does
 //! not include making and dropping the carrier, that of `should_sample` not the context in which the span starts.
 
-#![expect(unsafe_code, reason = "a global allocator is unsafe to implement; this one only counts")]
-
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    collections::HashMap,
-    env, fmt,
-    hint::black_box,
-    time::Instant,
-};
+use std::{collections::HashMap, hint::black_box};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -23,7 +14,12 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator},
 };
 use opentelemetry_sdk::trace::ShouldSample;
-use opentelemetry_sentry_benches::{Carrier, HEADERS, composite, headers_without_trace, local_context, sentry};
+use opentelemetry_sentry_benches::{
+    Carrier, HEADERS, composite,
+    counting::{Count, Counting, apart, count},
+    headers_without_trace, local_context, sentry,
+    timing::Effort,
+};
 
 use self::sampler::{Fresh, RATE, STARTS, samplers};
 
@@ -34,8 +30,7 @@ mod sampler;
 static ALLOCATOR: Counting = Counting;
 
 fn main() {
-    // `cargo bench -- --test` asks for a sign of life.
-    let effort = if env::args().any(|arg| arg == "--test") { SMOKE } else { FULL };
+    let effort = Effort::asked_for();
     println!("each side: allocations of the propagator + of the carrier (bytes of both), time\n");
     println!("{:37} | {:28} | {:28} | ratio", "", "SentryPropagator", "TraceContext + Baggage");
     rows::<HeaderMap>(effort);
@@ -91,71 +86,6 @@ fn print_row(name: &str, [ours, theirs]: [Count; 2], [our_time, their_time]: [f6
     println!("{name:37} | {ours} {our_time:8.0} ns | {theirs} {their_time:8.0} ns | {ratio:5.2}");
 }
 
-/// How often something is done for one figure.
-#[derive(Clone, Copy)]
-struct Effort {
-    repetitions: usize,
-    calls: usize,
-}
-
-const FULL: Effort = Effort { repetitions: 401, calls: 250 };
-const SMOKE: Effort = Effort { repetitions: 1, calls: 1 };
-
-impl Effort {
-    /// The nanoseconds that one call of either side takes, on a fresh `C` each.
-    fn time<C>(self, sides: [impl Fn(&mut C); 2], fresh: impl Fn() -> C) -> [f64; 2] {
-        let mut times = [Vec::new(), Vec::new()];
-        for _ in 0..self.repetitions {
-            for (side, times) in sides.iter().zip(&mut times) {
-                let mut carriers: Vec<_> = (0..self.calls).map(|_| fresh()).collect();
-                let start = Instant::now();
-                carriers.iter_mut().for_each(side);
-                times.push(start.elapsed().as_secs_f64() * 1e9 / self.calls as f64);
-            }
-        }
-        times.map(median)
-    }
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
-/// Allocations so far, or those of one call.
-#[derive(Clone, Copy)]
-struct Count {
-    own: usize,
-    carrier: usize,
-    bytes: usize,
-    in_carrier: bool,
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:3} + {:2} ({:4})", self.own, self.carrier, self.bytes)
-    }
-}
-
-thread_local! {
-    /// Needs no allocation of its own and no destructor.
-    static COUNT: Cell<Count> = const { Cell::new(Count { own: 0, carrier: 0, bytes: 0, in_carrier: false }) };
-}
-
-/// Counts a call, after one that makes what is made only once.
-fn count(mut call: impl FnMut()) -> Count {
-    call();
-    let before = COUNT.get();
-    call();
-    let after = COUNT.get();
-    Count {
-        own: after.own - before.own,
-        carrier: after.carrier - before.carrier,
-        bytes: after.bytes - before.bytes,
-        ..after
-    }
-}
-
 /// A carrier whose allocations are counted apart.
 struct Apart<C>(C);
 
@@ -180,54 +110,5 @@ impl Injector for Apart<&mut dyn Injector> {
 
     fn reserve(&mut self, additional: usize) {
         apart(|| self.0.reserve(additional));
-    }
-}
-
-fn apart<R>(carrier: impl FnOnce() -> R) -> R {
-    COUNT.set(Count { in_carrier: true, ..COUNT.get() });
-    let result = carrier();
-    COUNT.set(Count { in_carrier: false, ..COUNT.get() });
-    result
-}
-
-/// The system's allocator, counted.
-struct Counting;
-
-impl Counting {
-    fn note(bytes: usize) {
-        let count = COUNT.get();
-        let (own, carrier) = (usize::from(!count.in_carrier), usize::from(count.in_carrier));
-        COUNT.set(Count {
-            own: count.own + own,
-            carrier: count.carrier + carrier,
-            bytes: count.bytes + bytes,
-            ..count
-        });
-    }
-}
-
-// SAFETY: everything is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::note(layout.size());
-        // SAFETY: the caller keeps the same contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        Self::note(layout.size());
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        Self::note(new_size);
-        // SAFETY: as above.
-        unsafe { System.realloc(block, layout, new_size) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(block, layout) }
     }
 }

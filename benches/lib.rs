@@ -4,6 +4,9 @@
 pub mod doors;
 pub mod service;
 
+pub mod counting;
+pub mod timing;
+
 use std::collections::HashMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
