@@ -24,8 +24,16 @@ const FILTERED: &str = "[Filtered]";
 /// What stands in the place of user info, as in Sentry's SDKs.
 const FILTERED_USER: &str = "[filtered]:[filtered]@";
 
-/// Parts of the keys of attributes whose text must not be shown.
-const SENSITIVE: [&str; 7] = ["authorization", "cookie", "token", "secret", "password", "api-key", "api_key"];
+/// Parts of the keys of attributes whose text must not be shown, and their letters.
+const SENSITIVE: [(&str, u32); 7] = [
+    word("authorization"),
+    word("cookie"),
+    word("token"),
+    word("secret"),
+    word("password"),
+    word("api-key"),
+    word("api_key"),
+];
 
 /// The application's own function: a key and its value, and the value to show instead if it must not be shown.
 type Own = dyn Fn(&str, &Value) -> Option<Value> + Send + Sync;
@@ -130,14 +138,27 @@ fn replace(text: &mut Cow<'static, str>) {
     }
 }
 
-/// Whether a key speaks of a secret. Most do not: only where one of the words may begin, it is compared.
+/// Whether a key speaks of a secret. Most do not: a word is only looked for where all of its letters are.
 pub(crate) fn is_sensitive(key: &str) -> bool {
-    let key = key.as_bytes();
-    let begins = |place: usize, word: &str| {
-        key.get(place..place + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    let may_begin = |byte: u8| matches!(byte | 0x20, b'a' | b'c' | b't' | b's' | b'p');
-    (0..key.len()).any(|place| may_begin(key[place]) && SENSITIVE.iter().any(|word| begins(place, word)))
+    let has = letters(key);
+    let contains =
+        |word: &str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+    SENSITIVE.iter().any(|(word, letters)| has & letters == *letters && contains(word))
+}
+
+const fn word(word: &'static str) -> (&'static str, u32) {
+    (word, letters(word))
+}
+
+/// A bit for each letter of a text, in whatever case; other characters share these bits.
+const fn letters(text: &str) -> u32 {
+    let mut letters = 0;
+    let mut rest = text.as_bytes();
+    while let [first, others @ ..] = rest {
+        letters |= 1 << (*first & 31);
+        rest = others;
+    }
+    letters
 }
 
 /// How many tokens a generative model used is no secret; `tracing` makes text of unsigned numbers.
