@@ -109,5 +109,7 @@ impl Times {
 /// refuses times before 1970 and after 9999.
 pub(crate) fn seconds(time: SystemTime) -> f64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_micros() as f64 / 1e6).min(LAST_SECOND)
+    // What does not fit is after 9999.
+    let micros = since.as_secs().saturating_mul(1_000_000).saturating_add(since.subsec_micros().into());
+    (micros as f64 / 1e6).min(LAST_SECOND)
 }

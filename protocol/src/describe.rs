@@ -20,6 +20,7 @@ mod db;
 mod faas;
 mod gen_ai;
 mod http;
+mod keys;
 mod messaging;
 mod url;
 
@@ -29,6 +30,7 @@ use opentelemetry::{KeyValue, trace::SpanKind};
 
 pub use self::{
     attributes::Attributes,
+    keys::Keys,
     url::{host_of_url, sanitize_url},
 };
 use crate::semconv;
@@ -132,27 +134,33 @@ impl Source {
 /// ```
 #[must_use]
 pub fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: &'a [KeyValue]) -> Description<'a> {
-    if attributes.is_empty() {
-        return Description::unknown(name);
-    }
-    let attributes = Attributes::new(attributes);
-    let ours = attributes.ours();
-    let op = ours.text(semconv::SENTRY_OP);
-    let inferred = http::describe(name, kind, attributes, ours)
-        .or_else(|| db::describe(name, op.as_deref(), attributes))
-        .or_else(|| gen_ai::describe(name, attributes))
-        .or_else(|| rpc(name, attributes))
-        .or_else(|| messaging::describe(name, kind, attributes))
-        .or_else(|| faas::describe(name, attributes))
-        .or_else(|| graphql(name, attributes))
-        .unwrap_or(Description::unknown(name));
-    let source = source_override(ours);
-    let own_name = ours.text(semconv::SENTRY_CUSTOM_SPAN_NAME);
-    let keeps_name = own_name.is_some() || source == Some(Source::Custom);
-    Description {
-        op: op.or(inferred.op),
-        source: source.unwrap_or(if keeps_name { Source::Custom } else { inferred.source }),
-        name: own_name.unwrap_or(if keeps_name { Cow::Borrowed(name) } else { inferred.name }),
+    Attributes::new(attributes).describe(name, kind)
+}
+
+impl<'a> Attributes<'a> {
+    /// Describes a span with these attributes, as [`describe`] does.
+    #[must_use]
+    pub fn describe(self, name: &'a str, kind: &SpanKind) -> Description<'a> {
+        if self.is_empty() {
+            return Description::unknown(name);
+        }
+        let op = self.text(semconv::SENTRY_OP);
+        let inferred = http::describe(name, kind, self)
+            .or_else(|| db::describe(name, op.as_deref(), self))
+            .or_else(|| gen_ai::describe(name, self))
+            .or_else(|| rpc(name, self))
+            .or_else(|| messaging::describe(name, kind, self))
+            .or_else(|| faas::describe(name, self))
+            .or_else(|| graphql(name, self))
+            .unwrap_or(Description::unknown(name));
+        let source = source_override(self);
+        let own_name = self.text(semconv::SENTRY_CUSTOM_SPAN_NAME);
+        let keeps_name = own_name.is_some() || source == Some(Source::Custom);
+        Description {
+            op: op.or(inferred.op),
+            source: source.unwrap_or(if keeps_name { Source::Custom } else { inferred.source }),
+            name: own_name.unwrap_or(if keeps_name { Cow::Borrowed(name) } else { inferred.name }),
+        }
     }
 }
 
@@ -166,7 +174,7 @@ fn graphql<'a>(name: &'a str, attributes: Attributes<'a>) -> Option<Description<
     Some(Description::named(name, "graphql", Source::Custom))
 }
 
-fn source_override(ours: Attributes<'_>) -> Option<Source> {
+fn source_override(attributes: Attributes<'_>) -> Option<Source> {
     let names = [semconv::SENTRY_SOURCE, semconv::SENTRY_SEGMENT_NAME_SOURCE, semconv::SENTRY_SPAN_SOURCE];
-    names.into_iter().find_map(|name| Source::from_word(&ours.text(name)?))
+    names.into_iter().find_map(|name| Source::from_word(&attributes.text(name)?))
 }

@@ -2,15 +2,16 @@
 //!
 //! Of a key that was set twice the last value counts. What only the sampler and we talk about is left out.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use opentelemetry::{Array, KeyValue, Value, trace::SpanKind};
-use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{
-    describe::{Attributes, sanitize_url},
+    describe::{Attributes, Keys, sanitize_url},
     semconv,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use super::span::Span;
 
 /// Marks a transaction whose parent had been sent before it ended.
 const PARENT_ALREADY_SENT: &str = "sentry.parent_span_already_sent";
@@ -18,13 +19,10 @@ const PARENT_ALREADY_SENT: &str = "sentry.parent_span_already_sent";
 /// The kind of a span.
 const OTEL_KIND: &str = "otel.kind";
 
-/// From so many attributes on, those that were set twice are looked up in a table.
-const MANY: usize = 64;
-
 /// The `data` of a span: what was inferred, then its attributes.
 #[derive(Debug)]
 pub(crate) struct Data<'a> {
-    pub(crate) span: &'a SpanData,
+    pub(crate) span: Span<'a>,
     pub(crate) op: Option<&'a str>,
     pub(crate) origin: &'a str,
     pub(crate) http_status: Option<i64>,
@@ -45,7 +43,7 @@ pub(crate) struct RootData {
 impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let url = Url::of(Attributes::new(&self.span.attributes));
+        let url = Url::of(self.span.attributes);
         self.serialize_inferred(&mut map, url.as_ref())?;
         let has = |part: fn(&Url<'_>) -> bool| url.as_ref().is_some_and(part);
         let is_inferred = |key: &str| match key {
@@ -55,11 +53,11 @@ impl Serialize for Data<'_> {
             semconv::SENTRY_HTTP_FRAGMENT => has(|url| !url.fragment.is_empty()),
             semconv::SENTRY_SOURCE => self.root.is_some(),
             semconv::SENTRY_STATUS_MESSAGE => !self.status_message.is_empty(),
-            OTEL_KIND => self.span.span_kind != SpanKind::Internal,
-            _ => is_ours(key),
+            OTEL_KIND => self.span.data.span_kind != SpanKind::Internal,
+            key => OURS.contains(&key),
         };
-        let attributes = AttributeMap(&self.span.attributes);
-        for attribute in attributes.unique().filter(|attribute| !is_inferred(attribute.key.as_str())) {
+        let is_kept = |key: &str| !OURS_OR_INFERRED.may_have(key) || !is_inferred(key);
+        for attribute in self.span.attributes.unique().filter(|attribute| is_kept(attribute.key.as_str())) {
             map.serialize_entry(attribute.key.as_str(), &Plain(&attribute.value))?;
         }
         map.end()
@@ -81,7 +79,7 @@ impl Data<'_> {
                 map.serialize_entry(PARENT_ALREADY_SENT, &true)?;
             }
         }
-        if let Some(kind) = kind_word(&self.span.span_kind) {
+        if let Some(kind) = kind_word(&self.span.data.span_kind) {
             map.serialize_entry(OTEL_KIND, kind)?;
         }
         if let Some(status) = self.http_status {
@@ -95,7 +93,7 @@ impl Data<'_> {
                 }
             }
         }
-        let scope = &self.span.instrumentation_scope;
+        let scope = &self.span.data.instrumentation_scope;
         for (key, text) in [
             (semconv::SENTRY_STATUS_MESSAGE, self.status_message),
             (semconv::OTEL_SCOPE_NAME, scope.name()),
@@ -106,9 +104,9 @@ impl Data<'_> {
             }
         }
         for (key, count) in [
-            (semconv::OTEL_DROPPED_ATTRIBUTES_COUNT, self.span.dropped_attributes_count),
-            (semconv::OTEL_DROPPED_EVENTS_COUNT, self.span.events.dropped_count),
-            (semconv::OTEL_DROPPED_LINKS_COUNT, self.span.links.dropped_count),
+            (semconv::OTEL_DROPPED_ATTRIBUTES_COUNT, self.span.data.dropped_attributes_count),
+            (semconv::OTEL_DROPPED_EVENTS_COUNT, self.span.data.events.dropped_count),
+            (semconv::OTEL_DROPPED_LINKS_COUNT, self.span.data.links.dropped_count),
         ] {
             if count > 0 {
                 map.serialize_entry(key, &count)?;
@@ -118,26 +116,33 @@ impl Data<'_> {
     }
 }
 
-/// Whether an attribute is not sent as it is: for us alone, or in the place of what we inferred.
-fn is_ours(key: &str) -> bool {
-    matches!(
-        key,
-        semconv::DSC_FROZEN
-            | semconv::DSC_SAMPLE_RAND
-            | semconv::DSC_TRANSACTION
-            | semconv::NOT_SAMPLED
-            | semconv::SENTRY_CUSTOM_SPAN_NAME
-            | semconv::SENTRY_OP
-            | semconv::SENTRY_ORIGIN
-            | semconv::SENTRY_SAMPLE_RATE
-            | semconv::OTEL_SCOPE_NAME
-            | semconv::OTEL_SCOPE_VERSION
-            | semconv::OTEL_DROPPED_ATTRIBUTES_COUNT
-            | semconv::OTEL_DROPPED_EVENTS_COUNT
-            | semconv::OTEL_DROPPED_LINKS_COUNT
-            | PARENT_ALREADY_SENT
-    )
-}
+/// Attributes that are not sent as they are: for us alone, or in the place of what we inferred.
+const OURS: [&str; 14] = [
+    semconv::DSC_FROZEN,
+    semconv::DSC_SAMPLE_RAND,
+    semconv::DSC_TRANSACTION,
+    semconv::NOT_SAMPLED,
+    semconv::SENTRY_CUSTOM_SPAN_NAME,
+    semconv::SENTRY_OP,
+    semconv::SENTRY_ORIGIN,
+    semconv::SENTRY_SAMPLE_RATE,
+    semconv::OTEL_SCOPE_NAME,
+    semconv::OTEL_SCOPE_VERSION,
+    semconv::OTEL_DROPPED_ATTRIBUTES_COUNT,
+    semconv::OTEL_DROPPED_EVENTS_COUNT,
+    semconv::OTEL_DROPPED_LINKS_COUNT,
+    PARENT_ALREADY_SENT,
+];
+
+/// They and those that are not sent where we inferred the same.
+const OURS_OR_INFERRED: Keys = Keys::of(&OURS)
+    .with(semconv::HTTP_RESPONSE_STATUS_CODE)
+    .with(semconv::SENTRY_URL)
+    .with(semconv::SENTRY_HTTP_QUERY)
+    .with(semconv::SENTRY_HTTP_FRAGMENT)
+    .with(semconv::SENTRY_SOURCE)
+    .with(semconv::SENTRY_STATUS_MESSAGE)
+    .with(OTEL_KIND);
 
 /// The URL of a request, in the parts that JavaScript's SDK sends.
 struct Url<'a> {
@@ -161,34 +166,21 @@ impl<'a> Url<'a> {
 
 /// Attributes as a JSON object.
 #[derive(Debug)]
-pub(crate) struct AttributeMap<'a>(pub(crate) &'a [KeyValue]);
+pub(crate) struct AttributeMap<'a>(Attributes<'a>);
 
 impl<'a> AttributeMap<'a> {
+    pub(crate) fn new(attributes: &'a [KeyValue]) -> Self {
+        Self(Attributes::new(attributes))
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// Those that no later one takes the place of.
-    pub(crate) fn unique(&self) -> impl Iterator<Item = &'a KeyValue> {
-        let all = self.0;
-        let last = self.last_places();
-        let is_last = move |(place, attribute): &(usize, &KeyValue)| match last.get(attribute.key.as_str()) {
-            Some(last) => last == place,
-            None => all[place + 1..].iter().all(|later| later.key != attribute.key),
-        };
-        all.iter().enumerate().filter(is_last).map(|(_, attribute)| attribute)
-    }
-
-    /// Where each key was set last; empty where there are too few for a table to pay.
-    fn last_places(&self) -> HashMap<&'a str, usize> {
-        let many = if self.0.len() > MANY { self.0 } else { &[] };
-        many.iter().enumerate().map(|(place, attribute)| (attribute.key.as_str(), place)).collect()
     }
 }
 
 impl Serialize for AttributeMap<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.unique().map(|attribute| (attribute.key.as_str(), Plain(&attribute.value))))
+        serializer.collect_map(self.0.unique().map(|attribute| (attribute.key.as_str(), Plain(&attribute.value))))
     }
 }
 

@@ -366,10 +366,10 @@ impl Serialize for ErrorEvent<'_> {
                 },
                 sender,
                 response: None,
-                attributes: Some(AttributeMap(&attributes)).filter(|attributes| !attributes.is_empty()),
+                attributes: Some(AttributeMap::new(&attributes)).filter(|attributes| !attributes.is_empty()),
             },
             tags: Tags::new(&sender.tags, [span, root], &sender.resource),
-            user: User::of(std::slice::from_ref(span)).or_else(|| User::of(spans)),
+            user: User::of([*span].into_iter().chain(*spans).map(|span| Attributes::new(&span.attributes))),
             request: Request::of(root),
             extra: raw,
         }

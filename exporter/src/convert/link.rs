@@ -38,7 +38,7 @@ impl Serialize for Links<'_> {
             trace_id: trace_id(link.span_context.trace_id()),
             span_id: span_id(link.span_context.span_id()),
             sampled: link.span_context.is_sampled(),
-            attributes: AttributeMap(&link.attributes),
+            attributes: AttributeMap::new(&link.attributes),
         }))
     }
 }

@@ -11,9 +11,10 @@
 use std::borrow::Cow;
 
 use opentelemetry::{KeyValue, trace::Event};
-use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{describe::Attributes, semconv};
 use serde::{Serialize, Serializer};
+
+use super::span::Span;
 
 /// The web vitals that Sentry knows, and what they are measured in.
 const WEB_VITALS: [(&str, &str); 8] = [
@@ -54,13 +55,14 @@ struct Reading<'a> {
 
 impl<'a> Measurements<'a> {
     /// What a transaction measured: all of its root, and the web vitals of its children.
-    pub(crate) fn of_transaction(root: &'a SpanData, children: &'a [SpanData]) -> Self {
-        let vitals = children.iter().flat_map(of_span).filter(|measurement| vital(&measurement.name).is_some());
+    pub(crate) fn of_transaction(root: Span<'a>, children: &[Span<'a>]) -> Self {
+        let vitals =
+            children.iter().copied().flat_map(of_span).filter(|measurement| vital(&measurement.name).is_some());
         Self::default().with(vitals).with(of_span(root))
     }
 
     /// What a child measured, but for web vitals.
-    pub(crate) fn of_child(span: &'a SpanData) -> Self {
+    pub(crate) fn of_child(span: Span<'a>) -> Self {
         Self::default().with(of_span(span).filter(|measurement| vital(&measurement.name).is_none()))
     }
 
@@ -85,8 +87,10 @@ impl Serialize for Measurements<'_> {
     }
 }
 
-fn of_span(span: &SpanData) -> impl Iterator<Item = Measurement<'_>> {
-    span.attributes.iter().filter_map(of_attribute).chain(span.events.iter().filter_map(of_event))
+fn of_span(span: Span<'_>) -> impl Iterator<Item = Measurement<'_>> {
+    let Span { data, has_vitals, .. } = span;
+    let attributes = if has_vitals { data.attributes.as_slice() } else { &[] };
+    attributes.iter().filter_map(of_attribute).chain(data.events.iter().filter_map(of_event))
 }
 
 fn of_attribute(attribute: &KeyValue) -> Option<Measurement<'_>> {

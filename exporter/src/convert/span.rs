@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use opentelemetry::{SpanId, TraceId};
+use opentelemetry::{KeyValue, SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{
-    describe::{Attributes, Description, cut, describe},
+    describe::{Attributes, Description, cut},
     semconv,
 };
 use serde::{Serialize, Serializer};
+use uuid::{Uuid, fmt::Simple};
 
 use super::{
     Times,
@@ -23,6 +24,29 @@ const ORIGIN: &str = "auto.otel";
 
 /// The longest op and the longest origin that Sentry takes, in characters.
 const MAX_WORD: usize = 128;
+
+/// A span, and its attributes to look things up in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span<'a> {
+    pub(crate) data: &'a SpanData,
+    pub(crate) attributes: Attributes<'a>,
+    /// Whether it may tell of a page's web vitals by attributes.
+    pub(crate) has_vitals: bool,
+}
+
+impl<'a> From<&'a SpanData> for Span<'a> {
+    fn from(data: &'a SpanData) -> Self {
+        let is_vital = |attribute: &KeyValue| attribute.key.as_str().starts_with(semconv::BROWSER_WEB_VITAL);
+        let has_vitals = data.attributes.iter().any(is_vital);
+        Self { data, attributes: Attributes::new(&data.attributes), has_vitals }
+    }
+}
+
+impl<'a> Span<'a> {
+    pub(super) fn describe(self) -> Description<'a> {
+        self.attributes.describe(&self.data.name, &self.data.span_kind)
+    }
+}
 
 /// The fields that a root, in `contexts.trace`, and every other span have in common.
 #[derive(Debug, Serialize)]
@@ -42,29 +66,29 @@ pub(crate) struct SpanFields<'a> {
 
 impl<'a> SpanFields<'a> {
     pub(crate) fn new(
-        span: &'a SpanData,
+        span: Span<'a>,
         description: &'a Description<'a>,
         origin: &'a str,
         root: Option<RootData>,
     ) -> Self {
-        let attributes = Attributes::new(&span.attributes);
+        let Span { data, attributes, .. } = span;
         let op = op(description);
         Self {
-            trace_id: trace_id(span.span_context.trace_id()),
-            span_id: span_id(span.span_context.span_id()),
-            parent_span_id: parent_span_id(span),
+            trace_id: trace_id(data.span_context.trace_id()),
+            span_id: span_id(data.span_context.span_id()),
+            parent_span_id: parent_span_id(data),
             op,
-            status: status(&span.status, attributes),
+            status: status(&data.status, attributes),
             origin,
             data: Data {
                 span,
                 op,
                 origin,
                 http_status: http_status(attributes),
-                status_message: status_message(&span.status),
+                status_message: status_message(&data.status),
                 root,
             },
-            links: Links(&span.links),
+            links: Links(&data.links),
         }
     }
 }
@@ -72,18 +96,18 @@ impl<'a> SpanFields<'a> {
 /// All spans of a transaction but its root.
 #[derive(Debug)]
 pub(crate) struct Spans<'a> {
-    pub(crate) spans: &'a [SpanData],
+    pub(crate) spans: &'a [Span<'a>],
     pub(crate) times: Times,
 }
 
 impl Serialize for Spans<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.spans.iter().map(|span| Child { span, times: self.times }))
+        serializer.collect_seq(self.spans.iter().map(|&span| Child { span, times: self.times }))
     }
 }
 
 struct Child<'a> {
-    span: &'a SpanData,
+    span: Span<'a>,
     times: Times,
 }
 
@@ -100,10 +124,10 @@ struct ChildFields<'a> {
 
 impl Serialize for Child<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { span, times } = self;
-        let description = describe(&span.name, &span.span_kind, &span.attributes);
-        let origin = origin(span);
-        let (start_timestamp, timestamp) = times.of(span);
+        let Self { span, times } = *self;
+        let description = span.describe();
+        let origin = origin(span.attributes);
+        let (start_timestamp, timestamp) = times.of(span.data);
         let fields = SpanFields::new(span, &description, &origin, None);
         let measurements = Measurements::of_child(span);
         ChildFields { fields, description: &description.name, start_timestamp, timestamp, measurements }
@@ -117,9 +141,9 @@ pub(super) fn op<'a>(description: &'a Description<'_>) -> Option<&'a str> {
 }
 
 /// The origin, which may have no other characters than these.
-pub(super) fn origin(span: &SpanData) -> Cow<'_, str> {
+pub(super) fn origin(attributes: Attributes<'_>) -> Cow<'_, str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    match Attributes::new(&span.attributes).text(semconv::SENTRY_ORIGIN) {
+    match attributes.text(semconv::SENTRY_ORIGIN) {
         None => ORIGIN.into(),
         Some(origin) if origin.chars().all(allowed) && origin.len() <= MAX_WORD => origin,
         Some(origin) => cut(&origin, MAX_WORD).replace(|c| !allowed(c), "_").into(),
@@ -144,11 +168,10 @@ pub(super) struct Hex<const N: usize>([u8; N]);
 
 impl<const N: usize> Serialize for Hex<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut digits = [0; 32];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
-        serializer.serialize_str(std::str::from_utf8(&digits[..2 * N]).unwrap_or_default())
+        let mut bytes = [0; 16];
+        bytes[..N].copy_from_slice(&self.0);
+        let mut digits = [0; Simple::LENGTH];
+        let digits = Uuid::from_bytes(bytes).as_simple().encode_lower(&mut digits);
+        serializer.serialize_str(&digits[..2 * N])
     }
 }

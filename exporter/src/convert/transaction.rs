@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use opentelemetry_sentry_protocol::{
     SampleRate,
-    describe::{Attributes, describe, shortened},
+    describe::{Attributes, shortened},
     semconv,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -15,7 +15,7 @@ use super::{
     data::{AttributeMap, RootData},
     measurement::Measurements,
     request::{Request, Response},
-    span::{SpanFields, Spans, origin},
+    span::{Span, SpanFields, Spans, origin},
     tags::Tags,
     user::User,
 };
@@ -148,16 +148,17 @@ pub(crate) fn name_of(name: &str) -> &str {
 impl Serialize for Transaction<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { event_id, sender, trace, cut } = self;
-        let Some((root, children)) = trace.spans.split_first() else {
+        let spans: Vec<_> = trace.spans.iter().map(Span::from).collect();
+        let Some((&root, children)) = spans.split_first() else {
             return Err(serde::ser::Error::custom("a trace has at least one span"));
         };
-        let description = describe(&root.name, &root.span_kind, &root.attributes);
-        let times = Times::around(root);
-        let (start_timestamp, timestamp) = times.of(root);
-        let origin = origin(root);
+        let description = root.describe();
+        let times = Times::around(root.data);
+        let (start_timestamp, timestamp) = times.of(root.data);
+        let origin = origin(root.attributes);
         let root_data = RootData {
             source: description.source.as_str(),
-            sample_rate: sample_rate(Attributes::new(&root.attributes)),
+            sample_rate: sample_rate(root.attributes),
             parent_already_sent: trace.fate == Fate::Late,
         };
         let name = name_of(&description.name);
@@ -172,12 +173,12 @@ impl Serialize for Transaction<'_> {
             contexts: Contexts {
                 trace: SpanFields::new(root, &description, &origin, Some(root_data)),
                 sender,
-                response: Response::of(root),
+                response: Response::of(root.data),
                 attributes: None,
             },
-            tags: Tags::new(&sender.tags, [root], &sender.resource),
-            user: User::of(&trace.spans),
-            request: Request::of(root),
+            tags: Tags::new(&sender.tags, [root.data], &sender.resource),
+            user: User::of(spans.iter().map(|span| span.attributes)),
+            request: Request::of(root.data),
             measurements: Measurements::of_transaction(root, children),
             spans: Spans { spans: children, times },
         };

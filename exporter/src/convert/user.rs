@@ -2,7 +2,6 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::describe::{Attributes, cut};
 use serde::Serialize;
 
@@ -31,13 +30,12 @@ const MAX_EMAIL: usize = 75;
 const MAX_TEXT: usize = 128;
 
 impl<'a> User<'a> {
-    /// The user that the first of these spans tells of, if any does.
-    pub(crate) fn of(spans: &'a [SpanData]) -> Option<Self> {
-        spans.iter().filter(|span| mentions_user(span)).find_map(Self::of_span)
+    /// The user that the first of these spans tells of by its attributes, if any does.
+    pub(crate) fn of(spans: impl IntoIterator<Item = Attributes<'a>>) -> Option<Self> {
+        spans.into_iter().find_map(Self::of_span)
     }
 
-    fn of_span(span: &'a SpanData) -> Option<Self> {
-        let attributes = Attributes::new(&span.attributes);
+    fn of_span(attributes: Attributes<'a>) -> Option<Self> {
         let is_address = |text: &Cow<'_, str>| text.parse::<IpAddr>().is_ok() || text == "{{auto}}";
         let text = |text: Option<Cow<'a, str>>| text.map(|text| shortened(text, MAX_TEXT));
         let email = attributes.first_text(["sentry.user.email", "user.email"]);
@@ -50,13 +48,6 @@ impl<'a> User<'a> {
         };
         (user != Self::default()).then_some(user)
     }
-}
-
-/// Few spans do; the others are not searched for each of the keys.
-fn mentions_user(span: &SpanData) -> bool {
-    let prefixes = ["user.", "enduser.", "sentry.user."];
-    let mentions = |key: &str| prefixes.iter().any(|prefix| key.starts_with(prefix));
-    span.attributes.iter().any(|attribute| mentions(attribute.key.as_str()))
 }
 
 fn shortened(text: Cow<'_, str>, max: usize) -> Cow<'_, str> {

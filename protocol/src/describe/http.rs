@@ -17,19 +17,14 @@ use opentelemetry::trace::SpanKind;
 use super::{Attributes, Description, Source, sanitize_url};
 use crate::semconv;
 
-pub(super) fn describe<'a>(
-    name: &'a str,
-    kind: &SpanKind,
-    attributes: Attributes<'a>,
-    ours: Attributes<'a>,
-) -> Option<Description<'a>> {
+pub(super) fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: Attributes<'a>) -> Option<Description<'a>> {
     let method = attributes.first_text([semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD])?;
-    let op = Some(op(kind, ours));
-    let path = path(kind, attributes).filter(|_| is_instrumented(kind, ours));
+    let op = Some(op(kind, attributes));
+    let path = path(kind, attributes).filter(|_| is_instrumented(kind, attributes));
     let Some((path, source)) = path else {
         return Some(Description { op, name: Cow::Borrowed(name), source: Source::Custom });
     };
-    let operations = graphql_operations(ours);
+    let operations = graphql_operations(attributes);
     let name = joined(name, &[&method, " ", &path, &operations]);
     Some(Description { op, name, source })
 }
@@ -40,8 +35,8 @@ fn joined<'a>(name: &'a str, parts: &[&str]) -> Cow<'a, str> {
     if rest == Some("") { Cow::Borrowed(name) } else { Cow::Owned(parts.concat()) }
 }
 
-fn op(kind: &SpanKind, ours: Attributes<'_>) -> Cow<'static, str> {
-    let prefetch = ours.is_true(semconv::SENTRY_HTTP_PREFETCH);
+fn op(kind: &SpanKind, attributes: Attributes<'_>) -> Cow<'static, str> {
+    let prefetch = attributes.is_true(semconv::SENTRY_HTTP_PREFETCH);
     Cow::Borrowed(match (kind, prefetch) {
         (SpanKind::Client, false) => "http.client",
         (SpanKind::Client, true) => "http.client.prefetch",
@@ -64,15 +59,15 @@ fn path<'a>(kind: &SpanKind, attributes: Attributes<'a>) -> Option<(Cow<'a, str>
 }
 
 /// Whether the span is the request itself, and not somebody's own work that mentions one.
-fn is_instrumented(kind: &SpanKind, ours: Attributes<'_>) -> bool {
-    let origin = || ours.text(semconv::SENTRY_ORIGIN).unwrap_or_default();
+fn is_instrumented(kind: &SpanKind, attributes: Attributes<'_>) -> bool {
+    let origin = || attributes.text(semconv::SENTRY_ORIGIN).unwrap_or_default();
     matches!(kind, SpanKind::Client | SpanKind::Server) || origin().starts_with("auto")
 }
 
 /// ` (query Me)`: at most five operations, in order of name.
-fn graphql_operations(ours: Attributes<'_>) -> String {
+fn graphql_operations(attributes: Attributes<'_>) -> String {
     const SHOWN: usize = 5;
-    let mut operations = ours.texts(semconv::SENTRY_GRAPHQL_OPERATION);
+    let mut operations = attributes.texts(semconv::SENTRY_GRAPHQL_OPERATION);
     if operations.is_empty() {
         return String::new();
     }

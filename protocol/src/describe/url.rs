@@ -14,7 +14,7 @@ use std::borrow::Cow;
 /// ```
 #[must_use]
 pub fn sanitize_url(url: &str) -> Cow<'_, str> {
-    let url = &url[..url.find(['?', '#']).unwrap_or(url.len())];
+    let url = &url[..url.bytes().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(url.len())];
     let Some((scheme, rest)) = url.split_once("://") else {
         return Cow::Borrowed(url.strip_prefix("//").unwrap_or(url));
     };
