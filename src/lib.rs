@@ -32,6 +32,7 @@
 //! | [`sampler`] | one decision per local root |
 //! | [`exporter`] | ended spans to delivered transactions |
 //! | [`protocol`] | the words they share |
+//! | `web` | for servers: page loads, a tunnel for browsers, server actions, deferred work, outgoing calls |
 //!
 //! [`Sentry`] puts them together; each also works alone, and each is a crate of its own.
 //!
@@ -43,6 +44,8 @@
 //! | `reqwest-rustls` | yes | the built-in HTTP client, with TLS |
 //! | `reqwest-client` | with it | the built-in HTTP client, for `http://` DSNs alone |
 //! | `tracing` | yes | [`Sentry::tracing_layer`] |
+//! | `tower` | no | the module `web`, for servers and clients that are services of `tower` |
+//! | `reqwest-013` | no | `web::RequestBuilderExt`: client spans for requests that reqwest 0.13 sends |
 //! | `testing` | no | `exporter::testing::LocalIngest`, an ingest on loopback for your own tests |
 //! | `internal-logs` | no | what the library has to say about itself, as `tracing` events |
 
@@ -52,6 +55,8 @@ mod checkup;
 mod environment;
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod setup;
+#[cfg(feature = "tower")]
+pub mod web;
 
 #[cfg(feature = "exporter")]
 pub use opentelemetry_sentry_exporter as exporter;

@@ -60,6 +60,18 @@ mod transport;
 mod tree;
 mod trim;
 
+/// The built-in HTTP client for this DSN, for a tunnel of the facade: not part of the interface.
+///
+/// # Errors
+///
+/// If the features bring none that fits.
+#[doc(hidden)]
+pub fn http_client(
+    dsn: &opentelemetry_sentry_protocol::Dsn,
+) -> Result<std::sync::Arc<dyn opentelemetry_http::HttpClient>, opentelemetry_http::HttpError> {
+    Ok(transport::default_client(Some(dsn), &transport::ClientSettings::without_http2())?)
+}
+
 pub use crate::{
     builder::{ExporterBuildError, SentryExporterBuilder},
     checkup::Problem,

@@ -86,6 +86,29 @@ impl Dsn {
         org_id_of_host(&self.host)
     }
 
+    /// Whether both lead to the same project with the same key, however they are written: the case of the host does
+    /// not matter, nor whether the scheme's own port is spelt out. A secret that only one of them has does not either.
+    ///
+    /// ```
+    /// use opentelemetry_sentry_protocol::Dsn;
+    ///
+    /// let dsn: Dsn = "https://public@sentry.example.com/1".parse()?;
+    /// assert!(dsn.is_same_project(&"https://public@Sentry.Example.com:443/1".parse()?));
+    /// assert!(!dsn.is_same_project(&"https://public@sentry.example.com/2".parse()?));
+    /// # Ok::<(), opentelemetry_sentry_protocol::InvalidDsn>(())
+    /// ```
+    #[must_use]
+    pub fn is_same_project(&self, other: &Self) -> bool {
+        let place = |dsn: &Self| (dsn.scheme, dsn.port(), dsn.project_id);
+        let secrets_agree =
+            self.secret_key == other.secret_key || [self, other].iter().any(|dsn| dsn.secret_key.is_none());
+        place(self) == place(other)
+            && self.host.eq_ignore_ascii_case(&other.host)
+            && self.path == other.path
+            && self.public_key == other.public_key
+            && secrets_agree
+    }
+
     /// Where envelopes are posted to.
     #[must_use]
     pub fn envelope_url(&self) -> String {

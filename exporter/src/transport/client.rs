@@ -10,6 +10,21 @@ use opentelemetry_sentry_protocol::Dsn;
 pub(crate) struct ClientSettings {
     /// Certificates in PEM that are trusted beside the system's.
     pub(crate) root_certificates: Vec<Vec<u8>>,
+    /// Whether HTTP/2 is out of the question: `h2` makes a `tracing` span without a parent of each connection, which no
+    /// suppression of telemetry reaches.
+    #[cfg(feature = "reqwest-client")]
+    http1_only: bool,
+}
+
+impl ClientSettings {
+    /// For a client of which nothing must become a span.
+    pub(crate) fn without_http2() -> Self {
+        Self {
+            #[cfg(feature = "reqwest-client")]
+            http1_only: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Makes the client that the crate's features bring along.
@@ -27,6 +42,9 @@ pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Re
     // No proxy can reach what listens on this machine alone.
     if dsn.is_none_or(|dsn| is_loopback(dsn.host())) {
         client = client.no_proxy();
+    }
+    if settings.http1_only {
+        client = client.http1_only();
     }
     client = trusting(client, &settings.root_certificates)?;
     let failed = |source| ClientError::because("the HTTP client could not be built", source);

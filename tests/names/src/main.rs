@@ -15,7 +15,13 @@ use opentelemetry_sentry::{
     propagator::{PropagationTargets, SentryPropagatorBuilder, meta_tags, server_timing},
     protocol::{Baggage, Dsn, DynamicSamplingContext, SampleRand, SampleRate, SentryTrace, TraceParent},
     sampler::{InvalidSampleRate, Rule, SamplerHandle, SentrySamplerBuilder},
+    web::{
+        ActionOutcome, ClientLayer, RequestBuilderExt, ServerAction, ServerTiming, ServerTimingLayer, TRACE_HEADERS,
+        TracedClient, Tunnel, TunnelBuildError, TunnelBuilder, deferred, server_action,
+    },
 };
+use tower_layer::Layer;
+use tower_service::Service;
 use tracing_subscriber::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     sentry.shutdown(Duration::from_secs(2))?;
     protocol()?;
     parts(&ingest)?;
+    web(&ingest)?;
     Ok(())
 }
 
@@ -127,6 +134,36 @@ fn parts(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+fn web(ingest: &LocalIngest) -> Result<(), TunnelBuildError> {
+    let builder: TunnelBuilder = Tunnel::builder()
+        .with_dsn(ingest.dsn())
+        .with_http_client(NoNetwork)
+        .with_max_body_size(1 << 20)
+        .with_timeout(Duration::from_secs(1))
+        .with_client_address_from(http::header::FORWARDED);
+    let tunnel: Tunnel = builder.build()?;
+    is_service(&ServerTimingLayer::new().layer(tunnel.clone()));
+    let _timed: ServerTiming<Tunnel> = ServerTimingLayer::new().layer(tunnel);
+    let names = TRACE_HEADERS.map(|name| name.as_str().to_owned());
+    assert_eq!(names, ["sentry-trace", "baggage", "traceparent"]);
+
+    let layer: ClientLayer = ClientLayer::new().with_targets(PropagationTargets::nowhere());
+    let client = reqwest::Client::new();
+    drop(client.get("http://127.0.0.1:1/").send_traced(&layer));
+    let _client: TracedClient<reqwest::Client> = layer.layer(client);
+
+    let action: ServerAction<u8> = server_action("createOrder")
+        .with_headers(&http::HeaderMap::new())
+        .with_extractor(&HashMap::new())
+        .with_form_data([("sku", "lamp")])
+        .with_result(|_: &u8| "made".into());
+    drop(action.run(async { Err("no stock") }));
+    let outcome = |status: &http::StatusCode| ActionOutcome::from(*status);
+    drop(server_action::<u8>("a").run_with(async { Err(http::StatusCode::NOT_FOUND) }, outcome));
+    drop(deferred("work", async {}));
+    Ok(())
+}
+
 /// A client of one's own.
 #[derive(Debug)]
 struct NoNetwork;
@@ -142,6 +179,8 @@ impl HttpClient for NoNetwork {
         Box::pin(async { Err("no network".into()) })
     }
 }
+
+fn is_service(_: &impl Service<Request<http_body_util::Full<Bytes>>>) {}
 
 fn is_exporter(_: &impl SpanExporter) {}
 

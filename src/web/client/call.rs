@@ -1,0 +1,103 @@
+//! The span of one request that goes out.
+
+use http::{HeaderMap, Method, StatusCode, Uri};
+use opentelemetry::{
+    Context, KeyValue, global,
+    trace::{SpanBuilder, SpanKind},
+};
+use opentelemetry_http::HeaderInjector;
+use opentelemetry_sentry_propagator::PropagationTargets;
+use opentelemetry_sentry_protocol::semconv;
+
+use crate::web::span::OpenSpan;
+
+const METHOD_ORIGINAL: &str = "http.request.method_original";
+
+/// What stands for a method that HTTP does not know, so that nobody can make up attributes without end.
+const OTHER: &str = "_OTHER";
+
+/// The methods that HTTP knows (RFC 9110 and RFC 5789).
+const KNOWN: [Method; 9] = [
+    Method::GET,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::HEAD,
+    Method::PATCH,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::CONNECT,
+];
+
+/// Starts the span and sets the headers; `None` where telemetry is suppressed.
+pub(super) fn start(
+    targets: &PropagationTargets,
+    method: &Method,
+    uri: &Uri,
+    headers: &mut HeaderMap,
+) -> Option<OpenSpan> {
+    let parent = Context::current();
+    if parent.is_telemetry_suppressed() {
+        return None;
+    }
+    let url = without_user_info(uri);
+    let open = OpenSpan::start(span(method, uri, &url), &parent);
+    let mut headers = HeaderInjector(headers);
+    let mut headers = targets.injector(&url, &mut headers);
+    global::get_text_map_propagator(|propagator| propagator.inject_context(open.context(), &mut headers));
+    Some(open)
+}
+
+fn span(method: &Method, uri: &Uri, url: &str) -> SpanBuilder {
+    let is_known = KNOWN.contains(method);
+    let mut attributes =
+        vec![KeyValue::new(semconv::HTTP_REQUEST_METHOD, if is_known { method.to_string() } else { OTHER.to_owned() })];
+    if !is_known {
+        attributes.push(KeyValue::new(METHOD_ORIGINAL, method.to_string()));
+    }
+    // Without a host it is no URL: some other part of the client knows where the request goes.
+    if let Some(host) = uri.host() {
+        attributes.push(KeyValue::new(semconv::URL_FULL, url.to_owned()));
+        attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, host.trim_matches(['[', ']']).to_owned()));
+        attributes.extend(port(uri).map(|port| KeyValue::new(semconv::SERVER_PORT, i64::from(port))));
+    }
+    let name = if is_known { method.to_string() } else { "HTTP".to_owned() };
+    SpanBuilder::from_name(name).with_kind(SpanKind::Client).with_attributes(attributes)
+}
+
+/// Ends the span of a request that was answered.
+pub(super) fn answered(open: OpenSpan, status: StatusCode) {
+    open.span().set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
+    if status.is_client_error() || status.is_server_error() {
+        open.span().set_attribute(KeyValue::new(semconv::ERROR_TYPE, status.as_str().to_owned()));
+        // The status code says it all.
+        open.fail("");
+    }
+    open.end();
+}
+
+/// Ends the span of a request that got no answer.
+pub(super) fn failed(open: OpenSpan, error_type: &'static str, message: String) {
+    open.span().set_attribute(KeyValue::new(semconv::ERROR_TYPE, error_type));
+    open.fail(message);
+    open.end();
+}
+
+fn port(uri: &Uri) -> Option<u16> {
+    uri.port_u16().or_else(|| match uri.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    })
+}
+
+fn without_user_info(uri: &Uri) -> String {
+    let url = uri.to_string();
+    match uri.authority().map(|authority| authority.as_str()) {
+        Some(authority) => match authority.rsplit_once('@') {
+            Some((_, place)) => url.replacen(authority, place, 1),
+            None => url,
+        },
+        None => url,
+    }
+}

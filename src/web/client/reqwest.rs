@@ -1,0 +1,82 @@
+//! Requests that reqwest sends.
+
+use std::{
+    error::Error,
+    pin::Pin,
+    task::{self, Poll},
+};
+
+use http::Uri;
+use reqwest::{Client, Request, RequestBuilder, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{ClientLayer, TracedClient, TracedFuture, call};
+
+impl Service<Request> for TracedClient<Client> {
+    type Response = Response;
+    type Error = reqwest::Error;
+    type Future = TracedFuture<<Client as Service<Request>>::Future, Response, reqwest::Error>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let method = request.method().clone();
+        let uri = request.url().as_str().parse::<Uri>().unwrap_or_default();
+        let open = call::start(&self.targets, &method, &uri, request.headers_mut());
+        TracedFuture::new(open, Response::status, root_cause, || self.inner.call(request))
+    }
+}
+
+/// What went wrong in the first place. What reqwest itself says has the URL in it, with whatever is secret there.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    match cause.is::<reqwest::Error>() {
+        true => "the request failed".to_owned(),
+        false => cause.to_string(),
+    }
+}
+
+/// Sends a request of reqwest 0.13 as a span.
+///
+/// ```no_run
+/// use opentelemetry_sentry::web::{ClientLayer, RequestBuilderExt};
+///
+/// # async fn example() -> Result<(), reqwest::Error> {
+/// let layer = ClientLayer::new(); // once, with the targets
+/// let client = reqwest::Client::new();
+/// let stock = client.get("http://stock.internal/lamp").send_traced(&layer).await?;
+/// # Ok(()) }
+/// ```
+///
+/// Where a service of tower is wanted, the layer itself makes one: `ClientLayer::new().layer(client)`.
+pub trait RequestBuilderExt: Sealed {
+    /// Sends the request, with a span around it and the trace's headers on it. See [`ClientLayer`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RequestBuilder::send`].
+    fn send_traced(self, layer: &ClientLayer)
+    -> Pin<Box<dyn Future<Output = Result<Response, reqwest::Error>> + Send>>;
+}
+
+impl RequestBuilderExt for RequestBuilder {
+    fn send_traced(
+        self,
+        layer: &ClientLayer,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, reqwest::Error>> + Send>> {
+        let (client, request) = self.build_split();
+        let mut client = layer.layer(client);
+        Box::pin(async move { client.call(request?).await })
+    }
+}
+
+/// The trait is for reqwest's own type alone.
+pub trait Sealed {}
+
+impl Sealed for RequestBuilder {}

@@ -1,0 +1,90 @@
+//! A project that envelopes are forwarded to.
+
+use std::{fmt, sync::Arc};
+
+use http::{
+    HeaderName, HeaderValue, Request, Response, Uri,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+    uri::InvalidUri,
+};
+use http_body_util::Full;
+use opentelemetry::{Context, otel_debug, trace::FutureExt};
+use opentelemetry_http::{Bytes, HttpClient, HttpError};
+use opentelemetry_sentry_protocol::Dsn;
+
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What Sentry says to SDKs about what they may send, beside the status.
+const PASSED_BACK: [HeaderName; 3] =
+    [RETRY_AFTER, HeaderName::from_static("x-sentry-rate-limits"), HeaderName::from_static("x-sentry-error")];
+
+/// A project, where its envelopes go, and by which client.
+pub(super) struct Project {
+    dsn: Dsn,
+    url: Uri,
+    client: Arc<dyn HttpClient>,
+}
+
+impl Project {
+    pub(super) fn new(dsn: Dsn, client: Arc<dyn HttpClient>) -> Result<Self, InvalidUri> {
+        Ok(Self { url: dsn.envelope_url().parse()?, dsn, client })
+    }
+
+    pub(super) fn is_of(&self, dsn: &Dsn) -> bool {
+        self.dsn.is_same_project(dsn)
+    }
+
+    /// The request that forwards an envelope. Its credential is the DSN in the envelope.
+    pub(super) fn request<'a>(
+        &self,
+        envelope: Bytes,
+        headers: impl Iterator<Item = (HeaderName, &'a HeaderValue)>,
+    ) -> http::Result<Request<Bytes>> {
+        let request = Request::post(self.url.clone()).header(CONTENT_TYPE, "application/x-sentry-envelope");
+        headers.fold(request, |request, (name, value)| request.header(name, value)).body(envelope)
+    }
+
+    /// Sends it with telemetry suppressed; `None` if there is no answer to pass back.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Option<Response<Full<Bytes>>> {
+        let suppressed = Context::new().with_telemetry_suppressed();
+        let answer = async { self.client.send_bytes(request).await }.with_context(suppressed).await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                otel_debug!(name: "Tunnel.Failed", error = format!("{error}"));
+                return None;
+            }
+        };
+        let status = answer.status();
+        // Sentry does not redirect: that would be somebody else.
+        if !(status.is_success() || status.is_client_error() || status.is_server_error()) {
+            return None;
+        }
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        for name in PASSED_BACK {
+            for value in answer.headers().get_all(&name) {
+                response.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+        Some(response)
+    }
+}
+
+impl fmt::Debug for Project {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Project").field(&self.dsn).finish()
+    }
+}
+
+/// The client that the exporter would use for this DSN.
+#[cfg(feature = "exporter")]
+pub(super) fn built_in_client(dsn: &Dsn) -> Result<Arc<dyn HttpClient>, HttpError> {
+    opentelemetry_sentry_exporter::http_client(dsn)
+}
+
+/// Without the exporter there is none.
+#[cfg(not(feature = "exporter"))]
+pub(super) fn built_in_client(_: &Dsn) -> Result<Arc<dyn HttpClient>, HttpError> {
+    Err("there is no HTTP client: enable the feature `reqwest-rustls`, or set one with `with_http_client`".into())
+}

@@ -1,0 +1,149 @@
+//! Requests that go out.
+
+use std::{io, sync::Mutex};
+
+use axum::{Router, extract::Path, routing::any};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use opentelemetry::{
+    Context,
+    trace::{FutureExt, TraceContextExt},
+};
+use opentelemetry_sentry::{
+    propagator::PropagationTargets,
+    web::{ClientLayer, RequestBuilderExt},
+};
+use serde_json::{Value, json};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use crate::support::{STAGE, Sent, http_client, root, serve};
+
+/// A service that answers with the status of the path, and tells the trace's headers that it got.
+async fn neighbour() -> String {
+    let answer = async |Path(status): Path<u16>, headers: HeaderMap| {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let got = json!({ "sentry-trace": text("sentry-trace"), "baggage": text("baggage") });
+        (StatusCode::from_u16(status).expect("a status"), got.to_string())
+    };
+    serve(Router::new().route("/{status}", any(answer))).await
+}
+
+/// Makes a call inside of a trace of its own, and returns the span of it with what the call returned.
+async fn call<T>(call: impl Future<Output = T>) -> (Value, T, Sent) {
+    let (cx, trace_id) = root("work");
+    let done = call.with_context(cx.clone()).await;
+    cx.span().end();
+    let sent = STAGE.transaction(&trace_id);
+    let span = sent.spans().first().cloned().unwrap_or_default();
+    (span, done, sent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_a_span_and_carries_its_trace() {
+    let url = neighbour().await;
+    let address = url.trim_start_matches("http://");
+    let request = http_client().get(format!("http://me:pw@{address}/200?page=2"));
+    let (span, answer, sent) = call(request.send_traced(&ClientLayer::new())).await;
+    let got: Value = serde_json::from_str(&answer.expect("an answer").text().await.expect("text")).expect("JSON");
+
+    let port: u16 = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let data = &span["data"];
+    assert_eq!((&span["op"], &span["status"]), (&json!("http.client"), &json!("ok")));
+    assert_eq!(span["description"], format!("GET http://{address}/200"));
+    assert_eq!(data["http.request.method"], "GET");
+    assert_eq!(data["url.full"], format!("http://{address}/200?page=2"));
+    assert_eq!((&data["server.address"], &data["server.port"]), (&json!("127.0.0.1"), &json!(port)));
+    assert_eq!(data["http.response.status_code"], 200);
+    assert_eq!(data["otel.kind"], "CLIENT");
+    let (trace_id, span_id) = (&sent.context()["trace_id"], &span["span_id"]);
+    let expected = format!("{}-{}-1", trace_id.as_str().expect("an id"), span_id.as_str().expect("an id"));
+    assert_eq!(got["sentry-trace"], expected);
+    assert!(got["baggage"].as_str().is_some_and(|baggage| baggage.contains("sentry-release=shop%401.2.3")), "{got}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_from_400_on_is_an_error() {
+    let url = neighbour().await;
+    for (status, expected) in [(302, "ok"), (404, "not_found"), (429, "resource_exhausted"), (500, "internal_error")] {
+        let request = http_client().post(format!("{url}/{status}"));
+        let (span, ..) = call(request.send_traced(&ClientLayer::new())).await;
+        assert_eq!(span["status"], expected);
+        let error_type = if status < 400 { Value::Null } else { json!(status.to_string()) };
+        assert_eq!(span["data"]["error.type"], error_type);
+        assert_eq!(span["data"]["http.response.status_code"], status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_go_to_targets_alone() {
+    let url = neighbour().await;
+    let wanted = PropagationTargets::builder().with_text("/200").build().expect("a target");
+    let layer = ClientLayer::new().with_targets(wanted);
+    for (status, has_headers) in [(200, true), (201, false)] {
+        let request = http_client().get(format!("{url}/{status}")).send_traced(&layer);
+        let (span, answer, _) = call(request).await;
+        let got: Value = serde_json::from_str(&answer.expect("an answer").text().await.expect("text")).expect("JSON");
+        assert_eq!((got["sentry-trace"].is_string(), got["baggage"].is_string()), (has_headers, has_headers));
+        assert_eq!(span["op"], "http.client");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_an_answer_is_an_error_that_says_why() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let request = http_client().get(format!("http://{address}/?key=hunter2"));
+    let (span, answer, sent) = call(request.send_traced(&ClientLayer::new())).await;
+    assert!(answer.is_err());
+    assert_eq!(
+        (&span["status"], &span["data"]["error.type"]),
+        (&json!("internal_error"), &json!("reqwest::error::Error"))
+    );
+    assert!(sent.event.to_string().contains("refused"), "{sent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_service_of_http_requests_will_do() {
+    let seen = Mutex::new(None);
+    let client = service_fn(|request: Request<&str>| {
+        *seen.lock().expect("no panic") = Some((request.headers().clone(), crate::support::active().1));
+        std::future::ready(match *request.body() {
+            "fail" => Err(io::Error::other("no cable")),
+            _ => Ok(Response::new(())),
+        })
+    });
+    let request = |body| Request::builder().method("BREW").uri("https://[::1]/pot").body(body).expect("a request");
+    for (body, status) in [("", "ok"), ("fail", "internal_error")] {
+        let client = ClientLayer::new().layer(client);
+        let (span, ..) = call(client.oneshot(request(body))).await;
+        let (headers, active) = seen.lock().expect("no panic").take().expect("a request");
+        assert_eq!(span["span_id"], active.to_string());
+        assert!(headers["sentry-trace"].to_str().expect("text").contains(&active.to_string()));
+        let data = &span["data"];
+        assert_eq!(
+            (&data["http.request.method"], &data["http.request.method_original"]),
+            (&json!("_OTHER"), &json!("BREW"))
+        );
+        assert_eq!((&data["server.address"], &data["server.port"]), (&json!("::1"), &json!(443)));
+        assert_eq!(span["status"], status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_nobody_waits_for_is_cancelled() {
+    let mut client = ClientLayer::new()
+        .layer(service_fn(|_: Request<()>| std::future::pending::<Result<Response<()>, io::Error>>()));
+    let (span, ..) = call(async { drop(client.call(Request::new(()))) }).await;
+    assert_eq!((&span["status"], span["data"].get("url.full")), (&json!("cancelled"), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_telemetry_is_suppressed_there_is_neither_span_nor_header() {
+    let url = neighbour().await;
+    let request = http_client().request(Method::GET, format!("{url}/200")).send_traced(&ClientLayer::new());
+    let quiet = async { request.with_context(Context::current().with_telemetry_suppressed()).await };
+    let (_, answer, sent) = call(quiet).await;
+    let got: Value = serde_json::from_str(&answer.expect("an answer").text().await.expect("text")).expect("JSON");
+    assert_eq!(got, json!({ "sentry-trace": null, "baggage": null }));
+    assert_eq!(sent.spans(), [] as [Value; 0]);
+}

@@ -1,0 +1,94 @@
+//! Pages that a browser loads.
+
+use axum::{
+    Router,
+    response::{AppendHeaders, Html},
+    routing::get,
+};
+use http::{HeaderMap, Method};
+use opentelemetry::Context;
+use opentelemetry_sentry::{
+    propagator::meta_tags,
+    web::{ServerTimingLayer, TRACE_HEADERS},
+};
+use tower_http::cors::CorsLayer;
+use tower_otel::trace::HttpLayer;
+use tracing::Level;
+
+use crate::support::{STAGE, headers, http_client, new_trace, serve};
+
+/// A page, with Server-Timing of its own.
+async fn page() -> (AppendHeaders<[(&'static str, &'static str); 1]>, Html<String>) {
+    (AppendHeaders([("server-timing", "db;dur=53")]), Html(meta_tags(&Context::current())))
+}
+
+fn site() -> Router {
+    Router::new().route("/", get(page)).layer(ServerTimingLayer::new()).layer(HttpLayer::server(Level::INFO))
+}
+
+/// What a browser reads: the headers that its page load continues.
+fn continued(response: &HeaderMap) -> HeaderMap {
+    let lines: Vec<_> = response.get_all("server-timing").iter().map(|line| line.to_str().expect("text")).collect();
+    let [_, ours] = lines[..] else { panic!("expected two lines, found {lines:?}") };
+    let entries = ours.split(", ").map(|entry| entry.split_once(";desc=").expect("a description"));
+    entries
+        .map(|(name, value)| (name.parse().expect("a name"), value.trim_matches('"').parse().expect("a value")))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_load_continues_the_servers_trace_into_a_second_service() {
+    let _ = &*STAGE;
+    let (first, second) = (serve(site()).await, serve(site()).await);
+    let trace_id = new_trace();
+
+    let response = http_client().get(&first).headers(headers(&trace_id, "-1")).send().await.expect("a page");
+    let lines = continued(response.headers());
+    let page = response.text().await.expect("a page");
+    assert!(page.contains(lines["sentry-trace"].to_str().expect("text")), "{page}");
+
+    http_client().get(&second).headers(lines).send().await.expect("a page");
+    let sent = STAGE.wait("transaction", &trace_id, 2);
+    let (one, two) = (&sent[0], &sent[1]);
+    assert_eq!(two.context()["parent_span_id"], one.context()["span_id"]);
+    assert_eq!(one.trace, two.trace);
+    assert_eq!(one.trace["release"], "web@1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_decision_of_a_trace_that_nobody_records_is_passed_on() {
+    let _ = &*STAGE;
+    let site = serve(site()).await;
+    let trace_id = new_trace();
+    let response = http_client().get(&site).headers(headers(&trace_id, "-0")).send().await.expect("a page");
+    let line = continued(response.headers())["sentry-trace"].to_str().expect("text").to_owned();
+    assert!(line.starts_with(&trace_id) && line.ends_with("-0"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_active_span_nothing_is_added() {
+    let _ = &*STAGE;
+    for router in [
+        Router::new().route("/", get(page)).layer(ServerTimingLayer::new()),
+        // The wrong way round.
+        Router::new().route("/", get(page)).layer(HttpLayer::server(Level::INFO)).layer(ServerTimingLayer::new()),
+    ] {
+        let site = serve(router).await;
+        let response = http_client().get(&site).send().await.expect("a page");
+        let lines: Vec<_> = response.headers().get_all("server-timing").iter().collect();
+        assert_eq!(lines, ["db;dur=53"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_of_another_origin_may_send_the_headers() {
+    let cors = CorsLayer::new().allow_origin(tower_http::cors::Any).allow_headers(TRACE_HEADERS);
+    let site = serve(site().layer(cors)).await;
+    let preflight = http_client()
+        .request(Method::OPTIONS, &site)
+        .header("origin", "https://shop.example.com")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "baggage,sentry-trace,traceparent");
+    let answer = preflight.send().await.expect("an answer");
+    assert_eq!(answer.headers()["access-control-allow-headers"], "sentry-trace,baggage,traceparent");
+}

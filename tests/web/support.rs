@@ -1,0 +1,144 @@
+//! What the tests of this folder share: one installed Sentry, as there is one global propagator.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex},
+    time::Duration,
+};
+
+use axum::Router;
+use opentelemetry::{
+    Context, SpanId, TraceId, global,
+    trace::{SpanBuilder, TraceContextExt, Tracer},
+};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
+use serde_json::Value;
+use tracing_subscriber::prelude::*;
+
+/// Long enough for a busy machine; nothing here waits for it unless something is wrong.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The parent of all traces that come in.
+pub(crate) const P: &str = "b0e6f15b45c36b12";
+
+/// Names that the sampler would drop if it were asked about them: they belong to traces that are decided.
+const UNDECIDED: [&str; 3] = ["report", "send_confirmation", "serverAction/nested"];
+
+/// An ingest, and Sentry set up to send everything there.
+pub(crate) struct Stage {
+    pub(crate) ingest: LocalIngest,
+    _sentry: Sentry,
+}
+
+/// One event or transaction, with the `trace` header of its envelope.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) trace: Value,
+    pub(crate) event: Value,
+}
+
+pub(crate) static STAGE: LazyLock<Stage> = LazyLock::new(|| {
+    let ingest = LocalIngest::start().expect("a free port");
+    let sentry = Sentry::builder()
+        .with_dsn(ingest.dsn())
+        .with_release("shop@1.2.3")
+        .with_resource(Resource::builder_empty().build())
+        .with_traces_sampler(|asked| match UNDECIDED.contains(&&*asked.name) {
+            true => 0.0,
+            false => asked.inherit_or_sample_with(1.0),
+        })
+        .with_exceptions_as_errors(true)
+        .install()
+        .expect("the only one");
+    tracing_subscriber::registry().with(sentry.tracing_layer()).init();
+    Stage { ingest, _sentry: sentry }
+});
+
+impl Stage {
+    /// Waits for `count` items of a type that belong to a trace, and returns them with all that came by then.
+    pub(crate) fn wait(&self, item_type: &str, trace_id: &str, count: usize) -> Vec<Sent> {
+        let sent = || self.sent(item_type, trace_id);
+        self.ingest.wait_until(PATIENCE, |_| sent().len() >= count).expect("they arrive");
+        sent()
+    }
+
+    /// The transaction of a trace that has only one.
+    pub(crate) fn transaction(&self, trace_id: &str) -> Sent {
+        let all = self.wait("transaction", trace_id, 1);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all[0].clone()
+    }
+
+    pub(crate) fn sent(&self, item_type: &str, trace_id: &str) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        for envelope in self.ingest.envelopes() {
+            let trace = envelope.trace().cloned().map_or(Value::Null, Value::Object);
+            for item in envelope.items().iter().filter(|item| item.item_type() == item_type) {
+                let event = item.json().expect("JSON");
+                if event["contexts"]["trace"]["trace_id"] == trace_id {
+                    sent.push(Sent { trace: trace.clone(), event });
+                }
+            }
+        }
+        sent
+    }
+}
+
+impl Sent {
+    pub(crate) fn context(&self) -> &Value {
+        &self.event["contexts"]["trace"]
+    }
+
+    pub(crate) fn spans(&self) -> &[Value] {
+        self.event["spans"].as_array().map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// A trace id that no other test has.
+pub(crate) fn new_trace() -> String {
+    static LAST: Mutex<u64> = Mutex::new(0x7000);
+    let mut last = LAST.lock().expect("no panic");
+    *last += 1;
+    format!("771a43a4192642f0{:016x}", *last)
+}
+
+/// The headers of a request that continues a trace.
+pub(crate) fn headers(trace_id: &str, flag: &str) -> http::HeaderMap {
+    let baggage =
+        format!("sentry-trace_id={trace_id},sentry-public_key=up,sentry-sample_rand=0.25,sentry-release=web%401");
+    let lines = [("sentry-trace", format!("{trace_id}-{P}{flag}")), ("baggage", baggage)];
+    lines.into_iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
+}
+
+/// A context with an active span that began here, outside of any request.
+pub(crate) fn root(name: &'static str) -> (Context, String) {
+    let _ = &*STAGE;
+    let span = global::tracer("test").build_with_context(SpanBuilder::from_name(name), &Context::new());
+    let cx = Context::new().with_span(span);
+    let trace_id = cx.span().span_context().trace_id().to_string();
+    (cx, trace_id)
+}
+
+/// What would go out from here.
+pub(crate) fn outgoing() -> HashMap<String, String> {
+    let mut headers = HashMap::new();
+    global::get_text_map_propagator(|propagator| propagator.inject_context(&Context::current(), &mut headers));
+    headers
+}
+
+pub(crate) fn active() -> (TraceId, SpanId) {
+    Context::map_current(|cx| (cx.span().span_context().trace_id(), cx.span().span_context().span_id()))
+}
+
+/// Serves on a free port, and returns its URL.
+pub(crate) async fn serve(router: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+pub(crate) fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client")
+}
