@@ -11,6 +11,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{Span, SpanData, SpanProcessor},
 };
+use opentelemetry_sentry_protocol::own_thread;
 
 use crate::{
     FlushError, Problem, SentryExporter, Stats,
@@ -101,7 +102,7 @@ impl SpanProcessor for SentrySpanProcessor {
     }
 
     fn on_end(&self, span: SpanData) {
-        if let Some(engine) = &self.engine {
+        if let Some(engine) = self.engine.as_ref().filter(|_| !own_thread::is_marked()) {
             engine.push(span);
         }
     }

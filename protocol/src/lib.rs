@@ -24,6 +24,7 @@ pub mod describe;
 mod dsc;
 mod dsn;
 mod hex;
+pub mod own_thread;
 mod percent;
 mod remote_trace;
 mod sampling;

@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
     Decision, DecisionLog, Incoming, InvalidSampleRate, RemoteTrace, SampleRand, SampleRate,
     describe::{self, Attributes, Source},
-    semconv,
+    own_thread, semconv,
 };
 
 use crate::{
@@ -113,7 +113,7 @@ impl SentrySampler {
         start: &Start<'_>,
         local: Option<&SpanContext>,
     ) -> (bool, Vec<KeyValue>) {
-        if self.is_excluded(start) {
+        if own_thread::is_marked() || self.is_excluded(start) {
             return (false, Vec::new());
         }
         match local {

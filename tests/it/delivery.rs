@@ -279,6 +279,11 @@ fn spans_that_a_client_makes_on_threads_of_ours_are_not_recorded() {
     let tracing = Client(move |_| -> Answering {
         let slot = std::sync::Arc::clone(&inner);
         Box::pin(async move {
+            // As h2 does it for every connection: under a context of its own.
+            if let Some(tracer) = slot.get() {
+                let connection = tracer.start_with_context("connection", &opentelemetry::Context::new());
+                assert!(!opentelemetry::trace::Span::is_recording(&connection));
+            }
             let work = move || slot.get().map(|tracer| tracer.start("request")).is_some();
             assert!(tokio::task::spawn_blocking(work).await?);
             Ok(Response::new(Bytes::new()))

@@ -13,7 +13,7 @@ use std::{
 
 use opentelemetry::{Context, TraceId, otel_debug};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::{DecisionLog, semconv};
+use opentelemetry_sentry_protocol::{DecisionLog, own_thread, semconv};
 use tokio::{
     runtime::{self, Runtime},
     sync::mpsc::Receiver,
@@ -142,6 +142,7 @@ impl Worker {
             let _ = started.send(error.map_or(Ok(()), Err));
             if let Ok(runtime) = runtime {
                 let _suppressed = Context::enter_telemetry_suppressed_scope();
+                own_thread::mark();
                 runtime.block_on(Self::new(shared, orders, setup).run());
             }
         })?;
@@ -378,6 +379,9 @@ fn is_ours(shared: &Shared, span: &SpanData) -> bool {
 
 /// A runtime on whose threads no span is recorded, also not on those that an HTTP client makes it start.
 fn suppressed_runtime() -> io::Result<Runtime> {
-    let suppress = || mem::forget(Context::enter_telemetry_suppressed_scope());
+    let suppress = || {
+        own_thread::mark();
+        mem::forget(Context::enter_telemetry_suppressed_scope());
+    };
     runtime::Builder::new_current_thread().enable_all().on_thread_start(suppress).build()
 }
