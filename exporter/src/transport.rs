@@ -5,6 +5,7 @@
 //!              └──> spool
 //! ```
 
+mod backpressure;
 mod client;
 mod compress;
 mod delivery;

@@ -13,7 +13,7 @@ use std::{
 
 use opentelemetry::{Context, TraceId, otel_debug};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::{DecisionLog, own_thread, semconv};
+use opentelemetry_sentry_protocol::{own_thread, semconv};
 use tokio::{
     runtime::{self, Runtime},
     sync::mpsc::Receiver,
@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{
     Setup,
+    backpressure::Backpressure,
     outbox::{Outbox, OutboxSetup},
     report::Reports,
     spool::{Limits, Spool},
@@ -57,12 +58,6 @@ const LAST_CHANCE: Duration = Duration::from_secs(2);
 /// How long what is left at a shutdown may take on its way to the disk.
 const LAST_WRITES: Duration = Duration::from_millis(30);
 
-/// How often is looked whether the server keeps up.
-const CHECK_UP: Duration = Duration::from_secs(10);
-
-/// How often the sample rate is halved at most.
-const MAX_HALVINGS: u32 = 10;
-
 /// Assembles, converts and sends, until it is told to stop.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -82,8 +77,7 @@ pub(crate) struct Worker {
     flushes: Vec<Flush>,
     /// Spans that were lost and that the answer to a flush has told of.
     told_lost: u64,
-    /// Who is told that the server cannot keep up, and when the next look is due.
-    backpressure: Option<(Arc<DecisionLog>, Instant)>,
+    backpressure: Option<Backpressure>,
     /// Once set, nothing new is taken in, and all is over at this time.
     deadline: Option<Instant>,
 }
@@ -122,7 +116,7 @@ impl Worker {
             outstanding: BTreeMap::new(),
             flushes: Vec::new(),
             told_lost: 0,
-            backpressure: setup.backpressure.then_some((setup.decisions, now + CHECK_UP)),
+            backpressure: setup.backpressure.then(|| Backpressure::new(setup.decisions, now)),
             deadline: None,
         }
     }
@@ -157,7 +151,9 @@ impl Worker {
             // Whoever waits would rather know now than be sent later.
             let is_hurried = !self.flushes.is_empty() || self.deadline.is_some();
             self.outbox.start(now, is_hurried);
-            self.check_up(now);
+            if let Some(backpressure) = &mut self.backpressure {
+                backpressure.check_up(now, || self.outbox.is_unhealthy(now));
+            }
             // Requests run on this thread, too: they get their turn however much pours in.
             yield_now().await;
             self.pieces_left();
@@ -290,14 +286,6 @@ impl Worker {
         self.pieces_left();
     }
 
-    /// Halves the sample rate while the server cannot keep up, and gives it back when it can.
-    fn check_up(&mut self, now: Instant) {
-        let Some((decisions, due)) = self.backpressure.as_mut().filter(|(_, due)| *due <= now) else { return };
-        *due = now + CHECK_UP;
-        let halvings = if self.outbox.is_unhealthy(now) { decisions.halvings() + 1 } else { 0 };
-        decisions.set_halvings(halvings.min(MAX_HALVINGS));
-    }
-
     fn pieces_left(&mut self) {
         self.outbox.take_left().into_iter().for_each(|number| self.piece_left(number));
     }
@@ -337,7 +325,7 @@ impl Worker {
     }
 
     fn wake_at(&mut self, now: Instant) -> Instant {
-        let check_up = self.backpressure.as_ref().map(|(_, due)| *due);
+        let check_up = self.backpressure.as_ref().map(Backpressure::due);
         let expiry = self.assembler.next_expiry();
         let all = [self.deadline, expiry, self.outbox.wake_at(now), check_up];
         all.into_iter().flatten().fold(now + TICK, Instant::min)
