@@ -47,6 +47,7 @@
 //! | `tower` | no | the module `web`, for servers and clients that are services of `tower` |
 //! | `reqwest-013` | no | `web::RequestBuilderExt`: client spans for requests that reqwest 0.13 sends |
 //! | `testing` | no | `exporter::testing::LocalIngest`, an ingest on loopback for your own tests |
+//! | `zstd` | no | `exporter::Encoding::Zstd` for what is sent |
 //! | `internal-logs` | no | what the library has to say about itself, as `tracing` events |
 
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]

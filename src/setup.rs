@@ -15,8 +15,8 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
 };
 use opentelemetry_sentry_exporter::{
-    ExporterBuildError, FlushError, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, SpanEvent,
-    SpanFilter, Stats, TransactionEvent,
+    Encoding, ExporterBuildError, FlushError, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor,
+    SpanEvent, SpanFilter, Stats, TransactionEvent,
 };
 use opentelemetry_sentry_propagator::{PropagatorBuildError, SentryPropagator};
 use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, InvalidSampleRate, Service, semconv};
@@ -358,6 +358,12 @@ impl SentryBuilder {
     /// [`SentryExporterBuilder::with_spool_dir`]. Defaults to none.
     pub fn with_spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.exporter = self.exporter.with_spool_dir(dir);
+        self
+    }
+
+    /// Sets how large bodies are compressed. Defaults to gzip, which every Sentry takes.
+    pub fn with_encoding(mut self, encoding: Encoding) -> Self {
+        self.exporter = self.exporter.with_encoding(encoding);
         self
     }
 

@@ -1,11 +1,28 @@
 //! What the tests of this folder share.
 
-use std::{collections::HashMap, fmt, pin::Pin, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    env, fmt,
+    pin::Pin,
+    process::Command,
+    sync::Mutex,
+    time::Duration,
+};
 
-use opentelemetry::{SpanId, TraceId, propagation::Extractor};
+use opentelemetry::{
+    SpanId, TraceId,
+    propagation::Extractor,
+    trace::{Tracer, TracerProvider},
+};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_sdk::{Resource, trace::IdGenerator};
-use opentelemetry_sentry::{Sentry, SentryBuilder, exporter::testing::LocalIngest};
+use opentelemetry_sentry::{
+    Sentry, SentryBuilder, Stats,
+    exporter::{
+        DropReason,
+        testing::{Envelope, LocalIngest},
+    },
+};
 
 /// Long enough for a busy machine; nothing here waits for it unless something is wrong.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -15,6 +32,52 @@ pub(crate) fn sentry_to_ingest() -> (LocalIngest, SentryBuilder) {
     let ingest = LocalIngest::start().expect("a free port");
     let builder = Sentry::builder().with_dsn(ingest.dsn()).with_resource(Resource::builder_empty().build());
     (ingest, builder.with_release("shop@1.2.3").with_traces_sample_rate(1.0))
+}
+
+/// Makes so many traces of one span.
+pub(crate) fn end_spans(sentry: &Sentry, count: usize) {
+    let tracer = sentry.tracer_provider().tracer("test");
+    for _ in 0..count {
+        tracer.start("work");
+    }
+}
+
+/// What was dropped, when all is accounted for.
+pub(crate) fn dropped(stats: &Stats) -> BTreeMap<DropReason, u64> {
+    assert_eq!(stats.spans_received, stats.spans_sent + stats.spans_dropped() + stats.spans_spooled, "{stats}");
+    stats.dropped.iter().map(|(reason, dropped)| (*reason, dropped.spans)).collect()
+}
+
+/// All that client reports told: reason and category to quantity.
+pub(crate) fn reported(envelopes: &[Envelope]) -> BTreeMap<(String, String), u64> {
+    let items = envelopes.iter().flat_map(Envelope::items).filter(|item| item.item_type() == "client_report");
+    let mut all = BTreeMap::new();
+    for report in items.map(|item| item.json().expect("JSON")) {
+        for event in report["discarded_events"].as_array().expect("a list") {
+            let text = |key: &str| event[key].as_str().expect("a text").to_owned();
+            *all.entry((text("reason"), text("category"))).or_default() +=
+                event["quantity"].as_u64().expect("a number");
+        }
+    }
+    all
+}
+
+/// An entry of what [`reported`] returns.
+pub(crate) fn pair(reason: &str, category: &str, quantity: u64) -> ((String, String), u64) {
+    ((reason.to_owned(), category.to_owned()), quantity)
+}
+
+/// Runs an ignored test of this binary in a process of its own, without the proxies of this one.
+pub(crate) fn run_alone(test: &str, variables: &[(&str, &str)]) {
+    let mut command = Command::new(env::current_exe().expect("a file"));
+    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    let output = command.envs(variables.iter().copied()).output().expect("a process");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{test} with {variables:?}:\n{out}\n{err}");
 }
 
 /// What an HTTP client answers, some time.

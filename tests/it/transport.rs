@@ -6,43 +6,13 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sentry::{
     FlushError, Sentry,
     exporter::{
-        DropReason, Stats,
-        testing::{Answer, Envelope, LocalIngest},
+        DropReason,
+        testing::{Answer, LocalIngest},
     },
 };
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, sentry_to_ingest};
-
-fn end_spans(sentry: &Sentry, count: usize) {
-    let tracer = sentry.tracer_provider().tracer("test");
-    for _ in 0..count {
-        tracer.start("work");
-    }
-}
-
-fn dropped(stats: &Stats) -> BTreeMap<DropReason, u64> {
-    assert_eq!(stats.spans_received, stats.spans_sent + stats.spans_dropped() + stats.spans_spooled, "{stats}");
-    stats.dropped.iter().map(|(reason, dropped)| (*reason, dropped.spans)).collect()
-}
-
-/// All that client reports told: reason and category to quantity.
-fn reported(envelopes: &[Envelope]) -> BTreeMap<(String, String), u64> {
-    let items = envelopes.iter().flat_map(Envelope::items).filter(|item| item.item_type() == "client_report");
-    let mut all = BTreeMap::new();
-    for report in items.map(|item| item.json().expect("JSON")) {
-        for event in report["discarded_events"].as_array().expect("a list") {
-            let text = |key: &str| event[key].as_str().expect("a text").to_owned();
-            *all.entry((text("reason"), text("category"))).or_default() +=
-                event["quantity"].as_u64().expect("a number");
-        }
-    }
-    all
-}
-
-fn pair(reason: &str, category: &str, quantity: u64) -> ((String, String), u64) {
-    ((reason.to_owned(), category.to_owned()), quantity)
-}
+use crate::support::{PATIENCE, dropped, end_spans, pair, reported, sentry_to_ingest};
 
 #[test]
 fn what_gets_no_answer_is_sent_again() {

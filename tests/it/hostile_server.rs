@@ -1,0 +1,186 @@
+//! Servers that say no, say nonsense, or say nothing: all is delivered or counted, and everything ends in time.
+
+mod law;
+#[cfg(feature = "internal-logs")]
+mod logs;
+mod own_requests;
+mod proxy;
+mod tls;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
+
+use opentelemetry_sentry::{
+    FlushError, Sentry,
+    exporter::{DropReason, testing::Answer},
+};
+
+use crate::{
+    raw_server::{RawServer, Then},
+    support::{PATIENCE, dropped, end_spans, pair, reported, sentry_to_ingest},
+};
+
+/// For servers that never answer: a shutdown that nothing can make succeed.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// Answers in full, for those that come to their senses.
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+
+fn sentry_to(server: &RawServer) -> Sentry {
+    Sentry::builder().with_dsn(server.dsn()).with_traces_sample_rate(1.0).build().expect("a valid setup")
+}
+
+#[test]
+fn every_status_has_its_outcome_and_its_report() {
+    use DropReason::{NetworkError, RateLimited, SendError};
+    let statuses = [
+        (200, None, true),
+        (202, None, true),
+        (301, Some(NetworkError), true),
+        (302, Some(NetworkError), true),
+        (303, Some(NetworkError), true),
+        (304, Some(NetworkError), true),
+        (307, Some(NetworkError), true),
+        (308, Some(NetworkError), true),
+        (400, Some(SendError), true),
+        (401, Some(SendError), true),
+        (403, Some(SendError), true),
+        (404, Some(SendError), true),
+        (413, Some(SendError), true),
+        (418, Some(SendError), true),
+        // The server counts these itself.
+        (429, Some(RateLimited), false),
+        (500, Some(SendError), true),
+        (502, Some(SendError), true),
+        (503, Some(SendError), true),
+        (999, Some(SendError), true),
+    ];
+    for (status, reason, is_told) in statuses {
+        let (ingest, builder) = sentry_to_ingest();
+        // Where a limit of no time ends at once.
+        ingest.answer_next([Answer::status(status).with_header("retry-after", "0")]);
+        let sentry = builder.build().unwrap();
+        end_spans(&sentry, 1);
+        let expected = reason.map_or(Ok(()), |_| Err(FlushError::Undelivered { spans: 1 }));
+        assert_eq!(sentry.flush(PATIENCE), expected, "{status}");
+        end_spans(&sentry, 1);
+        assert_eq!(sentry.flush(PATIENCE), Ok(()), "{status}");
+        assert_eq!(ingest.requests().len(), 2, "{status}: no answer is asked for again");
+        assert_eq!(dropped(&sentry.stats()), reason.map(|reason| (reason, 1)).into_iter().collect(), "{status}");
+        let told = reason.filter(|_| is_told).map(|reason| reason.as_str());
+        let told = told.into_iter().flat_map(|reason| [pair(reason, "transaction", 1), pair(reason, "span", 1)]);
+        assert_eq!(reported(&ingest.envelopes()), told.collect(), "{status}");
+    }
+}
+
+#[test]
+fn answers_that_are_hardly_any_count_for_what_they_say() {
+    use DropReason::{NetworkError, SendError};
+    use Then::{Close, Hold, Pour};
+    let long = format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(2 << 20));
+    let cases = [
+        ("a line break", "\r\n", Close, Some(NetworkError)),
+        ("half a line", "HTTP/1.1 2", Close, Some(NetworkError)),
+        ("half the headers", "HTTP/1.1 200 OK\r\nContent-Le", Close, Some(NetworkError)),
+        ("half the body", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{}", Close, None),
+        ("half a chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{}", Close, None),
+        ("half the body of a no", "HTTP/1.1 400 No\r\ncontent-length: 10\r\n\r\n{}", Close, Some(SendError)),
+        ("a huge body", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", Pour(100 << 20), None),
+        ("no chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", Close, None),
+        ("a body until the end", "HTTP/1.0 200 OK\r\n\r\n{}", Close, None),
+        ("an interim answer", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Close, None),
+        ("two answers", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nHTTP/1.1 400 No\r\n\r\n", Close, None),
+        ("a header without a name", "HTTP/1.1 200 OK\r\n: x\r\n\r\n", Close, Some(NetworkError)),
+        ("a header without a colon", "HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", Close, Some(NetworkError)),
+        ("a header with a zero byte", "HTTP/1.1 200 OK\r\nx: \0\r\n\r\n", Close, Some(NetworkError)),
+        ("a header of 2 MiB", &long, Close, Some(NetworkError)),
+        (
+            "two lengths",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}",
+            Close,
+            Some(NetworkError),
+        ),
+        ("a length that is none", "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", Close, Some(NetworkError)),
+        ("a status of two digits", "HTTP/1.1 20 OK\r\n\r\n", Close, Some(NetworkError)),
+        ("a status that is none", "HTTP/1.1 OK\r\n\r\n", Close, Some(NetworkError)),
+        ("HTTP/0.9", "<html>Welcome</html>", Close, Some(NetworkError)),
+        ("HTTP/2 unasked", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Close, Some(NetworkError)),
+        ("another protocol", "SSH-2.0-OpenSSH_9.9\r\n", Close, Some(NetworkError)),
+    ];
+    for (name, answer, then, reason) in cases {
+        let server = RawServer::saying(answer, then);
+        let sentry = sentry_to(&server);
+        end_spans(&sentry, 1);
+        let expected = reason.map_or(Ok(()), |_| Err(FlushError::Undelivered { spans: 1 }));
+        assert_eq!(sentry.flush(PATIENCE), expected, "{name}");
+        let expected = reason.map(|reason| (reason, 1)).into_iter().collect();
+        assert_eq!(dropped(&sentry.stats()), expected, "{name}");
+        let requests = if reason == Some(NetworkError) { 3 } else { 1 };
+        assert_eq!(server.heads().len(), requests, "{name}");
+        assert!(server.bytes_written() < 50 << 20, "{name}: it is not read to its end");
+    }
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_answers_that_never_come() {
+    for answer in ["", "\r\n", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\nContent-Le"] {
+        let server = RawServer::saying(answer, Then::Hold);
+        let sentry = sentry_to(&server);
+        let processor = sentry.span_processor().clone();
+        end_spans(&sentry, 3);
+        assert_eq!(sentry.flush(SHORT), Err(FlushError::Timeout(SHORT)), "{answer:?}");
+        assert_eq!(sentry.shutdown(SHORT), Err(FlushError::Undelivered { spans: 3 }), "{answer:?}");
+        assert_eq!(dropped(&processor.stats()), BTreeMap::from([(DropReason::Shutdown, 3)]), "{answer:?}");
+        assert_eq!(processor.stats().spans_pending, 0);
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    for status in [301, 302, 303, 307, 308] {
+        let elsewhere = RawServer::saying(OK, Then::Close);
+        let location = format!("http://{}/api/1/envelope/", elsewhere.address());
+        let answer = format!("HTTP/1.1 {status} Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+        let server = RawServer::saying(answer, Then::Close);
+        let sentry = sentry_to(&server);
+        end_spans(&sentry, 1);
+        assert_eq!(sentry.flush(PATIENCE), Err(FlushError::Undelivered { spans: 1 }));
+        assert_eq!(dropped(&sentry.stats()), BTreeMap::from([(DropReason::NetworkError, 1)]));
+        drop(sentry);
+        assert_eq!(elsewhere.heads(), Vec::<String>::new(), "{status}");
+    }
+}
+
+#[test]
+fn a_server_that_comes_back_is_found_again() {
+    for is_kept in [false, true] {
+        let address = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let builder = Sentry::builder().with_dsn(format!("http://public@{address}/1")).with_traces_sample_rate(1.0);
+        let builder = if is_kept { builder.with_spool_dir(directory.path()) } else { builder };
+        let sentry = builder.build().unwrap();
+        end_spans(&sentry, 1);
+        let expected = if is_kept { Ok(()) } else { Err(FlushError::Undelivered { spans: 1 }) };
+        assert_eq!(sentry.flush(PATIENCE), expected, "nobody listens there");
+        let lost = if is_kept { None } else { Some((DropReason::NetworkError, 1)) };
+        assert_eq!(dropped(&sentry.stats()), lost.into_iter().collect());
+        assert_eq!(sentry.stats().spans_spooled, u64::from(is_kept));
+
+        let server = RawServer::at(address, OK, Then::Close);
+        end_spans(&sentry, 1);
+        assert_eq!(sentry.flush(PATIENCE), Ok(()));
+        server.wait_for(if is_kept { 2 } else { 1 });
+        let deadline = Instant::now() + PATIENCE;
+        while sentry.stats().spans_pending > 0 {
+            assert!(Instant::now() < deadline, "its answer came");
+            thread::yield_now();
+        }
+        assert_eq!(dropped(&sentry.stats()), lost.into_iter().collect());
+    }
+}

@@ -1,0 +1,129 @@
+//! Whatever a server does: what was made is delivered, counted or kept, and nothing of it arrives twice.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use opentelemetry_sentry::{
+    Sentry, Stats,
+    exporter::testing::{Answer, Envelope, LocalIngest},
+};
+use proptest::{collection::vec, prelude::*};
+
+use super::SHORT;
+use crate::support::{PATIENCE, end_spans};
+
+/// What a server does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Accept,
+    AcceptAndLimit,
+    Refuse(u16),
+    Close,
+    Hang,
+}
+
+impl Does {
+    fn answer(self) -> Answer {
+        match self {
+            Self::Accept => Answer::ok(),
+            Self::AcceptAndLimit => Answer::ok().with_header("x-sentry-rate-limits", "60:transaction:key"),
+            // A limit that ends at once.
+            Self::Refuse(status) => Answer::status(status).with_header("retry-after", "0"),
+            Self::Close => Answer::close(),
+            Self::Hang => Answer::hang(),
+        }
+    }
+}
+
+fn does() -> impl Strategy<Value = Does> {
+    prop_oneof![
+        8 => Just(Does::Accept),
+        1 => Just(Does::AcceptAndLimit),
+        4 => prop::sample::select(vec![400, 413, 429, 500, 503]).prop_map(Does::Refuse),
+        6 => Just(Does::Close),
+        1 => Just(Does::Hang),
+    ]
+}
+
+/// Event ids of the transactions that were accepted.
+fn accepted(ingest: &LocalIngest) -> Vec<String> {
+    let envelopes = ingest.envelopes();
+    let has_transaction = |envelope: &&Envelope| envelope.items().iter().any(|item| item.item_type() == "transaction");
+    envelopes.iter().filter(has_transaction).filter_map(|envelope| Some(envelope.event_id()?.to_owned())).collect()
+}
+
+fn accounted(stats: &Stats) -> u64 {
+    stats.spans_sent + stats.spans_dropped() + stats.spans_spooled
+}
+
+/// Flushes, which makes it hurry, until nothing is left but what waits for an answer that never comes.
+fn settle(sentry: &Sentry, made: u64, ingest: &LocalIngest, does: &[Does]) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let _ = sentry.flush(Duration::from_millis(50)); // its outcome is in the numbers
+        let asked = ingest.requests().len();
+        let hanging = does.iter().take(asked).filter(|does| **does == Does::Hang).count() as u64;
+        let stats = sentry.stats();
+        if stats.spans_received >= made && stats.spans_received - accounted(&stats) == hanging {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{asked} requests, {hanging} hang: {stats:?}");
+        thread::yield_now();
+    }
+}
+
+fn sentry_to(ingest: &LocalIngest, directory: Option<&Path>) -> Sentry {
+    let builder = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0);
+    let builder = if let Some(directory) = directory { builder.with_spool_dir(directory) } else { builder };
+    builder.build().expect("a valid setup")
+}
+
+fn hold(does: &[Does], batches: &[usize], directory: Option<&Path>) {
+    let ingest = LocalIngest::start().expect("a free port");
+    ingest.answer_next(does.iter().map(|does| does.answer()));
+    let sentry = sentry_to(&ingest, directory);
+    let mut made = 0;
+    for batch in batches {
+        end_spans(&sentry, *batch);
+        made += *batch as u64;
+        settle(&sentry, made, &ingest, does);
+    }
+    let processor = sentry.span_processor().clone();
+    drop(sentry.shutdown(SHORT));
+    let stats = processor.stats();
+    assert_eq!(stats.spans_received, accounted(&stats), "{stats:?}");
+    let mut ids = accepted(&ingest);
+    assert_eq!(stats.spans_sent, ids.len() as u64, "{stats:?}");
+    let delivered_or_counted = stats.spans_sent + stats.spans_dropped();
+    if directory.is_some() {
+        // The rest is on disk, and comes with the next process, to a server that is well.
+        let kept = made.checked_sub(delivered_or_counted).expect("nothing is counted twice");
+        let ingest = LocalIngest::start().expect("a free port");
+        let sentry = sentry_to(&ingest, directory);
+        ingest.wait_for(usize::try_from(kept).expect("a few"), PATIENCE).expect("all that was kept");
+        assert_eq!(sentry.shutdown(PATIENCE), Ok(()));
+        ids.extend(accepted(&ingest));
+    } else {
+        assert_eq!(made, delivered_or_counted, "{stats:?}");
+    }
+    assert_eq!(ids.len() as u64, made - stats.spans_dropped(), "{stats:?}");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "one arrived twice");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_unseen_and_nothing_arrives_twice(
+        does in vec(does(), 1..24),
+        batches in vec(1..6_usize, 1..4),
+        is_kept in any::<bool>(),
+    ) {
+        let directory = tempfile::tempdir().expect("a directory");
+        hold(&does, &batches, is_kept.then(|| directory.path()));
+    }
+}

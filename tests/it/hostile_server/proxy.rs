@@ -1,0 +1,77 @@
+//! What a host name leads to, and what the environment says about the way there.
+
+use std::{collections::BTreeMap, env};
+
+use opentelemetry_sentry::{FlushError, Sentry, exporter::DropReason};
+
+use super::OK;
+use crate::{
+    raw_server::{RawServer, Then},
+    support::{PATIENCE, dropped, end_spans, run_alone},
+};
+
+/// Where the child below sends to.
+const DSN: &str = "TEST_DSN";
+
+/// Whether that should work.
+const WORKS: &str = "TEST_WORKS";
+
+#[test]
+#[ignore = "the child of the tests below"]
+fn sends_one_span() {
+    let (Ok(dsn), Ok(works)) = (env::var(DSN), env::var(WORKS)) else { return };
+    let sentry = Sentry::builder().with_dsn(dsn).with_traces_sample_rate(1.0).build().unwrap();
+    end_spans(&sentry, 1);
+    let flushed = sentry.flush(3 * PATIENCE); // a resolver may take its time to say no
+    if works == "yes" {
+        assert_eq!((flushed, dropped(&sentry.stats())), (Ok(()), BTreeMap::new()));
+    } else {
+        assert_eq!(flushed, Err(FlushError::Undelivered { spans: 1 }));
+        assert_eq!(dropped(&sentry.stats()), BTreeMap::from([(DropReason::NetworkError, 1)]));
+    }
+}
+
+const CHILD: &str = "hostile_server::proxy::sends_one_span";
+
+#[test]
+fn a_host_that_does_not_exist_is_a_network_error() {
+    run_alone(CHILD, &[(DSN, "http://public@does-not-exist.invalid/1"), (WORKS, "no")]);
+}
+
+#[test]
+fn proxies_are_taken_from_the_environment() {
+    let http = "http://public@sentry.invalid/1";
+    let https = "https://public@sentry.invalid/1";
+    let asked = Some("POST http://sentry.invalid/api/1/envelope/ HTTP/1.1");
+    let cases = [
+        (http, "HTTP_PROXY", "", asked),
+        (http, "http_proxy", "", asked),
+        (http, "ALL_PROXY", "other.invalid", asked),
+        (http, "HTTP_PROXY", "sentry.invalid", None),
+        (http, "HTTP_PROXY", ".invalid", None),
+        (http, "HTTPS_PROXY", "", None),
+        // It does not get through, as the proxy speaks no TLS.
+        (https, "HTTPS_PROXY", "", Some("CONNECT sentry.invalid:443 HTTP/1.1")),
+        (https, "HTTPS_PROXY", "sentry.invalid", None),
+    ];
+    for (dsn, variable, exceptions, expected) in cases {
+        let proxy = RawServer::saying(OK, Then::Close);
+        let url = format!("http://{}", proxy.address());
+        let works = if expected == asked { "yes" } else { "no" };
+        run_alone(CHILD, &[(DSN, dsn), (WORKS, works), (variable, &url), ("NO_PROXY", exceptions)]);
+        let heads = proxy.heads();
+        assert_eq!(heads.first().and_then(|head| head.lines().next()), expected, "{variable} {exceptions}");
+        // A tunnel is made by somebody who must not see what goes through it.
+        let is_tunnel = |head: &&String| head.starts_with("CONNECT");
+        assert!(heads.iter().filter(is_tunnel).all(|head| !head.to_lowercase().contains("sentry_key")), "{heads:?}");
+    }
+}
+
+#[test]
+fn what_listens_on_this_machine_is_not_sought_behind_a_proxy() {
+    let server = RawServer::saying(OK, Then::Close);
+    let proxy = RawServer::saying(OK, Then::Close);
+    let url = format!("http://{}", proxy.address());
+    run_alone(CHILD, &[(DSN, &server.dsn()), (WORKS, "yes"), ("HTTP_PROXY", &url)]);
+    assert_eq!((server.heads().len(), proxy.heads().len()), (1, 0));
+}

@@ -1,0 +1,73 @@
+//! Certificates are verified; those of the application's own are trusted, too.
+
+use std::{collections::BTreeMap, io::Write, sync::Arc};
+
+use opentelemetry_sentry::{FlushError, Sentry, SentryBuilder, exporter::DropReason};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+
+use super::OK;
+use crate::{
+    raw_server::{RawServer, read_request},
+    support::{PATIENCE, dropped, end_spans},
+};
+
+/// A server with a certificate that it made itself, for this name, and the certificate.
+fn server(name: &str) -> (RawServer, String) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+    let pem = made.cert.pem();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.into()], key);
+    let config = Arc::new(config.expect("a key for the certificate"));
+    let server = RawServer::start(([127, 0, 0, 1], 0).into(), move |stream, shared| {
+        let connection = ServerConnection::new(Arc::clone(&config)).expect("a valid setup");
+        let mut stream = StreamOwned::new(connection, stream);
+        if let Some(head) = read_request(&mut stream) {
+            shared.saw(head);
+            let _ = stream.write_all(OK.as_bytes()); // the client may have gone
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    (server, pem)
+}
+
+fn sentry_to(server: &RawServer) -> SentryBuilder {
+    Sentry::builder().with_dsn(format!("https://public@{}/1", server.address())).with_traces_sample_rate(1.0)
+}
+
+#[test]
+fn a_certificate_is_refused_unless_it_is_trusted_and_for_this_server() {
+    let (trusted, pem) = server("127.0.0.1");
+    let (other, other_pem) = server("127.0.0.1");
+    let (misnamed, misnamed_pem) = server("sentry.invalid");
+    let cases = [
+        ("not trusted", &trusted, None, false),
+        ("another one is trusted", &trusted, Some(&other_pem), false),
+        ("trusted", &trusted, Some(&pem), true),
+        ("trusted among others", &other, Some(&format!("{pem}{other_pem}")), true),
+        ("for another name", &misnamed, Some(&misnamed_pem), false),
+    ];
+    for (name, server, pem, works) in cases {
+        let before = server.heads().len();
+        let builder = sentry_to(server);
+        let builder = if let Some(pem) = pem { builder.with_root_certificate(pem.as_str()) } else { builder };
+        let sentry = builder.build().unwrap();
+        end_spans(&sentry, 1);
+        let lost = if works { None } else { Some((DropReason::NetworkError, 1)) };
+        let expected = if works { Ok(()) } else { Err(FlushError::Undelivered { spans: 1 }) };
+        assert_eq!(sentry.flush(PATIENCE), expected, "{name}");
+        assert_eq!(dropped(&sentry.stats()), lost.into_iter().collect::<BTreeMap<_, _>>(), "{name}");
+        assert_eq!(server.heads().len() - before, usize::from(works), "{name}: nothing is said before it is trusted");
+    }
+}
+
+#[test]
+fn what_is_no_certificate_is_told_at_once() {
+    let (server, _) = server("127.0.0.1");
+    for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        assert!(sentry_to(&server).with_root_certificate(pem).build().is_err(), "{pem:?}");
+    }
+}
