@@ -91,6 +91,8 @@ fn answers_that_are_hardly_any_count_for_what_they_say() {
         ("half the body", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{}", Close, None),
         ("half a chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\n{}", Close, None),
         ("half the body of a no", "HTTP/1.1 400 No\r\ncontent-length: 10\r\n\r\n{}", Close, Some(SendError)),
+        ("a body that never comes", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n", Hold, None),
+        ("a body that never goes on", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{", Hold, None),
         ("a huge body", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", Pour(100 << 20), None),
         ("no chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", Close, None),
         ("a body until the end", "HTTP/1.0 200 OK\r\n\r\n{}", Close, None),

@@ -79,12 +79,16 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(feature = "reqwest-client")]
 mod reqwest_client {
-    use std::pin::Pin;
+    use std::{pin::Pin, time::Duration};
 
     use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+    use tokio::time::timeout;
 
     /// What is read of an answer's body; nothing in it is needed.
     const MAX_BODY: usize = 64 << 10;
+
+    /// How long an answer's body is waited for. One that comes later costs its connection.
+    const BODY_TIMEOUT: Duration = Duration::from_millis(500);
 
     /// `reqwest`, which has the answer as soon as its headers are there: a body that breaks off or never ends changes
     /// nothing about what the server said.
@@ -99,15 +103,19 @@ mod reqwest_client {
             if let Some(headers) = response.headers_mut() {
                 *headers = answer.headers().clone();
             }
-            // Read to its end a connection can be used again.
-            let mut read = 0;
-            while let Ok(Some(chunk)) = answer.chunk().await {
-                read += chunk.len();
-                if read > MAX_BODY {
-                    break;
-                }
-            }
+            // Read to its end a connection can be used again; whether that works changes nothing.
+            let _ = timeout(BODY_TIMEOUT, skip_body(&mut answer)).await;
             Ok(response.body(Bytes::new())?)
+        }
+    }
+
+    async fn skip_body(answer: &mut reqwest::Response) {
+        let mut read = 0;
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            read += chunk.len();
+            if read > MAX_BODY {
+                break;
+            }
         }
     }
 
