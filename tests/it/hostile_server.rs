@@ -144,6 +144,18 @@ fn a_shutdown_does_not_wait_for_answers_that_never_come() {
 }
 
 #[test]
+fn a_shutdown_tells_a_server_once_that_wants_to_hear_nothing() {
+    // The span, and what became of it; three times each where there is no answer.
+    for (answer, requests) in [("HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", 2), ("", 6)] {
+        let server = RawServer::saying(answer, Then::Close);
+        let sentry = sentry_to(&server);
+        end_spans(&sentry, 1);
+        assert_eq!(sentry.shutdown(PATIENCE), Err(FlushError::Undelivered { spans: 1 }), "{answer:?}");
+        assert_eq!(server.heads().len(), requests, "{answer:?}");
+    }
+}
+
+#[test]
 fn a_redirect_is_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         let elsewhere = RawServer::saying(OK, Then::Close);

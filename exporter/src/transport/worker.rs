@@ -78,6 +78,8 @@ pub(crate) struct Worker {
     /// Spans that were lost and that the answer to a flush has told of.
     told_lost: u64,
     backpressure: Option<Backpressure>,
+    /// Whether the last losses were sent. Once is enough: a server that refuses everything refuses them, too.
+    is_told: bool,
     /// Once set, nothing new is taken in, and all is over at this time.
     deadline: Option<Instant>,
 }
@@ -117,6 +119,7 @@ impl Worker {
             flushes: Vec::new(),
             told_lost: 0,
             backpressure: setup.backpressure.then(|| Backpressure::new(setup.decisions, now)),
+            is_told: false,
             deadline: None,
         }
     }
@@ -184,7 +187,8 @@ impl Worker {
     /// Whether the shutdown is done, or its time over.
     fn is_over(&mut self, now: Instant) -> bool {
         let Some(deadline) = self.deadline else { return false };
-        if self.outstanding.is_empty() && self.outbox.is_empty() {
+        let is_told = &mut self.is_told;
+        if self.outstanding.is_empty() && self.outbox.is_empty() && !mem::replace(is_told, true) {
             self.outbox.send_losses(now);
         }
         now >= deadline || (self.outstanding.is_empty() && self.outbox.is_empty())
