@@ -71,6 +71,8 @@ pub(super) struct Outbox {
     reports: Reports,
     spool: Option<Spool>,
     next_replay: Instant,
+    /// Once set, what is on disk stays there.
+    is_closing: bool,
     /// Numbers of parcels that left since they were asked for.
     left: Vec<u64>,
 }
@@ -125,6 +127,7 @@ impl Outbox {
             reports,
             spool,
             next_replay: now,
+            is_closing: false,
             left: Vec::new(),
         }
     }
@@ -132,6 +135,11 @@ impl Outbox {
     /// Whether the next transaction may not fit into the queue. What is kept on disk always fits.
     pub(super) fn is_full(&self) -> bool {
         self.spool.is_none() && !self.queue.is_empty() && self.queued_bytes + MAX_TRANSACTION > self.limit
+    }
+
+    /// What is on disk is safe, and whoever shuts down waits: the next process sends it.
+    pub(super) const fn close(&mut self) {
+        self.is_closing = true;
     }
 
     pub(super) const fn has_spool(&self) -> bool {
@@ -192,7 +200,7 @@ impl Outbox {
     }
 
     fn kept_on_disk(&mut self, now: Instant) -> Option<Parcel> {
-        if now < self.next_replay || self.limits.is_limited(Category::Transaction, now) {
+        if self.is_closing || now < self.next_replay || self.limits.is_limited(Category::Transaction, now) {
             return None;
         }
         let (spooled, lost) = self.spool.as_mut()?.next(SystemTime::now());
@@ -381,7 +389,7 @@ impl Outbox {
     /// When [`start`](Self::start) has something to do next that nobody else would wake it for.
     pub(super) fn wake_at(&mut self, now: Instant) -> Option<Instant> {
         let pause = self.link.pause_ends(now).filter(|_| !self.queue.is_empty());
-        let replay = self.spool.is_some().then_some(self.next_replay).filter(|at| *at > now);
+        let replay = (self.spool.is_some() && !self.is_closing).then_some(self.next_replay).filter(|at| *at > now);
         [pause, replay, self.reports.due(now)].into_iter().flatten().min()
     }
 

@@ -202,12 +202,14 @@ impl Worker {
             Some(Order::Flush(reply, deadline)) => self.flush(reply, deadline),
             Some(Order::Shutdown(reply, deadline)) => {
                 self.deadline = Some(deadline);
+                self.outbox.close();
                 // The answer goes out even if it comes too late for the work.
                 self.flush(reply, deadline + LAST_CHANCE);
             }
             // Nobody is left who could send us spans.
             None => {
                 self.shared.intake.close();
+                self.outbox.close();
                 self.deadline = Some(Instant::now() + LAST_CHANCE);
                 self.take_in_all();
             }
