@@ -25,7 +25,7 @@ use super::{
     Destinations, Encoding,
     compress::Compressor,
     delivery::{Answer, deliver},
-    link::Link,
+    link::{Era, Link},
     rate_limit::{Category, RateLimits},
     report::{Report, Reports},
     spool::{Spool, Spooled},
@@ -106,6 +106,7 @@ struct Sent {
     parcel: Parcel,
     report: Option<Report>,
     encoding: Option<&'static str>,
+    era: Option<Era>,
 }
 
 impl Outbox {
@@ -172,10 +173,12 @@ impl Outbox {
 
     /// Starts as many requests as may be out. In a hurry the server is asked even if it did not answer before.
     pub(super) fn start(&mut self, now: Instant, is_hurried: bool) {
-        let most = if is_hurried { MAX_IN_FLIGHT } else { self.link.room(now, MAX_IN_FLIGHT) };
-        while self.in_flight.len() < most {
-            let Some(parcel) = self.next(now) else { break };
-            self.send(parcel);
+        loop {
+            let out = self.in_flight.len();
+            let room =
+                if is_hurried { MAX_IN_FLIGHT.saturating_sub(out) } else { self.link.room(now, out, MAX_IN_FLIGHT) };
+            let Some(parcel) = (room > 0).then(|| self.next(now)).flatten() else { break };
+            self.send(parcel, now);
         }
         if self.link.is_away() && self.spool.is_some() {
             // It may take long: on disk they survive a crash, too.
@@ -239,11 +242,11 @@ impl Outbox {
     /// Sends the losses that nothing came to be told with, for a shutdown.
     pub(super) fn send_losses(&mut self, now: Instant) {
         if self.destinations.sentry.is_some() && self.reports.due(now).is_some() {
-            self.send(Parcel { number: None, envelope: Envelope::empty(), tries: 0, spooled: None });
+            self.send(Parcel { number: None, envelope: Envelope::empty(), tries: 0, spooled: None }, now);
         }
     }
 
-    fn send(&mut self, parcel: Parcel) {
+    fn send(&mut self, parcel: Parcel, now: Instant) {
         let destinations = Arc::clone(&self.destinations);
         let Some(destination) = destinations.sentry.as_ref().or(destinations.spotlight.as_ref()) else {
             return self.drop(parcel, DropReason::InternalSdkError);
@@ -260,7 +263,8 @@ impl Outbox {
         match destination.request(body) {
             Ok(request) => {
                 let id = self.spawn(request);
-                self.in_flight.insert(id, Sent { parcel, report, encoding });
+                let era = self.link.sent(now);
+                self.in_flight.insert(id, Sent { parcel, report, encoding, era });
             }
             Err(_) => self.drop(parcel, DropReason::InternalSdkError),
         }
@@ -298,7 +302,7 @@ impl Outbox {
                 (id, None)
             }
         };
-        let Some(Sent { parcel, report, encoding }) = self.in_flight.remove(&id) else {
+        let Some(Sent { parcel, report, encoding, era }) = self.in_flight.remove(&id) else {
             self.copies -= 1;
             return;
         };
@@ -318,7 +322,7 @@ impl Outbox {
                 }
             }
             Some(Answer::Nothing(_)) => {
-                self.link.failed(now, f64::from(Uuid::new_v4().as_bytes()[0]) / 255.0);
+                self.link.failed(era, now, f64::from(Uuid::new_v4().as_bytes()[0]) / 255.0);
                 self.next_replay = now + REPLAY_IDLE;
             }
             None => {}
