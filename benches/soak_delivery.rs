@@ -1,0 +1,157 @@
+//! Does the account hold, and do memory, threads and sockets stay flat, while a server does all that servers do?
+//!
+//! ```sh
+//! cargo bench -p opentelemetry-sentry-benches --bench soak_delivery -- [seconds, default 600]
+//! ```
+//!
+//! One thread makes [`RATE`] traces of 21 spans a second, with a directory for what cannot be delivered. The server is a
+//! process of its own on loopback, and answers at random as [`Fault::draw`] says; every 20 s it is away for 3 s. In the
+//! end it is well again, and what waits has [`CALM`] to leave. It exits with 1
+//!
+//! | unless | |
+//! | --- | --- |
+//! | received = sent + dropped + kept | in the exporter's own numbers |
+//! | made = accepted + dropped + on disk | by what the server and the directory have; none is accepted twice |
+//! | memory | the peak of the second half is below that of the first plus a tenth and [`MEMORY_MARGIN`] |
+//! | threads, sockets | as many as in the first half, and [`THREADS_MARGIN`] and [`SOCKETS_MARGIN`] more |
+//!
+//! Needs Linux's `/proc`.
+
+#[path = "soak_delivery/server.rs"]
+mod server;
+#[path = "soak_delivery/usage.rs"]
+mod usage;
+
+use std::{
+    env, fs, io,
+    path::Path,
+    process::{self, ExitCode},
+    thread,
+    time::{Duration, Instant},
+};
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry_sentry_benches::{
+    doors,
+    service::{SPANS, Through},
+};
+use opentelemetry_sentry_exporter::{SentryExporter, SentrySpanProcessor};
+
+use self::{server::Server, usage::Usage};
+
+/// Traces a second.
+const RATE: u32 = 300;
+
+/// How often is printed what is used, and how often it is read.
+const PRINT_EVERY: Duration = Duration::from_secs(10);
+const READ_EVERY: Duration = Duration::from_millis(500);
+
+/// How long it may take until all has left or is on disk, when the server is well again: a request that hangs has 30 s.
+const CALM: Duration = Duration::from_secs(60);
+
+/// How long the shutdown may take.
+const SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// Bytes by which the peak may move while what is held does not grow, as an outage can last a little longer than others.
+const MEMORY_MARGIN: usize = 16 << 20;
+
+/// The same for threads; there is no reason for any.
+const THREADS_MARGIN: usize = 1;
+
+/// The same for sockets: how many requests were out at a time is chance, up to 64.
+const SOCKETS_MARGIN: usize = 32;
+
+fn main() -> io::Result<ExitCode> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if arguments.first().is_some_and(|argument| argument == server::COMMAND) {
+        return server::serve().map(|()| ExitCode::SUCCESS);
+    }
+    // `cargo bench -- --test` asks for a sign of life.
+    let smoke = arguments.iter().any(|argument| argument == "--test").then_some(4);
+    let seconds = arguments.iter().find_map(|argument| argument.parse().ok()).or(smoke).unwrap_or(600);
+
+    let directory = env::temp_dir().join(format!("soak-delivery-{}", process::id()));
+    let result = soak(Duration::from_secs(seconds), &directory);
+    fs::remove_dir_all(&directory)?;
+    Ok(if result? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn soak(duration: Duration, directory: &Path) -> io::Result<bool> {
+    let mut server = Server::start()?;
+    let exporter = SentryExporter::builder().with_dsn(server.dsn()).with_spool_dir(directory);
+    let processor = doors::sentry(exporter);
+    // Dropping it would shut down.
+    let provider = doors::provider(processor.clone());
+    let (made, peaks) = pour(duration, &provider.tracer("soak"), &processor);
+
+    server.calm()?;
+    let deadline = Instant::now() + CALM;
+    while processor.stats().spans_pending > 0 && Instant::now() < deadline {
+        // What is lost by that is in the account.
+        let _ = processor.flush(Duration::from_secs(1));
+    }
+    let closed = processor.close(SHUTDOWN);
+    let stats = processor.stats();
+    println!("shutdown: {closed:?}; {stats}");
+    println!("kept on disk in all: {} spans", stats.spans_spooled);
+
+    let counted = server.stop()?;
+    let on_disk = envelopes_in(directory)?;
+    println!("{counted}, left on disk {on_disk}, in halves: {} | {}", peaks[0], peaks[1]);
+    let spans = SPANS as u64;
+    let dropped = stats.spans_dropped();
+    Ok([
+        ("received = sent + dropped + kept", stats.spans_received == stats.spans_sent + dropped + stats.spans_spooled),
+        ("sent = accepted", stats.transactions_sent == counted.accepted),
+        ("made = accepted + dropped + on disk", made * spans == (counted.accepted + on_disk) * spans + dropped),
+        ("nothing was accepted twice", counted.twice == 0),
+        ("memory is flat", peaks[1].memory <= peaks[0].memory + peaks[0].memory / 10 + MEMORY_MARGIN),
+        ("threads do not grow", peaks[1].threads <= peaks[0].threads + THREADS_MARGIN),
+        ("sockets do not grow", peaks[1].sockets <= peaks[0].sockets + SOCKETS_MARGIN),
+    ]
+    .into_iter()
+    .fold(true, |is_well, (law, holds)| {
+        println!("{law}: {}", if holds { "yes" } else { "NO" });
+        is_well && holds
+    }))
+}
+
+/// Makes traces for so long; returns how many, and the peaks of what was used in both halves.
+fn pour(duration: Duration, tracer: &SdkTracer, processor: &SentrySpanProcessor) -> (u64, [Usage; 2]) {
+    let start = Instant::now();
+    let (mut made, mut peaks) = (0, [Usage::default(); 2]);
+    let (mut read_at, mut print_at) = (READ_EVERY, PRINT_EVERY);
+    while start.elapsed() < duration {
+        let due = start + Duration::from_secs(1) * made / RATE;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        Through::Api.make_trace(tracer);
+        made += 1;
+        let elapsed = start.elapsed();
+        if elapsed < read_at {
+            continue;
+        }
+        read_at += READ_EVERY;
+        let usage = Usage::now();
+        let half = usize::from(elapsed > duration / 2);
+        peaks[half] = peaks[half].max(usage);
+        if elapsed >= print_at {
+            print_at += PRINT_EVERY;
+            let stats = processor.stats();
+            let (pending, kept) = (stats.spans_pending, stats.spans_spooled);
+            println!("{:4} s  {usage}  pending {pending:6}  kept {kept:6}  {stats}", elapsed.as_secs());
+        }
+    }
+    (u64::from(made), peaks)
+}
+
+/// How many envelopes are in the folders of a directory.
+fn envelopes_in(directory: &Path) -> io::Result<u64> {
+    let mut count = 0;
+    for folder in fs::read_dir(directory)? {
+        for file in fs::read_dir(folder?.path())? {
+            count += u64::from(file?.path().extension().is_some_and(|kind| kind == "envelope"));
+        }
+    }
+    Ok(count)
+}
