@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, header::CONTENT_TYPE};
 use uuid::Uuid;
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request to the gateway, and what is known of its trace on this side.
 #[derive(Clone, Debug)]
@@ -24,15 +26,30 @@ pub(crate) enum Kind {
     OnlyTraceparent,
     Failure,
     Background,
+    Page,
+    Action,
+    Deferred,
+}
+
+/// What came back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The header `Server-Timing`.
+    pub(crate) server_timing: String,
+    pub(crate) body: String,
 }
 
 /// One visit of each kind. The key is that of the DSN which the services send to.
-pub(crate) fn visits(public_key: &str) -> [Visit; 4] {
+pub(crate) fn visits(public_key: &str) -> [Visit; 7] {
     [
         Visit::of_browser(Kind::PageLoad, "/products/:sku", public_key),
         Visit::of_stranger(Kind::OnlyTraceparent),
         Visit::of_browser(Kind::Failure, "/sales", public_key),
         Visit::of_browser(Kind::Background, "/products/:sku", public_key),
+        Visit::of_browser(Kind::Page, "/", public_key),
+        Visit::of_browser(Kind::Action, "/", public_key),
+        Visit::of_browser(Kind::Deferred, "/", public_key),
     ]
 }
 
@@ -49,22 +66,27 @@ impl Visit {
         Self { kind, trace_id, span_id, dsc: BTreeMap::new(), headers }
     }
 
-    /// Sends it, and returns the answer's status.
-    pub(crate) async fn send(&self, client: &Client, gateway: &str) -> reqwest::Result<u16> {
+    pub(crate) async fn send(&self, client: &Client, gateway: &str) -> reqwest::Result<Answer> {
         let (method, path) = self.kind.request();
         let request = client.request(method, format!("{gateway}{path}"));
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let request = match self.kind.form() {
+            Some(form) => request.header(CONTENT_TYPE, FORM).body(form),
+            None => request,
+        };
         let response = request.send().await?;
         let status = response.status().as_u16();
-        response.bytes().await?;
-        Ok(status)
+        let server_timing = response.headers().get("server-timing").and_then(|value| value.to_str().ok());
+        let server_timing = server_timing.unwrap_or_default().to_owned();
+        Ok(Answer { status, server_timing, body: response.text().await? })
     }
 
     /// The same request in a shell.
     pub(crate) fn as_curl(&self, gateway: &str) -> String {
         let (method, path) = self.kind.request();
         let headers = self.headers.iter().map(|(name, value)| format!(" \\\n    -H '{name}: {value}'"));
-        format!("curl -i -X {method} {gateway}{path}{}", headers.collect::<String>())
+        let form = self.kind.form().map(|form| format!(" -d '{form}'")).unwrap_or_default();
+        format!("curl -i -X {method} {gateway}{path}{form}{}", headers.collect::<String>())
     }
 }
 
@@ -75,6 +97,9 @@ impl Kind {
             Self::OnlyTraceparent => "A caller that knows W3C's traceparent alone",
             Self::Failure => "A request that fails",
             Self::Background => "Work that goes on after the answer",
+            Self::Page => "A page that tells the browser of its trace",
+            Self::Action => "A form that is sent to a server action",
+            Self::Deferred => "Work that is put off until after the answer",
         }
     }
 
@@ -84,15 +109,36 @@ impl Kind {
             Self::OnlyTraceparent => (Method::GET, "/products/mug"),
             Self::Failure => (Method::GET, "/sales"),
             Self::Background => (Method::POST, "/orders/lamp"),
+            Self::Page => (Method::GET, "/"),
+            Self::Action => (Method::POST, "/orders"),
+            Self::Deferred => (Method::GET, "/catalogue"),
+        }
+    }
+
+    /// What is sent, as forms are.
+    const fn form(self) -> Option<&'static str> {
+        match self {
+            Self::Action => Some("sku=mug"),
+            _ => None,
+        }
+    }
+
+    /// How many transactions come of it, of all services.
+    pub(crate) const fn transactions(self) -> usize {
+        match self {
+            Self::Page => 1,
+            Self::PageLoad | Self::OnlyTraceparent | Self::Failure | Self::Background => 2,
+            Self::Action | Self::Deferred => 3,
         }
     }
 
     /// The status that the answer has when all is well.
     pub(crate) const fn status(self) -> u16 {
         match self {
-            Self::PageLoad | Self::OnlyTraceparent => 200,
+            Self::PageLoad | Self::OnlyTraceparent | Self::Page => 200,
             Self::Failure => 500,
-            Self::Background => 202,
+            Self::Background | Self::Deferred => 202,
+            Self::Action => 303,
         }
     }
 }

@@ -1,17 +1,20 @@
-//! The service in front: it asks the inventory over HTTP, and confirms orders after it has answered.
+//! The service in front: it has the pages, asks the inventory over HTTP, and confirms orders after it has answered.
 //!
-//! Nothing here knows Sentry. A middleware makes a span of each request that comes in, another one of each that goes
-//! out, and `#[tracing::instrument]` makes one of each function.
+//! A middleware makes a span of each request that comes in, another one of each that goes out, and
+//! `#[tracing::instrument]` makes one of each function. So most of this knows nothing of Sentry. What does is the browser's
+//! side: its page, its tunnel, and the two ways to have a transaction of one's own, [`order`] and [`catalogue`].
 
 use std::{error::Error, fmt, time::Duration};
 
 use axum::{
-    Json, Router,
+    Form, Json, Router,
     extract::{Path, State},
-    http::{Method, StatusCode},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, Method, StatusCode},
+    response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use opentelemetry_sentry::web::{ServerTimingLayer, Tunnel, deferred, server_action};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -19,7 +22,7 @@ use tower::{Layer, ServiceExt};
 use tower_otel::trace::{Http, HttpLayer};
 use tracing::{Instrument, Level, info_span};
 
-use crate::service;
+use crate::{page::Page, service};
 
 /// How long the mail server takes.
 const MAIL: Duration = Duration::from_millis(60);
@@ -29,20 +32,44 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         url: service::setting("INVENTORY_URL")?,
         http: HttpLayer::client(Level::INFO).layer(reqwest::Client::new()),
     };
+    let page = Page::from_env()?;
+    let tunnel = Tunnel::builder().with_dsn(service::setting("SENTRY_DSN")?).build()?;
     let background = TaskTracker::new();
     let router = Router::new()
+        .route("/", get(shop_page))
+        .route("/static", get(static_page))
+        .route("/sentry.js", get(bundle))
         .route("/products/{sku}", get(product_page))
+        .route("/orders", post(order))
         .route("/orders/{sku}", post(place_order))
+        .route("/catalogue", get(catalogue))
         .route("/sales", get(sales_report))
-        .with_state(Shop { inventory, background: background.clone() })
-        .layer(HttpLayer::server(Level::INFO)); // after the routes, so that it knows which one was found
+        .with_state(Shop { page, inventory, background: background.clone() })
+        .layer(ServerTimingLayer::new()) // inside of the request's span, which it tells the browser of
+        .layer(HttpLayer::server(Level::INFO)) // after the routes, so that it knows which one was found
+        .route_service("/tunnel", tunnel); // after the spans: what it forwards is not ours
     service::run("gateway@1.0.0", router, background).await
 }
 
 #[derive(Clone)]
 struct Shop {
+    page: Page,
     inventory: Inventory,
     background: TaskTracker,
+}
+
+/// A page that tells the browser of its trace.
+async fn shop_page(State(shop): State<Shop>) -> Html<String> {
+    Html(shop.page.with_trace())
+}
+
+/// One that nobody can change: its trace is in the header `Server-Timing` alone.
+async fn static_page(State(shop): State<Shop>) -> Html<String> {
+    Html(shop.page.as_it_is())
+}
+
+async fn bundle(State(shop): State<Shop>) -> Response {
+    shop.page.bundle()
 }
 
 #[tracing::instrument(skip_all, fields(%sku), err)]
@@ -57,6 +84,32 @@ async fn place_order(State(shop): State<Shop>, Path(sku): Path<String>) -> Resul
     // The span begins here, inside of this one, and goes along: that is what keeps the work in this trace.
     shop.background.spawn(send_confirmation().instrument(info_span!("send_confirmation", sku)));
     Ok((StatusCode::ACCEPTED, Json(json!({ "ordered": left["sku"] }))))
+}
+
+#[derive(Deserialize)]
+struct Order {
+    sku: String,
+}
+
+/// Where the page's form is sent to: a server action, as Next.js has them.
+async fn order(State(shop): State<Shop>, headers: HeaderMap, Form(order): Form<Order>) -> Result<Redirect, Failure> {
+    let action = server_action("createOrder").with_headers(&headers).with_form_data([("sku", &*order.sku)]);
+    let path = format!("/stock/{}/reservations", order.sku);
+    action
+        .with_result(|left: &Value| left["quantity"].to_string().into())
+        .run(shop.inventory.call(Method::POST, &path))
+        .await?;
+    Ok(Redirect::to("/"))
+}
+
+/// Answers at once, and looks up afterwards what it sends: in the same trace, but a transaction of its own.
+async fn catalogue(State(shop): State<Shop>) -> (StatusCode, &'static str) {
+    let inventory = shop.inventory.clone();
+    shop.background.spawn(deferred("send_catalogue", async move {
+        sleep(MAIL).await;
+        inventory.call(Method::GET, "/stock/chair").await
+    }));
+    (StatusCode::ACCEPTED, "The catalogue is on its way.")
 }
 
 async fn send_confirmation() {

@@ -1,16 +1,18 @@
 //! Is everything whole? Pure checks of what was asked for, what arrived, and what the services say of it.
 
+mod web;
+
 use crate::{
-    browser::{Kind, Visit},
+    browser::{Answer, Kind, Visit},
     service::Report,
     trace::{Span, Transaction},
 };
 
-/// One request, the status of its answer, and the transactions of its trace.
+/// One request, its answer, and the transactions of its trace.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) visit: Visit,
-    pub(crate) answer: Result<u16, String>,
+    pub(crate) answer: Result<Answer, String>,
     pub(crate) trace: Vec<Transaction>,
 }
 
@@ -36,32 +38,43 @@ impl Check {
 pub(crate) fn judge(seen: &Seen) -> Vec<Check> {
     let status = seen.visit.kind.status();
     let found = match &seen.answer {
-        Ok(answer) if *answer == status => None,
-        Ok(answer) => Some(answer.to_string()),
+        Ok(answer) if answer.status == status => None,
+        Ok(answer) => Some(answer.status.to_string()),
         Err(error) => Some(error.clone()),
     };
     let mut checks = vec![Check::new(format!("answered with {status}"), found)];
-    let whole = format!("trace {} on one transaction of gateway and one of inventory", seen.visit.trace_id);
-    match (seen.only("gateway"), seen.only("inventory")) {
-        (Ok(gateway), Ok(inventory)) => {
-            checks.push(Check::new(whole, None));
-            checks.extend(links(&seen.visit, gateway, inventory));
-            checks.push(queries(inventory));
-            checks.extend(special(seen.visit.kind, gateway, inventory));
-        }
-        (gateway, inventory) => {
-            let found = [gateway.err(), inventory.err()].into_iter().flatten().collect::<Vec<_>>().join(", ");
-            checks.push(Check::new(whole, Some(found)));
-        }
-    }
+    checks.extend(match seen.visit.kind {
+        Kind::Page => web::page(seen),
+        Kind::Action | Kind::Deferred => web::apart(seen),
+        _ => chain(seen),
+    });
     checks
 }
 
+/// What has to be so for a request that one service passes on to the other.
+fn chain(seen: &Seen) -> Vec<Check> {
+    let whole = format!("trace {} on one transaction of gateway and one of inventory", seen.visit.trace_id);
+    let services = ["gateway", "inventory"].map(|service| seen.only(service, |_| true));
+    let [Ok(gateway), Ok(inventory)] = services else {
+        return vec![missing(whole, services)];
+    };
+    let mut checks = vec![Check::new(whole, None)];
+    checks.extend(links(&seen.visit, gateway, inventory));
+    checks.push(queries(inventory));
+    checks.extend(special(seen.visit.kind, gateway, inventory));
+    checks
+}
+
+fn missing<'a>(claim: String, found: impl IntoIterator<Item = Result<&'a Transaction, String>>) -> Check {
+    let found: Vec<_> = found.into_iter().filter_map(Result::err).collect();
+    Check::new(claim, Some(found.join(", ")))
+}
+
 impl Seen {
-    fn only(&self, service: &str) -> Result<&Transaction, String> {
-        let ours =
-            |transaction: &&Transaction| transaction.service == service && transaction.trace_id == self.visit.trace_id;
-        let found: Vec<_> = self.trace.iter().filter(ours).collect();
+    /// The one transaction of this service in this trace of which that is true.
+    fn only(&self, service: &str, wanted: fn(&Transaction) -> bool) -> Result<&Transaction, String> {
+        let ours = self.trace.iter().filter(|transaction| transaction.trace_id == self.visit.trace_id);
+        let found: Vec<_> = ours.filter(|transaction| transaction.service == service && wanted(transaction)).collect();
         match found.as_slice() {
             [transaction] => Ok(transaction),
             _ => Err(format!("{} of {service}", found.len())),
@@ -114,6 +127,7 @@ fn special(kind: Kind, gateway: &Transaction, inventory: &Transaction) -> Vec<Ch
             ]
         }
         Kind::Background => vec![background(gateway)],
+        Kind::Page | Kind::Action | Kind::Deferred => Vec::new(), // see `web`
     }
 }
 
@@ -166,7 +180,7 @@ mod tests {
             transaction(&visit, "gateway", &span("gateway", "http.server", &visit.span_id, ""), &call),
             transaction(&visit, "inventory", &span("inventory", "http.server", "call", ""), &query),
         ];
-        Seen { visit, answer: Ok(200), trace }
+        Seen { visit, answer: Ok(Answer { status: 200, ..Answer::default() }), trace }
     }
 
     fn transaction(visit: &Visit, service: &str, root: &Value, span: &Value) -> Transaction {
@@ -189,7 +203,7 @@ mod tests {
     fn each_fault_is_found() {
         type Fault = fn(&mut Seen);
         let faults: [(&str, Fault); 7] = [
-            ("answered with 200", |seen| seen.answer = Ok(404)),
+            ("answered with 200", |seen| seen.answer = Ok(Answer { status: 404, ..Answer::default() })),
             ("on one transaction", |seen| seen.trace.truncate(1)),
             ("the caller's span", |seen| seen.trace[0].root.parent = None),
             ("http.client span", |seen| seen.trace[1].root.parent = Some("gateway".into())),

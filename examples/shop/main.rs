@@ -10,6 +10,7 @@ mod database;
 mod gateway;
 mod inventory;
 mod judge;
+mod page;
 mod paint;
 mod process;
 mod service;
@@ -30,6 +31,7 @@ Usage: cargo run --example shop [-- --serve]
   SENTRY_DSN          send there, instead of to an ingest of its own
   SENTRY_ENVIRONMENT  the services' environment (default: demo)
   SENTRY_SPOTLIGHT    send to Sentry's local viewer, too
+  SHOP_BROWSER_BUNDLE a bundle of @sentry/browser, for the page at /
   NO_COLOR            no colours";
 
 #[tokio::main]

@@ -1,13 +1,20 @@
 //! The flow: start the services, visit them, show what arrived, judge.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
-use std::{env, process::ExitCode, sync::Arc, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use opentelemetry_sentry::{exporter::testing::LocalIngest, protocol::Dsn};
 use tokio::task::block_in_place;
 
 use crate::{
-    browser::{self, Visit},
+    browser::{self, Answer, Visit},
     judge::{self, Check, Seen},
     paint::{Colour, Paint},
     process::Process,
@@ -39,9 +46,6 @@ fn fail(error: &str) -> ExitCode {
     eprintln!("shop: {error}");
     ExitCode::FAILURE
 }
-
-/// The status of an answer, or why there is none.
-type Answer = Result<u16, String>;
 
 struct Shop {
     /// Where the services send to, unless that is somewhere else.
@@ -90,8 +94,9 @@ impl Shop {
     }
 
     async fn visit(self) -> ExitCode {
-        // The gateway is on this machine, so no proxy is asked.
-        let client = match reqwest::Client::builder().no_proxy().build() {
+        // The gateway is on this machine, so no proxy is asked. Where it redirects to is of no interest.
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let client = match client.build() {
             Ok(client) => client,
             Err(error) => return fail(&format!("no HTTP client: {error}")),
         };
@@ -116,19 +121,21 @@ impl Shop {
     }
 
     /// Prints a trace as soon as it is whole, or what there is of it when nothing more comes.
-    fn show(&self, visit: &Visit, answer: &Answer) {
+    fn show(&self, visit: &Visit, answer: &Result<Answer, String>) {
         let (method, path) = visit.kind.request();
         println!("\n{}", waterfall::title(&format!("{}: {method} {path}", visit.kind.title()), self.paint));
         match answer {
-            Ok(status) => println!("trace {}, answer {status}", visit.trace_id),
+            Ok(answer) => println!("trace {}, answer {}", visit.trace_id, answer.status),
             Err(error) => println!("trace {}, no answer: {error}", visit.trace_id),
         }
         let Some(ingest) = &self.ingest else { return };
         let trace = || of_trace(&trace::transactions(&ingest.envelopes()), &visit.trace_id);
-        let as_expected = *answer == Ok(visit.kind.status());
+        let as_expected = answer.as_ref().is_ok_and(|answer| answer.status == visit.kind.status());
+        let expected = visit.kind.transactions();
         // Of a request that went wrong there may never be more than a part.
         let patience = if as_expected { PATIENCE } else { PATIENCE / 5 };
-        let enough = |trace: &[Transaction]| trace::is_whole(trace) || !as_expected && !trace.is_empty();
+        let whole = |trace: &[Transaction]| trace.len() >= expected && trace::is_whole(trace);
+        let enough = |trace: &[Transaction]| whole(trace) || !as_expected && !trace.is_empty();
         if block_in_place(|| ingest.wait_until(patience, |_| enough(&trace()))).is_err() {
             println!("{}", self.paint.paint(Colour::Red, &format!("not whole within {patience:?}")));
         }
@@ -179,28 +186,28 @@ impl Shop {
     }
 }
 
-fn judge_visits(visits: Vec<(Visit, Answer)>, all: &[Transaction]) -> Vec<(&'static str, Vec<Check>)> {
-    let judge = |(visit, answer): (Visit, Answer)| {
+fn judge_visits(visits: Vec<(Visit, Result<Answer, String>)>, all: &[Transaction]) -> Vec<(&'static str, Vec<Check>)> {
+    let judge = |(visit, answer): (Visit, Result<Answer, String>)| {
         let (title, trace) = (visit.kind.title(), of_trace(all, &visit.trace_id));
         (title, judge::judge(&Seen { visit, answer, trace }))
     };
     visits.into_iter().map(judge).collect()
 }
 
-/// Prints each trace when it is whole, for as long as the process lives.
+/// Prints each trace when it is whole, and again when it has grown, for as long as the process lives.
 fn show_all(ingest: &LocalIngest, paint: Paint) {
-    let mut shown = Vec::new();
+    let mut shown = BTreeMap::new();
     loop {
         let next = || {
             let all = trace::transactions(&ingest.envelopes());
-            let mut ids = all.iter().map(|transaction| transaction.trace_id.clone());
-            ids.find(|id| !shown.contains(id) && trace::is_whole(&of_trace(&all, id))).map(|id| of_trace(&all, &id))
+            let ids: BTreeSet<_> = all.iter().map(|transaction| transaction.trace_id.clone()).collect();
+            let mut traces = ids.into_iter().map(|id| (of_trace(&all, &id), id));
+            traces.find(|(trace, id)| shown.get(id) != Some(&trace.len()) && trace::is_whole(trace))
         };
         let _ = ingest.wait_until(Duration::from_secs(3600), |_| next().is_some());
-        let Some(trace) = next() else { continue };
-        let Some(id) = trace.first().map(|transaction| transaction.trace_id.clone()) else { continue };
+        let Some((trace, id)) = next() else { continue };
         println!("\n{}\n{}", waterfall::title(&format!("trace {id}"), paint), waterfall::render(&trace, paint));
-        shown.push(id);
+        shown.insert(id, trace.len());
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Transaction {
     pub(crate) trace_id: String,
     /// The dynamic sampling context: the `trace` of the envelope's headers.
     pub(crate) dsc: BTreeMap<String, String>,
+    /// The spans that the root is linked to.
+    pub(crate) links: Vec<String>,
     /// The root of its spans, which Sentry calls the transaction.
     pub(crate) root: Span,
     /// All other spans.
@@ -41,11 +43,13 @@ pub(crate) fn transactions(envelopes: &[Envelope]) -> Vec<Transaction> {
     envelopes.iter().flat_map(read).collect()
 }
 
-/// Whether a gateway's transaction is here, and with it those of all services that it called.
+/// Whether the transaction of a request to the gateway is here, and with all of its others those of the services that
+/// they called.
 pub(crate) fn is_whole(trace: &[Transaction]) -> bool {
     let answered = |call: &Span| trace.iter().any(|transaction| transaction.root.parent.as_ref() == Some(&call.id));
-    let mut gateways = trace.iter().filter(|transaction| transaction.service == "gateway");
-    gateways.next().is_some_and(|gateway| gateway.with_op("http.client").all(answered))
+    let gateways = || trace.iter().filter(|transaction| transaction.service == "gateway");
+    gateways().any(Transaction::is_request)
+        && gateways().flat_map(|gateway| gateway.with_op("http.client")).all(answered)
 }
 
 impl Transaction {
@@ -53,13 +57,21 @@ impl Transaction {
         let root = &event["contexts"]["trace"];
         let resource = &event["contexts"]["otel"]["resource"];
         let text = |(key, value): (&String, &Value)| (key.clone(), value.as_str().unwrap_or_default().to_owned());
+        let is_browser = event["platform"] == "javascript";
+        let links = root["links"].as_array().into_iter().flatten();
         Self {
-            service: string(&resource["service.name"]),
+            service: if is_browser { "browser".to_owned() } else { string(&resource["service.name"]) },
             trace_id: string(&root["trace_id"]),
             dsc: dsc.into_iter().flatten().map(text).collect(),
+            links: links.map(|link| string(&link["span_id"])).collect(),
             root: Span::new(root, &event["transaction"], event),
             spans: event["spans"].as_array().into_iter().flatten().map(Span::of_child).collect(),
         }
+    }
+
+    /// Whether it is a request that came in, and not work of its own.
+    pub(crate) fn is_request(&self) -> bool {
+        self.root.op.as_deref() == Some("http.server")
     }
 
     /// The spans with this `op`, without the root.

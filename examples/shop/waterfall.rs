@@ -55,7 +55,11 @@ struct Node<'a> {
 impl<'a> Node<'a> {
     fn of(transaction: &'a Transaction) -> impl Iterator<Item = Self> {
         let service = transaction.service.as_str();
-        let colour = if service == "gateway" { Colour::Cyan } else { Colour::Magenta };
+        let colour = match service {
+            "browser" => Colour::Green,
+            "gateway" => Colour::Cyan,
+            _ => Colour::Magenta,
+        };
         let root = Self { span: &transaction.root, service: Some(service), colour };
         std::iter::once(root).chain(transaction.spans.iter().map(move |span| Self { span, service: None, colour }))
     }

@@ -1,0 +1,84 @@
+//! The page that a browser loads, and what makes the browser a part of the trace.
+
+use std::{env, error::Error, fs, sync::Arc};
+
+use axum::{
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use opentelemetry::Context;
+use opentelemetry_sentry::propagator::meta_tags;
+use serde_json::json;
+
+use crate::service;
+
+const TEMPLATE: &str = include_str!("page.html");
+/// The line of the template where the trace's `<meta>` elements go.
+const TRACE: &str = "<!-- trace -->";
+/// The line of the template where Sentry's browser SDK goes.
+const SDK: &str = "<!-- sdk -->";
+const RELEASE: &str = "shop-web@2.4.1";
+
+/// Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    html: Arc<str>,
+    /// Sentry's browser SDK as one script that sets `Sentry`.
+    bundle: Option<Arc<str>>,
+}
+
+impl Page {
+    /// With the bundle that `SHOP_BROWSER_BUNDLE` names. Without one, the page loads nothing of Sentry.
+    pub(crate) fn from_env() -> Result<Self, Box<dyn Error>> {
+        let Some(path) = env::var_os("SHOP_BROWSER_BUNDLE").filter(|path| !path.is_empty()) else {
+            return Ok(Self { html: TEMPLATE.replace(SDK, "").into(), bundle: None });
+        };
+        let bundle = fs::read_to_string(&path).map_err(|error| format!("SHOP_BROWSER_BUNDLE: {error}"))?;
+        let (dsn, environment) = (service::setting("SENTRY_DSN")?, service::setting("SENTRY_ENVIRONMENT")?);
+        Ok(Self { html: TEMPLATE.replace(SDK, &sdk(&dsn, &environment)).into(), bundle: Some(bundle.into()) })
+    }
+
+    /// The page with the trace of the active span, which the browser continues.
+    pub(crate) fn with_trace(&self) -> String {
+        self.html.replace(TRACE, &meta_tags(&Context::current()))
+    }
+
+    /// The page as a file that nobody can change.
+    pub(crate) fn as_it_is(&self) -> String {
+        self.html.replace(TRACE, "")
+    }
+
+    pub(crate) fn bundle(&self) -> Response {
+        match &self.bundle {
+            Some(bundle) => ([(CONTENT_TYPE, "text/javascript")], bundle.to_string()).into_response(),
+            None => StatusCode::NOT_FOUND.into_response(),
+        }
+    }
+}
+
+/// Loads the SDK and sets it up. What it sends goes through our tunnel.
+fn sdk(dsn: &str, environment: &str) -> String {
+    let options = json!({
+        "dsn": dsn, "environment": environment, "release": RELEASE, "tunnel": "/tunnel",
+        "tracesSampleRate": 1, "propagateTraceparent": true, "traceLifecycle": "static",
+    });
+    let options = options.to_string().replace('<', "\\u003c"); // no `</script>` in a script
+    let init = format!("Sentry.init({{ ...{options}, integrations: [Sentry.browserTracingIntegration()] }});");
+    format!("<script src=\"/sentry.js\"></script>\n<script>{init}</script>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_ends_the_script() {
+        let sdk = sdk("http://public@localhost/1", "</script><script>alert(1)");
+        assert_eq!(sdk.matches("</script>").count(), 2, "{sdk}");
+    }
+
+    #[test]
+    fn the_template_has_a_place_for_each_part() {
+        assert_eq!([TRACE, SDK].map(|part| TEMPLATE.matches(part).count()), [1, 1]);
+    }
+}
