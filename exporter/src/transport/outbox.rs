@@ -180,12 +180,11 @@ impl Outbox {
             let Some(parcel) = (room > 0).then(|| self.next(now)).flatten() else { break };
             self.send(parcel, now);
         }
-        if self.link.is_away() && self.spool.is_some() {
-            // It may take long: on disk they survive a crash, too.
-            for parcel in mem::take(&mut self.queue) {
-                self.keep_or_drop(parcel, DropReason::NetworkError);
-            }
-            self.queued_bytes = 0;
+        // It may take long. What waits in memory leaves at once when the server is back, but there is only so much room.
+        while self.link.is_away() && self.spool.is_some() && self.queued_bytes > self.limit / 2 {
+            let Some(parcel) = self.queue.pop_front() else { break };
+            self.queued_bytes -= parcel.envelope.size();
+            self.keep_or_drop(parcel, DropReason::NetworkError);
         }
         self.ledger.set_in_flight(self.queue.len() + self.in_flight.len(), self.queued_bytes);
     }
