@@ -47,6 +47,8 @@ pub struct Sentry {
     propagator: SentryPropagator,
     processor: SentrySpanProcessor,
     sampler: SamplerHandle,
+    /// Whether nobody said how many traces to keep.
+    is_tracing_off: bool,
 }
 
 impl Sentry {
@@ -105,6 +107,10 @@ impl Sentry {
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = self.processor.check(CHECK_TIMEOUT);
+        if self.is_tracing_off && self.sampler.rate().is_none() {
+            problems.retain(|problem| *problem != Problem::NoSpans);
+            problems.push(Problem::TracingOff);
+        }
         problems.extend(global::get_text_map_propagator(propagator_problem));
         problems
     }
@@ -289,8 +295,8 @@ impl SentryBuilder {
         self
     }
 
-    /// Makes tags of these attributes, wherever the root of a transaction, the span of an error event or the resource
-    /// has them.
+    /// Makes tags of these attributes: those of the root of a transaction or the span of an error event, else of the
+    /// first span of the transaction that has them, else of the resource.
     pub fn with_tag_attributes(mut self, attributes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         self.exporter = self.exporter.with_tag_attributes(attributes);
         self
@@ -340,7 +346,9 @@ impl SentryBuilder {
     }
 
     /// Sets whether exceptions that spans tell of become error events of their own, in their trace: those of
-    /// `#[instrument(err)]`, of `error!(error = …)` and of OpenTelemetry's `record_error`. Defaults to `false`.
+    /// `#[instrument(err)]`, of `error!(error = …)` and of OpenTelemetry's `record_error`. Defaults to `false`. They come
+    /// from spans: of traces that are not sampled nothing is seen. See
+    /// [`SentryExporterBuilder::with_exceptions_as_errors`].
     pub fn with_exceptions_as_errors(mut self, on: bool) -> Self {
         self.exporter = self.exporter.with_exceptions_as_errors(on);
         self
@@ -436,6 +444,7 @@ impl SentryBuilder {
             .with_environment(self.environment.or(environment.environment))
             .with_org_id(self.org_id)
             .or_from_resource(|key| text(&resource, key));
+        let is_tracing_off = self.sampler.is_none() && self.rate.is_none() && environment.traces_sample_rate.is_none();
         let sampler = match self.sampler {
             Some(sampler) => sampler,
             None => sampler(self.rate, environment.traces_sample_rate)?,
@@ -457,7 +466,7 @@ impl SentryBuilder {
         let handle = sampler.handle();
         let provider = self.provider.with_resource(resource).with_sampler(sampler);
         let provider = provider.with_span_processor(processor.clone()).build();
-        Ok(Sentry { provider, propagator, processor, sampler: handle })
+        Ok(Sentry { provider, propagator, processor, sampler: handle, is_tracing_off })
     }
 }
 

@@ -145,8 +145,8 @@ impl SentryExporterBuilder {
         self
     }
 
-    /// Makes tags of these attributes, wherever the root of a transaction, the span of an error event or the resource
-    /// has them. They beat tags of the same name that were set with [`with_tag`](Self::with_tag).
+    /// Makes tags of these attributes: those of the root of a transaction or the span of an error event, else of the
+    /// first span of the transaction that has them, else of the resource. They beat tags of the same name that were set with [`with_tag`](Self::with_tag).
     pub fn with_tag_attributes(mut self, attributes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         for attribute in attributes {
             let added = self.tags.add_attribute(attribute.as_ref());
@@ -213,8 +213,11 @@ impl SentryExporterBuilder {
     /// Sets whether exceptions become error events of their own. Defaults to `false`.
     ///
     /// Exceptions are span events named `exception` (OpenTelemetry's `record_error`, `#[instrument(err)]`) or with
-    /// `exception.*` attributes, and `tracing` events of level `ERROR` with a field `error`. A failure that passes
-    /// through several spans of a trace is one event.
+    /// `exception.*` attributes, and `tracing` events of level `ERROR` with a field `error`. A failure that
+    /// passes through several spans of a trace is one event, as far as its text stays the same or is among the causes
+    /// of the next; causes are known where the error itself is recorded, as in `error!(error = &e as &dyn Error)`.
+    ///
+    /// They come from spans: of traces that are not sampled, and outside of any span, nothing is seen.
     pub const fn with_exceptions_as_errors(mut self, on: bool) -> Self {
         self.rules.exceptions_as_errors = on;
         self
@@ -289,7 +292,7 @@ impl SentryExporterBuilder {
     }
 
     /// Exports the numbers of [`Stats`](crate::Stats) as metrics of this meter: `sentry.spans.received`,
-    /// `sentry.spans.sent`, `sentry.transactions.sent`, `sentry.errors.sent` and `sentry.spans.dropped` (with the
+    /// `sentry.spans.sent`, `sentry.spans.spooled`, `sentry.transactions.sent`, `sentry.errors.sent` and `sentry.spans.dropped` (with the
     /// attribute `reason`), all counters, and `sentry.spans.pending`, `sentry.buffer.size` and `sentry.queue.size` (in
     /// bytes). Defaults to none.
     pub fn with_internal_metrics(mut self, meter: &Meter) -> Self {

@@ -25,6 +25,12 @@ pub enum Problem {
         /// What it says about it.
         reason: String,
     },
+    /// The server takes no more for now: this project sends more than it may.
+    RateLimited,
+    /// The server is there, and does not work: its status.
+    Unavailable(u16),
+    /// No sample rate is set, so nothing is recorded here.
+    TracingOff,
     /// This machine's clock is ahead of the server's by so many seconds, or behind if negative.
     ClockSkew(i64),
     /// Another sampler than Sentry's decides about local roots.
@@ -48,6 +54,14 @@ impl fmt::Display for Problem {
             Self::Refused { status, reason } => {
                 write!(f, "Sentry refuses what this DSN sends, with status {status}: {reason}.")
             }
+            Self::RateLimited => f.write_str("Sentry takes no more for now: this project sends more than it may."),
+            Self::Unavailable(status) => {
+                write!(f, "Sentry is there, but does not work: it answers with status {status}.")
+            }
+            Self::TracingOff => f.write_str(
+                "No sample rate is set, so this service records nothing and leaves decisions to others: set \
+                 SENTRY_TRACES_SAMPLE_RATE (a number from 0 to 1) or with_traces_sample_rate.",
+            ),
             Self::ClockSkew(seconds) => {
                 let direction = if *seconds > 0 { "ahead of" } else { "behind" };
                 write!(f, "This machine's clock is {} s {direction} the server's.", seconds.unsigned_abs())
@@ -104,8 +118,12 @@ pub(crate) fn of_answer(answer: Result<Reply, String>) -> Vec<Problem> {
         Err(reason) => return vec![Problem::Unreachable(reason)],
     };
     // Empty, too large, too many: whatever it says about the envelope, it takes the DSN.
-    let is_refused = matches!(status, 300..=399 | 401..=404 | 407 | 500..);
-    let refused = is_refused.then_some(Problem::Refused { status, reason });
+    let refused = match status {
+        300..=399 | 401..=404 | 407 => Some(Problem::Refused { status, reason }),
+        429 => Some(Problem::RateLimited),
+        500.. => Some(Problem::Unavailable(status)),
+        _ => None,
+    };
     let is_skewed = skew.unsigned_abs() > SKEW.as_secs();
     refused.into_iter().chain(is_skewed.then_some(Problem::ClockSkew(skew))).collect()
 }

@@ -248,6 +248,7 @@ impl Hooks {
     }
 
     fn apply(&self, mut event: TransactionEvent) -> Option<TransactionEvent> {
+        let before = (event.name.clone(), event.source);
         if let Some(hook) = &self.span {
             event.spans.iter_mut().for_each(|span| hook(span));
             let TransactionEvent { name, op, status, data, rest, .. } = &mut event;
@@ -261,9 +262,14 @@ impl Hooks {
             hook(&mut root);
             (*name, *op, *status, *data) = (root.description, root.op, root.status, root.data);
         }
-        match &self.transaction {
-            Some(hook) => hook(event),
-            None => Some(event),
+        let mut event = match &self.transaction {
+            Some(hook) => hook(event)?,
+            None => event,
+        };
+        // A name that somebody chose is no route any more.
+        if event.name != before.0 && event.source == before.1 {
+            event.source = Source::Custom;
         }
+        Some(event)
     }
 }

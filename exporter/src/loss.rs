@@ -63,6 +63,12 @@ impl DropReason {
         Self::Shutdown,
     ];
 
+    /// Whether the application asked for it; everything else is a loss.
+    #[must_use]
+    pub const fn is_wanted(self) -> bool {
+        matches!(self, Self::Backpressure | Self::BeforeSend | Self::Ignored | Self::SampleRate)
+    }
+
     /// The word on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -192,6 +198,14 @@ impl Stats {
     }
 }
 
+impl Stats {
+    /// All spans that were lost: dropped without the application having asked for it.
+    #[must_use]
+    pub fn spans_lost(&self) -> u64 {
+        self.dropped.iter().filter(|(reason, _)| !reason.is_wanted()).map(|(_, dropped)| dropped.spans).sum()
+    }
+}
+
 impl fmt::Display for Stats {
     /// One line, such as `spans received: 13, sent: 10, dropped: 3 (send_error 3); transactions sent: 4`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,8 +216,19 @@ impl fmt::Display for Stats {
             reasons if reasons.is_empty() => {}
             reasons => write!(f, " ({reasons})")?,
         }
+        for (word, number) in [("kept on disk", self.spans_spooled), ("pending", self.spans_pending)] {
+            if number > 0 {
+                write!(f, ", {word}: {number}")?;
+            }
+        }
         write!(f, "; transactions sent: {transactions_sent}")?;
-        if *errors_sent > 0 { write!(f, ", errors sent: {errors_sent}") } else { Ok(()) }
+        let errors_dropped: u64 = self.dropped.values().map(|dropped| dropped.errors).sum();
+        for (word, number) in [("sent", *errors_sent), ("dropped", errors_dropped)] {
+            if number > 0 {
+                write!(f, ", errors {word}: {number}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -13,9 +13,10 @@ use crate::{Stats, engine::Engine};
 type Number = fn(&Stats) -> u64;
 
 /// Counters without attributes: name, what they count, where the number is.
-const COUNTERS: [(&str, &str, Number); 4] = [
+const COUNTERS: [(&str, &str, Number); 5] = [
     ("sentry.spans.received", "Spans that ended.", |stats| stats.spans_received),
     ("sentry.spans.sent", "Spans that Sentry accepted.", |stats| stats.spans_sent),
+    ("sentry.spans.spooled", "Spans that were kept on disk.", |stats| stats.spans_spooled),
     ("sentry.transactions.sent", "Transactions that Sentry accepted.", |stats| stats.transactions_sent),
     ("sentry.errors.sent", "Error events that Sentry accepted.", |stats| stats.errors_sent),
 ];

@@ -150,12 +150,19 @@ impl LocalIngest {
     /// The payloads of all items of type `transaction` in [`envelopes`](Self::envelopes).
     #[must_use]
     pub fn transactions(&self) -> Vec<Value> {
-        self.envelopes()
-            .iter()
-            .flat_map(Envelope::items)
-            .filter(|item| item.item_type() == "transaction")
-            .filter_map(|item| item.json().ok())
-            .collect()
+        self.payloads("transaction")
+    }
+
+    /// The payloads of all items of type `event`, which are errors, in [`envelopes`](Self::envelopes).
+    #[must_use]
+    pub fn errors(&self) -> Vec<Value> {
+        self.payloads("event")
+    }
+
+    fn payloads(&self, kind: &str) -> Vec<Value> {
+        let envelopes = self.envelopes();
+        let items = envelopes.iter().flat_map(Envelope::items).filter(|item| item.item_type() == kind);
+        items.filter_map(|item| item.json().ok()).collect()
     }
 
     /// The envelopes that came to [`spotlight_url`](Self::spotlight_url), in order of arrival.

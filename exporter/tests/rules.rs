@@ -115,7 +115,7 @@ fn a_hook_may_change_a_transaction() {
     pipeline.send(three(pipeline.new_trace()));
     let sent = pipeline.ingest.transactions().remove(0);
     assert_eq!(sent["transaction"], "x".repeat(200));
-    assert_eq!(sent["transaction_info"]["source"], "route");
+    assert_eq!(sent["transaction_info"]["source"], "custom", "the name is somebody's own");
     assert_eq!(sent["contexts"]["trace"]["status"], "unknown_error");
     assert_eq!(sent["contexts"]["trace"]["op"], "http.server");
     assert_eq!(sent["contexts"]["trace"]["data"]["seen"], "0000000000000001");

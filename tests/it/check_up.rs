@@ -45,5 +45,6 @@ fn other_samplers_and_missing_dsns_are_seen() {
     let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_span_processor(processor.clone());
     provider.build().tracer("test").start("work");
     assert_eq!(processor.check(PATIENCE), [Problem::OtherSampler]);
-    assert_eq!(Sentry::builder().with_dsn("").build().unwrap().check()[0], Problem::NoDsn);
+    let nowhere = Sentry::builder().with_dsn("").build().unwrap();
+    assert_eq!(nowhere.check(), [Problem::NoDsn, Problem::TracingOff, Problem::NoPropagator]);
 }

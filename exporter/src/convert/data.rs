@@ -116,8 +116,9 @@ impl Data<'_> {
     }
 }
 
-/// Attributes that are not sent as they are: for us alone, or in the place of what we inferred.
-const OURS: [&str; 14] = [
+/// Attributes that are not sent as they are: for us alone, in the place of what we inferred, or headers that say what
+/// the trace says.
+pub(super) const OURS: [&str; 19] = [
     semconv::DSC_FROZEN,
     semconv::DSC_SAMPLE_RAND,
     semconv::DSC_TRANSACTION,
@@ -132,6 +133,11 @@ const OURS: [&str; 14] = [
     semconv::OTEL_DROPPED_EVENTS_COUNT,
     semconv::OTEL_DROPPED_LINKS_COUNT,
     PARENT_ALREADY_SENT,
+    "http.request.header.sentry-trace",
+    "http.request.header.baggage",
+    "http.request.header.traceparent",
+    "http.request.header.tracestate",
+    "http.response.header.server-timing",
 ];
 
 /// They and those that are not sent where we inferred the same.

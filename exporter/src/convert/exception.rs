@@ -9,6 +9,7 @@ use std::{
     borrow::Cow,
     collections::{HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
+    iter,
     time::{Duration, SystemTime},
 };
 
@@ -67,6 +68,8 @@ pub(crate) struct Exception<'a> {
     /// The nearest first.
     causes: Vec<&'a str>,
     stack: Option<&'a str>,
+    /// Whether it never left a span unhandled, as far as anybody says.
+    is_handled: bool,
 }
 
 /// Finds exceptions, and remembers those that it found.
@@ -162,7 +165,8 @@ impl<'a> Exception<'a> {
         causes.truncate(MAX_CAUSES);
         let span_type = || Attributes::new(&span.attributes).text(semconv::ERROR_TYPE);
         let r#type = r#type.or_else(|| attributes.text(semconv::ERROR_TYPE)).or_else(span_type);
-        Some(Self { span, event, r#type, value, causes, stack })
+        let is_handled = !attributes.is_true(semconv::EXCEPTION_ESCAPED);
+        Some(Self { span, event, r#type, value, causes, stack, is_handled })
     }
 
     /// Takes in what another span knew about the same failure.
@@ -172,6 +176,7 @@ impl<'a> Exception<'a> {
         }
         self.r#type = self.r#type.take().or(other.r#type);
         self.stack = self.stack.or(other.stack);
+        self.is_handled &= other.is_handled;
     }
 
     fn level(&self) -> &'static str {
@@ -320,13 +325,12 @@ impl Serialize for Mechanism {
 impl<'a> ErrorEvent<'a> {
     /// The causes, the oldest first, and then what was raised.
     fn values(&self, frames: Vec<Frame<'a>>) -> Values<'a> {
-        let Exception { event, r#type, value, causes, .. } = self.exception;
-        let handled = !Attributes::new(&event.attributes).is_true(semconv::EXCEPTION_ESCAPED);
+        let Exception { r#type, value, causes, is_handled: handled, .. } = self.exception;
         let has_causes = !causes.is_empty();
         let one = |(number, value): (usize, &'a str)| OneValue {
             r#type: r#type.as_deref().filter(|_| number == 0).unwrap_or(UNKNOWN_TYPE),
             value: cut(value, MAX_VALUE),
-            mechanism: Mechanism { handled, number, has_causes },
+            mechanism: Mechanism { handled: *handled, number, has_causes },
             stacktrace: None,
         };
         let mut values: Vec<_> = [*value].into_iter().chain(causes.iter().copied()).enumerate().map(one).collect();
@@ -368,7 +372,7 @@ impl Serialize for ErrorEvent<'_> {
                 response: None,
                 attributes: Some(AttributeMap::new(&attributes)).filter(|attributes| !attributes.is_empty()),
             },
-            tags: Tags::new(&sender.tags, [span, root], &sender.resource),
+            tags: Tags::new(&sender.tags, iter::once(*span).chain(*spans), &sender.resource),
             user: User::of([*span].into_iter().chain(*spans).map(|span| Attributes::new(&span.attributes))),
             request: Request::of(root),
             extra: raw,

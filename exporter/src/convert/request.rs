@@ -10,7 +10,10 @@ use opentelemetry_sentry_protocol::{
 };
 use serde::Serialize;
 
-use super::{data::text_of, status::http_status};
+use super::{
+    data::{OURS, text_of},
+    status::http_status,
+};
 
 /// The longest scheme that is one: longer ones would leave no room for the URL.
 const MAX_SCHEME: usize = 16;
@@ -112,7 +115,8 @@ fn query(attributes: Attributes<'_>) -> Option<Cow<'_, str>> {
 /// The headers among the attributes; several lines of one header are joined.
 fn headers<'a>(attributes: &'a [KeyValue], prefix: &str) -> BTreeMap<&'a str, Cow<'a, str>> {
     let header = |attribute: &'a KeyValue| {
-        let name = attribute.key.as_str().strip_prefix(prefix).filter(|name| !name.is_empty())?;
+        let key = attribute.key.as_str();
+        let name = key.strip_prefix(prefix).filter(|name| !name.is_empty() && !OURS.contains(&key))?;
         Some((name, text_of(&attribute.value)))
     };
     attributes.iter().filter_map(header).collect()

@@ -45,12 +45,16 @@ pub(crate) struct Tags<'a>(BTreeMap<&'a str, Cow<'a, str>>);
 impl<'a> Tags<'a> {
     /// The tags of an event about these spans, the first one first; what no span says the resource may. What they say
     /// is nearer to the case than what was said once for all.
-    pub(crate) fn new<const N: usize>(rules: &'a TagRules, spans: [&'a SpanData; N], resource: &'a Resource) -> Self {
+    pub(crate) fn new(
+        rules: &'a TagRules,
+        spans: impl Iterator<Item = &'a SpanData> + Clone,
+        resource: &'a Resource,
+    ) -> Self {
         let mut tags: BTreeMap<_, _> =
             rules.fixed.iter().map(|(key, value)| (key.as_str(), Cow::from(value.as_str()))).collect();
         for (key, attribute) in &rules.from_attributes {
             let of_span = |span: &SpanData| Attributes::new(&span.attributes).get(attribute.as_str()).cloned();
-            let value = spans.into_iter().find_map(of_span).or_else(|| resource.get(attribute));
+            let value = spans.clone().find_map(of_span).or_else(|| resource.get(attribute));
             // A list is many values, and a tag has one.
             let value = value.filter(|value| !matches!(value, Value::Array(_)));
             if let Some(value) = value.and_then(|value| Some(tag_value(&value.as_str())?.into_owned())) {

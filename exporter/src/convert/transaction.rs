@@ -176,7 +176,7 @@ impl Serialize for Transaction<'_> {
                 response: Response::of(root.data),
                 attributes: None,
             },
-            tags: Tags::new(&sender.tags, [root.data], &sender.resource),
+            tags: Tags::new(&sender.tags, trace.spans.iter(), &sender.resource),
             user: User::of(spans.iter().map(|span| span.attributes)),
             request: Request::of(root.data),
             measurements: Measurements::of_transaction(root, children),

@@ -319,7 +319,7 @@ impl Worker {
         if done.is_empty() {
             return;
         }
-        let lost = self.shared.ledger.stats().spans_dropped();
+        let lost = self.shared.ledger.stats().spans_lost();
         let result = match lost - mem::replace(&mut self.told_lost, lost) {
             0 => Ok(()),
             spans => Err(FlushError::Undelivered { spans }),
