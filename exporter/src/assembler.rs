@@ -139,7 +139,7 @@ impl Assembler {
             waiting.is_ready = true;
             self.graced += 1;
             self.due.remove(&(waiting.due, trace_id.to_bytes()));
-            waiting.due = now + self.patience.grace;
+            waiting.due = now + self.patience.grace.min(MAX_WAIT);
             self.due.insert((waiting.due, trace_id.to_bytes()));
         }
     }
@@ -270,8 +270,9 @@ struct Sent {
 
 #[derive(Debug, Default)]
 struct SentTrace {
-    /// Each with the spans that left with it, in the order in which they were sent.
-    groups: VecDeque<(Option<Arc<Head>>, Vec<SpanId>)>,
+    heads: HashMap<SpanId, Option<Arc<Head>>, RandomState>,
+    /// The spans that left together, in the order in which they were sent.
+    groups: VecDeque<Vec<SpanId>>,
     root: SentRoot,
 }
 
@@ -294,18 +295,22 @@ impl Sent {
             };
         }
         let ids: Vec<_> = spans.iter().map(|span| span.span_context.span_id()).collect();
-        let bytes = size_of_val(&*ids) + head.map_or(0, |head| head.size()) + size_of::<SentTrace>();
+        let bytes = 4 * size_of_val(&*ids) + head.map_or(0, |head| head.size()) + size_of::<SentTrace>();
         self.order.push_back((trace_id, ids.len(), bytes));
         self.spans += ids.len();
         self.bytes += bytes;
-        trace.groups.push_back((head.cloned(), ids));
+        trace.heads.extend(ids.iter().map(|id| (*id, head.cloned())));
+        trace.groups.push_back(ids);
         while self.spans > REMEMBERED || self.bytes > REMEMBERED_BYTES {
             let Some((oldest, spans, bytes)) = self.order.pop_front() else { break };
             self.spans -= spans;
             self.bytes -= bytes;
             if let Entry::Occupied(mut trace) = self.traces.entry(oldest) {
-                trace.get_mut().groups.pop_front();
-                if trace.get().groups.is_empty() {
+                let SentTrace { heads, groups, .. } = trace.get_mut();
+                for id in groups.pop_front().into_iter().flatten() {
+                    heads.remove(&id);
+                }
+                if groups.is_empty() {
                     trace.remove();
                 }
             }
@@ -314,8 +319,7 @@ impl Sent {
 
     /// The head of the trace with which a span was sent; `None` if it was not, or is forgotten.
     fn head(&self, trace_id: TraceId, span_id: SpanId) -> Option<&Option<Arc<Head>>> {
-        let groups = &self.traces.get(&trace_id)?.groups;
-        groups.iter().find(|(_, spans)| spans.contains(&span_id)).map(|(head, _)| head)
+        self.traces.get(&trace_id)?.heads.get(&span_id)
     }
 
     fn root(&self, trace_id: TraceId) -> Option<SpanId> {

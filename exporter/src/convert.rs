@@ -38,7 +38,7 @@ use opentelemetry_sentry_protocol::Service;
 
 use self::resource::ResourceContexts;
 pub(crate) use self::{
-    exception::{ErrorEvent, Exceptions},
+    exception::{ErrorEvent, Exceptions, Surroundings},
     head::Head,
     status::STATUSES,
     tags::{InvalidTag, TagRules, tag_key, tag_value},

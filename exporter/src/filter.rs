@@ -4,9 +4,12 @@ use std::error::Error;
 
 use opentelemetry::Value;
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::describe::{Attributes, Description, describe};
+use opentelemetry_sentry_protocol::describe::{Attributes, Description, cut, describe};
 use regex_lite::Regex;
 use wildmatch::WildMatch;
+
+/// What is looked at of a name, in characters: patterns of all sorts meet names of all lengths.
+const MAX_NAME: usize = 1024;
 
 /// Describes spans or transactions that are not to be sent: those that meet all its conditions.
 ///
@@ -103,8 +106,8 @@ impl Condition {
     fn holds(&self, span: &SpanData, description: &Description<'_>) -> bool {
         match self {
             Self::Attribute(key, value) => Attributes::new(&span.attributes).get(key) == Some(value),
-            Self::Name(pattern) => pattern.matches(&description.name),
-            Self::NameRegex(regex) => regex.is_match(&description.name),
+            Self::Name(pattern) => pattern.matches(cut(&description.name, MAX_NAME)),
+            Self::NameRegex(regex) => regex.is_match(cut(&description.name, MAX_NAME)),
             Self::Op(pattern) => pattern.matches(description.op.as_deref().unwrap_or_default()),
         }
     }

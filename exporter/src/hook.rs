@@ -2,12 +2,17 @@
 //!
 //! Only where there is a hook, a transaction takes the detour through owned values.
 
-use std::{collections::BTreeMap, fmt, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt, mem,
+    sync::Arc,
+};
 
 use opentelemetry_sentry_protocol::describe::Source;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    assembler::MAX_SPANS,
     contain::contain,
     convert::{STATUSES, name_of, tag_key, tag_value},
 };
@@ -266,6 +271,10 @@ impl Hooks {
             Some(hook) => hook(event)?,
             None => event,
         };
+        // A span is there once, and only so many are.
+        let mut ids = HashSet::new();
+        event.spans.retain(|span| ids.insert(span.span_id().to_owned()));
+        event.spans.truncate(MAX_SPANS - 1);
         // A name that somebody chose is no route any more.
         if event.name != before.0 && event.source == before.1 {
             event.source = Source::Custom;

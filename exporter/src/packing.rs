@@ -14,7 +14,7 @@ use uuid::{Uuid, fmt::Simple};
 use crate::{
     assembler::{Trace, split},
     contain::contain,
-    convert::{ErrorEvent, Exceptions, Sender, Transaction},
+    convert::{ErrorEvent, Exceptions, Sender, Surroundings, Transaction},
     envelope::{Envelope, Item, MAX_TRANSACTION},
     filter::Filters,
     hook::{Hooked, Hooks},
@@ -34,6 +34,12 @@ pub(crate) struct Rules {
     pub(crate) ignored_transactions: Filters,
     pub(crate) exceptions_as_errors: bool,
 }
+
+/// Who takes an envelope as soon as it is made, so that never more than one waits here.
+pub(crate) type Send<'a> = &'a mut dyn FnMut(Envelope);
+
+/// The most error events of one trace; more would tell nothing new.
+const MAX_ERRORS: usize = 100;
 
 /// Makes envelopes of traces.
 #[derive(Debug)]
@@ -55,16 +61,14 @@ impl Packer {
     }
 
     /// Makes the envelopes of a trace, and counts what none of them has.
-    pub(crate) fn pack(&mut self, mut trace: Trace, ledger: &Ledger) -> Vec<Envelope> {
-        let mut envelopes = Vec::new();
+    pub(crate) fn pack(&mut self, mut trace: Trace, ledger: &Ledger, send: Send<'_>) {
         self.scrub(&mut trace);
         if self.rules.exceptions_as_errors {
-            self.pack_errors(&trace, ledger, &mut envelopes);
+            self.pack_errors(&trace, ledger, send);
         }
         for trace in self.without_ignored(trace, ledger) {
-            self.pack_transaction(trace, ledger, &mut envelopes);
+            self.pack_transaction(trace, ledger, send);
         }
-        envelopes
     }
 
     /// Takes out of a trace what must not be shown.
@@ -72,8 +76,13 @@ impl Packer {
         trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span));
     }
 
-    fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger, envelopes: &mut Vec<Envelope>) {
-        for exception in self.exceptions.find(&trace.spans) {
+    fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger, send: Send<'_>) {
+        let mut found = self.exceptions.find(&trace.spans);
+        for _ in found.drain(found.len().min(MAX_ERRORS)..) {
+            ledger.dropped(DropReason::BufferOverflow, Load::ERROR);
+        }
+        let surroundings = Surroundings::of(&trace.spans);
+        for exception in found {
             let id = Uuid::new_v4().simple();
             let mut event_id = [0; Simple::LENGTH];
             let event = ErrorEvent {
@@ -81,12 +90,13 @@ impl Packer {
                 sender: &self.sender,
                 exception: &exception,
                 spans: &trace.spans,
+                surroundings: &surroundings,
             };
             self.buffer.clear();
             match serde_json::to_writer(&mut self.buffer, &event) {
                 Ok(()) if self.buffer.len() <= MAX_TRANSACTION => {
                     let item = Item { r#type: "event", payload: &self.buffer, load: Load::ERROR };
-                    envelopes.push(Envelope::new(id, trace, &self.sender, &item));
+                    send(Envelope::new(id, trace, &self.sender, &item));
                 }
                 Ok(()) => ledger.dropped(DropReason::Invalid, Load::ERROR),
                 Err(_) => failed(ledger, Load::ERROR),
@@ -117,28 +127,28 @@ impl Packer {
     }
 
     /// Makes an envelope of a trace, or several if it is too large for one.
-    fn pack_transaction(&mut self, trace: Trace, ledger: &Ledger, envelopes: &mut Vec<Envelope>) {
+    fn pack_transaction(&mut self, trace: Trace, ledger: &Ledger, send: Send<'_>) {
         let id = Uuid::new_v4().simple();
         let spans = trace.spans.len();
         let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Load::transaction(spans)) };
         if self.buffer.len() <= MAX_TRANSACTION {
             ledger.trimmed(trimmed);
-            return self.send(id, &trace, ledger, envelopes);
+            return self.send(id, &trace, ledger, send);
         }
         if spans == 1 {
-            return self.pack_trimmed(id, trace, ledger, envelopes);
+            return self.pack_trimmed(id, trace, ledger, send);
         }
         // What a span takes in memory is near to what it takes as JSON, where texts need no escapes. Where they do, the
         // parts are cut once more.
         let bytes = trace.spans.iter().map(size_of_span).sum::<usize>();
         let parts = bytes.max(self.buffer.len()).div_ceil(MAX_TRANSACTION).max(2);
         for part in split(trace, spans - 1, bytes / parts) {
-            self.pack_transaction(part, ledger, envelopes);
+            self.pack_transaction(part, ledger, send);
         }
     }
 
     /// Makes an envelope of a single span that is too large: its longest texts are cut until it fits.
-    fn pack_trimmed(&mut self, id: Simple, mut trace: Trace, ledger: &Ledger, envelopes: &mut Vec<Envelope>) {
+    fn pack_trimmed(&mut self, id: Simple, mut trace: Trace, ledger: &Ledger, send: Send<'_>) {
         let mut all = Trimmed::default();
         let mut room = MAX_TRANSACTION;
         while self.buffer.len() > MAX_TRANSACTION && room > 0 {
@@ -152,7 +162,7 @@ impl Packer {
             return ledger.dropped(DropReason::Invalid, Load::transaction(1));
         }
         ledger.trimmed(all);
-        self.send(id, &trace, ledger, envelopes);
+        self.send(id, &trace, ledger, send);
     }
 
     /// Writes the event into the buffer; returns what it cut off, or `None` if it cannot be serialised.
@@ -172,7 +182,7 @@ impl Packer {
     }
 
     /// Puts what is in the buffer into an envelope, after the hooks have seen it.
-    fn send(&mut self, id: Simple, trace: &Trace, ledger: &Ledger, envelopes: &mut Vec<Envelope>) {
+    fn send(&mut self, id: Simple, trace: &Trace, ledger: &Ledger, send: Send<'_>) {
         let mut spans = trace.spans.len();
         if !self.rules.hooks.is_empty() {
             match self.hooked(id, trace) {
@@ -193,7 +203,7 @@ impl Packer {
             }
         }
         let item = Item { r#type: "transaction", payload: &self.buffer, load: Load::transaction(spans) };
-        envelopes.push(Envelope::new(id, trace, &self.sender, &item));
+        send(Envelope::new(id, trace, &self.sender, &item));
     }
 
     fn hooked(&self, id: Simple, trace: &Trace) -> Hooked {

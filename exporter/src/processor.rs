@@ -96,7 +96,11 @@ impl SpanProcessor for SentrySpanProcessor {
         // Most spans have a parent in this process.
         let parent = cx.span();
         let is_local_root = !parent.span_context().is_valid() || parent.span_context().is_remote();
-        if let Some(engine) = self.engine.as_ref().filter(|_| is_local_root && span.span_context().is_sampled()) {
+        if let Some(engine) = self
+            .engine
+            .as_ref()
+            .filter(|_| is_local_root && span.span_context().is_sampled() && !own_thread::is_marked())
+        {
             engine.started(span.span_context().trace_id(), cx);
         }
     }

@@ -217,3 +217,30 @@ fn what_cannot_be_is_told_when_the_exporter_is_built() {
     let error = build(builder().with_ignore_spans([SpanFilter::new().with_name_regex("(")]));
     assert!(error.starts_with("with_name_regex: \"(\" is no regular expression: "), "{error}");
 }
+
+#[test]
+fn a_hook_cannot_make_more_spans() {
+    let pipeline = Pipeline::start(|builder| {
+        builder.with_before_send_transaction(|mut event| {
+            event.spans.extend(event.spans.clone());
+            Some(event)
+        })
+    });
+    pipeline.send(three(pipeline.new_trace()));
+    assert_eq!(children(&pipeline).len(), 2);
+    assert_eq!(dropped(&pipeline.exporter.stats()), BTreeMap::new());
+}
+
+#[test]
+fn thousands_of_failures_in_one_trace_are_a_hundred_events() {
+    let pipeline = Pipeline::start(|builder| builder.with_exceptions_as_errors(true));
+    let mut root = span(pipeline.new_trace(), 1, 0);
+    for number in 0..5000 {
+        let attributes = vec![KeyValue::new("exception.message", format!("failure {number}"))];
+        root.events.events.push(opentelemetry::trace::Event::new("exception", root.end_time, attributes, 0));
+    }
+    pipeline.send(vec![root]);
+    let stats = pipeline.exporter.stats();
+    assert_eq!((stats.errors_sent, stats.dropped[&DropReason::BufferOverflow].errors), (100, 4900));
+    assert_eq!(pipeline.ingest.errors().len(), 100);
+}

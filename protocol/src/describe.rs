@@ -22,6 +22,7 @@ mod gen_ai;
 mod http;
 mod keys;
 mod messaging;
+mod secrets;
 mod url;
 
 use std::borrow::Cow;
@@ -31,6 +32,7 @@ use opentelemetry::{KeyValue, trace::SpanKind};
 pub use self::{
     attributes::Attributes,
     keys::Keys,
+    secrets::{is_sensitive, without_parameters, without_secrets},
     url::{host_of_url, sanitize_url},
 };
 use crate::semconv;

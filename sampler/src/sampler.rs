@@ -198,8 +198,11 @@ impl SentrySampler {
             None if decision.sampled.is_none() => {}
             None => {
                 let description = describe::describe(start.name, start.kind, start.attributes);
-                let name = describe::shortened(&description.name);
-                decision.transaction = (description.source != Source::Url).then(|| name.into());
+                // It goes to everybody whom this service calls: not a URL, not a query, and no secret of either.
+                let is_told = !matches!(description.source, Source::Url | Source::Task);
+                let shown = describe::without_secrets(&description.name);
+                let name = describe::shortened(shown.as_deref().unwrap_or(&description.name));
+                decision.transaction = is_told.then(|| name.into());
             }
         }
         decision

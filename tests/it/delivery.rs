@@ -297,3 +297,30 @@ fn spans_that_a_client_makes_on_threads_of_ours_are_not_recorded() {
     }
     assert_eq!(sentry.stats().spans_received, 1);
 }
+
+#[test]
+fn the_longest_grace_is_one() {
+    let (_ingest, builder) = sentry_to_ingest();
+    let sentry = builder.with_late_span_grace(Duration::MAX).build().unwrap();
+    end_spans(&sentry, 10);
+    assert_eq!(sentry.flush(PATIENCE), Ok(()));
+    assert_eq!(sentry.stats().spans_sent, 10);
+}
+
+#[test]
+fn a_name_with_a_secret_is_told_to_nobody() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    let tracer = sentry.tracer_provider().tracer("test");
+    let cx = opentelemetry::Context::new();
+    let cx =
+        opentelemetry::trace::TraceContextExt::with_span(&cx, tracer.start("sync https://user:hush@h/?token=hush"));
+    let mut headers = std::collections::HashMap::new();
+    opentelemetry::propagation::TextMapPropagator::inject_context(sentry.propagator(), &cx, &mut headers);
+    drop(cx);
+    sentry.flush(PATIENCE).unwrap();
+    assert!(!format!("{headers:?}").contains("hush"), "{headers:?}");
+    let envelope = &ingest.envelopes()[0];
+    assert!(!format!("{:?} {}", envelope.headers(), ingest.transactions()[0]).contains("hush"));
+    assert!(envelope.trace().unwrap()["transaction"].as_str().unwrap().starts_with("sync https://"));
+}

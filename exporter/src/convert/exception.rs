@@ -94,7 +94,9 @@ impl Exceptions {
             let place = [exception.value].iter().chain(&exception.causes).find_map(|text| places.get(text)).copied();
             let place = match place {
                 Some(place) => {
-                    found[place].join(exception);
+                    if !found[place].join(exception) {
+                        continue;
+                    }
                     place
                 }
                 None => {
@@ -163,20 +165,24 @@ impl<'a> Exception<'a> {
             _ => text(attributes, semconv::EXCEPTION_STACKTRACE).or(stack),
         };
         causes.truncate(MAX_CAUSES);
+        causes.iter_mut().for_each(|cause| *cause = cut(cause, MAX_VALUE));
+        let value = cut(value, MAX_VALUE);
         let span_type = || Attributes::new(&span.attributes).text(semconv::ERROR_TYPE);
         let r#type = r#type.or_else(|| attributes.text(semconv::ERROR_TYPE)).or_else(span_type);
         let is_handled = !attributes.is_true(semconv::EXCEPTION_ESCAPED);
         Some(Self { span, event, r#type, value, causes, stack, is_handled })
     }
 
-    /// Takes in what another span knew about the same failure.
-    fn join(&mut self, other: Self) {
-        if other.causes.len() > self.causes.len() {
+    /// Takes in what another span knew about the same failure; returns whether there are new texts.
+    fn join(&mut self, other: Self) -> bool {
+        let knows_more = other.causes.len() > self.causes.len();
+        if knows_more {
             (self.value, self.causes) = (other.value, other.causes);
         }
         self.r#type = self.r#type.take().or(other.r#type);
         self.stack = self.stack.or(other.stack);
         self.is_handled &= other.is_handled;
+        knows_more
     }
 
     fn level(&self) -> &'static str {
@@ -234,6 +240,24 @@ pub(crate) struct ErrorEvent<'a> {
     pub(crate) exception: &'a Exception<'a>,
     /// The spans that leave together, their root first.
     pub(crate) spans: &'a [SpanData],
+    pub(crate) surroundings: &'a Surroundings<'a>,
+}
+
+/// What all error events of a trace have in common.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    transaction: Cow<'a, str>,
+    user: Option<User<'a>>,
+    request: Option<Request<'a>>,
+}
+
+impl<'a> Surroundings<'a> {
+    pub(crate) fn of(spans: &'a [SpanData]) -> Self {
+        let root = spans.first();
+        let name = root.map(|root| describe(&root.name, &root.span_kind, &root.attributes).name);
+        let user = User::of(spans.iter().map(|span| Attributes::new(&span.attributes)));
+        Self { transaction: name.unwrap_or_default(), user, request: root.and_then(Request::of) }
+    }
 }
 
 #[derive(Serialize)]
@@ -250,9 +274,9 @@ struct EventFields<'a> {
     #[serde(skip_serializing_if = "Tags::is_empty")]
     tags: Tags<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<User<'a>>,
+    user: Option<&'a User<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<Request<'a>>,
+    request: Option<&'a Request<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra: Option<Extra<'a>>,
 }
@@ -344,10 +368,9 @@ impl<'a> ErrorEvent<'a> {
 
 impl Serialize for ErrorEvent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { event_id, sender, exception, spans } = self;
+        let Self { event_id, sender, exception, spans, surroundings } = self;
         let Exception { span, event, stack, .. } = exception;
-        let root = spans.first().unwrap_or(span);
-        let name = describe(&root.name, &root.span_kind, &root.attributes).name;
+        let own_user = User::of(iter::once(Attributes::new(&span.attributes)));
         let description = describe(&span.name, &span.span_kind, &span.attributes);
         let frames = stack.map(frames).unwrap_or_default();
         let raw = stack.filter(|_| frames.is_empty()).map(|stack| Extra { stack: cut(stack.trim(), MAX_EXTRA) });
@@ -357,7 +380,7 @@ impl Serialize for ErrorEvent<'_> {
             sender: SenderFields::new(event_id, sender),
             level: exception.level(),
             timestamp: seconds(event.timestamp),
-            transaction: name_of(&name),
+            transaction: name_of(&surroundings.transaction),
             logentry: is_log_line.then(|| LogEntry { formatted: cut(&event.name, MAX_VALUE) }),
             exception: self.values(frames),
             contexts: Contexts {
@@ -373,8 +396,8 @@ impl Serialize for ErrorEvent<'_> {
                 attributes: Some(AttributeMap::new(&attributes)).filter(|attributes| !attributes.is_empty()),
             },
             tags: Tags::new(&sender.tags, iter::once(*span).chain(*spans), &sender.resource),
-            user: User::of([*span].into_iter().chain(*spans).map(|span| Attributes::new(&span.attributes))),
-            request: Request::of(root),
+            user: own_user.as_ref().or(surroundings.user.as_ref()),
+            request: surroundings.request.as_ref(),
             extra: raw,
         }
         .serialize(serializer)

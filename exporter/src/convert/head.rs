@@ -3,8 +3,13 @@
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{
-    Decision, DynamicSamplingContext, SampleRand, SampleRate, Service, describe::Attributes, semconv,
+    Decision, DynamicSamplingContext, SampleRand, SampleRate, Service,
+    describe::{Attributes, shortened},
+    semconv,
 };
+
+/// The longest context that can have come in, in bytes.
+const MAX_FROZEN: usize = 64 << 10;
 
 /// The dynamic sampling context of a trace, as far as its local root tells.
 #[derive(Debug, PartialEq)]
@@ -24,7 +29,9 @@ impl Head {
         let text = |key| attributes.get(key).map(|value| value.as_str());
         if let Some(frozen) = text(semconv::DSC_FROZEN) {
             // Reading a context cannot fail; what is unreadable in it is left out.
-            return Self::Frozen(frozen.parse().unwrap_or_default());
+            // One that is longer than all of `baggage` may be did not come in.
+            let is_real = frozen.len() <= MAX_FROZEN;
+            return Self::Frozen(frozen.parse().ok().filter(|_| is_real).unwrap_or_default());
         }
         let transaction = text(semconv::DSC_TRANSACTION);
         if transaction.is_none() && root.parent_span_id != SpanId::INVALID {
@@ -33,7 +40,7 @@ impl Head {
         let mut decision = Decision::default();
         decision.sampled = Some(true);
         decision.sample_rate = text(semconv::SENTRY_SAMPLE_RATE).and_then(|rate| rate.parse::<SampleRate>().ok());
-        decision.transaction = transaction.filter(|name| !name.is_empty()).map(Into::into);
+        decision.transaction = transaction.filter(|name| !name.is_empty()).map(|name| shortened(&name).into());
         let rand = text(semconv::DSC_SAMPLE_RAND).and_then(|rand| rand.parse().ok());
         let sample_rand = rand.unwrap_or_else(|| SampleRand::from_trace_id(root.span_context.trace_id()));
         Self::Own { sample_rand, decision }

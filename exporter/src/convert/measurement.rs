@@ -30,6 +30,9 @@ const WEB_VITALS: [(&str, &str); 8] = [
 
 const MILLISECOND: &str = "millisecond";
 
+/// The most measurements; Sentry keeps ten that it does not know.
+const MAX_MEASUREMENTS: usize = 100;
+
 /// The longest unit that Sentry takes.
 const MAX_UNIT: usize = 15;
 
@@ -74,7 +77,9 @@ impl<'a> Measurements<'a> {
     fn with(mut self, measurements: impl Iterator<Item = Measurement<'a>>) -> Self {
         for measurement in measurements {
             self.0.retain(|known| known.name != measurement.name);
-            self.0.push(measurement);
+            if self.0.len() < MAX_MEASUREMENTS {
+                self.0.push(measurement);
+            }
         }
         self
     }

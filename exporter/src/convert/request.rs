@@ -18,6 +18,9 @@ use super::{
 /// The longest scheme that is one: longer ones would leave no room for the URL.
 const MAX_SCHEME: usize = 16;
 
+/// The most bytes of headers; they are attributes, too, and whole there.
+const MAX_HEADERS: usize = 8 << 10;
+
 /// The longest URL that Sentry keeps, in characters.
 const MAX_URL: usize = 256;
 
@@ -119,5 +122,11 @@ fn headers<'a>(attributes: &'a [KeyValue], prefix: &str) -> BTreeMap<&'a str, Co
         let name = key.strip_prefix(prefix).filter(|name| !name.is_empty() && !OURS.contains(&key))?;
         Some((name, text_of(&attribute.value)))
     };
-    attributes.iter().filter_map(header).collect()
+    let mut room = MAX_HEADERS;
+    let fits = |(name, value): &(&str, Cow<'_, str>)| {
+        let left = room.checked_sub(name.len() + value.len());
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    attributes.iter().filter_map(header).filter(fits).collect()
 }

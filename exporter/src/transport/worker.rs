@@ -221,7 +221,8 @@ impl Worker {
         let Self { shared, assembler, inbox, doomed, .. } = self;
         let now = Now { time: Instant::now(), is_over: &|trace_id| shared.intake.is_over(trace_id) };
         shared.intake.drain(inbox, doomed);
-        let ready = assembler.push(inbox.drain(..).filter(|span| is_ours(shared, span)), now);
+        inbox.retain(|span| is_ours(shared, span));
+        let ready = assembler.push(inbox.drain(..), now);
         inbox.shrink_to(MAX_ROOM);
         for trace_id in doomed.drain(..) {
             let (load, spans) = assembler.discard(trace_id);
@@ -276,10 +277,11 @@ impl Worker {
     fn serialise_one(&mut self, now: Instant) -> bool {
         let Some((number, trace)) = self.ready.pop_front() else { return false };
         self.shared.intake.release(trace.spans.iter().map(size_of_span).sum());
-        for envelope in self.packer.pack(trace, &self.shared.ledger) {
-            *self.outstanding.entry(number).or_default() += 1;
-            self.outbox.push(number, envelope, now);
-        }
+        let Self { packer, shared, outbox, outstanding, .. } = self;
+        packer.pack(trace, &shared.ledger, &mut |envelope| {
+            *outstanding.entry(number).or_default() += 1;
+            outbox.push(number, envelope, now);
+        });
         self.piece_left(number);
         true
     }
@@ -351,6 +353,8 @@ impl Drop for Worker {
             ledger.dropped(reason, Load::transaction(trace.spans.len()));
         }
         self.outbox.give_up(reason);
+        // Whatever a panic tore out of our hands.
+        ledger.dropped(reason, Load::spans(usize::try_from(ledger.stats().spans_pending).unwrap_or(usize::MAX)));
         self.outstanding.clear();
         self.answer_flushes();
     }

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// What stands in the place of user info, as in Sentry's SDKs.
+pub(super) const FILTERED_USER: &str = "[filtered]:[filtered]@";
+
 /// Takes from a URL what must not be shown: user info is filtered, the scheme's own port, query and fragment go.
 ///
 /// What has no `://` is taken as a path.
@@ -24,7 +27,7 @@ pub fn sanitize_url(url: &str) -> Cow<'_, str> {
     if user.is_none() && bare == host {
         return Cow::Borrowed(url);
     }
-    let user = if user.is_some() { "[filtered]:[filtered]@" } else { "" };
+    let user = if user.is_some() { FILTERED_USER } else { "" };
     Cow::Owned(format!("{scheme}://{user}{bare}{path}"))
 }
 
