@@ -1,0 +1,148 @@
+// visit.js SHOP: loads the shop's pages in Chromium, and compares what browser and services made of the trace.
+"use strict";
+
+const { randomBytes } = require("crypto");
+const { Claims } = require("../stage/claims.js");
+const { Ingest, PATIENCE } = require("../stage/ingest.js");
+const { Shop } = require("../stage/shop.js");
+const { launch } = require("../stage/chromium.js");
+
+const claims = new Claims("browser 11");
+const COMPARED =
+  "pageload from meta tags and from Server-Timing, DSC, fetch into Rust, web vitals, tunnel, server action, deferred " +
+  "work, negative decision";
+
+const VITALS = ["ttfb", "ttfb.requestTime", "fp", "fcp", "lcp"];
+
+const traceOf = event => event.contexts.trace;
+const spansOf = event => [traceOf(event), ...event.spans];
+const withOp = (event, op) => event.spans.filter(span => span.op === op);
+
+// What a `sentry-trace` and a `baggage` say.
+function trace(sentryTrace = "", baggage = "") {
+  const [id, span, flag] = sentryTrace.split("-");
+  const members = baggage.split(",").map(member => member.trim().split("="));
+  const own = members.filter(([key]) => key.startsWith("sentry-"));
+  const dsc = Object.fromEntries(own.map(([key, value]) => [key.slice(7), decodeURIComponent(value)]));
+  return { id, span, flag, dsc };
+}
+
+const fromMeta = html => {
+  const content = name => new RegExp(`<meta name="${name}" content="([^"]*)"/>`).exec(html)?.[1];
+  return trace(content("sentry-trace"), content("baggage"));
+};
+
+const fromTiming = header => {
+  const description = name => new RegExp(`(?:^|[ ,])${name};desc="([^"]*)"`).exec(header)?.[1];
+  return trace(description("sentry-trace"), description("baggage"));
+};
+
+// Loads a page of the shop, and waits until it shows the stock, which it fetched.
+async function load(browser, url, headers = {}) {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  const requests = [];
+  page.on("request", request => requests.push(request));
+  await page.route(url, route => route.continue({ headers: { ...route.request().headers(), ...headers } }));
+  const response = await page.goto(url);
+  const html = await response.text();
+  const fetched = await page.waitForFunction(() => /\d/.test(document.getElementById("stock").textContent));
+  const call = requests.find(request => request.url().endsWith("/products/lamp"));
+  const timing = (await response.allHeaders())["server-timing"];
+  return { page, requests, html, timing, fetched, headers: await call.allHeaders() };
+}
+
+async function continued(ingest, name, told, visit) {
+  const same = (claim, found, wanted) => claims.same(`${name}: ${claim}`, found, wanted);
+  const ours = event => traceOf(event).trace_id === told.id;
+  const pageload = await ingest.find(`${name}: pageload`, event => traceOf(event).op === "pageload" && ours(event));
+  same("the pageload's parent is the span that the page names", traceOf(pageload).parent_span_id, told.span);
+  same("the browser's DSC is that of the page", pageload.dsc, told.dsc);
+  same("the DSC says that it is sampled", [told.flag, told.dsc.sampled, told.dsc.sample_rate], ["1", "true", "1"]);
+  const isTold = span => span.span_id === told.span;
+  const above = await ingest.find(`${name}: the page's own`, event => spansOf(event).some(isTold));
+  same("that span is the gateway's, of the request for the page", above.from, "gateway");
+
+  const calls = withOp(pageload, "http.client").filter(span => span.description.endsWith("/products/lamp"));
+  same("one http.client span of the fetch", calls.length, 1);
+  const sent = trace(visit.headers["sentry-trace"], visit.headers.baggage);
+  same("the fetch names it", [sent.id, sent.span, sent.flag], [told.id, calls[0]?.span_id, "1"]);
+  same("the fetch has the page's DSC", sent.dsc, told.dsc);
+  same("the fetch has a traceparent that agrees", visit.headers.traceparent, `00-${sent.id}-${sent.span}-01`);
+
+  const below = (from, span) =>
+    ingest.find(`${name}: ${from}`, event => event.from === from && traceOf(event).parent_span_id === span);
+  const gateway = await below("gateway", sent.span);
+  same("the gateway's transaction is a child of the fetch, in its trace", traceOf(gateway).trace_id, told.id);
+  const inventory = await below("inventory", withOp(gateway, "http.client")[0]?.span_id);
+  same("the inventory's is below it, in its trace", traceOf(inventory).trace_id, told.id);
+  same("it asks the database", withOp(inventory, "db").length, 1);
+  same("all have the page's DSC", [above, gateway, inventory].map(event => event.dsc), Array(3).fill(told.dsc));
+  return pageload;
+}
+
+async function positive(browser, ingest, shop) {
+  const visit = await load(browser, `${shop.url}/`);
+  const pageload = await continued(ingest, "meta tags", fromMeta(visit.html), visit);
+  const arrived = VITALS.filter(name => pageload.measurements?.[name]?.value >= 0);
+  claims.same("web vitals", arrived, VITALS);
+  const tunnel = visit.requests.filter(request => request.url() === `${shop.url}/tunnel`);
+  claims.holds("the browser sends through the tunnel", tunnel.length > 0);
+  const answers = await Promise.all(tunnel.map(async request => (await request.response())?.status()));
+  claims.same("the tunnel's other answers", answers.filter(status => status !== 200), []);
+  const urls = visit.requests.map(request => request.url()).filter(url => !url.startsWith("data:"));
+  claims.same("requests to others", urls.filter(url => !url.startsWith(`${shop.url}/`)), []);
+  await order(visit.page, ingest);
+
+  const still = await load(browser, `${shop.url}/static`);
+  claims.same("the static page's meta tags", fromMeta(still.html).id, "");
+  await continued(ingest, "Server-Timing", fromTiming(still.timing), still);
+}
+
+// The page's form and its link.
+async function order(page, ingest) {
+  await page.click("button");
+  const action = await ingest.find("action", event => event.transaction === "serverAction/createOrder");
+  claims.same("the form's action", [action.from, traceOf(action).op], ["gateway", "function.server_action"]);
+  await page.waitForURL(url => url.pathname === "/");
+  await page.click("a");
+  const late = await ingest.find("deferred", event => event.transaction === "send_catalogue");
+  const request = await ingest.find("link", event => event.transaction === "GET /catalogue");
+  const links = traceOf(late).links?.map(link => link.span_id);
+  claims.same("the link's deferred work is linked to its request", links, [traceOf(request).span_id]);
+}
+
+// A page that somebody before us decided to drop. Returns its trace's id.
+async function negative(browser, shop) {
+  const [id, span] = [randomBytes(16).toString("hex"), randomBytes(8).toString("hex")];
+  const members = { trace_id: id, public_key: "public", sampled: "false", sample_rand: "0.9", sample_rate: "0.1" };
+  const baggage = Object.entries(members).map(([key, value]) => `sentry-${key}=${value}`).join(",");
+  const visit = await load(browser, `${shop.url}/`, { "sentry-trace": `${id}-${span}-0`, baggage });
+  const [told, sent] = [fromMeta(visit.html), trace(visit.headers["sentry-trace"], visit.headers.baggage)];
+  claims.same("dropped: the page says so", [told.id, told.flag, told.dsc.sampled], [id, "0", "false"]);
+  claims.same("dropped: the fetch says so", [sent.id, sent.flag, sent.dsc], [id, "0", told.dsc]);
+  await visit.page.goto("about:blank"); // ends the pageload, if there is one
+  return id;
+}
+
+async function main(binary) {
+  const ingest = await Ingest.start();
+  const shop = await Shop.open(binary, { SENTRY_DSN: ingest.dsn, SENTRY_ENVIRONMENT: "interop test" });
+  const browser = await launch();
+  const dropped = await negative(browser, shop);
+  await positive(browser, ingest, shop); // long enough for whatever would have come of the one that was dropped
+  await browser.close();
+  claims.holds("the services delivered everything", await shop.close());
+  const sent = wanted => ingest.transactions.filter(wanted).map(event => `${event.from} ${event.transaction}`);
+  claims.same("dropped: transactions", sent(event => traceOf(event).trace_id === dropped), []);
+  claims.same("transactions of the tunnel", sent(event => /tunnel/.test(event.transaction)), []);
+  return claims.close(COMPARED);
+}
+
+main(...process.argv.slice(2)).then(
+  status => process.exit(status),
+  error => {
+    console.log(`browser 11: ${error.stack}`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,95 @@
+// Takes envelopes as Sentry does, and keeps the transactions in them.
+"use strict";
+
+const http = require("http");
+const zlib = require("zlib");
+
+const PATIENCE = 15000; // milliseconds, which nothing waits for unless something is wrong
+
+class Ingest {
+  // A transaction is its event, with the envelope's `trace` header as `dsc` and its sender as `from`.
+  transactions = [];
+  // A function that gets every envelope.
+  copyTo = undefined;
+  #waiting = new Set();
+
+  static async start() {
+    const ingest = new Ingest();
+    const server = http.createServer((request, response) => {
+      const chunks = [];
+      request.on("data", chunk => chunks.push(chunk));
+      request.on("end", () => {
+        const envelope = decoded(Buffer.concat(chunks), request.headers["content-encoding"]);
+        ingest.#take(envelope);
+        ingest.copyTo?.(envelope);
+        response.end("{}");
+      });
+    });
+    await new Promise(resolve => server.listen(0, "127.0.0.1", resolve));
+    server.unref();
+    ingest.dsn = `http://public@127.0.0.1:${server.address().port}/1`;
+    return ingest;
+  }
+
+  #take(envelope) {
+    const { headers, items } = parsed(envelope);
+    for (const { header, payload } of items) {
+      if (header.type !== "transaction") continue;
+      const event = JSON.parse(payload);
+      this.transactions.push({ ...event, dsc: headers.trace, from: sender(event) });
+    }
+    for (const look of this.#waiting) look();
+  }
+
+  // The transaction of which that is true, as soon as it is here.
+  async find(what, wanted) {
+    let give;
+    const found = new Promise(resolve => (give = resolve));
+    const look = () => {
+      const one = this.transactions.find(wanted);
+      if (one) give(one);
+    };
+    this.#waiting.add(look);
+    look();
+    const late = setTimeout(() => give(undefined), PATIENCE);
+    const one = await found;
+    clearTimeout(late);
+    this.#waiting.delete(look);
+    if (!one) throw new Error(`no transaction: ${what}. There are ${this.#names().join(", ")}`);
+    return one;
+  }
+
+  #names() {
+    return this.transactions.map(one => `${one.from} ${one.transaction}`);
+  }
+}
+
+const decoded = (body, encoding) =>
+  encoding === "gzip" ? zlib.gunzipSync(body) : encoding === "deflate" ? zlib.inflateSync(body) : body;
+
+function parsed(envelope) {
+  let rest = envelope;
+  const line = () => {
+    const end = rest.indexOf(10);
+    const text = end < 0 ? rest : rest.subarray(0, end);
+    rest = end < 0 ? Buffer.alloc(0) : rest.subarray(end + 1);
+    return text;
+  };
+  const headers = JSON.parse(line());
+  const items = [];
+  while (rest.length > 0) {
+    const header = JSON.parse(line());
+    if (header.length === undefined) {
+      items.push({ header, payload: line() });
+    } else {
+      items.push({ header, payload: rest.subarray(0, header.length) });
+      rest = rest.subarray(header.length + 1);
+    }
+  }
+  return { headers, items };
+}
+
+const sender = event =>
+  event.platform === "javascript" ? "browser" : (event.contexts.otel?.resource?.["service.name"] ?? "?");
+
+module.exports = { Ingest, PATIENCE };
