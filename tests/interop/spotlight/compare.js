@@ -1,0 +1,55 @@
+// compare.js SHOP: the shop sends to an ingest and to Spotlight. Compares what is in both.
+"use strict";
+
+const { Claims } = require("../stage/claims.js");
+const { Ingest, PATIENCE } = require("../stage/ingest.js");
+const { Shop } = require("../stage/shop.js");
+const viewer = require("./viewer.js");
+
+const REQUESTS = [
+  ["GET", "/products/lamp"],
+  ["GET", "/products/unknown"],
+  ["GET", "/sales"],
+  ["POST", "/orders/lamp"],
+  ["POST", "/orders", "sku=mug"],
+  ["GET", "/catalogue"],
+  ["GET", "/"],
+];
+const TRANSACTIONS = 15;
+
+const told = span => [span.span_id, span.parent_span_id, span.op, span.description, span.status];
+
+const summary = event => ({
+  name: event.transaction,
+  trace: event.contexts.trace,
+  dsc: event.dsc,
+  spans: event.spans.map(told),
+  times: [event.start_timestamp, event.timestamp],
+});
+
+async function main(binary) {
+  const claims = new Claims("spotlight");
+  const [ingest, url] = [await Ingest.start(), await viewer.start()];
+  const shop = await Shop.open(binary, { SENTRY_DSN: ingest.dsn, SENTRY_SPOTLIGHT: `${url}/stream` });
+  for (const [method, path, form] of REQUESTS) {
+    const headers = form && { "content-type": "application/x-www-form-urlencoded" };
+    await (await fetch(shop.url + path, { method, headers, body: form, redirect: "manual" })).text();
+  }
+  claims.holds("the services delivered everything", await shop.close());
+  const seen = await viewer.transactions(url, ingest.transactions.length, PATIENCE);
+  claims.same("transactions at the ingest", ingest.transactions.length, TRANSACTIONS);
+  claims.same("transactions in Spotlight", seen.length, TRANSACTIONS);
+  for (const sent of ingest.transactions) {
+    const found = seen.find(event => event.event_id === sent.event_id);
+    claims.same(`${sent.from} ${sent.transaction}`, found && summary(found), summary(sent));
+  }
+  return claims.close("every transaction of the shop read back: trace, parents, names, times, spans, trace header");
+}
+
+main(...process.argv.slice(2)).then(
+  status => process.exit(status),
+  error => {
+    console.log(`spotlight: ${error.stack}`);
+    process.exit(1);
+  },
+);
