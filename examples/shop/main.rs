@@ -32,7 +32,8 @@ Usage: cargo run --example shop [-- --serve]
   SENTRY_ENVIRONMENT  the services' environment (default: demo)
   SENTRY_SPOTLIGHT    send to Sentry's local viewer, too
   SHOP_BROWSER_BUNDLE a bundle of @sentry/browser, for the page at /
-  NO_COLOR            no colours";
+  NO_COLOR            no colours
+  CLICOLOR_FORCE      colours, and be it in a file";
 
 #[tokio::main]
 async fn main() -> ExitCode {

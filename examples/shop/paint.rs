@@ -24,10 +24,10 @@ pub(crate) struct Paint {
 }
 
 impl Paint {
-    /// Colours for a terminal, unless `NO_COLOR` is set; none for a file.
+    /// Colours for a terminal, unless `NO_COLOR` is set; none for a file, unless `CLICOLOR_FORCE` is.
     pub(crate) fn for_stdout() -> Self {
-        let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { enabled: stdout().is_terminal() && !unwanted }
+        let says = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        Self { enabled: (stdout().is_terminal() || says("CLICOLOR_FORCE")) && !says("NO_COLOR") }
     }
 
     #[cfg(test)]

@@ -8,7 +8,7 @@ class Shop {
   // settings: environment variables
   static async open(binary, settings) {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(SENTRY|OTEL)_/.test(name));
-    const env = { ...Object.fromEntries(inherited), ...settings, NO_COLOR: "1" };
+    const env = { ...Object.fromEntries(inherited), ...settings };
     const shop = new Shop();
     shop.process = spawn(binary, ["--serve"], { env, stdio: ["pipe", "pipe", "inherit"] });
     shop.said = [];
@@ -19,6 +19,7 @@ class Shop {
         const gateway = /^gateway +(http:\S+)/.exec(line);
         if (gateway) shop.url = gateway[1];
         if (line.startsWith("Serving")) resolve();
+        shop.onLine?.(line);
       });
       shop.process.on("exit", () => reject(new Error(`the shop ended: ${shop.said.join("\n")}`)));
     });
