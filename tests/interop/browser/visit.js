@@ -14,6 +14,11 @@ const COMPARED =
 
 const VITALS = ["ttfb", "ttfb.requestTime", "fp", "fcp", "lcp"];
 
+// The browser prints 0.271380 as 0.27138, so numbers are compared as numbers.
+const NUMBERS = ["sample_rand", "sample_rate"];
+const values = (dsc = {}) =>
+  Object.fromEntries(Object.entries(dsc).map(([key, text]) => [key, NUMBERS.includes(key) ? Number(text) : text]));
+
 const traceOf = event => event.contexts.trace;
 const spansOf = event => [traceOf(event), ...event.spans];
 const withOp = (event, op) => event.spans.filter(span => span.op === op);
@@ -24,7 +29,7 @@ function trace(sentryTrace = "", baggage = "") {
   const members = baggage.split(",").map(member => member.trim().split("="));
   const own = members.filter(([key]) => key.startsWith("sentry-"));
   const dsc = Object.fromEntries(own.map(([key, value]) => [key.slice(7), decodeURIComponent(value)]));
-  return { id, span, flag, dsc };
+  return { id, span, flag, dsc: values(dsc) };
 }
 
 const fromMeta = html => {
@@ -57,8 +62,8 @@ async function continued(ingest, name, told, visit) {
   const ours = event => traceOf(event).trace_id === told.id;
   const pageload = await ingest.find(`${name}: pageload`, event => traceOf(event).op === "pageload" && ours(event));
   same("the pageload's parent is the span that the page names", traceOf(pageload).parent_span_id, told.span);
-  same("the browser's DSC is that of the page", pageload.dsc, told.dsc);
-  same("the DSC says that it is sampled", [told.flag, told.dsc.sampled, told.dsc.sample_rate], ["1", "true", "1"]);
+  same("the browser's DSC is that of the page", values(pageload.dsc), told.dsc);
+  same("the DSC says that it is sampled", [told.flag, told.dsc.sampled, told.dsc.sample_rate], ["1", "true", 1]);
   const isTold = span => span.span_id === told.span;
   const above = await ingest.find(`${name}: the page's own`, event => spansOf(event).some(isTold));
   same("that span is the gateway's, of the request for the page", above.from, "gateway");
@@ -77,7 +82,8 @@ async function continued(ingest, name, told, visit) {
   const inventory = await below("inventory", withOp(gateway, "http.client")[0]?.span_id);
   same("the inventory's is below it, in its trace", traceOf(inventory).trace_id, told.id);
   same("it asks the database", withOp(inventory, "db").length, 1);
-  same("all have the page's DSC", [above, gateway, inventory].map(event => event.dsc), Array(3).fill(told.dsc));
+  const dscs = [above, gateway, inventory].map(event => values(event.dsc));
+  same("all have the page's DSC", dscs, Array(3).fill(told.dsc));
   return pageload;
 }
 
