@@ -33,6 +33,7 @@
 //! | [`exporter`] | ended spans to delivered transactions |
 //! | [`protocol`] | the words they share |
 //! | `web` | for servers: page loads, a tunnel for browsers, server actions, deferred work, outgoing calls |
+//! | `guide` | no code, but how to do here what you know from Next.js or from queues |
 //!
 //! [`Sentry`] puts them together; each also works alone, and each is a crate of its own.
 //!
@@ -54,6 +55,8 @@
 mod checkup;
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod environment;
+#[cfg(all(feature = "reqwest-013", feature = "tracing"))]
+pub mod guide;
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod setup;
 #[cfg(feature = "tower")]

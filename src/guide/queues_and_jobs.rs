@@ -1,0 +1,152 @@
+//! Queues, child processes and cron jobs: the same headers, carried otherwise.
+//!
+//! # A queue
+//!
+//! Kafka and its kind have headers of bytes. Ten lines make a carrier of them:
+//!
+//! ```
+//! use std::collections::HashMap;
+//!
+//! use opentelemetry::propagation::{Extractor, Injector};
+//!
+//! #[derive(Default)]
+//! struct Headers(HashMap<String, Vec<u8>>);
+//!
+//! impl Injector for Headers {
+//!     fn set(&mut self, key: &str, value: String) {
+//!         self.0.insert(key.to_owned(), value.into_bytes());
+//!     }
+//! }
+//!
+//! impl Extractor for Headers {
+//!     fn get(&self, key: &str) -> Option<&str> {
+//!         self.0.get(key).and_then(|value| std::str::from_utf8(value).ok())
+//!     }
+//!
+//!     fn keys(&self) -> Vec<&str> {
+//!         self.0.keys().map(String::as_str).collect()
+//!     }
+//! }
+//!
+//! use opentelemetry::{Context, propagation::TextMapPropagator};
+//! use opentelemetry_sentry::SentryPropagator;
+//! use tracing::info_span;
+//! use tracing_opentelemetry::OpenTelemetrySpanExt;
+//!
+//! /// Who publishes: a span of the kind `producer`, whose trace goes along.
+//! fn publish(propagator: &SentryPropagator) -> Headers {
+//!     let span = info_span!(
+//!         "publish",
+//!         otel.kind = "producer",
+//!         messaging.system = "kafka",
+//!         messaging.operation.type = "send",
+//!         messaging.destination.name = "orders",
+//!     );
+//!     span.in_scope(|| {
+//!         let mut headers = Headers::default();
+//!         propagator.inject_context(&Context::current(), &mut headers);
+//!         headers
+//!     })
+//! }
+//!
+//! /// Who processes: a span of the kind `consumer`, a transaction of its own in the same trace.
+//! fn process(propagator: &SentryPropagator, headers: &Headers) {
+//!     let span = info_span!(
+//!         "process",
+//!         otel.kind = "consumer",
+//!         messaging.system = "kafka",
+//!         messaging.operation.type = "process",
+//!         messaging.destination.name = "orders",
+//!     );
+//!     // It fails only for a span that has begun, or that nobody records.
+//!     let _ = span.set_parent(propagator.extract_with_context(&Context::new(), headers));
+//!     span.in_scope(|| { /* … */ });
+//! }
+//! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
+//! # use tracing_subscriber::prelude::*;
+//! # let ingest = LocalIngest::start()?;
+//! # let sentry = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0).build()?;
+//! # let _default = tracing_subscriber::registry().with(sentry.tracing_layer()).set_default();
+//! # process(sentry.propagator(), &publish(sentry.propagator()));
+//! # sentry.flush(std::time::Duration::from_secs(10))?;
+//! # let envelopes = ingest.wait_for(2, std::time::Duration::from_secs(10))?;
+//! # let sent: Vec<_> = envelopes.iter().map(|envelope| envelope.items()[0].json().expect("JSON")).collect();
+//! # let of_op = |op: &str| sent.iter().map(|sent| &sent["contexts"]["trace"]).find(|trace| trace["op"] == op).expect(op).clone();
+//! # let (publish, process) = (of_op("queue.publish"), of_op("queue.process"));
+//! # assert_eq!(process["trace_id"], publish["trace_id"]);
+//! # assert_eq!(process["parent_span_id"], publish["span_id"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where Sentry is installed, the propagator is the global one:
+//! `global::get_text_map_propagator(|propagator| propagator.inject_context(&cx, &mut headers))`.
+//!
+//! A batch of messages has many traces and one span. Link it to each of them:
+//!
+//! ```
+//! use std::collections::HashMap;
+//!
+//! use opentelemetry::{Context, propagation::TextMapPropagator, trace::TraceContextExt};
+//! use opentelemetry_sentry::SentryPropagator;
+//! use tracing_opentelemetry::OpenTelemetrySpanExt;
+//!
+//! fn process_all(propagator: &SentryPropagator, batch: &[HashMap<String, String>]) {
+//!     let span = tracing::info_span!("process orders", otel.kind = "consumer", messaging.system = "kafka");
+//!     for headers in batch {
+//!         let cx = propagator.extract_with_context(&Context::new(), headers);
+//!         span.add_link(cx.span().span_context().clone());
+//!     }
+//!     span.in_scope(|| { /* … */ });
+//! }
+//! # process_all(&SentryPropagator::new(), &[HashMap::new()]);
+//! ```
+//!
+//! # A child process
+//!
+//! All of Sentry's SDKs read `SENTRY_TRACE` and `SENTRY_BAGGAGE`. Who starts a process sets them, and it begins with what
+//! they say:
+//!
+//! ```no_run
+//! use std::process::Command;
+//!
+//! use opentelemetry::Context;
+//! use opentelemetry_sentry::Sentry;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sentry = Sentry::builder().build()?;
+//! // the parent:
+//! let variables = sentry.propagator().to_env(&Context::current());
+//! Command::new("nightly-report").envs(variables).spawn()?;
+//!
+//! // the child, for as long as it works:
+//! let _trace = sentry.propagator().extract_from_env().attach();
+//! tracing::info_span!("nightly-report", sentry.op = "task").in_scope(|| { /* … */ });
+//! # Ok(()) }
+//! ```
+//!
+//! It works between languages: a job that a Next.js server or a Python script starts goes on with their trace.
+//!
+//! # A cron job
+//!
+//! Without the variables, the same program begins a trace of its own at each run, with the rate of its own set-up. End it
+//! with a shutdown, so that nothing is left behind:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use opentelemetry_sentry::Sentry;
+//! use tracing_subscriber::prelude::*;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let sentry = Sentry::builder().with_traces_sample_rate(1.0).install()?;
+//!     tracing_subscriber::registry().with(sentry.tracing_layer()).init();
+//!     let trace = sentry.propagator().extract_from_env().attach();
+//!     work();
+//!     drop(trace);
+//!     sentry.shutdown(Duration::from_secs(5)).unwrap_or_else(|error| eprintln!("Sentry: {error}"));
+//!     Ok(())
+//! }
+//!
+//! #[tracing::instrument(fields(sentry.op = "task"))]
+//! fn work() {}
+//! ```
