@@ -32,6 +32,7 @@
 //! | [`sampler`] | one decision per local root |
 //! | [`exporter`] | ended spans to delivered transactions |
 //! | [`protocol`] | the words they share |
+//! | `sentry_sdk` | for those who have the `sentry` crate beside this one |
 //! | `web` | for servers: page loads, a tunnel for browsers, server actions, deferred work, outgoing calls |
 //! | `guide` | no code, but how to do here what you know from Next.js or from queues |
 //!
@@ -49,6 +50,7 @@
 //! | `reqwest-013` | no | `web::RequestBuilderExt`: client spans for requests that reqwest 0.13 sends |
 //! | `testing` | no | `exporter::testing::LocalIngest`, an ingest on loopback for your own tests |
 //! | `zstd` | no | `exporter::Encoding::Zstd` for what is sent |
+//! | `sentry-sdk` | no | the module `sentry_sdk`: errors of the `sentry` crate 0.49 in the traces of this one; wants Rust 1.89 |
 //! | `internal-logs` | no | what the library has to say about itself, as `tracing` events |
 
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
@@ -57,6 +59,8 @@ mod checkup;
 mod environment;
 #[cfg(all(feature = "reqwest-013", feature = "tracing"))]
 pub mod guide;
+#[cfg(feature = "sentry-sdk")]
+pub mod sentry_sdk;
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod setup;
 #[cfg(feature = "tower")]

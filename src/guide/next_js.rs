@@ -439,8 +439,9 @@
 //!
 //! # Errors
 //!
-//! The counterpart of `Sentry.captureException` are the exceptions that spans tell of:
-//! [`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors).
+//! `Sentry.captureException` has two counterparts: the exceptions that spans tell of
+//! ([`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors)), and the `sentry` crate, whose events
+//! get the active span's trace with the feature `sentry-sdk`.
 //!
 //! [`ClientLayer`]: crate::web::ClientLayer
 //! [`deferred`]: crate::web::deferred

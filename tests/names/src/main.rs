@@ -1,6 +1,6 @@
 //! Every public name that outside code relies on, used once. That it compiles is the check.
 
-use std::{collections::HashMap, pin::Pin, time::Duration};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use opentelemetry::{Context, SpanId, TraceId, propagation::TextMapPropagator};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -15,6 +15,7 @@ use opentelemetry_sentry::{
     propagator::{PropagationTargets, SentryPropagatorBuilder, meta_tags, server_timing},
     protocol::{Baggage, Dsn, DynamicSamplingContext, SampleRand, SampleRate, SentryTrace, TraceParent},
     sampler::{InvalidSampleRate, Rule, SamplerHandle, SentrySamplerBuilder},
+    sentry_sdk::{SharedTransport, TraceIntegration},
     web::{
         ActionOutcome, ClientLayer, RequestBuilderExt, ServerAction, ServerTiming, ServerTimingLayer, TRACE_HEADERS,
         TracedClient, Tunnel, TunnelBuildError, TunnelBuilder, deferred, server_action,
@@ -47,6 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     protocol()?;
     parts(&ingest)?;
     web(&ingest)?;
+    sentry_sdk(&ingest)?;
     Ok(())
 }
 
@@ -161,6 +163,14 @@ fn web(ingest: &LocalIngest) -> Result<(), TunnelBuildError> {
     let outcome = |status: &http::StatusCode| ActionOutcome::from(*status);
     drop(server_action::<u8>("a").run_with(async { Err(http::StatusCode::NOT_FOUND) }, outcome));
     drop(deferred("work", async {}));
+    Ok(())
+}
+
+fn sentry_sdk(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
+    let options = sentry_core::ClientOptions::new().add_integration(TraceIntegration::new());
+    let client = Arc::new(sentry_core::Client::from((ingest.dsn(), options)));
+    let transport: SharedTransport = SharedTransport::new(client)?;
+    drop(Sentry::builder().with_dsn(ingest.dsn()).with_http_client(transport.clone()).build()?);
     Ok(())
 }
 
