@@ -34,7 +34,7 @@
 //! | [`protocol`] | the words they share |
 //! | `sentry_sdk` | for those who have the `sentry` crate beside this one |
 //! | `web` | for servers: page loads, a tunnel for browsers, server actions, deferred work, outgoing calls |
-//! | `guide` | no code, but how to do here what you know from Next.js or from queues |
+//! | `guide` | no code, but how to do here what you know from Next.js, from queues, or from Sentry's own crates |
 //!
 //! [`Sentry`] puts them together; each also works alone, and each is a crate of its own.
 //!
