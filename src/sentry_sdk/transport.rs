@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::{self, Read},
+    iter,
     pin::Pin,
     sync::{Arc, mpsc},
     thread,
@@ -125,12 +126,13 @@ impl fmt::Debug for SharedTransport {
 fn work(client: &Client, inbox: &mpsc::Receiver<Job>) {
     let _no_traces = Context::enter_telemetry_suppressed_scope();
     while let Ok(first) = inbox.recv() {
-        let batch = std::iter::once(first).chain(inbox.try_iter().take(BATCH - 1));
-        let done: Vec<_> = batch.map(|job| hand_in(client, job)).collect();
+        let batch = iter::once(first).chain(inbox.try_iter().take(BATCH - 1));
+        // What the exporter gave up waiting for comes again, or is counted.
+        let wanted = batch.filter(|job| !job.done.is_closed());
+        let done: Vec<_> = wanted.map(|job| hand_in(client, job)).collect();
         // Whether it was in time or not, the envelopes are the client's now: to try again would send them twice.
         let _ = client.flush(Some(FLUSH_TIMEOUT));
         for done in done {
-            // Nobody waits any more where the exporter gave up.
             let _ = done.send(());
         }
     }
