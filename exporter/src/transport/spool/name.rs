@@ -48,6 +48,9 @@ pub(super) enum Stage {
     Sending,
 }
 
+/// Far more than one envelope stands for.
+const MAX_COUNT: u64 = 1_000_000;
+
 impl Name {
     /// Reads a file's name; `None` if it is not one of ours, to the letter.
     pub(super) fn parse(text: &str) -> Option<(Self, Stage)> {
@@ -67,8 +70,10 @@ impl Name {
             size: next()?.parse().ok()?,
             checksum: u32::from_str_radix(next()?, 16).ok()?,
         };
-        // Else the name that we would form is another file's.
-        (name.file_name(stage) == text).then_some((name, stage))
+        // Else the name that we would form is another file's. What no envelope stands for nobody of ours has written.
+        let Load { transactions, spans, errors } = name.load;
+        let is_possible = [transactions, spans, errors].into_iter().all(|count| count <= MAX_COUNT);
+        (is_possible && name.file_name(stage) == text).then_some((name, stage))
     }
 
     pub(super) fn file_name(&self, stage: Stage) -> String {
@@ -133,9 +138,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_printed_can_be_parsed_and_sorts_by_time(
-            times: [u64; 2], writer: u64, number: u32, counts: [u64; 3], size: u64, checksum: u32,
+            times: [u64; 2], writer: u64, number: u32, counts: [u32; 3], size: u64, checksum: u32,
         ) {
-            let [transactions, spans, errors] = counts;
+            let [transactions, spans, errors] = counts.map(|count| u64::from(count) % MAX_COUNT);
             let load = Load { transactions, spans, errors };
             let names = times.map(|time| Name { time, writer, number, load, size, checksum });
             for stage in [Stage::Part, Stage::Waiting, Stage::Sending] {
@@ -162,6 +167,7 @@ mod tests {
             ("-12-", "-012-"),
             ("-12-", "--12-"),
             ("-12-", "-99999999999999999999-"),
+            ("-12-", "-18446744073709551615-"),
             ("-5d41402a", ""),
             ("-5d41402a", "-5d41402a-0"),
             (".envelope", ".envelope~"),
