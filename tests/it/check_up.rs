@@ -48,3 +48,17 @@ fn other_samplers_and_missing_dsns_are_seen() {
     let nowhere = Sentry::builder().with_dsn("").build().unwrap();
     assert_eq!(nowhere.check(), [Problem::NoDsn, Problem::TracingOff, Problem::NoPropagator]);
 }
+
+#[test]
+fn a_silent_server_is_asked_once_at_a_time() {
+    let (ingest, builder) = sentry_to_ingest();
+    ingest.answer_with(Answer::hang());
+    let sentry = builder.build().unwrap();
+    let short = std::time::Duration::from_millis(5);
+    let first = sentry.span_processor().check(short);
+    assert!(first[0].to_string().contains("no answer within"), "{first:?}");
+    for _ in 0..20 {
+        let next = sentry.span_processor().check(PATIENCE);
+        assert!(next[0].to_string().contains("an earlier check"), "{next:?}");
+    }
+}

@@ -12,7 +12,11 @@
 use std::{
     collections::{HashMap, VecDeque},
     mem,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -73,6 +77,8 @@ pub(super) struct Outbox {
     next_replay: Instant,
     /// Once set, what is on disk stays there.
     is_closing: bool,
+    /// Whether the server is asked something already.
+    is_asking: Arc<AtomicBool>,
     /// Numbers of parcels that left since they were asked for.
     left: Vec<u64>,
 }
@@ -129,6 +135,7 @@ impl Outbox {
             spool,
             next_replay: now,
             is_closing: false,
+            is_asking: Arc::default(),
             left: Vec::new(),
         }
     }
@@ -227,12 +234,17 @@ impl Outbox {
         let Some(request) = self.destinations.sentry.as_ref().and_then(|sentry| sentry.request(body).ok()) else {
             return;
         };
-        let client = Arc::clone(&self.client);
+        if self.is_asking.swap(true, Ordering::AcqRel) {
+            let _ = reply.send(Err("an earlier check still waits for its answer".to_owned()));
+            return;
+        }
+        let (client, asking) = (Arc::clone(&self.client), Asking(Arc::clone(&self.is_asking)));
         tokio::spawn(async move {
             let answer = match deliver(client.as_ref(), request).await {
                 Answer::Status(status, headers) => Ok(Reply::new(status, &headers, SystemTime::now())),
                 Answer::Nothing(reason) => Err(reason),
             };
+            drop(asking);
             // Whoever asked may have stopped waiting.
             let _ = reply.send(answer);
         });
@@ -409,6 +421,16 @@ impl Outbox {
             self.keep_or_drop(parcel, reason);
         }
         self.ledger.set_in_flight(0, 0);
+    }
+}
+
+/// The server is asked something; whatever ends that, also a client that panics, lets the next one ask.
+#[derive(Debug)]
+struct Asking(Arc<AtomicBool>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
