@@ -48,8 +48,8 @@ pub(super) enum Stage {
     Sending,
 }
 
-/// Far more than one envelope stands for.
-const MAX_COUNT: u64 = 1_000_000;
+/// Far more than one envelope stands for; what a thousand of them stand for can still be counted.
+const MAX_COUNT: u64 = 1 << 54;
 
 impl Name {
     /// Reads a file's name; `None` if it is not one of ours, to the letter.
