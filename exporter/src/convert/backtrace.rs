@@ -202,7 +202,7 @@ mod tests {
    1:     0x55a513b3859b - <std[e28293b1aa0f68bd]::backtrace::Backtrace>::create
                                at /rustc/5980/library/std/src/backtrace.rs:331:13
    2:     0x55a513b13304 - shop::inner::h1b03df8be9f58b21
-                               at /tmp/shop/src/main.rs:6:35
+                               at /home/me/shop/src/main.rs:6:35
    3:     0x55a513b13305 - <shop[1f]::Cart<[u8; 3]> as core[c1f1a4ba060b9bfa]::ops::function::Fn>::call
    4:     0x55a513b13306 - shop[1f]::main::{closure#0}
   28:                0x0 - <unknown>
@@ -214,7 +214,7 @@ mod tests {
         let modules: Vec<_> = frames.iter().map(|frame| frame.module.as_deref()).collect();
         assert_eq!(modules, [Some("shop"), Some("shop::Cart<[u8; 3]>"), Some("shop")]);
         assert_eq!(frames[2].filename, Some("main.rs"));
-        assert_eq!(frames[2].abs_path, Some("/tmp/shop/src/main.rs"));
+        assert_eq!(frames[2].abs_path, Some("/home/me/shop/src/main.rs"));
         assert!(frames.iter().all(|frame| frame.in_app));
     }
 
@@ -228,7 +228,7 @@ Caused by:
 
 Stack backtrace:
    0: <E as anyhow::context::ext::StdError>::ext_context
-             at /root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/anyhow-1.0.104/src/backtrace.rs:10:14
+             at /root/.cargo/registry/src/registry-1949cf8c6b5b557f/anyhow-1.0.104/src/backtrace.rs:10:14
    1: anyhow::context::<impl anyhow::Context<T,E> for core::result::Result<T,E>>::context
    2: shop::read
    3: shop::main";
