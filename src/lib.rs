@@ -63,6 +63,8 @@ pub mod guide;
 pub mod sentry_sdk;
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod setup;
+#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
+mod setup_error;
 #[cfg(feature = "tower")]
 pub mod web;
 
@@ -84,4 +86,7 @@ pub use opentelemetry_sentry_propagator::SentryPropagator;
 pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
-pub use crate::setup::{Sentry, SentryBuilder, SetupError};
+pub use crate::{
+    setup::{Sentry, SentryBuilder},
+    setup_error::SetupError,
+};

@@ -1,8 +1,6 @@
 //! One call that sets up everything.
 
 use std::{
-    error::Error,
-    fmt,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -15,14 +13,18 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
 };
 use opentelemetry_sentry_exporter::{
-    Encoding, ExporterBuildError, FlushError, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor,
-    SpanEvent, SpanFilter, Stats, TransactionEvent,
+    Encoding, FlushError, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, SpanEvent, SpanFilter,
+    Stats, TransactionEvent,
 };
-use opentelemetry_sentry_propagator::{PropagatorBuildError, SentryPropagator};
-use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, InvalidSampleRate, Service, semconv};
+use opentelemetry_sentry_propagator::SentryPropagator;
+use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, Service, semconv};
 use opentelemetry_sentry_sampler::{SamplerHandle, SamplingContext, SentrySampler};
 
-use crate::{checkup::propagator_problem, environment::Environment};
+use crate::{
+    checkup::propagator_problem,
+    environment::Environment,
+    setup_error::{Kind, SetupError},
+};
 
 /// How long a `Sentry` that is dropped without a shutdown may take to send what is left, as in Sentry's SDKs.
 const DROP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -494,52 +496,4 @@ fn text(resource: &Resource, key: &'static str) -> Option<String> {
 
 fn host_name() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
-}
-
-/// Sentry could not be set up. The message names the setting, what was found (never a secret) and what was expected.
-pub struct SetupError {
-    kind: Kind,
-}
-
-enum Kind {
-    Dsn(&'static str, InvalidDsn),
-    Rate(InvalidSampleRate),
-    Exporter(ExporterBuildError),
-    Propagator(PropagatorBuildError),
-    AlreadyInstalled,
-}
-
-impl From<Kind> for SetupError {
-    fn from(kind: Kind) -> Self {
-        Self { kind }
-    }
-}
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Kind::Dsn(setting, error) => write!(f, "{setting}: {error}"),
-            Kind::Rate(error) => write!(f, "with_traces_sample_rate: {error}"),
-            Kind::Exporter(error) => error.fmt(f),
-            Kind::Propagator(error) => error.fmt(f),
-            Kind::AlreadyInstalled => f.write_str("install: Sentry is installed in this process already"),
-        }
-    }
-}
-
-impl fmt::Debug for SetupError {
-    /// The message, as this is what a `main` that returns the error prints.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Error for SetupError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.kind {
-            Kind::Exporter(error) => error.source(),
-            // What the others come from is in their message.
-            Kind::Dsn(..) | Kind::Rate(_) | Kind::Propagator(_) | Kind::AlreadyInstalled => None,
-        }
-    }
 }

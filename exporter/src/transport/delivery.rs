@@ -8,7 +8,15 @@
 //! | 3xx | dropped: another host is another recipient |
 //! | none, none in time | tried again, and then kept on disk or dropped |
 
-use std::{error::Error, iter, time::Duration};
+use std::{
+    error::Error,
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::HeaderMap;
 use opentelemetry::otel_warn;
@@ -73,4 +81,20 @@ pub(super) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) ->
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes = iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
     iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
+}
+
+/// The server is asked something; whatever ends that, also a client that panics, lets the next one ask.
+#[derive(Debug)]
+pub(super) struct Asking(Arc<AtomicBool>);
+
+impl Asking {
+    pub(super) fn new(is_asking: &Arc<AtomicBool>) -> Self {
+        Self(Arc::clone(is_asking))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }

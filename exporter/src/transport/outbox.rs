@@ -28,7 +28,7 @@ use uuid::Uuid;
 use super::{
     Destinations, Encoding,
     compress::Compressor,
-    delivery::{Answer, deliver},
+    delivery::{Answer, Asking, deliver},
     link::{Era, Link},
     rate_limit::{Category, RateLimits},
     report::{Report, Reports},
@@ -238,7 +238,7 @@ impl Outbox {
             let _ = reply.send(Err("an earlier check still waits for its answer".to_owned()));
             return;
         }
-        let (client, asking) = (Arc::clone(&self.client), Asking(Arc::clone(&self.is_asking)));
+        let (client, asking) = (Arc::clone(&self.client), Asking::new(&self.is_asking));
         tokio::spawn(async move {
             let answer = match deliver(client.as_ref(), request).await {
                 Answer::Status(status, headers) => Ok(Reply::new(status, &headers, SystemTime::now())),
@@ -421,16 +421,6 @@ impl Outbox {
             self.keep_or_drop(parcel, reason);
         }
         self.ledger.set_in_flight(0, 0);
-    }
-}
-
-/// The server is asked something; whatever ends that, also a client that panics, lets the next one ask.
-#[derive(Debug)]
-struct Asking(Arc<AtomicBool>);
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -1,0 +1,55 @@
+//! Why Sentry could not be set up.
+
+use std::{error::Error, fmt};
+
+use opentelemetry_sentry_exporter::ExporterBuildError;
+use opentelemetry_sentry_propagator::PropagatorBuildError;
+use opentelemetry_sentry_protocol::{InvalidDsn, InvalidSampleRate};
+
+/// Sentry could not be set up. The message names the setting, what was found (never a secret) and what was expected.
+pub struct SetupError {
+    pub(crate) kind: Kind,
+}
+
+pub(crate) enum Kind {
+    Dsn(&'static str, InvalidDsn),
+    Rate(InvalidSampleRate),
+    Exporter(ExporterBuildError),
+    Propagator(PropagatorBuildError),
+    AlreadyInstalled,
+}
+
+impl From<Kind> for SetupError {
+    fn from(kind: Kind) -> Self {
+        Self { kind }
+    }
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Dsn(setting, error) => write!(f, "{setting}: {error}"),
+            Kind::Rate(error) => write!(f, "with_traces_sample_rate: {error}"),
+            Kind::Exporter(error) => error.fmt(f),
+            Kind::Propagator(error) => error.fmt(f),
+            Kind::AlreadyInstalled => f.write_str("install: Sentry is installed in this process already"),
+        }
+    }
+}
+
+impl fmt::Debug for SetupError {
+    /// The message, as this is what a `main` that returns the error prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for SetupError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            Kind::Exporter(error) => error.source(),
+            // What the others come from is in their message.
+            Kind::Dsn(..) | Kind::Rate(_) | Kind::Propagator(_) | Kind::AlreadyInstalled => None,
+        }
+    }
+}
