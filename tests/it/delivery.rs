@@ -13,18 +13,7 @@ use opentelemetry_sentry::{
     exporter::{DropReason, SentryExporter, testing::Answer},
 };
 
-use crate::support::{Answering, Client, PATIENCE, sentry_to_ingest};
-
-fn end_spans(sentry: &Sentry, count: usize) {
-    let tracer = sentry.tracer_provider().tracer("test");
-    for _ in 0..count {
-        tracer.start("work");
-    }
-}
-
-fn dropped(stats: &Stats) -> BTreeMap<DropReason, u64> {
-    stats.dropped.iter().map(|(reason, dropped)| (*reason, dropped.spans)).collect()
-}
+use crate::support::{Answering, Client, PATIENCE, dropped, end_spans, sentry_to_ingest};
 
 #[test]
 fn what_is_refused_is_counted_under_its_reason() {
