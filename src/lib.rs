@@ -75,6 +75,7 @@ pub use opentelemetry_sentry_propagator as propagator;
 pub use opentelemetry_sentry_protocol as protocol;
 #[cfg(feature = "sampler")]
 pub use opentelemetry_sentry_sampler as sampler;
+pub use opentelemetry_sentry_semantics as semantics;
 
 #[cfg(feature = "exporter")]
 pub use opentelemetry_sentry_exporter::{

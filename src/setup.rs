@@ -17,8 +17,9 @@ use opentelemetry_sentry_exporter::{
     Stats, TransactionEvent,
 };
 use opentelemetry_sentry_propagator::SentryPropagator;
-use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, Service, semconv};
+use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, Service};
 use opentelemetry_sentry_sampler::{SamplerHandle, SamplingContext, SentrySampler};
+use opentelemetry_sentry_semantics::semconv;
 
 use crate::{
     checkup::propagator_problem,

@@ -1,5 +1,9 @@
 //! What both front doors share: the way to the worker.
 
+mod backpressure;
+mod intake;
+mod worker;
+
 use std::{
     error::Error,
     fmt, io,
@@ -17,12 +21,11 @@ use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 
+pub(crate) use self::worker::Setup;
+use self::{intake::Intake, worker::Worker};
 use crate::{
-    Problem,
-    checkup::{self, Reply},
-    intake::Intake,
-    loss::{DropReason, Ledger, Stats, unsampled},
-    transport::{Setup, Worker},
+    account::{DropReason, Ledger, Stats, unsampled},
+    transport::{Problem, Reply, of_answer},
 };
 
 /// Orders that may wait for the worker.
@@ -119,8 +122,7 @@ impl Engine {
             let (reply, answer) = mpsc::channel();
             self.order(Order::Ask(reply));
             let answer = answer.recv_timeout(timeout);
-            problems
-                .extend(checkup::of_answer(answer.unwrap_or_else(|_| Err(format!("no answer within {timeout:?}")))));
+            problems.extend(of_answer(answer.unwrap_or_else(|_| Err(format!("no answer within {timeout:?}")))));
         }
         let stats = self.stats();
         if self.undecided.load(Ordering::Relaxed) {

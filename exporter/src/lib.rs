@@ -38,27 +38,17 @@
 //! [`with_exceptions_as_errors`](SentryExporterBuilder::with_exceptions_as_errors)); there is no span streaming (span v2)
 //! and no OTLP.
 
-mod assembler;
-mod builder;
-mod checkup;
-mod contain;
+// In the order in which a span walks through them; `.ci/rooms` holds imports to one direction.
+mod account;
 mod convert;
+mod doors;
 mod engine;
-mod envelope;
-mod exporter;
-mod filter;
-mod hook;
-mod intake;
-mod loss;
-mod metrics;
 mod packing;
-mod processor;
-mod scrub;
+mod trace;
+mod transport;
+
 #[cfg(feature = "testing")]
 pub mod testing;
-mod transport;
-mod tree;
-mod trim;
 
 /// The built-in HTTP client for this DSN, for a tunnel of the facade: not part of the interface.
 ///
@@ -73,13 +63,9 @@ pub fn http_client(
 }
 
 pub use crate::{
-    builder::{ExporterBuildError, SentryExporterBuilder},
-    checkup::Problem,
+    account::{DropReason, Dropped, Stats, Trimmed},
+    doors::{ExporterBuildError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor},
     engine::FlushError,
-    exporter::SentryExporter,
-    filter::SpanFilter,
-    hook::{SpanEvent, TransactionEvent},
-    loss::{DropReason, Dropped, Stats, Trimmed},
-    processor::SentrySpanProcessor,
-    transport::Encoding,
+    packing::{SpanEvent, SpanFilter, TransactionEvent},
+    transport::{Encoding, Problem},
 };

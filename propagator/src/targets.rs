@@ -3,7 +3,8 @@
 use std::{error::Error, fmt};
 
 use opentelemetry::propagation::Injector;
-use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, describe::host_of_url};
+use opentelemetry_sentry_protocol::{Dsn, InvalidDsn};
+use opentelemetry_sentry_semantics::host_of_url;
 use regex_lite::{Regex, RegexBuilder};
 
 /// The URLs that trace headers are sent to: Sentry's [`tracePropagationTargets`].

@@ -20,7 +20,6 @@
 
 mod baggage;
 mod decision;
-pub mod describe;
 mod dsc;
 mod dsn;
 mod hex;
@@ -28,7 +27,6 @@ pub mod own_thread;
 mod percent;
 mod remote_trace;
 mod sampling;
-pub mod semconv;
 mod sentry_trace;
 mod service;
 mod traceparent;

@@ -5,8 +5,19 @@ use opentelemetry::TraceId;
 use crate::{
     Decision, Dsn, DynamicSamplingContext, SampleRand,
     dsc::{write_member, write_plain},
-    semconv,
 };
+
+/// Resource: the service's name.
+const SERVICE_NAME: &str = "service.name";
+
+/// Resource: the service's version.
+const SERVICE_VERSION: &str = "service.version";
+
+/// Resource: where the service is deployed, stable name.
+const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
+
+/// Resource: where the service is deployed, old name.
+const DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
 
 /// The environment of a service that does not name one, as in all of Sentry's SDKs.
 pub const DEFAULT_ENVIRONMENT: &str = "production";
@@ -65,13 +76,12 @@ impl Service {
     pub fn or_from_resource(self, attribute: impl Fn(&'static str) -> Option<String>) -> Self {
         let text = |key| attribute(key).filter(|text| !text.is_empty());
         // The SDK's word for a service that nobody named.
-        let name = || text(semconv::SERVICE_NAME).filter(|name| !name.starts_with("unknown_service"));
+        let name = || text(SERVICE_NAME).filter(|name| !name.starts_with("unknown_service"));
         let release = || {
-            let version = text(semconv::SERVICE_VERSION)?;
+            let version = text(SERVICE_VERSION)?;
             Some(name().map_or_else(|| version.clone(), |name| format!("{name}@{version}")))
         };
-        let environment =
-            || text(semconv::DEPLOYMENT_ENVIRONMENT_NAME).or_else(|| text(semconv::DEPLOYMENT_ENVIRONMENT));
+        let environment = || text(DEPLOYMENT_ENVIRONMENT_NAME).or_else(|| text(DEPLOYMENT_ENVIRONMENT));
         let release = self.release.clone().or_else(release);
         let environment = self.environment.clone().or_else(environment);
         self.with_release(release).with_environment(environment)

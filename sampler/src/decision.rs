@@ -25,7 +25,8 @@ use std::{
 };
 
 use opentelemetry::otel_warn;
-use opentelemetry_sentry_protocol::{SampleRate, describe::Attributes, semconv};
+use opentelemetry_sentry_protocol::SampleRate;
+use opentelemetry_sentry_semantics::{Attributes, semconv};
 
 use crate::{Rule, SamplingContext, rules::Saying};
 

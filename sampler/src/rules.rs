@@ -1,11 +1,8 @@
 //! Rules: which local roots are sampled how, as data.
 
 use opentelemetry::{Value, trace::SpanKind};
-use opentelemetry_sentry_protocol::{
-    InvalidSampleRate, SampleRate,
-    describe::{Attributes, sanitize_url},
-    semconv,
-};
+use opentelemetry_sentry_protocol::{InvalidSampleRate, SampleRate};
+use opentelemetry_sentry_semantics::{Attributes, sanitize_url, semconv};
 use wildmatch::WildMatch;
 
 use crate::SamplingContext;

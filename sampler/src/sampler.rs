@@ -8,10 +8,9 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
-    Decision, DecisionLog, Incoming, InvalidSampleRate, RemoteTrace, SampleRand, SampleRate,
-    describe::{self, Attributes, Source},
-    own_thread, semconv,
+    Decision, DecisionLog, Incoming, InvalidSampleRate, RemoteTrace, SampleRand, SampleRate, own_thread,
 };
+use opentelemetry_sentry_semantics::{Attributes, Source, describe, host_of_url, semconv, shortened, without_secrets};
 
 use crate::{
     SamplerHandle, SamplingContext, SentrySamplerBuilder,
@@ -81,7 +80,7 @@ impl SentrySampler {
     /// Excludes requests to the host of this URL, which is Sentry's own: their client spans are never sampled.
     #[must_use]
     pub fn without_requests_to(mut self, url: &str) -> Self {
-        self.excluded.extend(describe::host_of_url(url));
+        self.excluded.extend(host_of_url(url));
         self
     }
 
@@ -154,7 +153,7 @@ impl SentrySampler {
             return Choice::Apply(SampleRate::NONE);
         }
         policy.choose(dials.rate(), parent_sampled, || {
-            let description = describe::describe(start.name, start.kind, start.attributes);
+            let description = describe(start.name, start.kind, start.attributes);
             SamplingContext {
                 name: description.name,
                 op: description.op,
@@ -197,11 +196,11 @@ impl SentrySampler {
             // Without a decision there is no transaction that could have a name.
             None if decision.sampled.is_none() => {}
             None => {
-                let description = describe::describe(start.name, start.kind, start.attributes);
+                let description = describe(start.name, start.kind, start.attributes);
                 // It goes to everybody whom this service calls: not a URL, not a query, and no secret of either.
                 let is_told = !matches!(description.source, Source::Url | Source::Task);
-                let shown = describe::without_secrets(&description.name);
-                let name = describe::shortened(shown.as_deref().unwrap_or(&description.name));
+                let shown = without_secrets(&description.name);
+                let name = shortened(shown.as_deref().unwrap_or(&description.name));
                 decision.transaction = is_told.then(|| name.into());
             }
         }
@@ -215,7 +214,7 @@ impl SentrySampler {
         }
         let attributes = Attributes::new(start.attributes);
         let url = attributes.first_text([semconv::URL_FULL, semconv::HTTP_URL]);
-        let host = url.as_deref().and_then(describe::host_of_url);
+        let host = url.as_deref().and_then(host_of_url);
         host.is_some_and(|host| self.excluded.contains(&host))
     }
 

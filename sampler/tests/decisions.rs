@@ -5,10 +5,9 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
-use opentelemetry_sentry_protocol::{
-    Decision, DynamicSamplingContext, Incoming, RemoteTrace, SampleRand, Service, semconv,
-};
+use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, Incoming, RemoteTrace, SampleRand, Service};
 use opentelemetry_sentry_sampler::SentrySampler;
+use opentelemetry_sentry_semantics::semconv;
 use opentelemetry_sentry_vectors::each;
 use proptest::prelude::*;
 use serde::Deserialize;

@@ -5,8 +5,9 @@ use opentelemetry::{
     trace::{SpanKind, TraceContextExt},
 };
 use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
-use opentelemetry_sentry_protocol::{Incoming, RemoteTrace, semconv};
+use opentelemetry_sentry_protocol::{Incoming, RemoteTrace};
 use opentelemetry_sentry_sampler::{Rule, SentrySampler};
+use opentelemetry_sentry_semantics::semconv;
 
 /// A root span, as a middleware starts it.
 struct Root {

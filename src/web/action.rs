@@ -17,7 +17,7 @@ use opentelemetry::{
     trace::{FutureExt, SpanBuilder, SpanKind, TraceContextExt},
 };
 use opentelemetry_http::HeaderExtractor;
-use opentelemetry_sentry_protocol::semconv;
+use opentelemetry_sentry_semantics::semconv;
 
 use super::span::{INTERNAL_ERROR, NOT_FOUND, OpenSpan, apart};
 

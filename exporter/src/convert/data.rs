@@ -5,10 +5,7 @@
 use std::borrow::Cow;
 
 use opentelemetry::{Array, KeyValue, Value, trace::SpanKind};
-use opentelemetry_sentry_protocol::{
-    describe::{Attributes, Keys, sanitize_url},
-    semconv,
-};
+use opentelemetry_sentry_semantics::{Attributes, Keys, sanitize_url, semconv};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::span::Span;

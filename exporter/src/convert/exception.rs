@@ -15,24 +15,21 @@ use std::{
 
 use opentelemetry::{Array, KeyValue, TraceId, Value, trace::Event};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::{
-    describe::{Attributes, cut, describe},
-    semconv,
-};
+use opentelemetry_sentry_semantics::{Attributes, cut, describe, semconv};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
-    Sender,
     backtrace::{Frame, frames},
     data::AttributeMap,
     request::Request,
-    seconds,
+    sender::Sender,
     span::{Hex, op, parent_span_id, span_id, trace_id},
     status::status,
     tags::Tags,
     transaction::{Contexts, SenderFields, name_of},
     user::User,
 };
+use crate::account::seconds;
 
 /// What an exception is called of which nobody knows the type: without one Sentry shows `<unknown>`.
 const UNKNOWN_TYPE: &str = "Error";

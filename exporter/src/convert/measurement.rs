@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 
 use opentelemetry::{KeyValue, trace::Event};
-use opentelemetry_sentry_protocol::{describe::Attributes, semconv};
+use opentelemetry_sentry_semantics::{Attributes, semconv};
 use serde::{Serialize, Serializer};
 
 use super::span::Span;

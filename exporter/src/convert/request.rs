@@ -4,10 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use opentelemetry::{KeyValue, trace::SpanKind};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::{
-    describe::{Attributes, cut, sanitize_url},
-    semconv,
-};
+use opentelemetry_sentry_semantics::{Attributes, cut, sanitize_url, semconv};
 use serde::Serialize;
 
 use super::{

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sentry_protocol::describe::cut;
+use opentelemetry_sentry_semantics::cut;
 use serde::Serialize;
 use serde_json::value::RawValue;
 

@@ -4,19 +4,16 @@ use std::borrow::Cow;
 
 use opentelemetry::{KeyValue, SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::{
-    describe::{Attributes, Description, cut},
-    semconv,
-};
+use opentelemetry_sentry_semantics::{Attributes, Description, cut, semconv};
 use serde::{Serialize, Serializer};
 use uuid::{Uuid, fmt::Simple};
 
 use super::{
-    Times,
     data::{Data, RootData},
     link::Links,
     measurement::Measurements,
     status::{http_status, status, status_message},
+    times::Times,
 };
 
 /// Who made the span, for Sentry: an OpenTelemetry instrumentation.

@@ -9,8 +9,8 @@
 //! | `Unset` | | by HTTP status, else by gRPC status, else `ok` |
 
 use opentelemetry::trace::Status;
-use opentelemetry_sentry_protocol::{
-    describe::Attributes,
+use opentelemetry_sentry_semantics::{
+    Attributes,
     semconv::{HTTP_RESPONSE_STATUS_CODE, HTTP_STATUS_CODE, RPC_GRPC_STATUS_CODE, RPC_RESPONSE_STATUS_CODE},
 };
 

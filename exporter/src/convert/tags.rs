@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, error::Error, fmt};
 
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::{Resource, trace::SpanData};
-use opentelemetry_sentry_protocol::describe::{Attributes, cut};
+use opentelemetry_sentry_semantics::{Attributes, cut};
 use serde::Serialize;
 
 /// The longest key and the longest value that Sentry keeps, in characters.

@@ -2,24 +2,25 @@
 
 use std::cell::Cell;
 
-use opentelemetry_sentry_protocol::{
-    SampleRate,
-    describe::{Attributes, shortened},
-    semconv,
-};
+use opentelemetry_sentry_protocol::SampleRate;
+use opentelemetry_sentry_semantics::{Attributes, semconv, shortened};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
 use super::{
-    Sender, Times,
     data::{AttributeMap, RootData},
     measurement::Measurements,
     request::{Request, Response},
+    sender::{Sdk, Sender},
     span::{Span, SpanFields, Spans, origin},
     tags::Tags,
+    times::Times,
     user::User,
 };
-use crate::{assembler::Trace, envelope::Sdk, loss::Trimmed, tree::Fate};
+use crate::{
+    account::Trimmed,
+    trace::{Fate, Trace},
+};
 
 /// The name of a transaction that has none, as Sentry would call it.
 const UNLABELED: &str = "<unlabeled transaction>";

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use opentelemetry_sentry_protocol::describe::{Attributes, cut};
+use opentelemetry_sentry_semantics::{Attributes, cut};
 use serde::Serialize;
 
 /// Sentry's `user`.

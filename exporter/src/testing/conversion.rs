@@ -5,10 +5,9 @@ use opentelemetry_sentry_protocol::Service;
 use uuid::{Uuid, fmt::Simple};
 
 use crate::{
-    assembler::Trace,
     convert::{Sender, TagRules},
     packing::{Packer, Rules},
-    tree::Fate,
+    trace::{Fate, Trace},
 };
 
 /// What a trace becomes, without a network.

@@ -23,14 +23,14 @@ use opentelemetry::otel_warn;
 use opentelemetry_http::{Bytes, HttpClient, Request};
 use tokio::time::timeout;
 
-use crate::loss::DropReason;
+use crate::account::DropReason;
 
 /// How long one request may take, from its first byte to the end of the answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What came back.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// The server has said something.
     Status(u16, HeaderMap),
     /// Nothing came back, for this reason.
@@ -39,7 +39,7 @@ pub(super) enum Answer {
 
 impl Answer {
     /// Whether it was delivered, and if not, why; `None` if it may be tried again.
-    pub(super) fn outcome(&self) -> Option<Result<(), DropReason>> {
+    pub(crate) fn outcome(&self) -> Option<Result<(), DropReason>> {
         match self {
             Self::Status(200..=299, _) => Some(Ok(())),
             Self::Status(300..=399, _) => Some(Err(DropReason::NetworkError)),
@@ -51,7 +51,7 @@ impl Answer {
 }
 
 /// Sends one request, and waits for its answer.
-pub(super) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) -> Answer {
+pub(crate) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) -> Answer {
     match timeout(REQUEST_TIMEOUT, client.send_bytes(request)).await {
         Ok(Ok(response)) => {
             let status = response.status().as_u16();
@@ -85,10 +85,10 @@ fn with_causes(error: &(dyn Error + 'static)) -> String {
 
 /// The server is asked something; whatever ends that, also a client that panics, lets the next one ask.
 #[derive(Debug)]
-pub(super) struct Asking(Arc<AtomicBool>);
+pub(crate) struct Asking(Arc<AtomicBool>);
 
 impl Asking {
-    pub(super) fn new(is_asking: &Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(is_asking: &Arc<AtomicBool>) -> Self {
         Self(Arc::clone(is_asking))
     }
 }

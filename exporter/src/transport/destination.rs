@@ -5,7 +5,7 @@ use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sentry_protocol::Dsn;
 
 use super::compress::Body;
-use crate::envelope::{SDK_NAME, SDK_VERSION};
+use crate::convert::{SDK_NAME, SDK_VERSION};
 
 /// At least one place to send to.
 #[derive(Debug)]

@@ -26,18 +26,17 @@ use tokio::task::{Id, JoinError, JoinSet};
 use uuid::Uuid;
 
 use super::{
-    Destinations, Encoding,
-    compress::Compressor,
+    checkup::Reply,
+    compress::{Compressor, Encoding},
     delivery::{Answer, Asking, deliver},
+    destination::Destinations,
     link::{Era, Link},
     rate_limit::{Category, RateLimits},
-    report::{Report, Reports},
     spool::{Spool, Spooled},
 };
 use crate::{
-    checkup::Reply,
-    envelope::{Envelope, MAX_TRANSACTION},
-    loss::{DropReason, Ledger, Load},
+    account::{DropReason, Ledger, Load, Report, Reports},
+    packing::{Envelope, MAX_TRANSACTION},
 };
 
 /// Requests that wait for their answer at the same time.
@@ -57,7 +56,7 @@ const REPLAY_IDLE: Duration = Duration::from_secs(30);
 
 /// Envelopes on their way out.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     client: Arc<dyn HttpClient>,
     destinations: Arc<Destinations>,
     ledger: Arc<Ledger>,
@@ -85,14 +84,14 @@ pub(super) struct Outbox {
 
 /// What an outbox is set up with.
 #[derive(Debug)]
-pub(super) struct OutboxSetup {
-    pub(super) client: Arc<dyn HttpClient>,
-    pub(super) destinations: Arc<Destinations>,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) limit: usize,
-    pub(super) encoding: Encoding,
-    pub(super) reports: Reports,
-    pub(super) spool: Option<Spool>,
+pub(crate) struct OutboxSetup {
+    pub(crate) client: Arc<dyn HttpClient>,
+    pub(crate) destinations: Arc<Destinations>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) limit: usize,
+    pub(crate) encoding: Encoding,
+    pub(crate) reports: Reports,
+    pub(crate) spool: Option<Spool>,
 }
 
 /// An envelope that waits.
@@ -116,7 +115,7 @@ struct Sent {
 }
 
 impl Outbox {
-    pub(super) fn new(setup: OutboxSetup, now: Instant) -> Self {
+    pub(crate) fn new(setup: OutboxSetup, now: Instant) -> Self {
         let OutboxSetup { client, destinations, ledger, limit, encoding, reports, spool } = setup;
         Self {
             client,
@@ -141,31 +140,31 @@ impl Outbox {
     }
 
     /// Whether the next transaction may not fit into the queue. What is kept on disk always fits.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.spool.is_none() && !self.queue.is_empty() && self.queued_bytes + MAX_TRANSACTION > self.limit
     }
 
     /// What is on disk is safe, and whoever shuts down waits: the next process sends it.
-    pub(super) const fn close(&mut self) {
+    pub(crate) const fn close(&mut self) {
         self.is_closing = true;
     }
 
-    pub(super) const fn has_spool(&self) -> bool {
+    pub(crate) const fn has_spool(&self) -> bool {
         self.spool.is_some()
     }
 
     /// Whether the server takes less than it is given.
-    pub(super) fn is_unhealthy(&self, now: Instant) -> bool {
+    pub(crate) fn is_unhealthy(&self, now: Instant) -> bool {
         let is_limited = |category| self.limits.is_limited(category, now);
         self.is_full() || is_limited(Category::Transaction) || is_limited(Category::Error)
     }
 
     /// Numbers of parcels that left since they were asked for.
-    pub(super) fn take_left(&mut self) -> Vec<u64> {
+    pub(crate) fn take_left(&mut self) -> Vec<u64> {
         mem::take(&mut self.left)
     }
 
-    pub(super) fn push(&mut self, number: u64, envelope: Envelope, now: Instant) {
+    pub(crate) fn push(&mut self, number: u64, envelope: Envelope, now: Instant) {
         self.copy(&envelope);
         let parcel = Parcel { number: Some(number), envelope, tries: 0, spooled: None };
         if self.limits.is_limited(category(parcel.envelope.load), now) {
@@ -179,7 +178,7 @@ impl Outbox {
     }
 
     /// Starts as many requests as may be out. In a hurry the server is asked even if it did not answer before.
-    pub(super) fn start(&mut self, now: Instant, is_hurried: bool) {
+    pub(crate) fn start(&mut self, now: Instant, is_hurried: bool) {
         loop {
             let out = self.in_flight.len();
             let room =
@@ -229,7 +228,7 @@ impl Outbox {
     }
 
     /// Asks the server whether it would take something, with an envelope that has nothing in it.
-    pub(super) fn ask(&self, reply: mpsc::Sender<Result<Reply, String>>) {
+    pub(crate) fn ask(&self, reply: mpsc::Sender<Result<Reply, String>>) {
         let body = self.compressor.plain(Envelope::empty().body(SystemTime::now(), &[]));
         let Some(request) = self.destinations.sentry.as_ref().and_then(|sentry| sentry.request(body).ok()) else {
             return;
@@ -251,7 +250,7 @@ impl Outbox {
     }
 
     /// Sends the losses that nothing came to be told with, for a shutdown.
-    pub(super) fn send_losses(&mut self, now: Instant) {
+    pub(crate) fn send_losses(&mut self, now: Instant) {
         if self.destinations.sentry.is_some() && self.reports.due(now).is_some() {
             self.send(Parcel { number: None, envelope: Envelope::empty(), tries: 0, spooled: None }, now);
         }
@@ -297,12 +296,12 @@ impl Outbox {
     }
 
     /// The next answer; none ever comes while nothing is out.
-    pub(super) async fn answered(&mut self) -> Option<Result<(Id, Answer), JoinError>> {
+    pub(crate) async fn answered(&mut self) -> Option<Result<(Id, Answer), JoinError>> {
         self.requests.join_next_with_id().await
     }
 
     /// Notes what became of a parcel, or that a copy arrived or did not.
-    pub(super) fn account(&mut self, done: Result<(Id, Answer), JoinError>, now: Instant) {
+    pub(crate) fn account(&mut self, done: Result<(Id, Answer), JoinError>, now: Instant) {
         let (id, answer) = match done {
             Ok((id, answer)) => (id, Some(answer)),
             Err(error) => {
@@ -402,19 +401,19 @@ impl Outbox {
     }
 
     /// When [`start`](Self::start) has something to do next that nobody else would wake it for.
-    pub(super) fn wake_at(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn wake_at(&mut self, now: Instant) -> Option<Instant> {
         let pause = self.link.pause_ends(now).filter(|_| !self.queue.is_empty());
         let replay = (self.spool.is_some() && !self.is_closing).then_some(self.next_replay).filter(|at| *at > now);
         [pause, replay, self.reports.due(now)].into_iter().flatten().min()
     }
 
     /// Whether nothing waits and nothing is out, copies included.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.in_flight.is_empty() && self.copies == 0
     }
 
     /// The end: keeps on disk what is still here, or counts it.
-    pub(super) fn give_up(&mut self, reason: DropReason) {
+    pub(crate) fn give_up(&mut self, reason: DropReason) {
         let queue = mem::take(&mut self.queue);
         let out = mem::take(&mut self.in_flight).into_values().map(|sent| sent.parcel);
         for parcel in queue.into_iter().chain(out) {

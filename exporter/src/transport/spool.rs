@@ -24,7 +24,7 @@ use std::{collections::BTreeSet, io, path::PathBuf, time::SystemTime};
 
 use uuid::Uuid;
 
-use crate::loss::Load;
+use crate::account::Load;
 
 pub(crate) use self::{error::SpoolError, limits::Limits};
 use self::{

@@ -7,7 +7,7 @@ use opentelemetry::{
 };
 use opentelemetry_http::HeaderInjector;
 use opentelemetry_sentry_propagator::PropagationTargets;
-use opentelemetry_sentry_protocol::semconv;
+use opentelemetry_sentry_semantics::semconv;
 
 use crate::web::span::OpenSpan;
 

@@ -1,0 +1,61 @@
+//! Who sends: the same for all events.
+
+use opentelemetry_sdk::Resource;
+use opentelemetry_sentry_protocol::Service;
+use opentelemetry_sentry_semantics::semconv;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use super::{
+    resource::ResourceContexts,
+    tags::{TagRules, tag_value},
+};
+
+/// The name under which Sentry counts us.
+pub(crate) const SDK_NAME: &str = "sentry.rust.otel";
+
+/// Our version.
+pub(crate) const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Who sends: the same for all events.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    /// What was set, filled in from the resource.
+    pub(crate) service: Service,
+    pub(crate) server_name: Option<String>,
+    pub(crate) tags: TagRules,
+    pub(crate) resource: Resource,
+    pub(crate) contexts: ResourceContexts,
+}
+
+impl Sender {
+    pub(crate) fn new(service: Service, server_name: Option<String>, tags: TagRules) -> Self {
+        let resource = Resource::builder_empty().build();
+        let server_name = server_name.as_deref().and_then(tag_value).map(Into::into);
+        Self { service, server_name, tags, resource, contexts: ResourceContexts::default() }
+    }
+
+    /// Takes in what is known of the process; what was set by hand stays.
+    pub(crate) fn set_resource(&mut self, resource: Resource) {
+        let text = |key| resource.get(&opentelemetry::Key::from_static_str(key)).map(|value| value.to_string());
+        self.service = self.service.clone().or_from_resource(text);
+        if self.server_name.is_none() {
+            let name = text(semconv::HOST_NAME);
+            self.server_name = name.as_deref().and_then(tag_value).map(Into::into);
+        }
+        self.contexts = ResourceContexts::new(&resource);
+        self.resource = resource;
+    }
+}
+
+/// Who we are, in envelope headers and events.
+#[derive(Debug)]
+pub(crate) struct Sdk;
+
+impl Serialize for Sdk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("name", SDK_NAME)?;
+        map.serialize_entry("version", SDK_VERSION)?;
+        map.end()
+    }
+}

@@ -1,0 +1,12 @@
+//! What users touch: the exporter, the span processor, their builder.
+
+mod builder;
+mod exporter;
+mod metrics;
+mod processor;
+
+pub use self::{
+    builder::{ExporterBuildError, SentryExporterBuilder},
+    exporter::SentryExporter,
+    processor::SentrySpanProcessor,
+};

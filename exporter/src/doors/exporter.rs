@@ -1,0 +1,92 @@
+//! The front door for stock span processors.
+
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{SpanData, SpanExporter},
+};
+
+use super::builder::SentryExporterBuilder;
+use crate::{
+    account::Stats,
+    engine::{Engine, FlushError},
+};
+
+/// How long a flush without a time of its own may take, as in the SDK's processors.
+pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Turns ended spans into Sentry transactions and delivers them.
+///
+/// `export` only hands the spans over; it never waits for the network. Spans whose local root has not ended yet are
+/// kept until it has, across any number of batches. Without a DSN it takes spans and does nothing.
+///
+/// See the [crate documentation](crate) for an example and for what [`SentrySpanProcessor`](crate::SentrySpanProcessor)
+/// does better.
+#[derive(Debug)]
+pub struct SentryExporter {
+    engine: Option<Arc<Engine>>,
+    /// Whether somebody said how long to wait for late spans.
+    has_grace: bool,
+}
+
+impl SentryExporter {
+    pub(crate) const fn new(engine: Option<Arc<Engine>>, has_grace: bool) -> Self {
+        Self { engine, has_grace }
+    }
+
+    pub(crate) const fn has_grace(&self) -> bool {
+        self.has_grace
+    }
+
+    /// An exporter with everything set by hand.
+    pub fn builder() -> SentryExporterBuilder {
+        SentryExporterBuilder::default()
+    }
+
+    /// What was received, sent and dropped so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.engine.as_ref().map(|engine| engine.stats()).unwrap_or_default()
+    }
+
+    pub(crate) const fn engine(&self) -> Option<&Arc<Engine>> {
+        self.engine.as_ref()
+    }
+
+    pub(crate) fn into_engine(self) -> Option<Arc<Engine>> {
+        self.engine
+    }
+}
+
+impl SpanExporter for SentryExporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        if let Some(engine) = self.engine() {
+            batch.into_iter().for_each(|span| engine.push(span));
+        }
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        sdk_result(self.engine().map_or(Ok(()), |engine| engine.flush(FLUSH_TIMEOUT)))
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        sdk_result(self.engine().map_or(Ok(()), |engine| engine.shutdown(timeout)))
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        if let Some(engine) = self.engine() {
+            engine.set_resource(resource.clone());
+        }
+    }
+}
+
+pub(crate) fn sdk_result(result: Result<(), FlushError>) -> OTelSdkResult {
+    result.map_err(|error| match error {
+        FlushError::AlreadyShutdown => OTelSdkError::AlreadyShutdown,
+        FlushError::Timeout(timeout) => OTelSdkError::Timeout(timeout),
+        FlushError::OnWorkerThread | FlushError::Undelivered { .. } => OTelSdkError::InternalFailure(error.to_string()),
+    })
+}

@@ -1,0 +1,145 @@
+//! Envelopes: a line of headers, and for each item a line of headers and its payload.
+//!
+//! The headers of the envelope are written when it is sent, as they say when that was. The items are written once.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use opentelemetry_http::Bytes;
+use opentelemetry_sentry_protocol::DynamicSamplingContext;
+use serde::{Serialize, Serializer};
+use uuid::fmt::Simple;
+
+use crate::{
+    account::Load,
+    convert::{Sdk, Sender},
+    trace::Trace,
+};
+
+/// The most bytes of a serialised transaction. Sentry takes 1 MiB; the rest is for what is added on the way.
+pub(crate) const MAX_TRANSACTION: usize = 1_000_000;
+
+/// One event, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    /// The line of headers as a JSON object, without the time at which it is sent.
+    pub(crate) headers: Bytes,
+    /// Headers and payload of all items.
+    pub(crate) items: Bytes,
+    /// What it stands for.
+    pub(crate) load: Load,
+}
+
+/// What an envelope is made for.
+#[derive(Debug)]
+pub(crate) struct Item<'a> {
+    pub(crate) r#type: &'static str,
+    pub(crate) payload: &'a [u8],
+    pub(crate) load: Load,
+}
+
+impl Envelope {
+    /// An envelope with an event that belongs to a trace.
+    pub(crate) fn new(event_id: Simple, trace: &Trace, sender: &Sender, item: &Item<'_>) -> Self {
+        let Item { r#type, payload, load } = item;
+        let mut items = Vec::with_capacity(payload.len() + 80);
+        let header = ItemHeader { r#type, length: payload.len(), content_type: "application/json" };
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut items, &header);
+        items.push(b'\n');
+        items.extend_from_slice(payload);
+        let trace_id = trace.spans.first().map(|root| root.span_context.trace_id());
+        let head = trace.head.as_ref().zip(trace_id);
+        let dsc = head.and_then(|(head, trace_id)| head.dsc(&sender.service, trace_id));
+        let event_id = event_id.encode_lower(&mut [0; Simple::LENGTH]).to_owned();
+        let headers = Headers { event_id: &event_id, sdk: Sdk, trace: dsc.as_ref().map(Entries) };
+        let headers = serde_json::to_vec(&headers).unwrap_or_default();
+        Self { headers: headers.into(), items: items.into(), load: *load }
+    }
+
+    /// An envelope without an event, to carry a report.
+    pub(crate) const fn empty() -> Self {
+        Self { headers: Bytes::from_static(b"{}"), items: Bytes::new(), load: Load::spans(0) }
+    }
+
+    /// The one that was kept as these bytes: its headers, a line break, its items.
+    pub(crate) fn kept(bytes: Vec<u8>, load: Load) -> Self {
+        let mut headers = Bytes::from(bytes);
+        let end = headers.iter().position(|byte| *byte == b'\n').unwrap_or(headers.len());
+        let items = headers.split_off(end);
+        let items = items.slice(items.len().min(1)..);
+        Self { headers, items, load }
+    }
+
+    /// Bytes that it holds while it waits.
+    pub(crate) fn size(&self) -> usize {
+        self.headers.len() + self.items.len()
+    }
+
+    /// The text to send at this time, with one more item.
+    pub(crate) fn body(&self, now: SystemTime, more: &[u8]) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.size() + more.len() + 64);
+        let headers = self.headers.strip_prefix(b"{").unwrap_or(&self.headers);
+        let comma = if headers == b"}" { "" } else { "," };
+        let sent_at = serde_json::to_string(&Rfc3339(now)).unwrap_or_default();
+        body.extend_from_slice(format!("{{\"sent_at\":{sent_at}{comma}").as_bytes());
+        body.extend_from_slice(headers);
+        for item in [&self.items, more] {
+            if !item.is_empty() {
+                body.push(b'\n');
+                body.extend_from_slice(item);
+            }
+        }
+        body.push(b'\n');
+        body
+    }
+}
+
+#[derive(Serialize)]
+struct Headers<'a> {
+    event_id: &'a str,
+    sdk: Sdk,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Entries<'a>>,
+}
+
+/// A dynamic sampling context as JSON: all values are strings, also the numbers.
+struct Entries<'a>(&'a DynamicSamplingContext);
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
+    }
+}
+
+#[derive(Serialize)]
+struct ItemHeader {
+    r#type: &'static str,
+    length: usize,
+    content_type: &'static str,
+}
+
+/// A time in UTC with milliseconds.
+struct Rfc3339(SystemTime);
+
+impl Serialize for Rfc3339 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A clock that was set to before 1970 or after 9999 cannot be told.
+        let range = UNIX_EPOCH..UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        let time = if range.contains(&self.0) { self.0 } else { UNIX_EPOCH };
+        serializer.collect_str(&humantime::format_rfc3339_millis(time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_clock_can_be_told() {
+        let day = Duration::from_secs(86_400);
+        let text = |time| serde_json::to_string(&Rfc3339(time)).unwrap();
+        assert_eq!(text(UNIX_EPOCH + day), "\"1970-01-02T00:00:00.000Z\"");
+        assert_eq!(text(UNIX_EPOCH - day), "\"1970-01-01T00:00:00.000Z\"");
+        assert_eq!(text(UNIX_EPOCH + day * 400 * 10_000), "\"1970-01-01T00:00:00.000Z\"");
+    }
+}

@@ -1,0 +1,284 @@
+//! What the application may change before a transaction leaves.
+//!
+//! Only where there is a hook, a transaction takes the detour through owned values.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt, mem,
+    sync::Arc,
+};
+
+use opentelemetry_sentry_semantics::{Source, cut};
+use serde_json::{Map, Value, json};
+
+use super::contain::contain;
+use crate::{
+    convert::{STATUSES, name_of, tag_key, tag_value},
+    trace::MAX_SPANS,
+};
+
+/// A transaction that is about to be sent, as a hook sees it.
+///
+/// Set by [`with_before_send_transaction`](crate::SentryExporterBuilder::with_before_send_transaction). What Sentry
+/// would refuse (an empty name, an unknown status, a tag with a line break) is made valid after the hook.
+///
+/// ```
+/// use opentelemetry_sentry_exporter::SentryExporter;
+///
+/// let exporter = SentryExporter::builder()
+///     .with_before_send_transaction(|mut event| {
+///         if event.name.starts_with("GET /internal/") {
+///             return None;
+///         }
+///         event.tags.insert("tenant".to_owned(), "acme".to_owned());
+///         event.data.remove("db.query.text");
+///         Some(event)
+///     })
+///     .build()?;
+/// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TransactionEvent {
+    /// Its name, such as `GET /users/:id`.
+    pub name: String,
+    /// Where the name comes from.
+    pub source: Source,
+    /// The kind of work, such as `http.server`.
+    pub op: Option<String>,
+    /// The outcome in Sentry's words, such as `ok` or `internal_error`.
+    pub status: String,
+    /// Its attributes.
+    pub data: Map<String, Value>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Who it was for: `id`, `email`, `username`, `ip_address`.
+    pub user: Map<String, Value>,
+    /// All its spans but the root, which is the transaction itself.
+    pub spans: Vec<SpanEvent>,
+    /// The rest, as it is sent.
+    rest: Map<String, Value>,
+}
+
+/// A span that is about to be sent, as a hook sees it.
+///
+/// Set by [`with_before_send_span`](crate::SentryExporterBuilder::with_before_send_span).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SpanEvent {
+    /// What it is called; of a root the transaction's name.
+    pub description: String,
+    /// The kind of work, such as `db`.
+    pub op: Option<String>,
+    /// The outcome in Sentry's words, such as `ok` or `internal_error`.
+    pub status: String,
+    /// Its attributes.
+    pub data: Map<String, Value>,
+    /// The rest, as it is sent.
+    rest: Map<String, Value>,
+}
+
+impl TransactionEvent {
+    /// The event's id, 32 digits.
+    #[must_use]
+    pub fn event_id(&self) -> &str {
+        text_of(&self.rest, "event_id")
+    }
+
+    /// The trace's id, 32 digits.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        let trace = self.rest.get("contexts").and_then(|contexts| contexts.get("trace"));
+        trace.and_then(|trace| trace.get("trace_id")).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn from_json(mut rest: Map<String, Value>) -> Self {
+        let name = take_text(&mut rest, "transaction").unwrap_or_default();
+        let source = rest.get("transaction_info").and_then(|info| info.get("source")).and_then(Value::as_str);
+        let source = source.and_then(Source::from_word).unwrap_or_default();
+        let tags = take_map(&mut rest, "tags").into_iter().filter_map(|(key, value)| Some((key, owned_text(value)?)));
+        let tags = tags.collect();
+        let user = take_map(&mut rest, "user");
+        let spans = match rest.remove("spans") {
+            Some(Value::Array(spans)) => spans.into_iter().filter_map(SpanEvent::from_json).collect(),
+            _ => Vec::new(),
+        };
+        let mut nothing = Map::new();
+        let trace = trace_of(&mut rest).unwrap_or(&mut nothing);
+        let op = take_text(trace, "op");
+        let status = take_text(trace, "status").unwrap_or_default();
+        let data = take_map(trace, "data");
+        Self { name, source, op, status, data, tags, user, spans, rest }
+    }
+
+    fn into_json(self) -> Map<String, Value> {
+        let Self { name, source, op, status, data, tags, user, spans, mut rest } = self;
+        if let Some(trace) = trace_of(&mut rest) {
+            put_span_fields(trace, op, status, data);
+        }
+        rest.insert("transaction".to_owned(), name_of(&name).into());
+        rest.insert("transaction_info".to_owned(), json!({ "source": source.as_str() }));
+        let tag =
+            |(key, value): (String, String)| Some((tag_key(&key).ok()?, Value::from(tag_value(&value)?.into_owned())));
+        let tags: Map<_, _> = tags.into_iter().filter_map(tag).collect();
+        for (key, map) in [("tags", tags), ("user", user)] {
+            if !map.is_empty() {
+                rest.insert(key.to_owned(), Value::Object(map));
+            }
+        }
+        let spans = spans.into_iter().map(|span| Value::Object(span.into_json())).collect();
+        rest.insert("spans".to_owned(), Value::Array(spans));
+        rest
+    }
+}
+
+impl SpanEvent {
+    /// The span's id, 16 digits.
+    #[must_use]
+    pub fn span_id(&self) -> &str {
+        text_of(&self.rest, "span_id")
+    }
+
+    /// The id of its parent, if it has one.
+    #[must_use]
+    pub fn parent_span_id(&self) -> Option<&str> {
+        self.rest.get("parent_span_id").and_then(Value::as_str)
+    }
+
+    fn from_json(span: Value) -> Option<Self> {
+        let Value::Object(mut rest) = span else { return None };
+        Some(Self {
+            description: take_text(&mut rest, "description").unwrap_or_default(),
+            op: take_text(&mut rest, "op"),
+            status: take_text(&mut rest, "status").unwrap_or_default(),
+            data: take_map(&mut rest, "data"),
+            rest,
+        })
+    }
+
+    fn into_json(self) -> Map<String, Value> {
+        let Self { description, op, status, data, mut rest } = self;
+        put_span_fields(&mut rest, op, status, data);
+        rest.insert("description".to_owned(), description.into());
+        rest
+    }
+}
+
+fn put_span_fields(span: &mut Map<String, Value>, op: Option<String>, status: String, data: Map<String, Value>) {
+    if let Some(op) = op.filter(|op| !op.is_empty()) {
+        span.insert("op".to_owned(), cut(&op, 128).into());
+    }
+    let status = if STATUSES.contains(&status.as_str()) { status } else { "unknown_error".to_owned() };
+    span.insert("status".to_owned(), status.into());
+    span.insert("data".to_owned(), Value::Object(data));
+}
+
+fn trace_of(event: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
+    event.get_mut("contexts")?.get_mut("trace")?.as_object_mut()
+}
+
+fn text_of<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
+    map.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn take_text(map: &mut Map<String, Value>, key: &str) -> Option<String> {
+    owned_text(map.remove(key)?)
+}
+
+fn take_map(map: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
+    match map.remove(key) {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+fn owned_text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+type BeforeTransaction = dyn Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync;
+type BeforeSpan = dyn Fn(&mut SpanEvent) + Send + Sync;
+
+/// The application's hooks.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    transaction: Option<Arc<BeforeTransaction>>,
+    span: Option<Arc<BeforeSpan>>,
+}
+
+/// What a hook left of a transaction.
+#[derive(Debug)]
+pub(crate) enum Hooked {
+    /// The event, and how many spans it still has, the root among them.
+    Kept(Value, usize),
+    Dropped,
+    Failed,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+impl Hooks {
+    pub(crate) fn set_transaction(
+        &mut self,
+        hook: impl Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync + 'static,
+    ) {
+        self.transaction = Some(Arc::new(hook));
+    }
+
+    pub(crate) fn set_span(&mut self, hook: impl Fn(&mut SpanEvent) + Send + Sync + 'static) {
+        self.span = Some(Arc::new(hook));
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.transaction.is_none() && self.span.is_none()
+    }
+
+    pub(crate) fn run(&self, event: Value) -> Hooked {
+        let Value::Object(event) = event else { return Hooked::Failed };
+        match contain("before_send hook", || self.apply(TransactionEvent::from_json(event))) {
+            Some(Some(event)) => {
+                let spans = event.spans.len() + 1;
+                Hooked::Kept(Value::Object(event.into_json()), spans)
+            }
+            Some(None) => Hooked::Dropped,
+            None => Hooked::Failed,
+        }
+    }
+
+    fn apply(&self, mut event: TransactionEvent) -> Option<TransactionEvent> {
+        let before = (event.name.clone(), event.source);
+        if let Some(hook) = &self.span {
+            event.spans.iter_mut().for_each(|span| hook(span));
+            let TransactionEvent { name, op, status, data, rest, .. } = &mut event;
+            let mut root = SpanEvent {
+                description: mem::take(name),
+                op: op.take(),
+                status: mem::take(status),
+                data: mem::take(data),
+                rest: trace_of(rest).cloned().unwrap_or_default(),
+            };
+            hook(&mut root);
+            (*name, *op, *status, *data) = (root.description, root.op, root.status, root.data);
+        }
+        let mut event = match &self.transaction {
+            Some(hook) => hook(event)?,
+            None => event,
+        };
+        // A span is there once, and only so many are.
+        let mut ids = HashSet::new();
+        event.spans.retain(|span| ids.insert(span.span_id().to_owned()));
+        event.spans.truncate(MAX_SPANS - 1);
+        // A name that somebody chose is no route any more.
+        if event.name != before.0 && event.source == before.1 {
+            event.source = Source::Custom;
+        }
+        Some(event)
+    }
+}

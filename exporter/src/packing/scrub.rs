@@ -1,0 +1,158 @@
+//! What must not be shown, and what stands in its place.
+//!
+//! | in | becomes |
+//! | --- | --- |
+//! | the text of an attribute whose key speaks of a secret | `[Filtered]` |
+//! | the value of a parameter of a URL whose name does, in any text | `[Filtered]` |
+//! | user info in a URL, in any text | `[filtered]:[filtered]@` |
+//! | what the application's own function says | what it returns |
+//!
+//! It happens to the spans themselves, before anything is read from them: names, contexts, tags and error events are
+//! made of what is left.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
+use opentelemetry_sdk::{Resource, trace::SpanData};
+use opentelemetry_sentry_semantics::{is_sensitive, semconv, without_parameters, without_secrets};
+
+use super::contain::contain;
+
+/// What stands in the place of a value that must not be shown.
+const FILTERED: &str = "[Filtered]";
+
+/// The application's own function: a key and its value, and the value to show instead if it must not be shown.
+type Own = dyn Fn(&str, &Value) -> Option<Value> + Send + Sync;
+
+/// Takes out of spans what must not be shown.
+#[derive(Clone)]
+pub(crate) struct Scrubber {
+    by_default: bool,
+    own: Option<Arc<Own>>,
+}
+
+impl Default for Scrubber {
+    fn default() -> Self {
+        Self { by_default: true, own: None }
+    }
+}
+
+impl fmt::Debug for Scrubber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scrubber").field("by_default", &self.by_default).finish_non_exhaustive()
+    }
+}
+
+impl Scrubber {
+    pub(crate) const fn set_default(&mut self, on: bool) {
+        self.by_default = on;
+    }
+
+    pub(crate) fn set_own(&mut self, own: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) {
+        self.own = Some(Arc::new(own));
+    }
+
+    pub(crate) fn scrub(&self, span: &mut SpanData) {
+        if !self.by_default && self.own.is_none() {
+            return;
+        }
+        self.scrub_attributes(&mut span.attributes);
+        span.events.events.iter_mut().for_each(|event| self.scrub_attributes(&mut event.attributes));
+        span.links.links.iter_mut().for_each(|link| self.scrub_attributes(&mut link.attributes));
+        if !self.by_default {
+            return;
+        }
+        let events = span.events.events.iter_mut().map(|event| &mut event.name);
+        for text in events.chain([&mut span.name]) {
+            replace(text);
+        }
+        if let Status::Error { description } = &mut span.status {
+            replace(description);
+        }
+    }
+
+    /// The resource as it may be shown.
+    pub(crate) fn scrubbed(&self, resource: &Resource) -> Resource {
+        let mut attributes: Vec<_> =
+            resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
+        self.scrub_attributes(&mut attributes);
+        Resource::builder_empty().with_attributes(attributes).build()
+    }
+
+    fn scrub_attributes(&self, attributes: &mut [KeyValue]) {
+        for attribute in attributes {
+            let key = attribute.key.as_str();
+            if self.by_default {
+                scrub_value(key, &mut attribute.value);
+            }
+            if let Some(own) = &self.own {
+                // Of a function that fails nobody knows what it would have hidden.
+                let filtered = || Some(Value::from(FILTERED));
+                if let Some(value) = contain("scrubber", || own(key, &attribute.value)).unwrap_or_else(filtered) {
+                    attribute.value = value;
+                }
+            }
+        }
+    }
+}
+
+fn scrub_value(key: &str, value: &mut Value) {
+    match value {
+        Value::String(text) if is_sensitive(key) && !is_count(key, text.as_str()) => *value = FILTERED.into(),
+        Value::Array(Array::String(_)) if is_sensitive(key) => *value = FILTERED.into(),
+        Value::String(text) => {
+            let is_query = matches!(key, semconv::URL_QUERY | semconv::SENTRY_HTTP_QUERY | semconv::HTTP_TARGET);
+            let shown = if is_query { without_parameters(text.as_str()) } else { without_secrets(text.as_str()) };
+            if let Some(shown) = shown {
+                *text = shown.into();
+            }
+        }
+        Value::Array(Array::String(texts)) => texts.iter_mut().for_each(scrub_text),
+        // Numbers and flags are no secrets, whatever they are called.
+        _ => {}
+    }
+}
+
+fn scrub_text(text: &mut StringValue) {
+    if let Some(shown) = without_secrets(text.as_str()) {
+        *text = shown.into();
+    }
+}
+
+fn replace(text: &mut Cow<'static, str>) {
+    if let Some(shown) = without_secrets(text) {
+        *text = shown.into();
+    }
+}
+
+/// How many tokens a generative model used is no secret; `tracing` makes text of unsigned numbers.
+fn is_count(key: &str, text: &str) -> bool {
+    key.ends_with("tokens") && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_many_tokens_were_used_is_no_secret() {
+        assert!(is_count("gen_ai.usage.input_tokens", "42"));
+        assert!(!is_count("token", "42") && !is_count("tokens", "x"));
+    }
+
+    #[test]
+    fn secrets_of_urls_are_filtered_in_queries_and_in_other_texts() {
+        let shown = |key: &str, text: &str| {
+            let mut value = Value::from(text.to_owned());
+            scrub_value(key, &mut value);
+            value.as_str().into_owned()
+        };
+        assert_eq!(
+            shown("url.full", "https://u@h/a?x=1&API_KEY=2&t#f"),
+            "https://[filtered]:[filtered]@h/a?x=1&API_KEY=[Filtered]&t#f"
+        );
+        assert_eq!(shown("url.query", "access_token=a=b&token"), "access_token=[Filtered]&token");
+        assert_eq!(shown("http.target", "/token=1?token=2"), "/token=1?token=[Filtered]");
+        assert_eq!(shown("db.query.text", "SELECT '?token=1'"), "SELECT '?token=1'");
+    }
+}

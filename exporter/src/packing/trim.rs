@@ -1,0 +1,120 @@
+//! A span that alone is larger than Sentry takes: its longest texts are cut, and nothing else is lost.
+
+use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::account::Trimmed;
+
+/// What a key and its value cost beside their texts, in bytes.
+const OVERHEAD: usize = 16;
+
+/// Cuts a span to about so many bytes: the longest texts first, and attributes only if their keys alone are too many.
+pub(crate) fn trim(span: &mut SpanData, room: usize) -> Trimmed {
+    let mut trimmed = Trimmed::default();
+    let mut left = room / 2;
+    trimmed += keep_keys(&mut span.attributes, &mut left);
+    span.events.events.iter_mut().for_each(|event| trimmed += keep_keys(&mut event.attributes, &mut left));
+    span.links.links.retain_mut(|link| {
+        trimmed += keep_keys(&mut link.attributes, &mut left);
+        // Ids and flags take about a hundred bytes.
+        let fits = left >= 100;
+        left = left.saturating_sub(100);
+        trimmed.values += u64::from(!fits);
+        fits
+    });
+    let mut lengths = Vec::new();
+    for_each_text(span, |text| lengths.push(text.as_str().len()));
+    let longest = longest_that_fits(lengths, room / 2);
+    for_each_text(span, |text| {
+        if text.as_str().len() > longest {
+            let kept = shortened(text.as_str(), longest);
+            trimmed += Trimmed { values: 1, bytes: (text.as_str().len() - kept.len()) as u64 };
+            *text = kept.into();
+        }
+    });
+    for text in [Some(&mut span.name), description(&mut span.status)].into_iter().flatten() {
+        if text.len() > longest {
+            let kept = shortened(text, longest);
+            trimmed += Trimmed { values: 1, bytes: (text.len() - kept.len()) as u64 };
+            *text = kept.into();
+        }
+    }
+    trimmed
+}
+
+fn description(status: &mut Status) -> Option<&mut std::borrow::Cow<'static, str>> {
+    match status {
+        Status::Error { description } => Some(description),
+        Status::Ok | Status::Unset => None,
+    }
+}
+
+/// Drops attributes from the end until their keys and numbers fit.
+fn keep_keys(attributes: &mut Vec<KeyValue>, left: &mut usize) -> Trimmed {
+    let mut trimmed = Trimmed::default();
+    attributes.retain_mut(|attribute| {
+        let numbers = match &mut attribute.value {
+            Value::Array(Array::Bool(all)) => cut_list(all, *left / OVERHEAD, &mut trimmed),
+            Value::Array(Array::I64(all)) => cut_list(all, *left / OVERHEAD, &mut trimmed),
+            Value::Array(Array::F64(all)) => cut_list(all, *left / OVERHEAD, &mut trimmed),
+            Value::Array(Array::String(all)) => cut_list(all, *left / OVERHEAD, &mut trimmed),
+            _ => 0,
+        };
+        let size = attribute.key.as_str().len() + OVERHEAD * (1 + numbers);
+        let fits = size <= *left;
+        if fits {
+            *left -= size;
+        } else {
+            trimmed += Trimmed { values: 1, bytes: size as u64 };
+        }
+        fits
+    });
+    trimmed
+}
+
+/// Keeps the first of a list's values, and returns how many there are.
+fn cut_list<T>(all: &mut Vec<T>, most: usize, trimmed: &mut Trimmed) -> usize {
+    if all.len() > most {
+        trimmed.values += 1;
+        trimmed.bytes += ((all.len() - most) * size_of::<T>()) as u64;
+        all.truncate(most);
+    }
+    all.len()
+}
+
+fn for_each_text(span: &mut SpanData, mut f: impl FnMut(&mut StringValue)) {
+    let events = span.events.events.iter_mut().flat_map(|event| &mut event.attributes);
+    let links = span.links.links.iter_mut().flat_map(|link| &mut link.attributes);
+    for attribute in span.attributes.iter_mut().chain(events).chain(links) {
+        match &mut attribute.value {
+            Value::String(text) => f(text),
+            Value::Array(Array::String(texts)) => texts.iter_mut().for_each(&mut f),
+            _ => {}
+        }
+    }
+}
+
+/// The length to which texts must be cut so that all of them together fit.
+fn longest_that_fits(mut lengths: Vec<usize>, room: usize) -> usize {
+    lengths.sort_unstable();
+    let mut left = room;
+    let count = lengths.len();
+    for (place, length) in lengths.into_iter().enumerate() {
+        let share = left / (count - place);
+        if length > share {
+            return share;
+        }
+        left -= length;
+    }
+    left
+}
+
+/// The beginning of a text, with a mark that something is missing.
+fn shortened(text: &str, max: usize) -> String {
+    const MARK: &str = "...";
+    let mut end = max.saturating_sub(MARK.len()).min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{MARK}", &text[..end])
+}

@@ -1,0 +1,76 @@
+//! What is known of a trace from its local root: enough for the envelope's `trace` header.
+
+use opentelemetry::{SpanId, TraceId};
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, SampleRand, SampleRate, Service};
+use opentelemetry_sentry_semantics::{Attributes, semconv, shortened};
+
+/// The longest context that can have come in, in bytes.
+const MAX_FROZEN: usize = 64 << 10;
+
+/// The dynamic sampling context of a trace, as far as its local root tells.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Head {
+    /// It came in, and goes out as it is; empty means that there is none.
+    Frozen(DynamicSamplingContext),
+    /// The trace's context is ours to fill in.
+    Own { sample_rand: SampleRand, decision: Decision },
+    /// Another sampler than Sentry's decided about a trace that came in: whose context it has cannot be told.
+    Unknown,
+}
+
+impl Head {
+    /// Reads what the sampler handed over.
+    pub(crate) fn of(root: &SpanData) -> Self {
+        let attributes = Attributes::new(&root.attributes);
+        let text = |key| attributes.get(key).map(|value| value.as_str());
+        if let Some(frozen) = text(semconv::DSC_FROZEN) {
+            // Reading a context cannot fail; what is unreadable in it is left out.
+            // One that is longer than all of `baggage` may be did not come in.
+            let is_real = frozen.len() <= MAX_FROZEN;
+            return Self::Frozen(frozen.parse().ok().filter(|_| is_real).unwrap_or_default());
+        }
+        let transaction = text(semconv::DSC_TRANSACTION);
+        if transaction.is_none() && root.parent_span_id != SpanId::INVALID {
+            return Self::Unknown;
+        }
+        let mut decision = Decision::default();
+        decision.sampled = Some(true);
+        decision.sample_rate = text(semconv::SENTRY_SAMPLE_RATE).and_then(|rate| rate.parse::<SampleRate>().ok());
+        decision.transaction = transaction.filter(|name| !name.is_empty()).map(|name| shortened(&name).into());
+        let rand = text(semconv::DSC_SAMPLE_RAND).and_then(|rand| rand.parse().ok());
+        let sample_rand = rand.unwrap_or_else(|| SampleRand::from_trace_id(root.span_context.trace_id()));
+        Self::Own { sample_rand, decision }
+    }
+
+    /// What the sampler noted for headers: the same as [`of`](Self::of) will read from the root when it has ended.
+    pub(crate) fn of_decision(decision: &Decision, sample_rand: SampleRand) -> Self {
+        match &decision.frozen {
+            Some(frozen) => Self::Frozen(frozen.clone()),
+            None => Self::Own { sample_rand, decision: decision.clone() },
+        }
+    }
+
+    /// An estimate of what it holds in memory, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        size_of_val(self)
+            + match self {
+                Self::Frozen(dsc) => dsc.as_text().len(),
+                Self::Own { decision, .. } => decision.transaction.as_ref().map_or(0, |name| name.len()),
+                Self::Unknown => 0,
+            }
+    }
+
+    /// The context to send; `None` if there is none to send.
+    pub(crate) fn dsc(&self, service: &Service, trace_id: TraceId) -> Option<DynamicSamplingContext> {
+        match self {
+            // Sentry ignores one that names no project, and one of another trace was never this one's.
+            Self::Frozen(dsc) => {
+                let is_ours = dsc.get("trace_id").is_some_and(|id| id == trace_id.to_string());
+                Some(dsc.clone()).filter(|dsc| is_ours && dsc.get("public_key").is_some())
+            }
+            Self::Own { sample_rand, decision } => Some(service.dsc(trace_id, *sample_rand, decision)),
+            Self::Unknown => None,
+        }
+    }
+}

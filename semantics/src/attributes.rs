@@ -1,0 +1,135 @@
+//! Looking things up in a span's attributes.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use opentelemetry::{Array, KeyValue, Value};
+
+use crate::keys::Keys;
+
+/// The attributes of a span. A key may be there twice, as `tracing` records fields: the last one counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes<'a> {
+    all: &'a [KeyValue],
+    /// Most keys that are asked for are not there, which so costs no comparison.
+    keys: Keys,
+    /// Those that may be there twice.
+    repeated: Keys,
+}
+
+/// From so many attributes on, those that were set twice are looked up in a table.
+const MANY: usize = 64;
+
+impl<'a> Attributes<'a> {
+    /// Wraps a list of attributes.
+    #[must_use]
+    pub fn new(all: &'a [KeyValue]) -> Self {
+        let (mut keys, mut repeated) = (Keys::default(), Keys::default());
+        for key in all.iter().map(|attribute| attribute.key.as_str()) {
+            if keys.may_have(key) {
+                repeated = repeated.with(key);
+            }
+            keys = keys.with(key);
+        }
+        Self { all, keys, repeated }
+    }
+
+    /// The value of a key.
+    #[inline]
+    #[must_use]
+    pub fn get(self, key: &str) -> Option<&'a Value> {
+        if self.keys.may_have(key) { self.find(key) } else { None }
+    }
+
+    fn find(self, key: &str) -> Option<&'a Value> {
+        self.all.iter().rev().find(|attribute| attribute.key.as_str() == key).map(|attribute| &attribute.value)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The attributes that no later one takes the place of.
+    pub fn unique(self) -> impl Iterator<Item = &'a KeyValue> {
+        let last = (self.all.len() > MANY).then(|| self.last_places());
+        let is_last = move |(place, attribute): &(usize, &KeyValue)| {
+            let key = attribute.key.as_str();
+            !self.repeated.may_have(key)
+                || match &last {
+                    Some(last) => last.get(key) == Some(place),
+                    None => self.all[place + 1..].iter().all(|later| later.key.as_str() != key),
+                }
+        };
+        self.all.iter().enumerate().filter(is_last).map(|(_, attribute)| attribute)
+    }
+
+    /// Where each key was set last.
+    fn last_places(self) -> HashMap<&'a str, usize> {
+        self.all.iter().enumerate().map(|(place, attribute)| (attribute.key.as_str(), place)).collect()
+    }
+
+    /// The value of a key as text. An empty text is none: some middleware sets attributes before it knows them.
+    #[inline]
+    #[must_use]
+    pub fn text(self, key: &str) -> Option<Cow<'a, str>> {
+        if self.keys.may_have(key) { self.find_text(key) } else { None }
+    }
+
+    #[inline(never)]
+    fn find_text(self, key: &str) -> Option<Cow<'a, str>> {
+        self.find(key).map(Value::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// The first of several keys that has a text: the newest name of an attribute goes first.
+    #[inline]
+    #[must_use]
+    pub fn first_text<const N: usize>(self, keys: [&str; N]) -> Option<Cow<'a, str>> {
+        keys.into_iter().find_map(|key| self.text(key))
+    }
+
+    /// The value of a key as a whole number, also when it came as text: `tracing` makes text of unsigned numbers.
+    #[inline]
+    #[must_use]
+    pub fn integer(self, key: &str) -> Option<i64> {
+        if self.keys.may_have(key) { self.find_integer(key) } else { None }
+    }
+
+    #[inline(never)]
+    fn find_integer(self, key: &str) -> Option<i64> {
+        match self.find(key)? {
+            Value::I64(number) => Some(*number),
+            Value::F64(number) if number.fract() == 0.0 && number.abs() < 1e15 => Some(*number as i64),
+            Value::String(text) => text.as_str().trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The value of a key as a number that JSON has a word for, also when it came as text.
+    #[must_use]
+    pub fn float(self, key: &str) -> Option<f64> {
+        let number = match self.get(key)? {
+            Value::I64(number) => Some(*number as f64),
+            Value::F64(number) => Some(*number),
+            Value::String(text) => text.as_str().trim().parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| number.is_finite())
+    }
+
+    /// The value of a key as a list of texts; a single text is a list of one.
+    #[must_use]
+    pub fn texts(self, key: &str) -> Vec<&'a str> {
+        match self.get(key) {
+            Some(Value::String(text)) => vec![text.as_str()],
+            Some(Value::Array(Array::String(texts))) => texts.iter().map(|text| text.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a key is `true`.
+    #[must_use]
+    pub fn is_true(self, key: &str) -> bool {
+        matches!(self.get(key), Some(Value::Bool(true)))
+    }
+}

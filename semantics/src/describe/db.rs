@@ -1,0 +1,24 @@
+//! Database spans: named by their query.
+//!
+//! | has | name |
+//! | --- | --- |
+//! | `db.query.text` | it |
+//! | `db.statement` | it |
+//! | `db.query.summary` | it |
+//! | none of these | the span's own |
+
+use std::borrow::Cow;
+
+use super::{Description, Source};
+use crate::{attributes::Attributes, semconv};
+
+pub(super) fn describe<'a>(name: &'a str, op: Option<&str>, attributes: Attributes<'a>) -> Option<Description<'a>> {
+    attributes.first_text([semconv::DB_SYSTEM_NAME, semconv::DB_SYSTEM])?;
+    // A cache is often a database, too, and has ops of its own.
+    if op.is_some_and(|op| op.starts_with("cache.")) {
+        return None;
+    }
+    let query = attributes.first_text([semconv::DB_QUERY_TEXT, semconv::DB_STATEMENT, semconv::DB_QUERY_SUMMARY]);
+    let name = query.unwrap_or(Cow::Borrowed(name));
+    Some(Description { op: Some(Cow::Borrowed("db")), name, source: Source::Task })
+}

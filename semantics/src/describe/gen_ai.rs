@@ -1,0 +1,24 @@
+//! Spans of generative models and agents, with their own names.
+//!
+//! The op is `gen_ai.` and the operation, if that is one of those that Sentry knows; otherwise it is `gen_ai`.
+
+use super::{Description, Source};
+use crate::{attributes::Attributes, semconv};
+
+/// Operations and their ops. What is called a text completion is a chat to Sentry.
+const OPERATIONS: [(&str, &str); 8] = [
+    ("chat", "gen_ai.chat"),
+    ("embeddings", "gen_ai.embeddings"),
+    ("execute_tool", "gen_ai.execute_tool"),
+    ("generate_content", "gen_ai.generate_content"),
+    ("handoff", "gen_ai.handoff"),
+    ("invoke_agent", "gen_ai.invoke_agent"),
+    ("rerank", "gen_ai.rerank"),
+    ("text_completion", "gen_ai.chat"),
+];
+
+pub(super) fn describe<'a>(name: &'a str, attributes: Attributes<'a>) -> Option<Description<'a>> {
+    let operation = attributes.text(semconv::GEN_AI_OPERATION_NAME)?;
+    let known = OPERATIONS.iter().find(|(known, _)| *known == operation);
+    Some(Description::named(name, known.map_or("gen_ai", |(_, op)| *op), Source::Custom))
+}

@@ -1,0 +1,33 @@
+//! Spans of queues, with their own names.
+//!
+//! | operation | op |
+//! | --- | --- |
+//! | `publish`, `send` | `queue.publish` |
+//! | `create` | `queue.create` |
+//! | `receive` | `queue.receive` |
+//! | `process`, `deliver` | `queue.process` |
+//! | `settle` | `queue.settle` |
+//! | another or none, of a producer | `queue.publish` |
+//! | another or none, of a consumer | `queue.process` |
+//! | another or none | `queue` |
+
+use opentelemetry::trace::SpanKind;
+
+use super::{Description, Source};
+use crate::{attributes::Attributes, semconv};
+
+pub(super) fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: Attributes<'a>) -> Option<Description<'a>> {
+    attributes.text(semconv::MESSAGING_SYSTEM)?;
+    let operation = attributes.first_text([semconv::MESSAGING_OPERATION_TYPE, semconv::MESSAGING_OPERATION]);
+    let op = match (operation.as_deref(), kind) {
+        (Some("publish" | "send"), _) => "queue.publish",
+        (Some("create"), _) => "queue.create",
+        (Some("receive"), _) => "queue.receive",
+        (Some("process" | "deliver"), _) => "queue.process",
+        (Some("settle"), _) => "queue.settle",
+        (_, SpanKind::Producer) => "queue.publish",
+        (_, SpanKind::Consumer) => "queue.process",
+        _ => "queue",
+    };
+    Some(Description::named(name, op, Source::Route))
+}

@@ -1,0 +1,166 @@
+//! What the ingest says to a well-formed request.
+
+use std::time::Duration;
+
+use hyper::{StatusCode, header::CONTENT_TYPE};
+use opentelemetry_http::{Bytes, Response};
+use serde_json::json;
+
+use crate::check::{ERROR_HEADER, Refusal};
+
+/// What [`LocalIngest`](super::LocalIngest) says to a request that passes its checks.
+///
+/// ```
+/// use std::time::Duration;
+/// use opentelemetry_sentry_testing::Answer;
+///
+/// let limited = Answer::status(429).with_header("Retry-After", "30");
+/// let slow = Answer::ok().with_delay(Duration::from_secs(2));
+/// let outage = Answer::close();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an answer does nothing until it is passed to `LocalIngest`"]
+pub struct Answer {
+    outcome: Outcome,
+    delay: Duration,
+    headers: Vec<(String, String)>,
+    body: Option<Bytes>,
+}
+
+impl Answer {
+    /// Accepts: 200, and the body `{"id":"<event id>"}`, or `{}` for an envelope without one.
+    pub fn ok() -> Self {
+        Self::status(200)
+    }
+
+    /// Answers with a status from 200 to 999. Any 2xx accepts the envelope.
+    ///
+    /// Without [`with_body`](Self::with_body), the body of a 2xx is that of [`ok`](Self::ok), of the others
+    /// `{"detail":"told to answer <status>"}`. What HTTP cannot say (another number, a header with a line
+    /// break) becomes a 500 with the reason in `X-Sentry-Error`.
+    pub fn status(status: u16) -> Self {
+        Self::new(Outcome::Status(status))
+    }
+
+    /// Closes the connection without an answer.
+    pub fn close() -> Self {
+        Self::new(Outcome::Close)
+    }
+
+    /// Never answers: the connection stays open until the client leaves or the server stops.
+    pub fn hang() -> Self {
+        Self::new(Outcome::Hang)
+    }
+
+    /// Adds a header, such as `X-Sentry-Rate-Limits`. Defaults to none.
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the body. Defaults to what [`status`](Self::status) says.
+    pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(Bytes::from(body.into()));
+        self
+    }
+
+    /// Waits before it answers or closes. Defaults to no delay.
+    ///
+    /// The envelope counts as accepted only then, and not at all if the client went away.
+    pub fn with_delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    fn new(outcome: Outcome) -> Self {
+        Self { outcome, delay: Duration::ZERO, headers: Vec::new(), body: None }
+    }
+
+    pub(super) fn delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// The answer to an envelope with this event id.
+    pub(super) fn reply(self, event_id: Option<&str>) -> Reply {
+        match self.outcome {
+            Outcome::Status(status) => Reply::Response(self.response(status, event_id)),
+            Outcome::Close => Reply::Close,
+            Outcome::Hang => Reply::Hang,
+        }
+    }
+
+    fn response(self, status: u16, event_id: Option<&str>) -> Response<Bytes> {
+        if status < 200 {
+            return unspeakable(&"a status below 200 is no final answer");
+        }
+        let mut response = Response::builder().status(status);
+        for (name, value) in self.headers {
+            response = response.header(name, value);
+        }
+        let body = match self.body {
+            Some(body) => body,
+            None => {
+                response = response.header(CONTENT_TYPE, "application/json");
+                default_body(status, event_id)
+            }
+        };
+        response.body(body).unwrap_or_else(|e| unspeakable(&e))
+    }
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self::ok()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Status(u16),
+    Close,
+    Hang,
+}
+
+/// What the connection has to do.
+pub(super) enum Reply {
+    Response(Response<Bytes>),
+    Close,
+    Hang,
+}
+
+/// The response to a request that did not pass the checks: `{detail, causes}`, as Sentry says it.
+pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
+    let body = json!({ "detail": refusal.detail(), "causes": [refusal.cause()] });
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = refusal.status();
+    let headers = response.headers_mut();
+    let text: String = refusal.to_string().chars().map(printable).collect();
+    if let Ok(value) = text.parse() {
+        headers.insert(ERROR_HEADER, value);
+    }
+    if let Ok(value) = "application/json".parse() {
+        headers.insert(CONTENT_TYPE, value);
+    }
+    response
+}
+
+fn unspeakable(reason: &dyn ToString) -> Response<Bytes> {
+    refuse(&Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the test's answer is not HTTP", reason.to_string()))
+}
+
+fn default_body(status: u16, event_id: Option<&str>) -> Bytes {
+    let body = match (status, event_id) {
+        (200..=299, Some(id)) => json!({ "id": id }),
+        (200..=299, None) => json!({}),
+        _ => json!({ "detail": format!("told to answer {status}") }),
+    };
+    Bytes::from(body.to_string())
+}
+
+/// Header values are visible ASCII and blanks.
+fn printable(c: char) -> char {
+    match c {
+        ' '..='~' => c,
+        _ => '?',
+    }
+}

@@ -1,0 +1,243 @@
+//! What Sentry refuses, and how.
+
+use std::fmt;
+
+use hyper::{
+    HeaderMap, Method, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue},
+    http::request::Parts,
+};
+use opentelemetry_http::Bytes;
+
+use crate::{
+    decode::decode,
+    envelope::{Envelope, Item},
+};
+
+/// The way a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Ingest,
+    Spotlight,
+}
+
+impl Route {
+    pub(super) fn find(head: &Parts) -> Result<Self, Refusal> {
+        let route = match head.uri.path() {
+            ENVELOPE_PATH => Self::Ingest,
+            SPOTLIGHT_PATH => Self::Spotlight,
+            path => {
+                let reason = format!("expected {ENVELOPE_PATH}, found {path}");
+                return Err(Refusal::new(StatusCode::NOT_FOUND, "no such path", reason));
+            }
+        };
+        if head.method != Method::POST {
+            let reason = format!("expected POST, found {}", head.method);
+            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "wrong method", reason));
+        }
+        Ok(route)
+    }
+
+    /// Reads the envelope as this route does: Spotlight asks for no credentials and takes any kind of item.
+    pub(super) fn read(self, head: &Parts, body: &Bytes) -> Result<Envelope, Refusal> {
+        match self {
+            Self::Ingest => admit(head, body),
+            Self::Spotlight => unpack(&head.headers, body),
+        }
+    }
+}
+
+fn admit(head: &Parts, body: &Bytes) -> Result<Envelope, Refusal> {
+    let authenticated = authenticate(head)?;
+    check_content_type(&head.headers)?;
+    let envelope = unpack(&head.headers, body)?;
+    match envelope.dsn() {
+        Some(dsn) => check_dsn(dsn)?,
+        None if !authenticated => {
+            return Err(forbidden("expected X-Sentry-Auth, ?sentry_key= or a dsn in the envelope"));
+        }
+        None => {}
+    }
+    check_items(&envelope)?;
+    Ok(envelope)
+}
+
+/// Checks the credentials of header or query. `false`: there are none, so the envelope has to bring them.
+fn authenticate(head: &Parts) -> Result<bool, Refusal> {
+    if let Some(value) = head.headers.get("x-sentry-auth") {
+        let value = value.to_str().unwrap_or_default();
+        let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+        if !scheme.eq_ignore_ascii_case("sentry") {
+            return Err(forbidden("expected X-Sentry-Auth to start with `Sentry `"));
+        }
+        return check_credentials(rest.split(',')).map(|()| true);
+    }
+    match head.uri.query() {
+        Some(query) if query.contains("sentry_key=") => check_credentials(query.split('&')).map(|()| true),
+        _ => Ok(false),
+    }
+}
+
+fn check_credentials<'a>(pairs: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+    let (mut key, mut version) = (None, None);
+    for pair in pairs {
+        let Some((name, value)) = pair.trim().split_once('=') else {
+            return Err(forbidden("expected credentials of the form name=value"));
+        };
+        match name {
+            "sentry_key" => key = Some(value),
+            "sentry_version" => version = Some(value),
+            _ => {}
+        }
+    }
+    match (key, version) {
+        (Some(PUBLIC_KEY), Some("7")) => Ok(()),
+        (Some(PUBLIC_KEY), _) => Err(forbidden("expected sentry_version 7")),
+        (Some(_), _) => Err(forbidden("unknown sentry_key")),
+        (None, _) => Err(forbidden("expected a sentry_key")),
+    }
+}
+
+/// The host of the DSN is not compared: a tunnel's differs.
+fn check_dsn(dsn: &str) -> Result<(), Refusal> {
+    let after_scheme = dsn.split_once("://").map(|(_, rest)| rest);
+    let (user, location) = after_scheme.and_then(|rest| rest.split_once('@')).unwrap_or_default();
+    let key = user.split(':').next().unwrap_or_default();
+    let project = location.rsplit('/').next().unwrap_or_default();
+    if (key, project) == (PUBLIC_KEY, PROJECT_ID) {
+        return Ok(());
+    }
+    let reason = format!("expected key `{PUBLIC_KEY}` and project {PROJECT_ID}, found {dsn}");
+    Err(bad_request("envelope of another project", reason))
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let found = text(headers.get(CONTENT_TYPE));
+    let essence = found.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(ENVELOPE_TYPE) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "wrong content type",
+        format!("expected {ENVELOPE_TYPE}, found {found:?}"),
+    ))
+}
+
+fn unpack(headers: &HeaderMap, body: &Bytes) -> Result<Envelope, Refusal> {
+    let body = decode(&text(headers.get(CONTENT_ENCODING)), body)?;
+    Envelope::parse(&body).map_err(|e| bad_request("bad envelope", e.to_string()))
+}
+
+fn check_items(envelope: &Envelope) -> Result<(), Refusal> {
+    let events = || envelope.items().iter().filter(|item| is_event(item));
+    if events().count() > 1 {
+        let reason = "expected at most one event or transaction";
+        return Err(bad_request("bad envelope", reason.to_owned()));
+    }
+    let needs_id = |item: &Item| is_event(item) || item.item_type() == "attachment";
+    if envelope.event_id().is_none() && envelope.items().iter().any(needs_id) {
+        let reason = "expected an event_id in the envelope's headers";
+        return Err(bad_request("bad envelope", reason.to_owned()));
+    }
+    for item in envelope.items() {
+        check_size(item)?;
+    }
+    match events().find(|item| !is_object(item)) {
+        None => Ok(()),
+        Some(item) => {
+            let reason = format!("expected a JSON object in the {}", item.item_type());
+            Err(bad_request("bad envelope", reason))
+        }
+    }
+}
+
+fn check_size(item: &Item) -> Result<(), Refusal> {
+    let limit = ITEM_LIMITS.iter().find(|(name, _)| *name == item.item_type());
+    match limit {
+        Some((name, limit)) if item.payload().len() > *limit => Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "item too large",
+            format!("expected at most {limit} bytes of {name}, found {}", item.payload().len()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn is_event(item: &Item) -> bool {
+    matches!(item.item_type(), "event" | "transaction")
+}
+
+fn is_object(item: &Item) -> bool {
+    item.json().is_ok_and(|value| value.is_object())
+}
+
+fn text(value: Option<&HeaderValue>) -> String {
+    let bytes = value.map(HeaderValue::as_bytes).unwrap_or_default();
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn forbidden(reason: &str) -> Refusal {
+    Refusal::new(StatusCode::FORBIDDEN, "bad credentials", reason.to_owned())
+}
+
+fn bad_request(detail: &'static str, reason: String) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, detail, reason)
+}
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    detail: &'static str,
+    cause: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, detail: &'static str, cause: String) -> Self {
+        Self { status, detail, cause }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn detail(&self) -> &'static str {
+        self.detail
+    }
+
+    pub(super) fn cause(&self) -> &str {
+        &self.cause
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.detail, self.cause)
+    }
+}
+
+/// The user of [`LocalIngest::dsn`](super::LocalIngest::dsn).
+pub(super) const PUBLIC_KEY: &str = "public";
+/// The only project.
+pub(super) const PROJECT_ID: &str = "1";
+/// Where Spotlight takes envelopes.
+pub(super) const SPOTLIGHT_PATH: &str = "/stream";
+/// The response header that says why an envelope was refused.
+pub(super) const ERROR_HEADER: &str = "x-sentry-error";
+
+const ENVELOPE_PATH: &str = "/api/1/envelope/";
+const ENVELOPE_TYPE: &str = "application/x-sentry-envelope";
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// Relay's default limits for one item, in bytes. Beyond them it answers 413. Other types have none of their own.
+const ITEM_LIMITS: [(&str, usize); 6] = [
+    ("event", MIB),
+    ("transaction", MIB),
+    ("span", 12 * MIB),
+    ("log", 12 * MIB),
+    ("client_report", 100 * KIB),
+    ("check_in", 100 * KIB),
+];

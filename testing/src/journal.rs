@@ -1,0 +1,221 @@
+//! What came in, and what to say to it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hyper::{HeaderMap, http::request::Parts};
+
+use crate::{
+    answer::Answer,
+    check::{Refusal, Route},
+    envelope::Envelope,
+};
+
+/// One HTTP request as it came, and how it was answered.
+#[derive(Clone, Debug)]
+pub struct RecordedRequest {
+    head: Parts,
+    body_size: usize,
+    status: Option<u16>,
+    refusal: Option<String>,
+}
+
+impl RecordedRequest {
+    /// The status that was answered.
+    ///
+    /// `None` while the answer is due, and forever when none was given: [`Answer::close`],
+    /// [`Answer::hang`], or a client that went away first.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// The method, such as `POST`.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.head.method.as_str()
+    }
+
+    /// The path without the query, such as `/api/1/envelope/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    /// What follows the `?`, not decoded.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.head.uri.query()
+    }
+
+    /// All headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The first value of a header, if it is there and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// The size of the body as sent, in bytes: after dechunking, before decompression.
+    #[must_use]
+    pub fn body_size(&self) -> usize {
+        self.body_size
+    }
+
+    /// Why the checks refused it, or why it could not be recorded. `None` otherwise, whatever it was then told.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+}
+
+/// A request that was read whole and judged.
+pub(super) struct Arrival {
+    pub(super) head: Parts,
+    pub(super) body_size: usize,
+    pub(super) route: Option<Route>,
+    pub(super) verdict: Result<Envelope, Refusal>,
+}
+
+impl Arrival {
+    /// The envelope, if it is one for Sentry. It shares its content.
+    pub(super) fn for_sentry(&self) -> Option<Envelope> {
+        self.verdict.as_ref().ok().filter(|_| self.route == Some(Route::Ingest)).cloned()
+    }
+}
+
+#[derive(Debug)]
+struct Record {
+    request: RecordedRequest,
+    route: Option<Route>,
+    envelope: Option<Envelope>,
+}
+
+impl Record {
+    /// The envelope, if it came this way and was answered with a 2xx status.
+    fn accepted(&self, route: Route) -> Option<&Envelope> {
+        let accepted = matches!(self.request.status, Some(200..=299));
+        self.envelope.as_ref().filter(|_| accepted && self.route == Some(route))
+    }
+}
+
+/// Everything that one ingest remembers. Grows until it is cleared.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    pub(super) answer: Answer,
+    pub(super) next_answers: VecDeque<Answer>,
+    records: BTreeMap<u64, Record>,
+    accepted: usize,
+    changes: u64,
+}
+
+impl Journal {
+    /// Notes a request, and returns the number by which [`answered`](Self::answered) finds it.
+    pub(super) fn arrived(&mut self, arrival: Arrival) -> u64 {
+        let (envelope, refusal) = match arrival.verdict {
+            Ok(envelope) => (Some(envelope), None),
+            Err(refusal) => (None, Some(refusal.to_string())),
+        };
+        let request = RecordedRequest { head: arrival.head, body_size: arrival.body_size, status: None, refusal };
+        let record = Record { request, route: arrival.route, envelope };
+        // Each arrival is a change of its own, so the count of changes is a fresh and rising number.
+        self.records.insert(self.changes, record);
+        self.changes
+    }
+
+    pub(super) fn next_answer(&mut self) -> Answer {
+        self.next_answers.pop_front().unwrap_or_else(|| self.answer.clone())
+    }
+
+    /// Notes what was said, and why if it became a refusal. Does nothing if the request was forgotten meanwhile.
+    pub(super) fn answered(&mut self, number: u64, status: u16, refusal: Option<&Refusal>) {
+        let Some(record) = self.records.get_mut(&number) else {
+            return;
+        };
+        record.request.status = Some(status);
+        if let Some(refusal) = refusal {
+            record.request.refusal = Some(refusal.to_string());
+        }
+        if record.accepted(Route::Ingest).is_some() {
+            self.accepted += 1;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.accepted = 0;
+        mem::take(&mut self.records);
+    }
+
+    pub(super) fn accepted(&self) -> usize {
+        self.accepted
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    pub(super) fn envelopes(&self) -> Vec<Envelope> {
+        self.by_route(Route::Ingest)
+    }
+
+    pub(super) fn spotlight(&self) -> Vec<Envelope> {
+        self.by_route(Route::Spotlight)
+    }
+
+    pub(super) fn requests(&self) -> Vec<RecordedRequest> {
+        self.records.values().map(|record| record.request.clone()).collect()
+    }
+
+    pub(super) fn refusals(&self) -> Vec<&str> {
+        self.records.values().filter_map(|record| record.request.refusal()).collect()
+    }
+
+    fn by_route(&self, route: Route) -> Vec<Envelope> {
+        self.records.values().filter_map(|record| record.accepted(route)).cloned().collect()
+    }
+}
+
+/// The journal between the server's thread and the test's. A panic of either leaves it readable.
+#[derive(Debug, Default)]
+pub(super) struct SharedJournal {
+    journal: Mutex<Journal>,
+    changed: Condvar,
+}
+
+impl SharedJournal {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Journal) -> T) -> T {
+        let mut journal = self.lock();
+        journal.changes += 1;
+        let result = change(&mut journal);
+        self.changed.notify_all();
+        result
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Journal) -> T) -> T {
+        read(&self.lock())
+    }
+
+    /// Waits while `condition` holds, at most for `timeout`, and reads in either case.
+    pub(super) fn wait_while<T>(
+        &self,
+        timeout: Duration,
+        condition: impl Fn(&Journal) -> bool,
+        read: impl FnOnce(&Journal) -> T,
+    ) -> T {
+        let waited = self.changed.wait_timeout_while(self.lock(), timeout, |journal| condition(journal));
+        let (journal, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        read(&journal)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
