@@ -1,12 +1,19 @@
-//! What became of every span, and who is told.
+//! What became of every span, and what Sentry hears of it.
 
+mod counts;
+mod drop_reason;
 mod ledger;
 mod report;
+mod stats;
 mod time;
 
-pub use self::ledger::{DropReason, Dropped, Stats, Trimmed};
 pub(crate) use self::{
-    ledger::{Ledger, Load, unsampled},
+    counts::Counts,
+    ledger::{Ledger, unsampled},
     report::{Report, Reports},
-    time::{LAST_SECOND, seconds},
+    time::{LAST_SECOND, Rfc3339, seconds},
+};
+pub use self::{
+    drop_reason::DropReason,
+    stats::{Dropped, Stats, Trimmed},
 };

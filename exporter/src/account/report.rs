@@ -1,7 +1,7 @@
-//! Client reports: Sentry is told what was dropped here.
+//! Client reports: what was dropped here, for Sentry's statistics.
 //!
-//! They ride on the next envelope, or go alone when none comes for a while. A report that did not arrive is told again
-//! with the next one.
+//! A report is an item of the next envelope, or is sent alone if there is none for 30 s. What a report that did not
+//! arrive said is part of the next one.
 
 use std::{
     collections::BTreeMap,
@@ -13,24 +13,27 @@ use opentelemetry_sentry_protocol::DecisionLog;
 use serde::Serialize;
 
 use super::{
-    ledger::{DropReason, Dropped, Ledger, unsampled},
+    drop_reason::DropReason,
+    ledger::{Ledger, unsampled},
+    stats::Dropped,
     time::seconds,
 };
 
-/// How long a loss waits for an envelope to be told with.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a loss waits for an envelope that can carry it.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// What was told so far.
+/// The losses, and which of them Sentry knows of.
 #[derive(Debug)]
 pub(crate) struct Reports {
     ledger: Arc<Ledger>,
     decisions: Arc<DecisionLog>,
-    told: BTreeMap<DropReason, Dropped>,
-    /// Since when there is something to tell.
+    /// What earlier reports said. The ledger only grows, so the difference is what the next report says.
+    reported: BTreeMap<DropReason, Dropped>,
+    /// Since when there is something to report.
     since: Option<Instant>,
 }
 
-/// What is told now.
+/// One report: the losses since the last one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report(BTreeMap<DropReason, Dropped>);
 
@@ -49,61 +52,59 @@ struct Discarded {
 
 impl Reports {
     pub(crate) fn new(ledger: Arc<Ledger>, decisions: Arc<DecisionLog>) -> Self {
-        Self { ledger, decisions, told: BTreeMap::new(), since: None }
+        Self { ledger, decisions, reported: BTreeMap::new(), since: None }
     }
 
-    /// What was not told yet, if anything; from now on it is.
+    /// Returns the losses since the last report, if any, and counts them as reported.
     pub(crate) fn take(&mut self) -> Option<Report> {
-        let report = self.untold();
+        let report = self.unreported();
         for (reason, dropped) in &report.0 {
-            add(self.told.entry(*reason).or_default(), *dropped);
+            add(self.reported.entry(*reason).or_default(), *dropped);
         }
         self.since = None;
         (!report.0.is_empty()).then_some(report)
     }
 
-    /// A report did not arrive.
+    /// Notes that a report did not arrive: the next one says the same again.
     pub(crate) fn put_back(&mut self, report: Report) {
         for (reason, dropped) in report.0 {
-            let told = self.told.entry(reason).or_default();
-            told.spans -= dropped.spans;
-            told.transactions -= dropped.transactions;
-            told.errors -= dropped.errors;
+            let reported = self.reported.entry(reason).or_default();
+            reported.spans -= dropped.spans;
+            reported.transactions -= dropped.transactions;
+            reported.errors -= dropped.errors;
         }
     }
 
-    /// Looks whether there is something to tell, and returns when it has to go alone.
+    /// Returns when a report has to be sent alone, if there is something to report.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
-        if self.untold().0.is_empty() {
+        if self.unreported().0.is_empty() {
             self.since = None;
         } else {
             self.since.get_or_insert(now);
         }
-        self.since.map(|since| since + PATIENCE)
+        self.since.map(|since| since + MAX_WAIT)
     }
 
-    fn untold(&self) -> Report {
+    fn unreported(&self) -> Report {
         let mut dropped = self.ledger.stats().dropped;
         dropped.extend(unsampled(&self.decisions));
-        // What the server refused for its limits it counts itself; the end of a process is nobody's loss to count.
-        let is_told = |reason: &DropReason| !matches!(reason, DropReason::RateLimited | DropReason::Shutdown);
-        let untold = |(reason, now): (DropReason, Dropped)| {
-            let told = self.told.get(&reason).copied().unwrap_or_default();
+        let unreported = |(reason, now): (DropReason, Dropped)| {
+            let before = self.reported.get(&reason).copied().unwrap_or_default();
             let new = Dropped {
-                spans: now.spans - told.spans,
-                transactions: now.transactions - told.transactions,
-                errors: now.errors - told.errors,
+                spans: now.spans - before.spans,
+                transactions: now.transactions - before.transactions,
+                errors: now.errors - before.errors,
             };
             (new != Dropped::default()).then_some((reason, new))
         };
-        Report(dropped.into_iter().filter(|(reason, _)| is_told(reason)).filter_map(untold).collect())
+        Report(dropped.into_iter().filter(|(reason, _)| reason.is_reported()).filter_map(unreported).collect())
     }
 }
 
-fn add(told: &mut Dropped, new: Dropped) {
-    told.spans += new.spans;
-    told.transactions += new.transactions;
-    told.errors += new.errors;
+fn add(sum: &mut Dropped, new: Dropped) {
+    sum.spans += new.spans;
+    sum.transactions += new.transactions;
+    sum.errors += new.errors;
 }
 
 impl Report {

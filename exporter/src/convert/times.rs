@@ -19,7 +19,7 @@ impl Times {
     pub(crate) fn around(root: &SpanData) -> Self {
         const HALF_A_CENTURY: f64 = 50.0 * 365.0 * 24.0 * 60.0 * 60.0;
         let end = seconds(root.end_time).max(seconds(root.start_time));
-        Self { earliest: (end - HALF_A_CENTURY).max(0.0), latest: (end + HALF_A_CENTURY).min(LAST_SECOND) }
+        Self { earliest: (end - HALF_A_CENTURY).max(0.0), latest: (end + HALF_A_CENTURY).min(LAST_SECOND as f64) }
     }
 
     /// Start and end of a span in seconds since 1970, cut to microseconds. The end is never before the start: one such

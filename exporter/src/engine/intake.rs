@@ -19,7 +19,7 @@ use opentelemetry_sentry_protocol::{Decision, SampleRand};
 use tokio::sync::Notify;
 
 use crate::{
-    account::{DropReason, Ledger, Load},
+    account::{Counts, DropReason, Ledger},
     trace::{Head, is_local_root, size_of_span},
 };
 
@@ -154,7 +154,7 @@ impl Intake {
         if let Some(reason) = refused {
             self.release(size);
             ledger.received(1);
-            ledger.dropped(reason, Load { transactions: u64::from(is_root), ..Load::spans(1) });
+            ledger.dropped(reason, Counts { transactions: u64::from(is_root), ..Counts::spans(1) });
         }
         if is_heap || before + size >= self.crowded_at() {
             self.crowded.notify_one();

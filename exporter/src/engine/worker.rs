@@ -26,7 +26,7 @@ use tokio::{
 
 use super::{FlushError, Order, Shared, backpressure::Backpressure};
 use crate::{
-    account::{DropReason, Load, Reports},
+    account::{Counts, DropReason, Reports},
     packing::Packer,
     trace::{Assembler, Now, Patience, Trace, size_of_span},
     transport::{Destinations, Encoding, Limits, Outbox, OutboxSetup, Spool},
@@ -237,9 +237,9 @@ impl Worker {
         let ready = assembler.push(inbox.drain(..), now);
         inbox.shrink_to(MAX_ROOM);
         for trace_id in doomed.drain(..) {
-            let (load, spans) = assembler.discard(trace_id);
+            let (counts, spans) = assembler.discard(trace_id);
             shared.intake.release(spans.iter().map(size_of_span).sum());
-            shared.ledger.dropped(DropReason::BufferOverflow, load);
+            shared.ledger.dropped(DropReason::BufferOverflow, counts);
         }
         self.line_up(ready);
         while self.shared.intake.is_crowded() && self.ready.len() < LARGE_SLICE && !self.assembler.is_empty() {
@@ -360,13 +360,13 @@ impl Drop for Worker {
         let unseen = self.shared.intake.abandon();
         let ledger = &self.shared.ledger;
         ledger.received(unseen);
-        ledger.dropped(reason, Load::spans(unseen + self.assembler.len()));
+        ledger.dropped(reason, Counts::spans(unseen + self.assembler.len()));
         for (_, trace) in self.ready.drain(..) {
-            ledger.dropped(reason, Load::transaction(trace.spans.len()));
+            ledger.dropped(reason, Counts::transaction(trace.spans.len()));
         }
         self.outbox.give_up(reason);
         // Whatever a panic tore out of our hands.
-        ledger.dropped(reason, Load::spans(usize::try_from(ledger.stats().spans_pending).unwrap_or(usize::MAX)));
+        ledger.dropped(reason, Counts::spans(usize::try_from(ledger.stats().spans_pending).unwrap_or(usize::MAX)));
         self.outstanding.clear();
         self.answer_flushes();
     }
@@ -381,7 +381,7 @@ fn is_ours(shared: &Shared, span: &SpanData) -> bool {
             return true;
         }
         // A broken id generator: one such span would make Sentry refuse its whole transaction.
-        shared.ledger.dropped(DropReason::Invalid, Load::spans(1));
+        shared.ledger.dropped(DropReason::Invalid, Counts::spans(1));
     }
     shared.intake.release(size_of_span(span));
     false

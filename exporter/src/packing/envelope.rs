@@ -2,7 +2,7 @@
 //!
 //! The headers of the envelope are written when it is sent, as they say when that was. The items are written once.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use opentelemetry_http::Bytes;
 use opentelemetry_sentry_protocol::DynamicSamplingContext;
@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use uuid::fmt::Simple;
 
 use crate::{
-    account::Load,
+    account::{Counts, Rfc3339},
     convert::{Sdk, Sender},
     trace::Trace,
 };
@@ -26,7 +26,7 @@ pub(crate) struct Envelope {
     /// Headers and payload of all items.
     pub(crate) items: Bytes,
     /// What it stands for.
-    pub(crate) load: Load,
+    pub(crate) counts: Counts,
 }
 
 /// What an envelope is made for.
@@ -34,13 +34,13 @@ pub(crate) struct Envelope {
 pub(crate) struct Item<'a> {
     pub(crate) r#type: &'static str,
     pub(crate) payload: &'a [u8],
-    pub(crate) load: Load,
+    pub(crate) counts: Counts,
 }
 
 impl Envelope {
     /// An envelope with an event that belongs to a trace.
     pub(crate) fn new(event_id: Simple, trace: &Trace, sender: &Sender, item: &Item<'_>) -> Self {
-        let Item { r#type, payload, load } = item;
+        let Item { r#type, payload, counts } = item;
         let mut items = Vec::with_capacity(payload.len() + 80);
         let header = ItemHeader { r#type, length: payload.len(), content_type: "application/json" };
         // Writing to memory does not fail.
@@ -53,21 +53,21 @@ impl Envelope {
         let event_id = event_id.encode_lower(&mut [0; Simple::LENGTH]).to_owned();
         let headers = Headers { event_id: &event_id, sdk: Sdk, trace: dsc.as_ref().map(Entries) };
         let headers = serde_json::to_vec(&headers).unwrap_or_default();
-        Self { headers: headers.into(), items: items.into(), load: *load }
+        Self { headers: headers.into(), items: items.into(), counts: *counts }
     }
 
     /// An envelope without an event, to carry a report.
     pub(crate) const fn empty() -> Self {
-        Self { headers: Bytes::from_static(b"{}"), items: Bytes::new(), load: Load::spans(0) }
+        Self { headers: Bytes::from_static(b"{}"), items: Bytes::new(), counts: Counts::spans(0) }
     }
 
     /// The one that was kept as these bytes: its headers, a line break, its items.
-    pub(crate) fn kept(bytes: Vec<u8>, load: Load) -> Self {
+    pub(crate) fn kept(bytes: Vec<u8>, counts: Counts) -> Self {
         let mut headers = Bytes::from(bytes);
         let end = headers.iter().position(|byte| *byte == b'\n').unwrap_or(headers.len());
         let items = headers.split_off(end);
         let items = items.slice(items.len().min(1)..);
-        Self { headers, items, load }
+        Self { headers, items, counts }
     }
 
     /// Bytes that it holds while it waits.
@@ -116,30 +116,4 @@ struct ItemHeader {
     r#type: &'static str,
     length: usize,
     content_type: &'static str,
-}
-
-/// A time in UTC with milliseconds.
-struct Rfc3339(SystemTime);
-
-impl Serialize for Rfc3339 {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A clock that was set to before 1970 or after 9999 cannot be told.
-        let range = UNIX_EPOCH..UNIX_EPOCH + Duration::from_secs(253_402_300_800);
-        let time = if range.contains(&self.0) { self.0 } else { UNIX_EPOCH };
-        serializer.collect_str(&humantime::format_rfc3339_millis(time))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_clock_can_be_told() {
-        let day = Duration::from_secs(86_400);
-        let text = |time| serde_json::to_string(&Rfc3339(time)).unwrap();
-        assert_eq!(text(UNIX_EPOCH + day), "\"1970-01-02T00:00:00.000Z\"");
-        assert_eq!(text(UNIX_EPOCH - day), "\"1970-01-01T00:00:00.000Z\"");
-        assert_eq!(text(UNIX_EPOCH + day * 400 * 10_000), "\"1970-01-01T00:00:00.000Z\"");
-    }
 }

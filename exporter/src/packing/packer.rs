@@ -20,7 +20,7 @@ use super::{
     trim::trim,
 };
 use crate::{
-    account::{DropReason, Ledger, Load, Trimmed},
+    account::{Counts, DropReason, Ledger, Trimmed},
     convert::{ErrorEvent, Exceptions, Sender, Surroundings, Transaction},
     trace::{Trace, Tree, is_local_root, size_of_span, split},
 };
@@ -79,7 +79,7 @@ impl Packer {
     fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger, send: Send<'_>) {
         let mut found = self.exceptions.find(&trace.spans);
         for _ in found.drain(found.len().min(MAX_ERRORS)..) {
-            ledger.dropped(DropReason::BufferOverflow, Load::ERROR);
+            ledger.dropped(DropReason::BufferOverflow, Counts::ERROR);
         }
         let surroundings = Surroundings::of(&trace.spans);
         for exception in found {
@@ -95,11 +95,11 @@ impl Packer {
             self.buffer.clear();
             match serde_json::to_writer(&mut self.buffer, &event) {
                 Ok(()) if self.buffer.len() <= MAX_TRANSACTION => {
-                    let item = Item { r#type: "event", payload: &self.buffer, load: Load::ERROR };
+                    let item = Item { r#type: "event", payload: &self.buffer, counts: Counts::ERROR };
                     send(Envelope::new(id, trace, &self.sender, &item));
                 }
-                Ok(()) => ledger.dropped(DropReason::Invalid, Load::ERROR),
-                Err(_) => failed(ledger, Load::ERROR),
+                Ok(()) => ledger.dropped(DropReason::Invalid, Counts::ERROR),
+                Err(_) => failed(ledger, Counts::ERROR),
             }
         }
     }
@@ -114,7 +114,7 @@ impl Packer {
         let Some(root) = trace.spans.first() else { return Vec::new() };
         let is_root_ignored = is_local_root(root) && ignored_spans.match_any(root);
         if is_root_ignored || ignored_transactions.match_any(root) {
-            ledger.dropped(DropReason::Ignored, Load::transaction(trace.spans.len()));
+            ledger.dropped(DropReason::Ignored, Counts::transaction(trace.spans.len()));
             return Vec::new();
         }
         let Trace { head, spans, fate } = trace;
@@ -122,7 +122,7 @@ impl Packer {
         let before = spans.len();
         let parts = Tree::new(spans).without(is_ignored);
         let after = parts.iter().map(Vec::len).sum::<usize>();
-        ledger.dropped(DropReason::Ignored, Load::spans(before - after));
+        ledger.dropped(DropReason::Ignored, Counts::spans(before - after));
         parts.into_iter().map(|spans| Trace { head: head.clone(), spans, fate }).collect()
     }
 
@@ -130,7 +130,7 @@ impl Packer {
     fn pack_transaction(&mut self, trace: Trace, ledger: &Ledger, send: Send<'_>) {
         let id = Uuid::new_v4().simple();
         let spans = trace.spans.len();
-        let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Load::transaction(spans)) };
+        let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Counts::transaction(spans)) };
         if self.buffer.len() <= MAX_TRANSACTION {
             ledger.trimmed(trimmed);
             return self.send(id, &trace, ledger, send);
@@ -155,11 +155,11 @@ impl Packer {
             // Escapes make a text longer than it is, so the first cut may not be enough.
             room /= 2;
             trace.spans.iter_mut().for_each(|span| all += trim(span, room));
-            let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Load::transaction(1)) };
+            let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Counts::transaction(1)) };
             all += trimmed;
         }
         if self.buffer.len() > MAX_TRANSACTION {
-            return ledger.dropped(DropReason::Invalid, Load::transaction(1));
+            return ledger.dropped(DropReason::Invalid, Counts::transaction(1));
         }
         ledger.trimmed(all);
         self.send(id, &trace, ledger, send);
@@ -188,21 +188,21 @@ impl Packer {
             match self.hooked(id, trace) {
                 Hooked::Kept(event, left) => {
                     let left = left.min(spans);
-                    ledger.dropped(DropReason::BeforeSend, Load::spans(spans - left));
+                    ledger.dropped(DropReason::BeforeSend, Counts::spans(spans - left));
                     spans = left;
                     self.buffer.clear();
                     if serde_json::to_writer(&mut self.buffer, &event).is_err() {
-                        return failed(ledger, Load::transaction(spans));
+                        return failed(ledger, Counts::transaction(spans));
                     }
                     if self.buffer.len() > MAX_TRANSACTION {
-                        return ledger.dropped(DropReason::Invalid, Load::transaction(spans));
+                        return ledger.dropped(DropReason::Invalid, Counts::transaction(spans));
                     }
                 }
-                Hooked::Dropped => return ledger.dropped(DropReason::BeforeSend, Load::transaction(spans)),
-                Hooked::Failed => return failed(ledger, Load::transaction(spans)),
+                Hooked::Dropped => return ledger.dropped(DropReason::BeforeSend, Counts::transaction(spans)),
+                Hooked::Failed => return failed(ledger, Counts::transaction(spans)),
             }
         }
-        let item = Item { r#type: "transaction", payload: &self.buffer, load: Load::transaction(spans) };
+        let item = Item { r#type: "transaction", payload: &self.buffer, counts: Counts::transaction(spans) };
         send(Envelope::new(id, trace, &self.sender, &item));
     }
 
@@ -213,7 +213,7 @@ impl Packer {
     }
 }
 
-fn failed(ledger: &Ledger, load: Load) {
+fn failed(ledger: &Ledger, counts: Counts) {
     otel_warn!(name: "SentryExporter.SerializationFailed");
-    ledger.dropped(DropReason::InternalSdkError, load);
+    ledger.dropped(DropReason::InternalSdkError, counts);
 }

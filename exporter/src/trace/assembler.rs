@@ -28,7 +28,7 @@ use super::{
     head::Head,
     tree::{Fate, Tree},
 };
-use crate::account::Load;
+use crate::account::Counts;
 
 /// How long spans wait for a local root that is still open.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
@@ -171,10 +171,10 @@ impl Assembler {
     }
 
     /// Forgets a trace of which some spans were dropped, and returns what it has lost with that, and the spans.
-    pub(crate) fn discard(&mut self, trace_id: TraceId) -> (Load, Vec<SpanData>) {
+    pub(crate) fn discard(&mut self, trace_id: TraceId) -> (Counts, Vec<SpanData>) {
         let Some(Waiting { spans, .. }) = self.remove(trace_id) else { return Default::default() };
         let transactions = spans.iter().filter(|span| is_local_root(span)).count() as u64;
-        (Load { transactions, ..Load::spans(spans.len()) }, spans)
+        (Counts { transactions, ..Counts::spans(spans.len()) }, spans)
     }
 
     /// When [`expire`](Self::expire) has something to do next.
@@ -560,10 +560,10 @@ mod tests {
         let mut assembler = assembler();
         let now = Instant::now();
         assembler.push([span(3, 2), span(2, 1)], at(now));
-        let (load, spans) = assembler.discard(T);
-        assert_eq!((load, spans.len()), (Load::spans(2), 2));
+        let (counts, spans) = assembler.discard(T);
+        assert_eq!((counts, spans.len()), (Counts::spans(2), 2));
         assert_eq!((assembler.len(), assembler.next_expiry()), (0, None));
-        assert_eq!(assembler.discard(T).0, Load::default());
+        assert_eq!(assembler.discard(T).0, Counts::default());
     }
 
     /// A span of a forest: its parent is an earlier one, by place; one in twelve is a local root, one in ten was lost.

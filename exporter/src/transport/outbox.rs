@@ -35,7 +35,7 @@ use super::{
     spool::{Spool, Spooled},
 };
 use crate::{
-    account::{DropReason, Ledger, Load, Report, Reports},
+    account::{Counts, DropReason, Ledger, Report, Reports},
     packing::{Envelope, MAX_TRANSACTION},
 };
 
@@ -167,7 +167,7 @@ impl Outbox {
     pub(crate) fn push(&mut self, number: u64, envelope: Envelope, now: Instant) {
         self.copy(&envelope);
         let parcel = Parcel { number: Some(number), envelope, tries: 0, spooled: None };
-        if self.limits.is_limited(category(parcel.envelope.load), now) {
+        if self.limits.is_limited(category(parcel.envelope.counts), now) {
             self.drop(parcel, DropReason::RateLimitBackoff);
         } else if self.queued_bytes + parcel.envelope.size() > self.limit {
             self.keep_or_drop(parcel, DropReason::QueueOverflow);
@@ -199,7 +199,7 @@ impl Outbox {
     fn next(&mut self, now: Instant) -> Option<Parcel> {
         while let Some(parcel) = self.queue.pop_front() {
             self.queued_bytes -= parcel.envelope.size();
-            if !self.limits.is_limited(category(parcel.envelope.load), now) {
+            if !self.limits.is_limited(category(parcel.envelope.counts), now) {
                 return Some(parcel);
             }
             self.drop(parcel, DropReason::RateLimitBackoff);
@@ -216,8 +216,8 @@ impl Outbox {
         self.next_replay = now + if spooled.is_some() { REPLAY_PACE } else { REPLAY_IDLE };
         let mut spooled = spooled?;
         // It is on its way again, and counted as if it were new.
-        self.ledger.received(usize::try_from(spooled.load.spans).unwrap_or(usize::MAX));
-        let envelope = Envelope::kept(mem::take(&mut spooled.bytes), spooled.load);
+        self.ledger.received(usize::try_from(spooled.counts.spans).unwrap_or(usize::MAX));
+        let envelope = Envelope::kept(mem::take(&mut spooled.bytes), spooled.counts);
         Some(Parcel { number: None, envelope, tries: 0, spooled: Some(spooled) })
     }
 
@@ -339,7 +339,7 @@ impl Outbox {
         }
         match outcome {
             Some(Ok(())) => {
-                self.ledger.sent(parcel.envelope.load);
+                self.ledger.sent(parcel.envelope.counts);
                 self.gone(parcel);
             }
             Some(Err(reason)) => self.drop(parcel, reason),
@@ -357,7 +357,7 @@ impl Outbox {
     }
 
     fn drop(&mut self, parcel: Parcel, reason: DropReason) {
-        self.ledger.dropped(reason, parcel.envelope.load);
+        self.ledger.dropped(reason, parcel.envelope.counts);
         self.gone(parcel);
     }
 
@@ -366,18 +366,18 @@ impl Outbox {
         if parcel.envelope.items.is_empty() {
             return;
         }
-        let load = parcel.envelope.load;
+        let counts = parcel.envelope.counts;
         if let Some(spooled) = parcel.spooled.take() {
             spool.put_back(spooled);
-            self.ledger.spooled(load);
+            self.ledger.spooled(counts);
             return self.gone(parcel);
         }
         let parts: [&[u8]; 3] = [&parcel.envelope.headers, b"\n", &parcel.envelope.items];
-        let (kept, lost) = spool.store(load, &parts, SystemTime::now());
+        let (kept, lost) = spool.store(counts, &parts, SystemTime::now());
         self.lost_on_disk(lost);
         match kept {
             Ok(()) => {
-                self.ledger.spooled(load);
+                self.ledger.spooled(counts);
                 self.gone(parcel);
             }
             Err(_) => self.drop(parcel, reason),
@@ -385,8 +385,8 @@ impl Outbox {
     }
 
     /// What was kept on disk, perhaps by another process, and had to go.
-    fn lost_on_disk(&self, lost: Load) {
-        if lost != Load::default() {
+    fn lost_on_disk(&self, lost: Counts) {
+        if lost != Counts::default() {
             self.ledger.received(usize::try_from(lost.spans).unwrap_or(usize::MAX));
             self.ledger.dropped(DropReason::CacheOverflow, lost);
         }
@@ -424,10 +424,10 @@ impl Outbox {
 }
 
 /// Which limits an envelope is under.
-const fn category(load: Load) -> Category {
-    if load.transactions > 0 {
+const fn category(counts: Counts) -> Category {
+    if counts.transactions > 0 {
         Category::Transaction
-    } else if load.errors > 0 {
+    } else if counts.errors > 0 {
         Category::Error
     } else {
         Category::ClientReport

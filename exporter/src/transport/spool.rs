@@ -24,7 +24,7 @@ use std::{collections::BTreeSet, io, path::PathBuf, time::SystemTime};
 
 use uuid::Uuid;
 
-use crate::account::Load;
+use crate::account::Counts;
 
 pub(crate) use self::{error::SpoolError, limits::Limits};
 use self::{
@@ -55,7 +55,7 @@ pub(crate) struct Spool {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Spooled {
-    pub(crate) load: Load,
+    pub(crate) counts: Counts,
     pub(crate) bytes: Vec<u8>,
     name: Name,
 }
@@ -82,9 +82,14 @@ impl Spool {
     /// Keeps an envelope, whose parts are written one after the other.
     ///
     /// Also returns what older ones had to make room, or were too old: that is lost, whether this one is kept or not.
-    pub(crate) fn store(&mut self, load: Load, parts: &[&[u8]], now: SystemTime) -> (Result<(), SpoolError>, Load) {
-        let mut lost = Load::default();
-        let name = self.name(load, parts, now);
+    pub(crate) fn store(
+        &mut self,
+        counts: Counts,
+        parts: &[&[u8]],
+        now: SystemTime,
+    ) -> (Result<(), SpoolError>, Counts) {
+        let mut lost = Counts::default();
+        let name = self.name(counts, parts, now);
         if name.size > self.limits.bytes {
             return (Err(SpoolError::TooLarge), lost);
         }
@@ -101,8 +106,8 @@ impl Spool {
     ///
     /// `None` if there is none, or if another process is replaying. Also returns what was lost: damaged files and
     /// those that were too old.
-    pub(crate) fn next(&mut self, now: SystemTime) -> (Option<Spooled>, Load) {
-        let mut lost = Load::default();
+    pub(crate) fn next(&mut self, now: SystemTime) -> (Option<Spooled>, Counts) {
+        let mut lost = Counts::default();
         let spooled = self.find(now, &mut lost).unwrap_or_else(|error| {
             self.troubles.report(Trouble::Change, &error);
             None
@@ -132,11 +137,11 @@ impl Spool {
         }
     }
 
-    fn name(&mut self, load: Load, parts: &[&[u8]], now: SystemTime) -> Name {
+    fn name(&mut self, counts: Counts, parts: &[&[u8]], now: SystemTime) -> Name {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
         let size = parts.iter().map(|part| len(part)).fold(0, u64::saturating_add);
-        Name { time: nanos(now), writer: self.writer, number, load, size, checksum: checksum(parts) }
+        Name { time: nanos(now), writer: self.writer, number, counts, size, checksum: checksum(parts) }
     }
 
     /// Lists the directory, and makes it if it is not there.
@@ -172,14 +177,14 @@ impl Spool {
     }
 
     /// The same, and removes what is too old or too large.
-    fn look_and_expire(&mut self, now: SystemTime, lost: &mut Load) -> io::Result<()> {
+    fn look_and_expire(&mut self, now: SystemTime, lost: &mut Counts) -> io::Result<()> {
         self.look()?;
         let expired = self.index.expired(&self.limits, now);
         expired.into_iter().for_each(|(name, stage)| self.discard(name, stage, lost));
         Ok(())
     }
 
-    fn make_room(&mut self, name: &Name, now: SystemTime, lost: &mut Load) -> Result<(), SpoolError> {
+    fn make_room(&mut self, name: &Name, now: SystemTime, lost: &mut Counts) -> Result<(), SpoolError> {
         if self.index.is_stale(name, &self.limits) {
             self.look_and_expire(now, lost)?;
         }
@@ -215,12 +220,12 @@ impl Spool {
     }
 
     /// Removes a file for good, and counts it if it was us who did.
-    fn discard(&mut self, name: Name, stage: Stage, lost: &mut Load) {
+    fn discard(&mut self, name: Name, stage: Stage, lost: &mut Counts) {
         match self.folder.remove(&name, stage) {
             Ok(was_there) => {
                 self.index.remove(&name);
                 if was_there && stage != Stage::Part {
-                    *lost += name.load;
+                    *lost += name.counts;
                 }
             }
             Err(error) => {
@@ -230,7 +235,7 @@ impl Spool {
         }
     }
 
-    fn find(&mut self, now: SystemTime, lost: &mut Load) -> io::Result<Option<Spooled>> {
+    fn find(&mut self, now: SystemTime, lost: &mut Counts) -> io::Result<Option<Spooled>> {
         // Nothing more is sent while what was sent cannot be removed.
         self.clear_done()?;
         if !self.may_replay()? {
@@ -244,7 +249,7 @@ impl Spool {
                 Some((name, stage)) if self.limits.exclude(&name, stage, now) => self.discard(name, stage, lost),
                 Some((name, stage)) => {
                     if let Some(bytes) = self.claim(name, stage, lost)? {
-                        return Ok(Some(Spooled { load: name.load, bytes, name }));
+                        return Ok(Some(Spooled { counts: name.counts, bytes, name }));
                     }
                 }
                 None => return Ok(None),
@@ -269,7 +274,7 @@ impl Spool {
     }
 
     /// Takes an envelope, if it is whole, so that nobody removes it to make room.
-    fn claim(&mut self, name: Name, stage: Stage, lost: &mut Load) -> io::Result<Option<Vec<u8>>> {
+    fn claim(&mut self, name: Name, stage: Stage, lost: &mut Counts) -> io::Result<Option<Vec<u8>>> {
         let content = match self.folder.read(&name, stage) {
             Ok(content) => content,
             Err(error) => {

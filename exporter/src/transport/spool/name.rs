@@ -23,7 +23,7 @@ use std::{
 
 use flate2::Crc;
 
-use super::Load;
+use super::Counts;
 
 /// An envelope on disk. The order is that of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +33,7 @@ pub(super) struct Name {
     /// Random, other for each spool: process numbers are all alike where containers share a directory.
     pub(super) writer: u64,
     pub(super) number: u32,
-    pub(super) load: Load,
+    pub(super) counts: Counts,
     /// In bytes.
     pub(super) size: u64,
     /// CRC-32 of the bytes.
@@ -62,7 +62,7 @@ impl Name {
             time: next()?.parse().ok()?,
             writer: u64::from_str_radix(next()?, 16).ok()?,
             number: u32::from_str_radix(next()?, 16).ok()?,
-            load: Load {
+            counts: Counts {
                 transactions: next()?.parse().ok()?,
                 spans: next()?.parse().ok()?,
                 errors: next()?.parse().ok()?,
@@ -71,7 +71,7 @@ impl Name {
             checksum: u32::from_str_radix(next()?, 16).ok()?,
         };
         // Else the name that we would form is another file's. What no envelope stands for nobody of ours has written.
-        let Load { transactions, spans, errors } = name.load;
+        let Counts { transactions, spans, errors } = name.counts;
         let is_possible = [transactions, spans, errors].into_iter().all(|count| count <= MAX_COUNT);
         (is_possible && name.file_name(stage) == text).then_some((name, stage))
     }
@@ -97,8 +97,8 @@ impl Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { time, writer, number, load, size, checksum } = self;
-        let Load { transactions, spans, errors } = load;
+        let Self { time, writer, number, counts, size, checksum } = self;
+        let Counts { transactions, spans, errors } = counts;
         write!(f, "{time:020}-{writer:016x}-{number:08x}-{transactions}-{spans}-{errors}-{size}-{checksum:08x}")
     }
 }
@@ -141,8 +141,8 @@ mod tests {
             times: [u64; 2], writer: u64, number: u32, counts: [u32; 3], size: u64, checksum: u32,
         ) {
             let [transactions, spans, errors] = counts.map(|count| u64::from(count) % MAX_COUNT);
-            let load = Load { transactions, spans, errors };
-            let names = times.map(|time| Name { time, writer, number, load, size, checksum });
+            let counts = Counts { transactions, spans, errors };
+            let names = times.map(|time| Name { time, writer, number, counts, size, checksum });
             for stage in [Stage::Part, Stage::Waiting, Stage::Sending] {
                 let texts = names.map(|name| name.file_name(stage));
                 prop_assert_eq!(Name::parse(&texts[0]), Some((names[0], stage)));

@@ -20,19 +20,19 @@ pub(super) fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
 }
 
-/// A load that can be told from all others, also in a sum.
-pub(super) fn load(id: u32) -> Load {
-    Load { transactions: 1, spans: 1 << id, errors: 0 }
+/// A counts that can be told from all others, also in a sum.
+pub(super) fn load(id: u32) -> Counts {
+    Counts { transactions: 1, spans: 1 << id, errors: 0 }
 }
 
-pub(super) fn sum(ids: impl IntoIterator<Item = u32>) -> Load {
-    ids.into_iter().map(load).fold(Load::default(), |mut sum, load| {
-        sum += load;
+pub(super) fn sum(ids: impl IntoIterator<Item = u32>) -> Counts {
+    ids.into_iter().map(load).fold(Counts::default(), |mut sum, counts| {
+        sum += counts;
         sum
     })
 }
 
-pub(super) fn keep(spool: &mut Spool, id: u32, bytes: &[u8], now: SystemTime) -> Load {
+pub(super) fn keep(spool: &mut Spool, id: u32, bytes: &[u8], now: SystemTime) -> Counts {
     let (kept, lost) = spool.store(load(id), &[bytes], now);
     kept.unwrap();
     lost
@@ -46,8 +46,8 @@ fn fill(spool: &mut Spool, ids: std::ops::Range<u32>) {
 }
 
 /// Takes out everything that is left.
-pub(super) fn drain(spool: &mut Spool, now: SystemTime) -> (Vec<Vec<u8>>, Load) {
-    let (mut all, mut total) = (Vec::new(), Load::default());
+pub(super) fn drain(spool: &mut Spool, now: SystemTime) -> (Vec<Vec<u8>>, Counts) {
+    let (mut all, mut total) = (Vec::new(), Counts::default());
     loop {
         let (spooled, lost) = spool.next(now);
         total += lost;
@@ -76,7 +76,7 @@ fn the_oldest_comes_first() {
     for (id, second) in [(1, 5), (2, 3), (3, 9), (4, 3)] {
         keep(&mut spool, id, &[id as u8], at(second));
     }
-    assert_eq!(drain(&mut spool, at(9)), (vec![vec![2], vec![4], vec![1], vec![3]], Load::default()));
+    assert_eq!(drain(&mut spool, at(9)), (vec![vec![2], vec![4], vec![1], vec![3]], Counts::default()));
     assert!(names(dir.path()).is_empty());
 }
 
@@ -88,7 +88,7 @@ fn a_file_is_the_envelope_and_nothing_else() {
     let [name] = &names(dir.path())[..] else { panic!("one file") };
     assert_eq!(fs::read(dir.path().join(name)).unwrap(), b"{}\n{\"type\":");
     let spooled = spool.next(at(0)).0.unwrap();
-    assert_eq!((spooled.load, &spooled.bytes[..]), (load(1), &b"{}\n{\"type\":"[..]));
+    assert_eq!((spooled.counts, &spooled.bytes[..]), (load(1), &b"{}\n{\"type\":"[..]));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn an_empty_envelope_is_kept_too() {
     let dir = temp();
     let mut spool = Spool::open(dir.path().into(), PLENTY);
     spool.store(load(1), &[], at(0)).0.unwrap();
-    assert_eq!(drain(&mut spool, at(0)), (vec![vec![]], Load::default()));
+    assert_eq!(drain(&mut spool, at(0)), (vec![vec![]], Counts::default()));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn the_oldest_make_room_by_bytes() {
     (0..4).for_each(|id| assert_eq!(keep(&mut spool, id, &[0; 25], at(0)), sum([])));
     assert_eq!(keep(&mut spool, 4, &[1; 26], at(1)), sum([0, 1]));
     assert_eq!(keep(&mut spool, 5, &[2; 100], at(2)), sum([2, 3, 4]));
-    assert!(matches!(spool.store(load(6), &[&[3; 101]], at(3)), (Err(SpoolError::TooLarge), Load { spans: 0, .. })));
+    assert!(matches!(spool.store(load(6), &[&[3; 101]], at(3)), (Err(SpoolError::TooLarge), Counts { spans: 0, .. })));
     assert_eq!(drain(&mut spool, at(9)).0, [vec![2; 100]]);
 }
 
@@ -163,7 +163,7 @@ fn a_clock_that_is_set_back_loses_nothing() {
     let mut spool = Spool::open(dir.path().into(), Limits { age: Duration::from_secs(10), ..PLENTY });
     keep(&mut spool, 1, b"1", at(1000));
     keep(&mut spool, 2, b"2", at(0));
-    assert_eq!(drain(&mut spool, at(1)), (vec![b"2".to_vec(), b"1".to_vec()], Load::default()));
+    assert_eq!(drain(&mut spool, at(1)), (vec![b"2".to_vec(), b"1".to_vec()], Counts::default()));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn who_has_nothing_left_lets_the_other_replay() {
     keep(&mut first, 1, &[1], at(1));
     assert_eq!(drain(&mut second, at(9)).0, [vec![1]]);
     // What the first one still believes to be there does not come twice.
-    assert_eq!(drain(&mut first, at(9)), (vec![], Load::default()));
+    assert_eq!(drain(&mut first, at(9)), (vec![], Counts::default()));
 }
 
 #[test]

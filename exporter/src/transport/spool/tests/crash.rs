@@ -98,7 +98,7 @@ fn a_killed_process_loses_nothing_that_it_had_stored_and_leaves_nothing_torn() {
         }
 
         let (replayed, lost) = drain(&mut Spool::open(dir.path().into(), PLENTY), at(0));
-        assert_eq!(lost, Load::default());
+        assert_eq!(lost, Counts::default());
         let numbers: Vec<_> = replayed.iter().map(|bytes| number(bytes)).collect();
         assert!(numbers.is_sorted(), "the oldest first");
         replayed.iter().zip(&numbers).for_each(|(bytes, number)| assert!(*bytes == envelope(*number), "{number}"));

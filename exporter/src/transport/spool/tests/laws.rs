@@ -32,9 +32,9 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
 }
 
 /// The envelopes whose loads add up to this one.
-fn ids(load: Load) -> BTreeSet<u32> {
-    let ids: BTreeSet<_> = (0..64).filter(|id| load.spans & (1 << id) != 0).collect();
-    assert_eq!(load.transactions, ids.len() as u64, "counted twice");
+fn ids(counts: Counts) -> BTreeSet<u32> {
+    let ids: BTreeSet<_> = (0..64).filter(|id| counts.spans & (1 << id) != 0).collect();
+    assert_eq!(counts.transactions, ids.len() as u64, "counted twice");
     ids
 }
 
@@ -50,7 +50,7 @@ struct Model {
 }
 
 impl Model {
-    fn lose(&mut self, lost: Load) {
+    fn lose(&mut self, lost: Counts) {
         for id in ids(lost) {
             let time = self.waiting.iter().find(|(_, waiting)| **waiting == id).map(|(time, _)| *time);
             self.waiting.remove(&time.expect("only what waits can be lost"));
@@ -59,7 +59,7 @@ impl Model {
 
     fn check_taken(&mut self, spooled: &Spooled) -> (u64, u32) {
         let (time, id) = self.waiting.pop_first().expect("only what waits can be taken");
-        assert_eq!(spooled.load, load(id), "the oldest");
+        assert_eq!(spooled.counts, load(id), "the oldest");
         assert!(spooled.bytes.iter().all(|byte| u32::from(*byte) == id));
         (time, id)
     }

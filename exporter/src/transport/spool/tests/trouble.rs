@@ -62,7 +62,7 @@ fn damage_is_told_again_after_it_was_over() {
 fn what_is_not_ours_is_left_alone() {
     let dir = temp();
     let ours = |number, size: u64| {
-        let name = Name { time: 0, writer: 0, number, load: load(0), size, checksum: checksum(&[b"secret"]) };
+        let name = Name { time: 0, writer: 0, number, counts: load(0), size, checksum: checksum(&[b"secret"]) };
         dir.path().join(name.file_name(Stage::Waiting))
     };
     let outside = temp();
@@ -79,7 +79,7 @@ fn what_is_not_ours_is_left_alone() {
     let mut spool = Spool::open(dir.path().into(), Limits { files: 1, age: Duration::from_secs(1), ..PLENTY });
     keep(&mut spool, 1, b"1", at(0));
     assert_eq!(keep(&mut spool, 2, b"2", at(0)), sum([1]));
-    assert_eq!(drain(&mut spool, at(1)), (vec![b"2".to_vec()], Load::default()));
+    assert_eq!(drain(&mut spool, at(1)), (vec![b"2".to_vec()], Counts::default()));
     assert_eq!(names(dir.path()), before);
     assert_eq!(fs::read(&secret).unwrap(), b"secret");
     assert_eq!(spool.troubles.told, [Trouble::Foreign]);
@@ -96,7 +96,7 @@ fn a_link_that_takes_a_files_place_is_not_followed() {
     let file = only_file(dir.path());
     fs::remove_file(&file).unwrap();
     unix::fs::symlink(&secret, &file).unwrap();
-    assert_eq!(drain(&mut spool, at(0)), (vec![], Load::default()));
+    assert_eq!(drain(&mut spool, at(0)), (vec![], Counts::default()));
     assert!(secret.exists() && file.is_symlink());
 }
 
@@ -110,7 +110,7 @@ fn a_large_file_with_a_plausible_name_is_not_read() {
     File::options().write(true).open(&small).unwrap().set_len(ten_gigabytes).unwrap();
     assert_eq!(drain(&mut spool, at(0)), (vec![], sum([1])));
 
-    let large = Name { time: 0, writer: 0, number: 0, load: load(2), size: ten_gigabytes, checksum: 0 };
+    let large = Name { time: 0, writer: 0, number: 0, counts: load(2), size: ten_gigabytes, checksum: 0 };
     let path = dir.path().join(large.file_name(Stage::Waiting));
     File::create(&path).unwrap().set_len(ten_gigabytes).unwrap();
     keep(&mut spool, 3, b"3", at(0));
@@ -122,21 +122,21 @@ fn a_large_file_with_a_plausible_name_is_not_read() {
 fn what_a_dead_process_was_writing_goes_when_it_is_old() {
     let dir = temp();
     let part = |number, now| {
-        let name = Name { time: nanos(now), writer: 0, number, load: load(0), size: 5, checksum: 0 };
+        let name = Name { time: nanos(now), writer: 0, number, counts: load(0), size: 5, checksum: 0 };
         fs::write(dir.path().join(name.file_name(Stage::Part)), b"12").unwrap();
     };
     part(0, at(0));
     part(1, at(3000));
     part(2, at(1_000_000));
     let mut spool = Spool::open(dir.path().into(), PLENTY);
-    assert_eq!(drain(&mut spool, at(3600)), (vec![], Load::default()));
+    assert_eq!(drain(&mut spool, at(3600)), (vec![], Counts::default()));
     assert_eq!(names(dir.path()).len(), 2, "the one from the future is gone");
-    assert_eq!(drain(&mut spool, at(3601)), (vec![], Load::default()));
+    assert_eq!(drain(&mut spool, at(3601)), (vec![], Counts::default()));
     assert_eq!(names(dir.path()).len(), 1);
 
     // And before that it takes room like any other, but stands for nothing.
     let mut spool = Spool::open(dir.path().into(), Limits { files: 1, ..PLENTY });
-    assert_eq!(keep(&mut spool, 1, b"1", at(3602)), Load::default());
+    assert_eq!(keep(&mut spool, 1, b"1", at(3602)), Counts::default());
     assert_eq!(drain(&mut spool, at(3602)).0, [b"1"]);
 }
 
@@ -154,7 +154,7 @@ fn a_full_disk_is_told_once_and_leaves_nothing_behind() {
     for _ in 0..3 {
         let (kept, lost) = spool.store(load(2), &[b"2"], at(2));
         assert!(matches!(kept, Err(SpoolError::Io(error)) if error.kind() == io::ErrorKind::StorageFull));
-        assert_eq!((lost, names(dir.path()).len()), (Load::default(), 1));
+        assert_eq!((lost, names(dir.path()).len()), (Counts::default(), 1));
     }
     assert_eq!(spool.troubles.told, [Trouble::Write]);
     spool.folder.create = create;
@@ -173,7 +173,7 @@ fn a_directory_that_cannot_be_is_told_once_and_used_when_it_can_be() {
     let mut spool = Spool::open(file.join("spool"), PLENTY);
     for _ in 0..3 {
         assert!(matches!(spool.store(load(1), &[b"1"], at(1)).0, Err(SpoolError::Io(_))));
-        assert_eq!(drain(&mut spool, at(1)), (vec![], Load::default()));
+        assert_eq!(drain(&mut spool, at(1)), (vec![], Counts::default()));
     }
     assert_eq!(spool.troubles.told, [Trouble::List]);
     fs::remove_file(&file).unwrap();
@@ -202,7 +202,7 @@ fn a_directory_that_vanishes_is_made_anew() {
     assert!(other.next(at(3)).0.is_none());
 
     fs::remove_dir_all(&path).unwrap();
-    assert_eq!(drain(&mut spool, at(4)), (vec![], Load::default()));
+    assert_eq!(drain(&mut spool, at(4)), (vec![], Counts::default()));
     keep(&mut spool, 4, b"4", at(4));
     assert_eq!(drain(&mut spool, at(4)).0, [b"4"]);
     assert_eq!(spool.troubles.told, [Trouble::List, Trouble::List]);
@@ -220,10 +220,10 @@ fn nothing_more_is_sent_while_what_was_sent_cannot_be_removed() {
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     spool.remove(sent);
-    (0..3).for_each(|_| assert_eq!(drain(&mut spool, at(2)), (vec![], Load::default())));
+    (0..3).for_each(|_| assert_eq!(drain(&mut spool, at(2)), (vec![], Counts::default())));
     assert_eq!(spool.troubles.told, [Trouble::Change]);
     fs::remove_dir(&path).unwrap();
-    assert_eq!(drain(&mut spool, at(2)), (vec![b"2".to_vec()], Load::default()));
+    assert_eq!(drain(&mut spool, at(2)), (vec![b"2".to_vec()], Counts::default()));
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn a_lock_that_cannot_be_opened_is_told_once() {
     fs::create_dir(dir.path().join("lock")).unwrap();
     let mut spool = Spool::open(dir.path().into(), PLENTY);
     keep(&mut spool, 1, b"1", at(1));
-    (0..3).for_each(|_| assert_eq!(drain(&mut spool, at(1)), (vec![], Load::default())));
+    (0..3).for_each(|_| assert_eq!(drain(&mut spool, at(1)), (vec![], Counts::default())));
     assert_eq!(spool.troubles.told, [Trouble::Change]);
     fs::remove_dir(dir.path().join("lock")).unwrap();
     assert_eq!(drain(&mut spool, at(1)).0, [b"1"]);

@@ -1,0 +1,113 @@
+//! The numbers that the application can read.
+
+use std::{collections::BTreeMap, fmt, ops::AddAssign};
+
+use super::{counts::Counts, drop_reason::DropReason};
+
+/// How much was dropped for one reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// Spans, roots of transactions included.
+    pub spans: u64,
+    /// Transactions, as far as the spans had been assembled into any.
+    pub transactions: u64,
+    /// Error events.
+    pub errors: u64,
+}
+
+impl From<Counts> for Dropped {
+    fn from(counts: Counts) -> Self {
+        let Counts { transactions, spans, errors } = counts;
+        Self { spans, transactions, errors }
+    }
+}
+
+/// How much was cut off to keep within Sentry's limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Trimmed {
+    /// Names, values and texts that were shortened or left out.
+    pub values: u64,
+    /// The bytes that were removed.
+    pub bytes: u64,
+}
+
+impl AddAssign for Trimmed {
+    fn add_assign(&mut self, other: Self) {
+        self.values += other.values;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What has happened so far, in numbers.
+///
+/// At rest (nothing is open, pending or in flight) `spans_received` is `spans_sent` plus the spans in `dropped`; with
+/// a spool directory, plus `spans_spooled`. What is read from that directory again, also if another process wrote it,
+/// counts as received once more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Sampled spans that ended and reached the exporter, and one for each local root that the sampler decided against.
+    pub spans_received: u64,
+    /// Spans in envelopes that the server accepted, roots of transactions included.
+    pub spans_sent: u64,
+    /// Transactions that the server accepted.
+    pub transactions_sent: u64,
+    /// Error events that the server accepted.
+    pub errors_sent: u64,
+    /// Envelopes that wait to be sent or for their answer.
+    pub envelopes_in_flight: u64,
+    /// Spans in envelopes that were kept on disk, to be sent later.
+    pub spans_spooled: u64,
+    /// Spans that were neither sent nor dropped yet, nor kept on disk.
+    pub spans_pending: u64,
+    /// Bytes of spans that wait for their local root or to be converted, as estimated.
+    pub pending_bytes: u64,
+    /// Bytes of serialised envelopes that wait to be sent.
+    pub queued_bytes: u64,
+    /// What was shortened before it was sent.
+    pub trimmed: Trimmed,
+    /// What was not delivered, by reason; a reason that never occurred is not in it.
+    pub dropped: BTreeMap<DropReason, Dropped>,
+}
+
+impl Stats {
+    /// All spans that were dropped, for any reason.
+    #[must_use]
+    pub fn spans_dropped(&self) -> u64 {
+        self.dropped.values().map(|dropped| dropped.spans).sum()
+    }
+
+    /// All spans that were lost: dropped for a reason that the application did not ask for.
+    #[must_use]
+    pub fn spans_lost(&self) -> u64 {
+        self.dropped.iter().filter(|(reason, _)| !reason.is_wanted()).map(|(_, dropped)| dropped.spans).sum()
+    }
+}
+
+impl fmt::Display for Stats {
+    /// One line, such as `spans received: 13, sent: 10, dropped: 3 (send_error 3); transactions sent: 4`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { spans_received, spans_sent, transactions_sent, errors_sent, .. } = self;
+        write!(f, "spans received: {spans_received}, sent: {spans_sent}, dropped: {}", self.spans_dropped())?;
+        let reasons = self.dropped.iter().map(|(reason, dropped)| format!("{reason} {}", dropped.spans));
+        match reasons.collect::<Vec<_>>().join(", ") {
+            reasons if reasons.is_empty() => {}
+            reasons => write!(f, " ({reasons})")?,
+        }
+        for (word, number) in [("kept on disk", self.spans_spooled), ("pending", self.spans_pending)] {
+            if number > 0 {
+                write!(f, ", {word}: {number}")?;
+            }
+        }
+        write!(f, "; transactions sent: {transactions_sent}")?;
+        let errors_dropped: u64 = self.dropped.values().map(|dropped| dropped.errors).sum();
+        for (word, number) in [("sent", *errors_sent), ("dropped", errors_dropped)] {
+            if number > 0 {
+                write!(f, ", errors {word}: {number}")?;
+            }
+        }
+        Ok(())
+    }
+}
