@@ -18,7 +18,10 @@
 
 mod backtrace;
 mod data;
+mod error_event;
+mod event;
 mod exception;
+mod ids;
 mod link;
 mod measurement;
 mod request;
@@ -30,11 +33,15 @@ mod tags;
 mod times;
 mod transaction;
 mod user;
+mod value;
+mod view;
 
 pub(crate) use self::{
-    exception::{ErrorEvent, Exceptions, Surroundings},
+    error_event::{ErrorEvent, EventContext},
+    event::name_of,
+    exception::Exceptions,
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::STATUSES,
     tags::{InvalidTag, TagRules, tag_key, tag_value},
-    transaction::{Transaction, name_of},
+    transaction::Transaction,
 };

@@ -10,7 +10,12 @@ use crate::keys::Keys;
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     all: &'a [KeyValue],
-    /// Most keys that are asked for are not there, which so costs no comparison.
+    index: AttributeIndex,
+}
+
+/// Which keys a list of attributes may have. Most lookups miss; this filter makes a miss free.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AttributeIndex {
     keys: Keys,
     /// Those that may be there twice.
     repeated: Keys,
@@ -30,14 +35,26 @@ impl<'a> Attributes<'a> {
             }
             keys = keys.with(key);
         }
-        Self { all, keys, repeated }
+        Self { all, index: AttributeIndex { keys, repeated } }
+    }
+
+    /// Wraps a list of attributes that was indexed before. A key that was added to it since is not found.
+    #[must_use]
+    pub const fn with_index(all: &'a [KeyValue], index: AttributeIndex) -> Self {
+        Self { all, index }
+    }
+
+    /// The index of the list, for [`with_index`](Self::with_index).
+    #[must_use]
+    pub const fn index(self) -> AttributeIndex {
+        self.index
     }
 
     /// The value of a key.
     #[inline]
     #[must_use]
     pub fn get(self, key: &str) -> Option<&'a Value> {
-        if self.keys.may_have(key) { self.find(key) } else { None }
+        if self.index.keys.may_have(key) { self.find(key) } else { None }
     }
 
     fn find(self, key: &str) -> Option<&'a Value> {
@@ -55,7 +72,7 @@ impl<'a> Attributes<'a> {
         let last = (self.all.len() > MANY).then(|| self.last_places());
         let is_last = move |(place, attribute): &(usize, &KeyValue)| {
             let key = attribute.key.as_str();
-            !self.repeated.may_have(key)
+            !self.index.repeated.may_have(key)
                 || match &last {
                     Some(last) => last.get(key) == Some(place),
                     None => self.all[place + 1..].iter().all(|later| later.key.as_str() != key),
@@ -73,7 +90,7 @@ impl<'a> Attributes<'a> {
     #[inline]
     #[must_use]
     pub fn text(self, key: &str) -> Option<Cow<'a, str>> {
-        if self.keys.may_have(key) { self.find_text(key) } else { None }
+        if self.index.keys.may_have(key) { self.find_text(key) } else { None }
     }
 
     #[inline(never)]
@@ -92,7 +109,7 @@ impl<'a> Attributes<'a> {
     #[inline]
     #[must_use]
     pub fn integer(self, key: &str) -> Option<i64> {
-        if self.keys.may_have(key) { self.find_integer(key) } else { None }
+        if self.index.keys.may_have(key) { self.find_integer(key) } else { None }
     }
 
     #[inline(never)]

@@ -26,7 +26,7 @@ pub mod semconv;
 mod url;
 
 pub use crate::{
-    attributes::Attributes,
+    attributes::{AttributeIndex, Attributes},
     describe::{Description, Source, cut, describe, shortened},
     keys::Keys,
     secrets::{is_sensitive, without_parameters, without_secrets},

@@ -1,20 +1,15 @@
 //! Attributes, as the `data` of a span.
 //!
-//! Of a key that was set twice the last value counts. What only the sampler and we talk about is left out.
+//! The table [`OWN`] has the keys that do not pass through: those that are inferred, and those that only our own parts
+//! read. Of a key that was set twice the last value counts.
 
 use std::borrow::Cow;
 
-use opentelemetry::{Array, KeyValue, Value, trace::SpanKind};
+use opentelemetry::{Value, trace::SpanKind};
 use opentelemetry_sentry_semantics::{Attributes, Keys, sanitize_url, semconv};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::span::Span;
-
-/// Marks a transaction whose parent had been sent before it ended.
-const PARENT_ALREADY_SENT: &str = "sentry.parent_span_already_sent";
-
-/// The kind of a span.
-const OTEL_KIND: &str = "otel.kind";
+use super::{value::Plain, view::Span};
 
 /// The `data` of a span: what was inferred, then its attributes.
 #[derive(Debug)]
@@ -25,6 +20,7 @@ pub(crate) struct Data<'a> {
     pub(crate) http_status: Option<i64>,
     /// What the status says beside its word.
     pub(crate) status_message: &'a str,
+    pub(crate) url: Option<Url<'a>>,
     /// What only a transaction has.
     pub(crate) root: Option<RootData>,
 }
@@ -37,125 +33,133 @@ pub(crate) struct RootData {
     pub(crate) parent_already_sent: bool,
 }
 
+/// What happens to an attribute that has the key of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attribute {
+    /// It is never sent as it is.
+    Removed,
+    /// It is sent if nothing was inferred.
+    Fallback,
+}
+use Attribute::{Fallback, Removed};
+
+/// Infers the value of a key.
+type Infer = for<'a> fn(&'a Data<'_>) -> Option<Inferred<'a>>;
+
+/// The keys that do not pass through, in the order in which they are written: what is inferred, and what becomes of an
+/// attribute with the same key.
+const OWN: [(&str, Attribute, Infer); 26] = [
+    (semconv::SENTRY_OP, Removed, |data| data.op.and_then(text)),
+    (semconv::SENTRY_ORIGIN, Removed, |data| Some(Inferred::Text(data.origin))),
+    (semconv::SENTRY_SOURCE, Fallback, |data| Some(Inferred::Text(data.root.as_ref()?.source))),
+    (semconv::SENTRY_SAMPLE_RATE, Removed, |data| Some(Inferred::Float(data.root.as_ref()?.sample_rate?))),
+    // Marks a transaction whose parent had been sent before it ended.
+    ("sentry.parent_span_already_sent", Removed, |data| {
+        data.root.as_ref()?.parent_already_sent.then_some(Inferred::True)
+    }),
+    ("otel.kind", Fallback, |data| kind_word(&data.span.data.span_kind).map(Inferred::Text)),
+    (semconv::HTTP_RESPONSE_STATUS_CODE, Fallback, |data| data.http_status.map(Inferred::Integer)),
+    (semconv::SENTRY_URL, Fallback, |data| Some(Inferred::Text(&data.url.as_ref()?.url))),
+    (semconv::SENTRY_HTTP_QUERY, Fallback, |data| text(data.url.as_ref()?.query)),
+    (semconv::SENTRY_HTTP_FRAGMENT, Fallback, |data| text(data.url.as_ref()?.fragment)),
+    (semconv::SENTRY_STATUS_MESSAGE, Fallback, |data| text(data.status_message)),
+    (semconv::OTEL_SCOPE_NAME, Removed, |data| text(data.span.data.instrumentation_scope.name())),
+    (semconv::OTEL_SCOPE_VERSION, Removed, |data| text(data.span.data.instrumentation_scope.version()?)),
+    (semconv::OTEL_DROPPED_ATTRIBUTES_COUNT, Removed, |data| count(data.span.data.dropped_attributes_count)),
+    (semconv::OTEL_DROPPED_EVENTS_COUNT, Removed, |data| count(data.span.data.events.dropped_count)),
+    (semconv::OTEL_DROPPED_LINKS_COUNT, Removed, |data| count(data.span.data.links.dropped_count)),
+    // What the sampler tells the exporter.
+    (semconv::DSC_FROZEN, Removed, nothing),
+    (semconv::DSC_SAMPLE_RAND, Removed, nothing),
+    (semconv::DSC_TRANSACTION, Removed, nothing),
+    (semconv::NOT_SAMPLED, Removed, nothing),
+    // It is the name.
+    (semconv::SENTRY_CUSTOM_SPAN_NAME, Removed, nothing),
+    // Headers that say what the ids of the trace say.
+    ("http.request.header.sentry-trace", Removed, nothing),
+    ("http.request.header.baggage", Removed, nothing),
+    ("http.request.header.traceparent", Removed, nothing),
+    ("http.request.header.tracestate", Removed, nothing),
+    ("http.response.header.server-timing", Removed, nothing),
+];
+
+/// The keys of [`OWN`]: most attributes are in none of its rows, and need not be compared with each.
+const OWN_KEYS: Keys = {
+    let (mut keys, mut row) = (Keys::of(&[]), 0);
+    while row < OWN.len() {
+        keys = keys.with(OWN[row].0);
+        row += 1;
+    }
+    keys
+};
+
+/// Whether an attribute with this key is never sent as it is.
+pub(super) fn is_removed(key: &str) -> bool {
+    OWN_KEYS.may_have(key) && OWN.iter().any(|(own, attribute, _)| *own == key && *attribute == Removed)
+}
+
+/// A value that was inferred.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Inferred<'a> {
+    Text(&'a str),
+    Integer(i64),
+    Float(f64),
+    #[serde(serialize_with = "write_true")]
+    True,
+}
+
+fn write_true<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(true)
+}
+
+const fn nothing<'a>(_: &'a Data<'_>) -> Option<Inferred<'a>> {
+    None
+}
+
+fn text(text: &str) -> Option<Inferred<'_>> {
+    (!text.is_empty()).then_some(Inferred::Text(text))
+}
+
+fn count(count: u32) -> Option<Inferred<'static>> {
+    (count > 0).then_some(Inferred::Integer(count.into()))
+}
+
 impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let url = Url::of(self.span.attributes);
-        self.serialize_inferred(&mut map, url.as_ref())?;
-        let has = |part: fn(&Url<'_>) -> bool| url.as_ref().is_some_and(part);
-        let is_inferred = |key: &str| match key {
-            semconv::HTTP_RESPONSE_STATUS_CODE => self.http_status.is_some(),
-            semconv::SENTRY_URL => url.is_some(),
-            semconv::SENTRY_HTTP_QUERY => has(|url| !url.query.is_empty()),
-            semconv::SENTRY_HTTP_FRAGMENT => has(|url| !url.fragment.is_empty()),
-            semconv::SENTRY_SOURCE => self.root.is_some(),
-            semconv::SENTRY_STATUS_MESSAGE => !self.status_message.is_empty(),
-            OTEL_KIND => self.span.data.span_kind != SpanKind::Internal,
-            key => OURS.contains(&key),
+        // A bit for each row of the table.
+        let mut written = 0_u32;
+        for (row, (key, _, infer)) in OWN.iter().enumerate() {
+            if let Some(value) = infer(self) {
+                map.serialize_entry(key, &value)?;
+                written |= 1 << row;
+            }
+        }
+        let passes = |key: &str| {
+            let row = OWN.iter().enumerate().find(|(_, (own, ..))| *own == key);
+            row.is_none_or(|(row, (_, attribute, _))| *attribute == Fallback && written & (1 << row) == 0)
         };
-        let is_kept = |key: &str| !OURS_OR_INFERRED.may_have(key) || !is_inferred(key);
-        for attribute in self.span.attributes.unique().filter(|attribute| is_kept(attribute.key.as_str())) {
-            map.serialize_entry(attribute.key.as_str(), &Plain(&attribute.value))?;
+        for attribute in self.span.attributes.unique() {
+            let key = attribute.key.as_str();
+            if !OWN_KEYS.may_have(key) || passes(key) {
+                map.serialize_entry(key, &Plain(&attribute.value))?;
+            }
         }
         map.end()
     }
 }
 
-impl Data<'_> {
-    fn serialize_inferred<M: SerializeMap>(&self, map: &mut M, url: Option<&Url<'_>>) -> Result<(), M::Error> {
-        if let Some(op) = self.op {
-            map.serialize_entry(semconv::SENTRY_OP, op)?;
-        }
-        map.serialize_entry(semconv::SENTRY_ORIGIN, self.origin)?;
-        if let Some(root) = &self.root {
-            map.serialize_entry(semconv::SENTRY_SOURCE, root.source)?;
-            if let Some(rate) = root.sample_rate {
-                map.serialize_entry(semconv::SENTRY_SAMPLE_RATE, &rate)?;
-            }
-            if root.parent_already_sent {
-                map.serialize_entry(PARENT_ALREADY_SENT, &true)?;
-            }
-        }
-        if let Some(kind) = kind_word(&self.span.data.span_kind) {
-            map.serialize_entry(OTEL_KIND, kind)?;
-        }
-        if let Some(status) = self.http_status {
-            map.serialize_entry(semconv::HTTP_RESPONSE_STATUS_CODE, &status)?;
-        }
-        if let Some(Url { url, query, fragment }) = url {
-            map.serialize_entry(semconv::SENTRY_URL, url)?;
-            for (key, part) in [(semconv::SENTRY_HTTP_QUERY, query), (semconv::SENTRY_HTTP_FRAGMENT, fragment)] {
-                if !part.is_empty() {
-                    map.serialize_entry(key, part)?;
-                }
-            }
-        }
-        let scope = &self.span.data.instrumentation_scope;
-        for (key, text) in [
-            (semconv::SENTRY_STATUS_MESSAGE, self.status_message),
-            (semconv::OTEL_SCOPE_NAME, scope.name()),
-            (semconv::OTEL_SCOPE_VERSION, scope.version().unwrap_or_default()),
-        ] {
-            if !text.is_empty() {
-                map.serialize_entry(key, text)?;
-            }
-        }
-        for (key, count) in [
-            (semconv::OTEL_DROPPED_ATTRIBUTES_COUNT, self.span.data.dropped_attributes_count),
-            (semconv::OTEL_DROPPED_EVENTS_COUNT, self.span.data.events.dropped_count),
-            (semconv::OTEL_DROPPED_LINKS_COUNT, self.span.data.links.dropped_count),
-        ] {
-            if count > 0 {
-                map.serialize_entry(key, &count)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Attributes that are not sent as they are: for us alone, in the place of what we inferred, or headers that say what
-/// the trace says.
-pub(super) const OURS: [&str; 19] = [
-    semconv::DSC_FROZEN,
-    semconv::DSC_SAMPLE_RAND,
-    semconv::DSC_TRANSACTION,
-    semconv::NOT_SAMPLED,
-    semconv::SENTRY_CUSTOM_SPAN_NAME,
-    semconv::SENTRY_OP,
-    semconv::SENTRY_ORIGIN,
-    semconv::SENTRY_SAMPLE_RATE,
-    semconv::OTEL_SCOPE_NAME,
-    semconv::OTEL_SCOPE_VERSION,
-    semconv::OTEL_DROPPED_ATTRIBUTES_COUNT,
-    semconv::OTEL_DROPPED_EVENTS_COUNT,
-    semconv::OTEL_DROPPED_LINKS_COUNT,
-    PARENT_ALREADY_SENT,
-    "http.request.header.sentry-trace",
-    "http.request.header.baggage",
-    "http.request.header.traceparent",
-    "http.request.header.tracestate",
-    "http.response.header.server-timing",
-];
-
-/// They and those that are not sent where we inferred the same.
-const OURS_OR_INFERRED: Keys = Keys::of(&OURS)
-    .with(semconv::HTTP_RESPONSE_STATUS_CODE)
-    .with(semconv::SENTRY_URL)
-    .with(semconv::SENTRY_HTTP_QUERY)
-    .with(semconv::SENTRY_HTTP_FRAGMENT)
-    .with(semconv::SENTRY_SOURCE)
-    .with(semconv::SENTRY_STATUS_MESSAGE)
-    .with(OTEL_KIND);
-
 /// The URL of a request, in the parts that JavaScript's SDK sends.
-struct Url<'a> {
+#[derive(Debug)]
+pub(crate) struct Url<'a> {
     url: Cow<'a, str>,
     query: &'a str,
     fragment: &'a str,
 }
 
 impl<'a> Url<'a> {
-    fn of(attributes: Attributes<'a>) -> Option<Self> {
+    pub(crate) fn of(attributes: Attributes<'a>) -> Option<Self> {
         let text = |key| match attributes.get(key) {
             Some(Value::String(text)) if !text.as_str().is_empty() => Some(text.as_str()),
             _ => None,
@@ -167,26 +171,6 @@ impl<'a> Url<'a> {
     }
 }
 
-/// Attributes as a JSON object.
-#[derive(Debug)]
-pub(crate) struct AttributeMap<'a>(Attributes<'a>);
-
-impl<'a> AttributeMap<'a> {
-    pub(crate) fn new(attributes: &'a [KeyValue]) -> Self {
-        Self(Attributes::new(attributes))
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Serialize for AttributeMap<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.unique().map(|attribute| (attribute.key.as_str(), Plain(&attribute.value))))
-    }
-}
-
 /// The kind as JavaScript's SDK writes it; an internal span says nothing.
 const fn kind_word(kind: &SpanKind) -> Option<&'static str> {
     match kind {
@@ -195,45 +179,5 @@ const fn kind_word(kind: &SpanKind) -> Option<&'static str> {
         SpanKind::Producer => Some("PRODUCER"),
         SpanKind::Consumer => Some("CONSUMER"),
         SpanKind::Internal => None,
-    }
-}
-
-/// The value of an attribute as text; the parts of a list are joined by commas.
-pub(crate) fn text_of(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::Array(Array::String(texts)) => {
-            texts.iter().map(|text| text.as_str()).collect::<Vec<_>>().join(", ").into()
-        }
-        value => value.as_str(),
-    }
-}
-
-/// An OpenTelemetry value as JSON.
-#[derive(Debug)]
-pub(crate) struct Plain<'a>(pub(crate) &'a Value);
-
-impl Serialize for Plain<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Bool(value) => serializer.serialize_bool(*value),
-            Value::I64(value) => serializer.serialize_i64(*value),
-            Value::F64(value) => Float(*value).serialize(serializer),
-            Value::String(text) => serializer.serialize_str(text.as_str()),
-            Value::Array(Array::Bool(values)) => serializer.collect_seq(values),
-            Value::Array(Array::I64(values)) => serializer.collect_seq(values),
-            Value::Array(Array::F64(values)) => serializer.collect_seq(values.iter().map(|value| Float(*value))),
-            Value::Array(Array::String(values)) => serializer.collect_seq(values.iter().map(|text| text.as_str())),
-            // The types are open to additions; text loses nothing.
-            other => serializer.collect_str(other),
-        }
-    }
-}
-
-/// JSON has no word for infinities and NaN; as text they are at least seen.
-struct Float(f64);
-
-impl Serialize for Float {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.is_finite() { serializer.serialize_f64(self.0) } else { serializer.collect_str(&self.0) }
     }
 }

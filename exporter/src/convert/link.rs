@@ -5,8 +5,8 @@ use opentelemetry_sdk::trace::SpanLinks;
 use serde::{Serialize, Serializer};
 
 use super::{
-    data::AttributeMap,
-    span::{Hex, span_id, trace_id},
+    ids::{Hex, span_id, trace_id},
+    value::AttributeMap,
 };
 
 /// The links of a span. One that leads nowhere, which Sentry would give an id that nobody has, is left out.

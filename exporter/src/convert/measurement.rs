@@ -14,7 +14,7 @@ use opentelemetry::{KeyValue, trace::Event};
 use opentelemetry_sentry_semantics::{Attributes, semconv};
 use serde::{Serialize, Serializer};
 
-use super::span::Span;
+use super::view::Span;
 
 /// The web vitals that Sentry knows, and what they are measured in.
 const WEB_VITALS: [(&str, &str); 8] = [

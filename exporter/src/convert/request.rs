@@ -3,14 +3,10 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use opentelemetry::{KeyValue, trace::SpanKind};
-use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_semantics::{Attributes, cut, sanitize_url, semconv};
 use serde::Serialize;
 
-use super::{
-    data::{OURS, text_of},
-    status::http_status,
-};
+use super::{data::is_removed, status::http_status, value::text_of, view::Span};
 
 /// The longest scheme that is one: longer ones would leave no room for the URL.
 const MAX_SCHEME: usize = 16;
@@ -45,14 +41,14 @@ pub(crate) struct Response<'a> {
 
 impl<'a> Request<'a> {
     /// The request that a server's span answers, if its whole URL is known: Sentry has no use for a path alone.
-    pub(crate) fn of(span: &'a SpanData) -> Option<Self> {
-        if span.span_kind != SpanKind::Server {
+    pub(crate) fn of(span: Span<'a>) -> Option<Self> {
+        if span.data.span_kind != SpanKind::Server {
             return None;
         }
-        let attributes = Attributes::new(&span.attributes);
+        let attributes = span.attributes;
         let url = url(attributes)?;
         let query = attributes.text(semconv::URL_QUERY).or_else(|| query(attributes));
-        let mut headers = headers(&span.attributes, semconv::HTTP_REQUEST_HEADER);
+        let mut headers = headers(&span.data.attributes, semconv::HTTP_REQUEST_HEADER);
         let agent = attributes.first_text([semconv::USER_AGENT_ORIGINAL, semconv::HTTP_USER_AGENT]);
         if let Some(agent) = headers.remove("user-agent").or(agent) {
             headers.insert("User-Agent", agent);
@@ -69,12 +65,12 @@ impl<'a> Request<'a> {
 
 impl<'a> Response<'a> {
     /// The response to a span's request, if its status is known.
-    pub(crate) fn of(span: &'a SpanData) -> Option<Self> {
-        let attributes = Attributes::new(&span.attributes);
+    pub(crate) fn of(span: Span<'a>) -> Option<Self> {
+        let attributes = span.attributes;
         let status_code = http_status(attributes).filter(|code| (100..600).contains(code))?;
         let sizes = [semconv::HTTP_RESPONSE_BODY_SIZE, semconv::HTTP_RESPONSE_CONTENT_LENGTH];
         let body_size = sizes.into_iter().find_map(|key| attributes.integer(key)).filter(|size| *size >= 0);
-        Some(Self { status_code, body_size, headers: headers(&span.attributes, semconv::HTTP_RESPONSE_HEADER) })
+        Some(Self { status_code, body_size, headers: headers(&span.data.attributes, semconv::HTTP_RESPONSE_HEADER) })
     }
 }
 
@@ -116,7 +112,7 @@ fn query(attributes: Attributes<'_>) -> Option<Cow<'_, str>> {
 fn headers<'a>(attributes: &'a [KeyValue], prefix: &str) -> BTreeMap<&'a str, Cow<'a, str>> {
     let header = |attribute: &'a KeyValue| {
         let key = attribute.key.as_str();
-        let name = key.strip_prefix(prefix).filter(|name| !name.is_empty() && !OURS.contains(&key))?;
+        let name = key.strip_prefix(prefix).filter(|name| !name.is_empty() && !is_removed(key))?;
         Some((name, text_of(&attribute.value)))
     };
     let mut room = MAX_HEADERS;

@@ -8,7 +8,7 @@ use opentelemetry_sentry_semantics::cut;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::data::Plain;
+use super::value::Plain;
 
 /// How much of a resource Sentry keeps, in bytes; beyond that it cuts where it likes.
 const MAX_RESOURCE: usize = 7 << 10;

@@ -2,18 +2,17 @@
 
 use std::borrow::Cow;
 
-use opentelemetry::{KeyValue, SpanId, TraceId};
-use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_semantics::{Attributes, Description, cut, semconv};
 use serde::{Serialize, Serializer};
-use uuid::{Uuid, fmt::Simple};
 
 use super::{
-    data::{Data, RootData},
+    data::{Data, RootData, Url},
+    ids::{Hex, parent_span_id, span_id, trace_id},
     link::Links,
     measurement::Measurements,
     status::{http_status, status, status_message},
     times::Times,
+    view::Span,
 };
 
 /// Who made the span, for Sentry: an OpenTelemetry instrumentation.
@@ -21,29 +20,6 @@ const ORIGIN: &str = "auto.otel";
 
 /// The longest op and the longest origin that Sentry takes, in characters.
 const MAX_WORD: usize = 128;
-
-/// A span, and its attributes to look things up in.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span<'a> {
-    pub(crate) data: &'a SpanData,
-    pub(crate) attributes: Attributes<'a>,
-    /// Whether it may tell of a page's web vitals by attributes.
-    pub(crate) has_vitals: bool,
-}
-
-impl<'a> From<&'a SpanData> for Span<'a> {
-    fn from(data: &'a SpanData) -> Self {
-        let is_vital = |attribute: &KeyValue| attribute.key.as_str().starts_with(semconv::BROWSER_WEB_VITAL);
-        let has_vitals = data.attributes.iter().any(is_vital);
-        Self { data, attributes: Attributes::new(&data.attributes), has_vitals }
-    }
-}
-
-impl<'a> Span<'a> {
-    pub(super) fn describe(self) -> Description<'a> {
-        self.attributes.describe(&self.data.name, &self.data.span_kind)
-    }
-}
 
 /// The fields that a root, in `contexts.trace`, and every other span have in common.
 #[derive(Debug, Serialize)]
@@ -83,6 +59,7 @@ impl<'a> SpanFields<'a> {
                 origin,
                 http_status: http_status(attributes),
                 status_message: status_message(&data.status),
+                url: Url::of(attributes),
                 root,
             },
             links: Links(&data.links),
@@ -144,31 +121,5 @@ pub(super) fn origin(attributes: Attributes<'_>) -> Cow<'_, str> {
         None => ORIGIN.into(),
         Some(origin) if origin.chars().all(allowed) && origin.len() <= MAX_WORD => origin,
         Some(origin) => cut(&origin, MAX_WORD).replace(|c| !allowed(c), "_").into(),
-    }
-}
-
-pub(super) fn parent_span_id(span: &SpanData) -> Option<Hex<8>> {
-    Some(span.parent_span_id).filter(|id| *id != SpanId::INVALID).map(span_id)
-}
-
-pub(super) const fn trace_id(id: TraceId) -> Hex<16> {
-    Hex(id.to_bytes())
-}
-
-pub(super) const fn span_id(id: SpanId) -> Hex<8> {
-    Hex(id.to_bytes())
-}
-
-/// An id, printed without a detour through a `String`.
-#[derive(Debug)]
-pub(super) struct Hex<const N: usize>([u8; N]);
-
-impl<const N: usize> Serialize for Hex<N> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut bytes = [0; 16];
-        bytes[..N].copy_from_slice(&self.0);
-        let mut digits = [0; Simple::LENGTH];
-        let digits = Uuid::from_bytes(bytes).as_simple().encode_lower(&mut digits);
-        serializer.serialize_str(&digits[..2 * N])
     }
 }

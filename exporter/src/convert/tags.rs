@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, error::Error, fmt};
 
 use opentelemetry::{Key, Value};
-use opentelemetry_sdk::{Resource, trace::SpanData};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_semantics::{Attributes, cut};
 use serde::Serialize;
 
@@ -47,13 +47,13 @@ impl<'a> Tags<'a> {
     /// is nearer to the case than what was said once for all.
     pub(crate) fn new(
         rules: &'a TagRules,
-        spans: impl Iterator<Item = &'a SpanData> + Clone,
+        spans: impl Iterator<Item = Attributes<'a>> + Clone,
         resource: &'a Resource,
     ) -> Self {
         let mut tags: BTreeMap<_, _> =
             rules.fixed.iter().map(|(key, value)| (key.as_str(), Cow::from(value.as_str()))).collect();
         for (key, attribute) in &rules.from_attributes {
-            let of_span = |span: &SpanData| Attributes::new(&span.attributes).get(attribute.as_str()).cloned();
+            let of_span = |attributes: Attributes<'a>| attributes.get(attribute.as_str()).cloned();
             let value = spans.clone().find_map(of_span).or_else(|| resource.get(attribute));
             // A list is many values, and a tag has one.
             let value = value.filter(|value| !matches!(value, Value::Array(_)));

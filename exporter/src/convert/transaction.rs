@@ -3,27 +3,25 @@
 use std::cell::Cell;
 
 use opentelemetry_sentry_protocol::SampleRate;
-use opentelemetry_sentry_semantics::{Attributes, semconv, shortened};
-use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::value::RawValue;
+use opentelemetry_sentry_semantics::{Attributes, semconv};
+use serde::{Serialize, Serializer};
 
 use super::{
-    data::{AttributeMap, RootData},
+    data::RootData,
+    event::{Contexts, SenderFields, name_of},
     measurement::Measurements,
     request::{Request, Response},
-    sender::{Sdk, Sender},
-    span::{Span, SpanFields, Spans, origin},
+    sender::Sender,
+    span::{SpanFields, Spans, origin},
     tags::Tags,
     times::Times,
     user::User,
+    view::Span,
 };
 use crate::{
     account::Trimmed,
     trace::{Fate, Trace},
 };
-
-/// The name of a transaction that has none, as Sentry would call it.
-const UNLABELED: &str = "<unlabeled transaction>";
 
 /// A trace, as Sentry's transaction event.
 #[derive(Debug)]
@@ -68,82 +66,14 @@ struct Event<'a> {
     spans: Spans<'a>,
 }
 
-/// The fields that all events have. `platform` cannot be `rust`, which Sentry stores as `other`.
-#[derive(Debug, Serialize)]
-pub(super) struct SenderFields<'a> {
-    event_id: &'a str,
-    platform: &'static str,
-    sdk: Sdk,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    release: Option<&'a str>,
-    environment: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    server_name: Option<&'a str>,
-}
-
-impl<'a> SenderFields<'a> {
-    pub(super) fn new(event_id: &'a str, sender: &'a Sender) -> Self {
-        Self {
-            event_id,
-            platform: "native",
-            sdk: Sdk,
-            release: sender.service.release(),
-            environment: sender.service.environment(),
-            server_name: sender.server_name.as_deref(),
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct Info {
     source: &'static str,
 }
 
-/// The contexts of an event: its trace, and what is known beside it.
-#[derive(Debug)]
-pub(super) struct Contexts<'a, T> {
-    pub(super) trace: T,
-    pub(super) sender: &'a Sender,
-    pub(super) response: Option<Response<'a>>,
-    /// Attributes that are nowhere else in the event.
-    pub(super) attributes: Option<AttributeMap<'a>>,
-}
-
-#[derive(Serialize)]
-struct Otel<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attributes: Option<&'a AttributeMap<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<&'a RawValue>,
-}
-
-impl<T: Serialize> Serialize for Contexts<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("trace", &self.trace)?;
-        let known = &self.sender.contexts;
-        map.serialize_entry(
-            "otel",
-            &Otel { attributes: self.attributes.as_ref(), resource: known.attributes.as_deref() },
-        )?;
-        for (name, context) in &known.contexts {
-            map.serialize_entry(name, context)?;
-        }
-        if let Some(response) = &self.response {
-            map.serialize_entry("response", response)?;
-        }
-        map.end()
-    }
-}
-
 /// The rate that the sampler noted, or whatever an application made of it.
 fn sample_rate(attributes: Attributes<'_>) -> Option<f64> {
     attributes.text(semconv::SENTRY_SAMPLE_RATE)?.parse::<SampleRate>().ok().map(SampleRate::get)
-}
-
-/// A name as Sentry takes it: not empty, and not too long.
-pub(crate) fn name_of(name: &str) -> &str {
-    if name.is_empty() { UNLABELED } else { shortened(name) }
 }
 
 impl Serialize for Transaction<'_> {
@@ -174,12 +104,12 @@ impl Serialize for Transaction<'_> {
             contexts: Contexts {
                 trace: SpanFields::new(root, &description, &origin, Some(root_data)),
                 sender,
-                response: Response::of(root.data),
+                response: Response::of(root),
                 attributes: None,
             },
-            tags: Tags::new(&sender.tags, trace.spans.iter(), &sender.resource),
+            tags: Tags::new(&sender.tags, spans.iter().map(|span| span.attributes), &sender.resource),
             user: User::of(spans.iter().map(|span| span.attributes)),
-            request: Request::of(root.data),
+            request: Request::of(root),
             measurements: Measurements::of_transaction(root, children),
             spans: Spans { spans: children, times },
         };

@@ -11,7 +11,7 @@ use crate::{
     convert::{InvalidTag, Sender, TagRules},
     engine::{Engine, Setup},
     packing::{BrokenPattern, Filters, Packer, Rules, SpanEvent, SpanFilter, TransactionEvent},
-    trace::Patience,
+    trace::WaitLimits,
     transport::{BadUrl, ClientError, ClientSettings, Destinations, Encoding, default_client},
 };
 
@@ -330,7 +330,7 @@ impl SentryExporterBuilder {
             client,
             destinations: Arc::new(destinations),
             decisions: self.decisions,
-            patience: Patience { grace: self.grace.unwrap_or_default(), traces: self.trace_limit },
+            wait_limits: WaitLimits { grace: self.grace.unwrap_or_default(), traces: self.trace_limit },
             queue_limit: self.queue_limit,
             encoding: self.encoding,
             spool_dir,

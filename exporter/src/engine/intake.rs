@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::{
     account::{Counts, DropReason, Ledger},
-    trace::{Head, is_local_root, size_of_span},
+    trace::{EndedSpan, TraceContext},
 };
 
 /// More shards than most machines run request threads, few enough to walk over on every wake-up.
@@ -53,9 +53,9 @@ pub(crate) struct Intake {
 struct Shard {
     is_closed: bool,
     /// In the order in which they ended.
-    spans: Vec<SpanData>,
+    spans: Vec<EndedSpan>,
     open: HashMap<TraceId, OpenTrace>,
-    doomed: Doomed,
+    doomed: DroppedTraces,
 }
 
 /// A trace with local roots that have begun and not ended.
@@ -68,14 +68,14 @@ struct OpenTrace {
 
 /// Traces of which a span was dropped.
 #[derive(Debug, Default)]
-struct Doomed {
+struct DroppedTraces {
     all: HashSet<TraceId>,
     order: VecDeque<TraceId>,
     /// Those that the worker has not been told of.
     new: Vec<TraceId>,
 }
 
-impl Doomed {
+impl DroppedTraces {
     fn add(&mut self, trace_id: TraceId) {
         if self.all.insert(trace_id) {
             self.new.push(trace_id);
@@ -108,10 +108,10 @@ impl Intake {
     }
 
     /// What is known of a trace whose local root has not ended.
-    pub(crate) fn head(&self, trace_id: TraceId) -> Option<Head> {
+    pub(crate) fn context(&self, trace_id: TraceId) -> Option<TraceContext> {
         let shard = lock(self.shard(trace_id));
         let (decision, sample_rand) = shard.open.get(&trace_id)?.decided.as_ref()?;
-        Some(Head::of_decision(decision, *sample_rand))
+        Some(TraceContext::of_decision(decision, *sample_rand))
     }
 
     /// From now on all local roots are told of when they begin.
@@ -130,8 +130,9 @@ impl Intake {
         if !span.span_context.is_sampled() {
             return;
         }
-        let size = size_of_span(&span);
-        let is_root = is_local_root(&span);
+        let span = EndedSpan::from(span);
+        let size = span.size();
+        let is_root = span.is_local_root();
         let trace_id = span.span_context.trace_id();
         let before = self.pending.fetch_add(size, Ordering::Relaxed);
         let mut shard = lock(self.shard(trace_id));
@@ -192,7 +193,7 @@ impl Intake {
     }
 
     /// Picks up all spans, those of a trace in the order in which they ended, and the traces of which some were dropped.
-    pub(crate) fn drain(&self, spans: &mut Vec<SpanData>, doomed: &mut Vec<TraceId>) {
+    pub(crate) fn drain(&self, spans: &mut Vec<EndedSpan>, doomed: &mut Vec<TraceId>) {
         let mut picked = Vec::new();
         for shard in &self.shards {
             let mut shard = lock(shard);

@@ -14,7 +14,6 @@ use std::{
 
 use opentelemetry::{Context, TraceId, otel_debug};
 use opentelemetry_http::HttpClient;
-use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{DecisionLog, own_thread};
 use opentelemetry_sentry_semantics::semconv;
 use tokio::{
@@ -28,7 +27,7 @@ use super::{FlushError, Order, Shared, backpressure::Backpressure};
 use crate::{
     account::{Counts, DropReason, Reports},
     packing::Packer,
-    trace::{Assembler, Now, Patience, Trace, size_of_span},
+    trace::{Assembler, EndedSpan, Now, Trace, WaitLimits},
     transport::{Destinations, Encoding, Limits, Outbox, OutboxSetup, Spool},
 };
 
@@ -60,7 +59,7 @@ pub(crate) struct Setup {
     pub(crate) client: Arc<dyn HttpClient>,
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) decisions: Arc<DecisionLog>,
-    pub(crate) patience: Patience,
+    pub(crate) wait_limits: WaitLimits,
     /// Bytes of serialised envelopes that may wait.
     pub(crate) queue_limit: usize,
     pub(crate) encoding: Encoding,
@@ -79,7 +78,7 @@ pub(crate) struct Worker {
     assembler: Assembler,
     outbox: Outbox,
     /// What was picked up last, kept for its room.
-    inbox: Vec<SpanData>,
+    inbox: Vec<EndedSpan>,
     doomed: Vec<TraceId>,
     /// Traces that wait to be serialised, by number.
     ready: VecDeque<(u64, Trace)>,
@@ -121,7 +120,7 @@ impl Worker {
             shared,
             orders,
             packer: setup.packer,
-            assembler: Assembler::new(setup.patience),
+            assembler: Assembler::new(setup.wait_limits),
             outbox: Outbox::new(outbox, now),
             inbox: Vec::new(),
             doomed: Vec::new(),
@@ -234,11 +233,12 @@ impl Worker {
         let now = Now { time: Instant::now(), is_over: &|trace_id| shared.intake.is_over(trace_id) };
         shared.intake.drain(inbox, doomed);
         inbox.retain(|span| is_ours(shared, span));
+        inbox.iter_mut().for_each(EndedSpan::index);
         let ready = assembler.push(inbox.drain(..), now);
         inbox.shrink_to(MAX_ROOM);
         for trace_id in doomed.drain(..) {
             let (counts, spans) = assembler.discard(trace_id);
-            shared.intake.release(spans.iter().map(size_of_span).sum());
+            shared.intake.release(spans.iter().map(EndedSpan::size).sum());
             shared.ledger.dropped(DropReason::BufferOverflow, counts);
         }
         self.line_up(ready);
@@ -261,9 +261,9 @@ impl Worker {
 
     fn line_up(&mut self, traces: Vec<Trace>) {
         for mut trace in traces {
-            if trace.head.is_none() {
+            if trace.context.is_none() {
                 let trace_id = trace.spans.first().map(|span| span.span_context.trace_id());
-                trace.head = trace_id.and_then(|trace_id| self.shared.intake.head(trace_id)).map(Arc::new);
+                trace.context = trace_id.and_then(|trace_id| self.shared.intake.context(trace_id)).map(Arc::new);
             }
             self.outstanding.insert(self.next_number, 1);
             self.ready.push_back((self.next_number, trace));
@@ -288,7 +288,7 @@ impl Worker {
 
     fn serialise_one(&mut self, now: Instant) -> bool {
         let Some((number, trace)) = self.ready.pop_front() else { return false };
-        self.shared.intake.release(trace.spans.iter().map(size_of_span).sum());
+        self.shared.intake.release(trace.spans.iter().map(EndedSpan::size).sum());
         let Self { packer, shared, outbox, outstanding, .. } = self;
         packer.pack(trace, &shared.ledger, &mut |envelope| {
             *outstanding.entry(number).or_default() += 1;
@@ -373,7 +373,7 @@ impl Drop for Worker {
 }
 
 /// Whether a span is for Sentry, and whole. Counts it if it is for Sentry.
-fn is_ours(shared: &Shared, span: &SpanData) -> bool {
+fn is_ours(shared: &Shared, span: &EndedSpan) -> bool {
     let is_for_others = span.attributes.iter().any(|attribute| attribute.key.as_str() == semconv::NOT_SAMPLED);
     if !is_for_others {
         shared.ledger.received(1);
@@ -383,7 +383,7 @@ fn is_ours(shared: &Shared, span: &SpanData) -> bool {
         // A broken id generator: one such span would make Sentry refuse its whole transaction.
         shared.ledger.dropped(DropReason::Invalid, Counts::spans(1));
     }
-    shared.intake.release(size_of_span(span));
+    shared.intake.release(span.size());
     false
 }
 

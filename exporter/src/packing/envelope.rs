@@ -48,8 +48,8 @@ impl Envelope {
         items.push(b'\n');
         items.extend_from_slice(payload);
         let trace_id = trace.spans.first().map(|root| root.span_context.trace_id());
-        let head = trace.head.as_ref().zip(trace_id);
-        let dsc = head.and_then(|(head, trace_id)| head.dsc(&sender.service, trace_id));
+        let context = trace.context.as_ref().zip(trace_id);
+        let dsc = context.and_then(|(context, trace_id)| context.dsc(&sender.service, trace_id));
         let event_id = event_id.encode_lower(&mut [0; Simple::LENGTH]).to_owned();
         let headers = Headers { event_id: &event_id, sdk: Sdk, trace: dsc.as_ref().map(Entries) };
         let headers = serde_json::to_vec(&headers).unwrap_or_default();

@@ -1,12 +1,13 @@
 //! Which spans and transactions are of no interest?
 
-use std::error::Error;
+use std::{error::Error, fmt};
 
 use opentelemetry::Value;
-use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_semantics::{Attributes, Description, cut, describe};
+use opentelemetry_sentry_semantics::{Description, cut};
 use regex_lite::Regex;
 use wildmatch::WildMatch;
+
+use crate::trace::EndedSpan;
 
 /// What is looked at of a name, in characters: patterns of all sorts meet names of all lengths.
 const MAX_NAME: usize = 1024;
@@ -43,8 +44,8 @@ pub(crate) struct BrokenPattern {
     pub(crate) error: regex_lite::Error,
 }
 
-impl std::fmt::Display for BrokenPattern {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for BrokenPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "with_name_regex: {:?} is no regular expression: {}", self.pattern, self.error)
     }
 }
@@ -97,15 +98,15 @@ impl SpanFilter {
         self
     }
 
-    fn matches(&self, span: &SpanData, description: &Description<'_>) -> bool {
+    fn matches(&self, span: &EndedSpan, description: &Description<'_>) -> bool {
         !self.conditions.is_empty() && self.conditions.iter().all(|condition| condition.holds(span, description))
     }
 }
 
 impl Condition {
-    fn holds(&self, span: &SpanData, description: &Description<'_>) -> bool {
+    fn holds(&self, span: &EndedSpan, description: &Description<'_>) -> bool {
         match self {
-            Self::Attribute(key, value) => Attributes::new(&span.attributes).get(key) == Some(value),
+            Self::Attribute(key, value) => span.attributes().get(key) == Some(value),
             Self::Name(pattern) => pattern.matches(cut(&description.name, MAX_NAME)),
             Self::NameRegex(regex) => regex.is_match(cut(&description.name, MAX_NAME)),
             Self::Op(pattern) => pattern.matches(description.op.as_deref().unwrap_or_default()),
@@ -137,11 +138,11 @@ impl Filters {
         self.0.is_empty()
     }
 
-    pub(crate) fn match_any(&self, span: &SpanData) -> bool {
+    pub(crate) fn match_any(&self, span: &EndedSpan) -> bool {
         if self.0.is_empty() {
             return false;
         }
-        let description = describe(&span.name, &span.span_kind, &span.attributes);
+        let description = span.attributes().describe(&span.name, &span.span_kind);
         self.0.iter().any(|filter| filter.matches(span, &description))
     }
 }

@@ -8,7 +8,7 @@
 //! lock is held.
 
 use opentelemetry::otel_warn;
-use opentelemetry_sdk::{Resource, trace::SpanData};
+use opentelemetry_sdk::Resource;
 use uuid::{Uuid, fmt::Simple};
 
 use super::{
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
-    convert::{ErrorEvent, Exceptions, Sender, Surroundings, Transaction},
-    trace::{Trace, Tree, is_local_root, size_of_span, split},
+    convert::{ErrorEvent, EventContext, Exceptions, Sender, Transaction},
+    trace::{EndedSpan, Trace, Tree, split},
 };
 
 /// What the application has to say about what is sent.
@@ -73,7 +73,7 @@ impl Packer {
 
     /// Takes out of a trace what must not be shown.
     pub(crate) fn scrub(&self, trace: &mut Trace) {
-        trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span));
+        trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span.data_mut()));
     }
 
     fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger, send: Send<'_>) {
@@ -81,7 +81,7 @@ impl Packer {
         for _ in found.drain(found.len().min(MAX_ERRORS)..) {
             ledger.dropped(DropReason::BufferOverflow, Counts::ERROR);
         }
-        let surroundings = Surroundings::of(&trace.spans);
+        let context = EventContext::of(&trace.spans);
         for exception in found {
             let id = Uuid::new_v4().simple();
             let mut event_id = [0; Simple::LENGTH];
@@ -90,7 +90,7 @@ impl Packer {
                 sender: &self.sender,
                 exception: &exception,
                 spans: &trace.spans,
-                surroundings: &surroundings,
+                context: &context,
             };
             self.buffer.clear();
             match serde_json::to_writer(&mut self.buffer, &event) {
@@ -112,18 +112,18 @@ impl Packer {
             return vec![trace];
         }
         let Some(root) = trace.spans.first() else { return Vec::new() };
-        let is_root_ignored = is_local_root(root) && ignored_spans.match_any(root);
+        let is_root_ignored = root.is_local_root() && ignored_spans.match_any(root);
         if is_root_ignored || ignored_transactions.match_any(root) {
             ledger.dropped(DropReason::Ignored, Counts::transaction(trace.spans.len()));
             return Vec::new();
         }
-        let Trace { head, spans, fate } = trace;
-        let is_ignored = |span: &SpanData| ignored_spans.match_any(span);
+        let Trace { context, spans, fate } = trace;
+        let is_ignored = |span: &EndedSpan| ignored_spans.match_any(span);
         let before = spans.len();
         let parts = Tree::new(spans).without(is_ignored);
         let after = parts.iter().map(Vec::len).sum::<usize>();
         ledger.dropped(DropReason::Ignored, Counts::spans(before - after));
-        parts.into_iter().map(|spans| Trace { head: head.clone(), spans, fate }).collect()
+        parts.into_iter().map(|spans| Trace { context: context.clone(), spans, fate }).collect()
     }
 
     /// Makes an envelope of a trace, or several if it is too large for one.
@@ -140,7 +140,7 @@ impl Packer {
         }
         // What a span takes in memory is near to what it takes as JSON, where texts need no escapes. Where they do, the
         // parts are cut once more.
-        let bytes = trace.spans.iter().map(size_of_span).sum::<usize>();
+        let bytes = trace.spans.iter().map(EndedSpan::size).sum::<usize>();
         let parts = bytes.max(self.buffer.len()).div_ceil(MAX_TRANSACTION).max(2);
         for part in split(trace, spans - 1, bytes / parts) {
             self.pack_transaction(part, ledger, send);
@@ -154,7 +154,7 @@ impl Packer {
         while self.buffer.len() > MAX_TRANSACTION && room > 0 {
             // Escapes make a text longer than it is, so the first cut may not be enough.
             room /= 2;
-            trace.spans.iter_mut().for_each(|span| all += trim(span, room));
+            trace.spans.iter_mut().for_each(|span| all += trim(span.data_mut(), room));
             let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Counts::transaction(1)) };
             all += trimmed;
         }

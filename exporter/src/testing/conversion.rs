@@ -7,7 +7,7 @@ use uuid::{Uuid, fmt::Simple};
 use crate::{
     convert::{Sender, TagRules},
     packing::{Packer, Rules},
-    trace::{Fate, Trace},
+    trace::{EndedSpan, Fate, Trace},
 };
 
 /// What a trace becomes, without a network.
@@ -44,7 +44,7 @@ impl Conversion {
         let sender = Sender::new(Service::new(None), None, TagRules::default());
         Self {
             packer: Packer::new(sender, Rules::default()),
-            trace: Trace { head: None, spans, fate: Fate::Whole },
+            trace: Trace { context: None, spans: spans.into_iter().map(EndedSpan::from).collect(), fate: Fate::Whole },
             event_id: Uuid::new_v4().simple(),
         }
     }

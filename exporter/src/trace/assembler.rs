@@ -21,11 +21,10 @@ use std::{
 
 use foldhash::fast::RandomState;
 use opentelemetry::{SpanId, TraceId};
-use opentelemetry_sdk::trace::SpanData;
 
 use super::{
-    ended::is_local_root,
-    head::Head,
+    context::TraceContext,
+    ended::EndedSpan,
     tree::{Fate, Tree},
 };
 use crate::account::Counts;
@@ -42,16 +41,16 @@ pub(crate) const MAX_SPANS: usize = 1000;
 /// How many sent spans are remembered, to tell late children from early ones.
 const REMEMBERED: usize = 65_536;
 
-/// How many bytes they and the heads of their traces may take; with heads of usual size the number above comes first.
+/// How many bytes they and the contexts of their traces may take; with contexts of usual size the number above comes first.
 const REMEMBERED_BYTES: usize = 16 << 20;
 
 /// Spans that leave together: the first one becomes the transaction.
 #[derive(Debug)]
 pub(crate) struct Trace {
-    /// What is known from the head of the trace; `None` if its local root was not seen.
-    pub(crate) head: Option<Arc<Head>>,
+    /// What is known from the context of the trace; `None` if its local root was not seen.
+    pub(crate) context: Option<Arc<TraceContext>>,
     /// At least one; the first is an ancestor of all others.
-    pub(crate) spans: Vec<SpanData>,
+    pub(crate) spans: Vec<EndedSpan>,
     pub(crate) fate: Fate,
 }
 
@@ -65,7 +64,7 @@ pub(crate) struct Now<'a> {
 
 /// How long is waited, and for how many.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct WaitLimits {
     /// How long a trace waits for late spans when its root has ended.
     pub(crate) grace: Duration,
     /// How many traces may wait.
@@ -75,7 +74,7 @@ pub(crate) struct Patience {
 /// Turns ended spans into traces.
 #[derive(Debug)]
 pub(crate) struct Assembler {
-    patience: Patience,
+    wait_limits: WaitLimits,
     waiting: HashMap<TraceId, Waiting, RandomState>,
     /// All that wait, by when they are looked at next.
     due: BTreeSet<(Instant, [u8; 16])>,
@@ -91,12 +90,12 @@ struct Waiting {
     due: Instant,
     /// Whether some of them only wait for late ones.
     is_ready: bool,
-    spans: Vec<SpanData>,
+    spans: Vec<EndedSpan>,
 }
 
-/// Why spans are taken out.
+/// Why spans leave the assembler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
+enum Trigger {
     /// A local root has ended, or a late span has come.
     Ready,
     /// They waited too long, and no local root of theirs is open: their parent will not come.
@@ -106,26 +105,26 @@ enum Why {
 }
 
 impl Assembler {
-    pub(crate) fn new(patience: Patience) -> Self {
-        Self { patience, waiting: HashMap::default(), due: BTreeSet::new(), graced: 0, sent: Sent::default() }
+    pub(crate) fn new(wait_limits: WaitLimits) -> Self {
+        Self { wait_limits, waiting: HashMap::default(), due: BTreeSet::new(), graced: 0, sent: Sent::default() }
     }
 
     /// Takes in ended spans, and returns the traces that are ready because of them.
-    pub(crate) fn push(&mut self, spans: impl IntoIterator<Item = SpanData>, now: Now<'_>) -> Vec<Trace> {
+    pub(crate) fn push(&mut self, spans: impl IntoIterator<Item = EndedSpan>, now: Now<'_>) -> Vec<Trace> {
         for span in spans {
             self.take_in(span, now.time);
         }
         let mut ready = self.expire(now);
         // Those that are ready are due first.
-        while self.waiting.len() > self.patience.traces || self.graced > MAX_GRACED {
+        while self.waiting.len() > self.wait_limits.traces || self.graced > MAX_GRACED {
             ready.extend(self.drain_oldest());
         }
         ready
     }
 
-    fn take_in(&mut self, span: SpanData, now: Instant) {
+    fn take_in(&mut self, span: EndedSpan, now: Instant) {
         let trace_id = span.span_context.trace_id();
-        let is_ready = is_local_root(&span) || self.sent.head(trace_id, span.parent_span_id).is_some();
+        let is_ready = span.is_local_root() || self.sent.context(trace_id, span.parent_span_id).is_some();
         let waiting = match self.waiting.entry(trace_id) {
             Entry::Occupied(waiting) => waiting.into_mut(),
             Entry::Vacant(vacant) => {
@@ -139,7 +138,7 @@ impl Assembler {
             waiting.is_ready = true;
             self.graced += 1;
             self.due.remove(&(waiting.due, trace_id.to_bytes()));
-            waiting.due = now + self.patience.grace.min(MAX_WAIT);
+            waiting.due = now + self.wait_limits.grace.min(MAX_WAIT);
             self.due.insert((waiting.due, trace_id.to_bytes()));
         }
     }
@@ -152,7 +151,7 @@ impl Assembler {
                 break;
             }
             let trace_id = TraceId::from_bytes(trace_id);
-            let why = if (now.is_over)(trace_id) { Why::Over } else { Why::Asked };
+            let why = if (now.is_over)(trace_id) { Trigger::Over } else { Trigger::Asked };
             expired.extend(self.take_out(trace_id, why));
         }
         expired
@@ -161,19 +160,19 @@ impl Assembler {
     /// Returns everything that waits.
     pub(crate) fn drain(&mut self) -> Vec<Trace> {
         let all: Vec<_> = self.waiting.keys().copied().collect();
-        all.into_iter().flat_map(|trace_id| self.assemble(trace_id, Why::Asked)).collect()
+        all.into_iter().flat_map(|trace_id| self.assemble(trace_id, Trigger::Asked)).collect()
     }
 
     /// Returns what would be due next, if anything waits: first those whose root has ended.
     pub(crate) fn drain_oldest(&mut self) -> Vec<Trace> {
         let oldest = self.due.first().map(|(_, trace_id)| TraceId::from_bytes(*trace_id));
-        oldest.map(|trace_id| self.take_out(trace_id, Why::Asked)).unwrap_or_default()
+        oldest.map(|trace_id| self.take_out(trace_id, Trigger::Asked)).unwrap_or_default()
     }
 
     /// Forgets a trace of which some spans were dropped, and returns what it has lost with that, and the spans.
-    pub(crate) fn discard(&mut self, trace_id: TraceId) -> (Counts, Vec<SpanData>) {
+    pub(crate) fn discard(&mut self, trace_id: TraceId) -> (Counts, Vec<EndedSpan>) {
         let Some(Waiting { spans, .. }) = self.remove(trace_id) else { return Default::default() };
-        let transactions = spans.iter().filter(|span| is_local_root(span)).count() as u64;
+        let transactions = spans.iter().filter(|span| span.is_local_root()).count() as u64;
         (Counts { transactions, ..Counts::spans(spans.len()) }, spans)
     }
 
@@ -183,7 +182,7 @@ impl Assembler {
     }
 
     pub(crate) const fn set_grace(&mut self, grace: Duration) {
-        self.patience.grace = grace;
+        self.wait_limits.grace = grace;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -196,9 +195,9 @@ impl Assembler {
     }
 
     /// Takes out what is ready of a trace; if nothing is, everything.
-    fn take_out(&mut self, trace_id: TraceId, why: Why) -> Vec<Trace> {
+    fn take_out(&mut self, trace_id: TraceId, why: Trigger) -> Vec<Trace> {
         let is_ready = self.waiting.get(&trace_id).is_some_and(|waiting| waiting.is_ready);
-        self.assemble(trace_id, if is_ready { Why::Ready } else { why })
+        self.assemble(trace_id, if is_ready { Trigger::Ready } else { why })
     }
 
     fn remove(&mut self, trace_id: TraceId) -> Option<Waiting> {
@@ -209,10 +208,10 @@ impl Assembler {
     }
 
     /// Takes out the spans of a trace that can go, or all of them.
-    fn assemble(&mut self, trace_id: TraceId, why: Why) -> Vec<Trace> {
+    fn assemble(&mut self, trace_id: TraceId, why: Trigger) -> Vec<Trace> {
         let Some(Waiting { since, spans, .. }) = self.remove(trace_id) else { return Vec::new() };
         let (groups, rest) =
-            Tree::new(spans).take_apart(why != Why::Ready, |parent| self.sent.head(trace_id, parent).is_some());
+            Tree::new(spans).take_apart(why != Trigger::Ready, |parent| self.sent.context(trace_id, parent).is_some());
         if !rest.is_empty() {
             let due = since + MAX_WAIT;
             self.due.insert((due, trace_id.to_bytes()));
@@ -220,28 +219,28 @@ impl Assembler {
         }
         let mut traces = Vec::new();
         for mut group in groups {
-            if group.fate == Fate::Early && why == Why::Over {
+            if group.fate == Fate::Early && why == Trigger::Over {
                 group.fate = self.adopt(trace_id, &mut group.spans);
             }
             let root = group.spans.first();
-            let head = match group.fate {
-                Fate::Whole => root.map(|root| Arc::new(Head::of(root))),
+            let context = match group.fate {
+                Fate::Whole => root.map(|root| Arc::new(TraceContext::of(root))),
                 Fate::Late | Fate::Early => {
-                    root.and_then(|root| self.sent.head(trace_id, root.parent_span_id)).cloned().flatten()
+                    root.and_then(|root| self.sent.context(trace_id, root.parent_span_id)).cloned().flatten()
                 }
             };
-            self.sent.remember(trace_id, &group.spans, head.as_ref());
-            let trace = Trace { head, spans: group.spans, fate: group.fate };
+            self.sent.remember(trace_id, &group.spans, context.as_ref());
+            let trace = Trace { context, spans: group.spans, fate: group.fate };
             traces.extend(split(trace, MAX_SPANS, usize::MAX));
         }
         traces
     }
 
     /// Hangs spans from the local root of their trace if that was sent, as their own parent will not come.
-    fn adopt(&self, trace_id: TraceId, spans: &mut [SpanData]) -> Fate {
+    fn adopt(&self, trace_id: TraceId, spans: &mut [EndedSpan]) -> Fate {
         match (self.sent.root(trace_id), spans.first_mut()) {
             (Some(root), Some(orphan)) => {
-                orphan.parent_span_id = root;
+                orphan.set_parent(root);
                 Fate::Late
             }
             _ => Fate::Early,
@@ -252,9 +251,9 @@ impl Assembler {
 /// Splits a trace so that no part has more than `max` spans or about as many bytes. The first part keeps the root; every other part is a
 /// subtree of it, and its root keeps its real parent.
 pub(crate) fn split(trace: Trace, max: usize, max_bytes: usize) -> Vec<Trace> {
-    let Trace { head, spans, fate } = trace;
+    let Trace { context, spans, fate } = trace;
     let parts = Tree::new(spans).split(max.max(1), max_bytes);
-    let part = |spans| Trace { head: head.clone(), spans, fate };
+    let part = |spans| Trace { context: context.clone(), spans, fate };
     parts.into_iter().map(part).collect()
 }
 
@@ -270,7 +269,7 @@ struct Sent {
 
 #[derive(Debug, Default)]
 struct SentTrace {
-    heads: HashMap<SpanId, Option<Arc<Head>>, RandomState>,
+    contexts: HashMap<SpanId, Option<Arc<TraceContext>>, RandomState>,
     /// The spans that left together, in the order in which they were sent.
     groups: VecDeque<Vec<SpanId>>,
     root: SentRoot,
@@ -286,29 +285,29 @@ enum SentRoot {
 }
 
 impl Sent {
-    fn remember(&mut self, trace_id: TraceId, spans: &[SpanData], head: Option<&Arc<Head>>) {
+    fn remember(&mut self, trace_id: TraceId, spans: &[EndedSpan], context: Option<&Arc<TraceContext>>) {
         let trace = self.traces.entry(trace_id).or_default();
-        for root in spans.iter().filter(|span| is_local_root(span)) {
+        for root in spans.iter().filter(|span| span.is_local_root()) {
             trace.root = match trace.root {
                 SentRoot::None => SentRoot::One(root.span_context.span_id()),
                 SentRoot::One(_) | SentRoot::Several => SentRoot::Several,
             };
         }
         let ids: Vec<_> = spans.iter().map(|span| span.span_context.span_id()).collect();
-        let bytes = 4 * size_of_val(&*ids) + head.map_or(0, |head| head.size()) + size_of::<SentTrace>();
+        let bytes = 4 * size_of_val(&*ids) + context.map_or(0, |context| context.size()) + size_of::<SentTrace>();
         self.order.push_back((trace_id, ids.len(), bytes));
         self.spans += ids.len();
         self.bytes += bytes;
-        trace.heads.extend(ids.iter().map(|id| (*id, head.cloned())));
+        trace.contexts.extend(ids.iter().map(|id| (*id, context.cloned())));
         trace.groups.push_back(ids);
         while self.spans > REMEMBERED || self.bytes > REMEMBERED_BYTES {
             let Some((oldest, spans, bytes)) = self.order.pop_front() else { break };
             self.spans -= spans;
             self.bytes -= bytes;
             if let Entry::Occupied(mut trace) = self.traces.entry(oldest) {
-                let SentTrace { heads, groups, .. } = trace.get_mut();
+                let SentTrace { contexts, groups, .. } = trace.get_mut();
                 for id in groups.pop_front().into_iter().flatten() {
-                    heads.remove(&id);
+                    contexts.remove(&id);
                 }
                 if groups.is_empty() {
                     trace.remove();
@@ -317,9 +316,9 @@ impl Sent {
         }
     }
 
-    /// The head of the trace with which a span was sent; `None` if it was not, or is forgotten.
-    fn head(&self, trace_id: TraceId, span_id: SpanId) -> Option<&Option<Arc<Head>>> {
-        self.traces.get(&trace_id)?.heads.get(&span_id)
+    /// The context of the trace with which a span was sent; `None` if it was not, or is forgotten.
+    fn context(&self, trace_id: TraceId, span_id: SpanId) -> Option<&Option<Arc<TraceContext>>> {
+        self.traces.get(&trace_id)?.contexts.get(&span_id)
     }
 
     fn root(&self, trace_id: TraceId) -> Option<SpanId> {
@@ -338,7 +337,7 @@ mod tests {
         TraceFlags,
         trace::{SpanContext, SpanKind, Status, TraceState},
     };
-    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+    use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
     use proptest::prelude::*;
 
     use super::*;
@@ -346,7 +345,11 @@ mod tests {
     const T: TraceId = TraceId::from_bytes([7; 16]);
 
     /// A span of this id; parent 0 is none, and from 1000 on parents are remote.
-    fn span(id: u64, parent: u64) -> SpanData {
+    fn span(id: u64, parent: u64) -> EndedSpan {
+        EndedSpan::from(data(id, parent))
+    }
+
+    fn data(id: u64, parent: u64) -> SpanData {
         let context = |id: u64| SpanId::from_bytes(id.to_be_bytes());
         SpanData {
             span_context: SpanContext::new(T, context(id), TraceFlags::SAMPLED, false, TraceState::default()),
@@ -372,10 +375,10 @@ mod tests {
 
     /// One that sends at once.
     fn assembler() -> Assembler {
-        Assembler::new(Patience { grace: Duration::ZERO, traces: 100_000 })
+        Assembler::new(WaitLimits { grace: Duration::ZERO, traces: 100_000 })
     }
 
-    fn id(span: &SpanData) -> u64 {
+    fn id(span: &EndedSpan) -> u64 {
         u64::from_be_bytes(span.span_context.span_id().to_bytes())
     }
 
@@ -409,7 +412,7 @@ mod tests {
         assert_eq!(ids(&assembler.push([span(3, 2)], at(now))), []);
         let traces = assembler.push([span(2, 1)], at(now));
         assert_eq!(ids(&traces), [(Fate::Late, vec![2, 3])]);
-        assert!(traces[0].head.is_some(), "the head of its trace is still known");
+        assert!(traces[0].context.is_some(), "the context of its trace is still known");
     }
 
     #[test]
@@ -435,8 +438,8 @@ mod tests {
     fn spans_with_one_id_are_all_sent_within_the_limit() {
         // In the order in which they end; a circle hangs off the second span with id 5.
         let mut spans = vec![span(5, 7), span(7, 5), span(5, 1), span(1, 0)];
-        spans[0].start_time += Duration::from_secs(60);
-        let circle = Trace { head: None, spans: spans.clone(), fate: Fate::Whole };
+        spans[0].data_mut().start_time += Duration::from_secs(60);
+        let circle = Trace { context: None, spans: spans.clone(), fate: Fate::Whole };
         let mut assembler = assembler();
         let mut traces = assembler.push(spans, at(Instant::now()));
         traces.extend(assembler.drain());
@@ -456,7 +459,7 @@ mod tests {
         for number in 0..20_000_u64 {
             let mut waiting = span(2, 1);
             let trace_id = TraceId::from_bytes((u128::from(number) + 1).to_be_bytes());
-            waiting.span_context = SpanContext::new(
+            waiting.data_mut().span_context = SpanContext::new(
                 trace_id,
                 SpanId::from_bytes([1; 8]),
                 TraceFlags::SAMPLED,
@@ -477,20 +480,23 @@ mod tests {
         let mut assembler = assembler();
         for number in 1..=4000_u64 {
             let mut root = span(number, 0);
-            root.attributes =
+            root.data_mut().attributes =
                 vec![opentelemetry::KeyValue::new("sentry.dsc", format!("sentry-release={}", "x".repeat(8000)))];
             assembler.push([root], at(Instant::now()));
         }
         assert!(assembler.sent.bytes <= REMEMBERED_BYTES);
         assert!(assembler.sent.order.len() < 4000);
         assert_eq!(assembler.sent.order.len(), assembler.sent.traces[&T].groups.len());
-        assert!(assembler.sent.head(T, SpanId::from_bytes(4000_u64.to_be_bytes())).is_some(), "the last one is known");
+        assert!(
+            assembler.sent.context(T, SpanId::from_bytes(4000_u64.to_be_bytes())).is_some(),
+            "the last one is known"
+        );
     }
 
     #[test]
     fn late_spans_join_their_root_within_the_grace() {
         let grace = Duration::from_millis(50);
-        let mut assembler = Assembler::new(Patience { grace, traces: 10 });
+        let mut assembler = Assembler::new(WaitLimits { grace, traces: 10 });
         let now = Instant::now();
         assert_eq!(ids(&assembler.push([span(1, 0)], at(now))), []);
         assert_eq!(assembler.next_expiry(), Some(now + grace));
@@ -512,7 +518,7 @@ mod tests {
         let orphans = assembler.expire(at(now + MAX_WAIT));
         assert_eq!(ids(&orphans), [(Fate::Late, vec![3, 4])]);
         assert_eq!(orphans[0].spans[0].parent_span_id, SpanId::from_bytes(1_u64.to_be_bytes()));
-        assert!(orphans[0].head.is_some());
+        assert!(orphans[0].context.is_some());
         // Asked for, it leaves with the parent that it has: that one may still be open.
         assembler.push([span(6, 5)], at(now + MAX_WAIT));
         assert_eq!(assembler.drain()[0].spans[0].parent_span_id, SpanId::from_bytes(5_u64.to_be_bytes()));
@@ -539,12 +545,12 @@ mod tests {
 
     #[test]
     fn only_so_many_traces_wait() {
-        let mut assembler = Assembler::new(Patience { grace: Duration::from_millis(50), traces: 2 });
+        let mut assembler = Assembler::new(WaitLimits { grace: Duration::from_millis(50), traces: 2 });
         let now = Instant::now();
-        let of_trace = |number: u8, mut span: SpanData| {
+        let of_trace = |number: u8, mut span: EndedSpan| {
             let (id, flags) = (span.span_context.span_id(), TraceFlags::SAMPLED);
             let trace_id = TraceId::from_bytes([number; 16]);
-            span.span_context = SpanContext::new(trace_id, id, flags, false, TraceState::default());
+            span.data_mut().span_context = SpanContext::new(trace_id, id, flags, false, TraceState::default());
             span
         };
         assert_eq!(ids(&assembler.push([of_trace(1, span(3, 2)), of_trace(2, span(1, 0))], at(now))), []);
@@ -604,21 +610,21 @@ mod tests {
             };
             let mut spans: Vec<_> = nodes.iter().enumerate().map(|(place, node)| {
                 let mut span = span(place as u64 + 1, parent(place, node));
-                span.start_time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(node.starts));
+                span.data_mut().start_time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(node.starts));
                 (node, span)
             }).collect();
             spans.retain(|(node, _)| node.kind < 108);
             spans.sort_by_key(|(node, _)| node.ends);
             let parents: HashMap<u64, SpanId> = spans.iter().map(|(_, span)| (id(span), span.parent_span_id)).collect();
-            let roots: Vec<_> = spans.iter().map(|(_, span)| span).filter(|span| is_local_root(span)).cloned().collect();
+            let roots: Vec<_> = spans.iter().map(|(_, span)| span).filter(|span| span.is_local_root()).cloned().collect();
 
             let start = Instant::now();
             let grace = Duration::from_secs(grace);
-            let mut assembler = Assembler::new(Patience { grace, traces });
+            let mut assembler = Assembler::new(WaitLimits { grace, traces });
             let mut sent = Vec::new();
             for batch in spans.chunks(torn) {
                 let ends = batch[0].0.ends;
-                let is_open = spans.iter().any(|(node, span)| is_local_root(span) && node.ends >= ends);
+                let is_open = spans.iter().any(|(node, span)| span.is_local_root() && node.ends >= ends);
                 let is_over = |_| !is_open;
                 let now = Now { time: start + Duration::from_secs(u64::from(ends)), is_over: &is_over };
                 sent.extend(assembler.expire(now));

@@ -1,15 +1,75 @@
-//! An ended span, and what is measured of it.
+//! An ended span, and what is measured of it: once, on its way in.
+
+use std::ops::Deref;
 
 use opentelemetry::{Array, KeyValue, SpanId, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_semantics::{AttributeIndex, Attributes};
 
-/// A local root has no parent, or one in another process.
-pub(crate) fn is_local_root(span: &SpanData) -> bool {
-    span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote
+/// A span that has ended. It reads as the [`SpanData`] that it owns.
+///
+/// Every room after the doors asks how large it is, whether it is a local root and what its attributes say; so the
+/// answers travel with it.
+#[derive(Clone, Debug)]
+pub(crate) struct EndedSpan {
+    data: SpanData,
+    /// Bytes that are counted against the buffer's limit until it is converted. They stay what they were when it came
+    /// in, also if a scrubber shortens it, so that exactly what was added is released.
+    size: usize,
+    index: Option<AttributeIndex>,
+}
+
+impl EndedSpan {
+    /// Estimates the memory that a span holds, in bytes.
+    pub(crate) const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether it has no parent, or one in another process.
+    pub(crate) fn is_local_root(&self) -> bool {
+        self.data.parent_span_id == SpanId::INVALID || self.data.parent_span_is_remote
+    }
+
+    /// Indexes the attributes. The application's thread does not pay for it; the worker does it once.
+    pub(crate) fn index(&mut self) {
+        self.index = Some(Attributes::new(&self.data.attributes).index());
+    }
+
+    /// Its attributes, to look things up in.
+    pub(crate) fn attributes(&self) -> Attributes<'_> {
+        match self.index {
+            Some(index) => Attributes::with_index(&self.data.attributes, index),
+            None => Attributes::new(&self.data.attributes),
+        }
+    }
+
+    /// The span, to change or remove values of attributes. Keys must not be added: the index would not know them.
+    pub(crate) const fn data_mut(&mut self) -> &mut SpanData {
+        &mut self.data
+    }
+
+    /// Sets the parent, where the real one will never be sent.
+    pub(crate) const fn set_parent(&mut self, parent: SpanId) {
+        self.data.parent_span_id = parent;
+    }
+}
+
+impl From<SpanData> for EndedSpan {
+    fn from(data: SpanData) -> Self {
+        Self { size: size_of(&data), index: None, data }
+    }
+}
+
+impl Deref for EndedSpan {
+    type Target = SpanData;
+
+    fn deref(&self) -> &SpanData {
+        &self.data
+    }
 }
 
 /// An estimate of what a span holds in memory, in bytes.
-pub(crate) fn size_of_span(span: &SpanData) -> usize {
+fn size_of(span: &SpanData) -> usize {
     let mut size = size_of_val(span) + span.name.len() + size_of_attributes(&span.attributes);
     for event in &span.events.events {
         size += size_of_val(event) + event.name.len() + size_of_attributes(&event.attributes);

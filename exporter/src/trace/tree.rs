@@ -1,12 +1,11 @@
 //! The tree that the spans of one trace form by their parent ids.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
 use opentelemetry::SpanId;
-use opentelemetry_sdk::trace::SpanData;
 
-use super::ended::{is_local_root, size_of_span};
+use super::ended::EndedSpan;
 
 /// Why a group of spans leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub(crate) enum Fate {
 /// Spans of one trace, in the order in which they ended.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    spans: Vec<SpanData>,
+    spans: Vec<EndedSpan>,
     /// For each span the place of its parent, if that is here too.
     parents: Vec<Option<usize>>,
 }
@@ -30,28 +29,28 @@ pub(crate) struct Tree {
 /// Spans that leave together, their common ancestor first.
 #[derive(Debug)]
 pub(crate) struct Group {
-    pub(crate) spans: Vec<SpanData>,
+    pub(crate) spans: Vec<EndedSpan>,
     pub(crate) fate: Fate,
 }
 
 impl Tree {
-    pub(crate) fn new(spans: Vec<SpanData>) -> Self {
+    pub(crate) fn new(spans: Vec<EndedSpan>) -> Self {
         // Of two spans with one id, which only broken input has, the first is the parent of what names it.
         let mut places: HashMap<SpanId, usize, RandomState> =
             HashMap::with_capacity_and_hasher(spans.len(), RandomState::default());
         for (place, span) in spans.iter().enumerate() {
             places.entry(span.span_context.span_id()).or_insert(place);
         }
-        let parent_of = |(place, span): (usize, &SpanData)| {
+        let parent_of = |(place, span): (usize, &EndedSpan)| {
             let parent = places.get(&span.parent_span_id).copied().filter(|parent| *parent != place);
-            parent.filter(|_| !is_local_root(span))
+            parent.filter(|_| !span.is_local_root())
         };
         let parents = spans.iter().enumerate().map(parent_of).collect();
         Self { spans, parents }
     }
 
     /// Separates what can leave from what waits on; with `all`, nothing waits.
-    pub(crate) fn take_apart(self, all: bool, was_sent: impl Fn(SpanId) -> bool) -> (Vec<Group>, Vec<SpanData>) {
+    pub(crate) fn take_apart(self, all: bool, was_sent: impl Fn(SpanId) -> bool) -> (Vec<Group>, Vec<EndedSpan>) {
         let tops = self.tops();
         let mut rest = Vec::new();
         // By the place of its topmost span, where a group is in the list; found when the first of its spans is.
@@ -83,7 +82,7 @@ impl Tree {
 
     /// Takes out some spans; their children move up to the nearest ancestor that stays. What is left hangs together in
     /// as many trees as are returned, each with its root first.
-    pub(crate) fn without(mut self, is_out: impl Fn(&SpanData) -> bool) -> Vec<Vec<SpanData>> {
+    pub(crate) fn without(mut self, is_out: impl Fn(&EndedSpan) -> bool) -> Vec<Vec<EndedSpan>> {
         let out: Vec<_> = self.spans.iter().map(is_out).collect();
         if !out.contains(&true) {
             return vec![self.spans];
@@ -98,7 +97,7 @@ impl Tree {
                 parent = self.parents[above];
             }
             if !out[place] {
-                self.spans[place].parent_span_id = id;
+                self.spans[place].set_parent(id);
             }
         }
         let kept = self.spans.into_iter().zip(out).filter(|(_, out)| !out).map(|(span, _)| span).collect();
@@ -108,14 +107,14 @@ impl Tree {
 
     /// Cuts a tree, whose first span is its root, into parts of at most `max` spans and about as many bytes: the root
     /// with those nearest to it, and each subtree that is left as a part of its own, cut again if need be.
-    pub(crate) fn split(self, max: usize, max_bytes: usize) -> Vec<Vec<SpanData>> {
-        let sizes: Vec<_> = self.spans.iter().map(size_of_span).collect();
+    pub(crate) fn split(self, max: usize, max_bytes: usize) -> Vec<Vec<EndedSpan>> {
+        let sizes: Vec<_> = self.spans.iter().map(EndedSpan::size).collect();
         if self.spans.len() <= max && sizes.iter().sum::<usize>() <= max_bytes {
             return vec![self.spans];
         }
         let children = self.children();
         let mut part_of: Vec<Option<usize>> = vec![None; self.spans.len()];
-        let mut parts: Vec<Vec<SpanData>> = Vec::new();
+        let mut parts: Vec<Vec<EndedSpan>> = Vec::new();
         // After the tree come the circles, which no root leads to.
         let mut roots: VecDeque<_> = (0..self.spans.len()).collect();
         while let Some(root) = roots.pop_front() {
@@ -182,8 +181,8 @@ impl Tree {
 }
 
 /// What happens to a group with this topmost span; `None`: it waits on.
-fn fate(top: &SpanData, all: bool, was_sent: impl Fn(SpanId) -> bool) -> Option<Fate> {
-    if is_local_root(top) {
+fn fate(top: &EndedSpan, all: bool, was_sent: impl Fn(SpanId) -> bool) -> Option<Fate> {
+    if top.is_local_root() {
         Some(Fate::Whole)
     } else if was_sent(top.parent_span_id) {
         Some(Fate::Late)
@@ -193,9 +192,9 @@ fn fate(top: &SpanData, all: bool, was_sent: impl Fn(SpanId) -> bool) -> Option<
 }
 
 /// Moves the span whose parent is not among the others to the front.
-fn root_first(mut spans: Vec<SpanData>) -> Vec<SpanData> {
-    let ids: std::collections::HashSet<_> = spans.iter().map(|span| span.span_context.span_id()).collect();
-    if let Some(root) = spans.iter().position(|span| is_local_root(span) || !ids.contains(&span.parent_span_id)) {
+fn root_first(mut spans: Vec<EndedSpan>) -> Vec<EndedSpan> {
+    let ids: HashSet<_> = spans.iter().map(|span| span.span_context.span_id()).collect();
+    if let Some(root) = spans.iter().position(|span| span.is_local_root() || !ids.contains(&span.parent_span_id)) {
         spans[..=root].rotate_right(1);
     }
     spans

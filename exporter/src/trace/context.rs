@@ -1,16 +1,17 @@
 //! What is known of a trace from its local root: enough for the envelope's `trace` header.
 
 use opentelemetry::{SpanId, TraceId};
-use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, SampleRand, SampleRate, Service};
-use opentelemetry_sentry_semantics::{Attributes, semconv, shortened};
+use opentelemetry_sentry_semantics::{semconv, shortened};
+
+use super::ended::EndedSpan;
 
 /// The longest context that can have come in, in bytes.
 const MAX_FROZEN: usize = 64 << 10;
 
 /// The dynamic sampling context of a trace, as far as its local root tells.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Head {
+pub(crate) enum TraceContext {
     /// It came in, and goes out as it is; empty means that there is none.
     Frozen(DynamicSamplingContext),
     /// The trace's context is ours to fill in.
@@ -19,10 +20,10 @@ pub(crate) enum Head {
     Unknown,
 }
 
-impl Head {
+impl TraceContext {
     /// Reads what the sampler handed over.
-    pub(crate) fn of(root: &SpanData) -> Self {
-        let attributes = Attributes::new(&root.attributes);
+    pub(crate) fn of(root: &EndedSpan) -> Self {
+        let attributes = root.attributes();
         let text = |key| attributes.get(key).map(|value| value.as_str());
         if let Some(frozen) = text(semconv::DSC_FROZEN) {
             // Reading a context cannot fail; what is unreadable in it is left out.

@@ -1,0 +1,216 @@
+//! An exception, as Sentry's error event.
+
+use std::{borrow::Cow, iter};
+
+use opentelemetry::{KeyValue, Value};
+use opentelemetry_sentry_semantics::{cut, semconv};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use super::{
+    backtrace::{Frame, frames},
+    event::{Contexts, SenderFields, name_of},
+    exception::{Exception, MAX_VALUE},
+    ids::{Hex, parent_span_id, span_id, trace_id},
+    request::Request,
+    sender::Sender,
+    span::op,
+    status::status,
+    tags::Tags,
+    user::User,
+    value::AttributeMap,
+    view::Span,
+};
+use crate::{account::seconds, trace::EndedSpan};
+
+/// Type shown for an exception that has none; without one Sentry shows `<unknown>`.
+const UNKNOWN_TYPE: &str = "Error";
+
+/// The longest text in `extra` that Sentry keeps.
+const MAX_EXTRA: usize = 16_000;
+
+/// An exception, as Sentry's error event.
+#[derive(Debug)]
+pub(crate) struct ErrorEvent<'a> {
+    pub(crate) event_id: &'a str,
+    pub(crate) sender: &'a Sender,
+    pub(crate) exception: &'a Exception<'a>,
+    /// The spans that leave together, their root first.
+    pub(crate) spans: &'a [EndedSpan],
+    pub(crate) context: &'a EventContext<'a>,
+}
+
+/// What all error events of a trace have in common.
+#[derive(Debug)]
+pub(crate) struct EventContext<'a> {
+    transaction: Cow<'a, str>,
+    user: Option<User<'a>>,
+    request: Option<Request<'a>>,
+}
+
+impl<'a> EventContext<'a> {
+    pub(crate) fn of(spans: &'a [EndedSpan]) -> Self {
+        let root = spans.first();
+        let name = root.map(|root| root.attributes().describe(&root.name, &root.span_kind).name);
+        let user = User::of(spans.iter().map(EndedSpan::attributes));
+        let request = root.and_then(|root| Request::of(Span::from(root)));
+        Self { transaction: name.unwrap_or_default(), user, request }
+    }
+}
+
+#[derive(Serialize)]
+struct EventFields<'a> {
+    #[serde(flatten)]
+    sender: SenderFields<'a>,
+    level: &'static str,
+    timestamp: f64,
+    transaction: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logentry: Option<LogEntry<'a>>,
+    exception: Values<'a>,
+    contexts: Contexts<'a, TraceFields<'a>>,
+    #[serde(skip_serializing_if = "Tags::is_empty")]
+    tags: Tags<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a User<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a Request<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra: Option<Extra<'a>>,
+}
+
+/// The text of the log line that reported the error.
+#[derive(Serialize)]
+struct LogEntry<'a> {
+    formatted: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct TraceFields<'a> {
+    trace_id: Hex<16>,
+    span_id: Hex<8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_span_id: Option<Hex<8>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    op: Option<&'a str>,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Extra<'a> {
+    #[serde(rename = "exception.stacktrace")]
+    stack: &'a str,
+}
+
+#[derive(Serialize)]
+struct Values<'a> {
+    values: Vec<OneValue<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneValue<'a> {
+    r#type: &'a str,
+    value: &'a str,
+    mechanism: Mechanism,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stacktrace: Option<Stacktrace<'a>>,
+}
+
+#[derive(Serialize)]
+struct Stacktrace<'a> {
+    frames: Vec<Frame<'a>>,
+}
+
+/// How an exception was captured; the numbers link causes to what they caused.
+struct Mechanism {
+    handled: bool,
+    /// 0 is the exception that was raised.
+    number: usize,
+    has_causes: bool,
+}
+
+impl Serialize for Mechanism {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", if self.number == 0 { "auto.otel.exception" } else { "chained" })?;
+        map.serialize_entry("handled", &self.handled)?;
+        if self.has_causes {
+            map.serialize_entry("exception_id", &self.number)?;
+        }
+        if let Some(parent) = self.number.checked_sub(1) {
+            map.serialize_entry("parent_id", &parent)?;
+        }
+        map.end()
+    }
+}
+
+impl<'a> ErrorEvent<'a> {
+    /// The causes, the oldest first, and then what was raised.
+    fn values(&self, frames: Vec<Frame<'a>>) -> Values<'a> {
+        let Exception { r#type, causes, is_handled: handled, .. } = self.exception;
+        let has_causes = !causes.is_empty();
+        let one = |(number, value): (usize, &'a str)| OneValue {
+            r#type: r#type.as_deref().filter(|_| number == 0).unwrap_or(UNKNOWN_TYPE),
+            value: cut(value, MAX_VALUE),
+            mechanism: Mechanism { handled: *handled, number, has_causes },
+            stacktrace: None,
+        };
+        let mut values: Vec<_> = self.exception.texts().enumerate().map(one).collect();
+        if !frames.is_empty() {
+            values[0].stacktrace = Some(Stacktrace { frames });
+        }
+        values.reverse();
+        Values { values }
+    }
+}
+
+impl Serialize for ErrorEvent<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { event_id, sender, exception, spans, context } = self;
+        let Exception { span, event, stack, .. } = exception;
+        let own_user = User::of(iter::once(span.attributes()));
+        let description = span.attributes().describe(&span.name, &span.span_kind);
+        let frames = stack.map(frames).unwrap_or_default();
+        let raw = stack.filter(|_| frames.is_empty()).map(|stack| Extra { stack: cut(stack.trim(), MAX_EXTRA) });
+        let is_log_line = event.name != semconv::EXCEPTION && !event.name.is_empty();
+        let attributes: Vec<_> = event.attributes.iter().filter(|attribute| is_extra(attribute)).cloned().collect();
+        EventFields {
+            sender: SenderFields::new(event_id, sender),
+            level: exception.level(),
+            timestamp: seconds(event.timestamp),
+            transaction: name_of(&context.transaction),
+            logentry: is_log_line.then(|| LogEntry { formatted: cut(&event.name, MAX_VALUE) }),
+            exception: self.values(frames),
+            contexts: Contexts {
+                trace: TraceFields {
+                    trace_id: trace_id(span.span_context.trace_id()),
+                    span_id: span_id(span.span_context.span_id()),
+                    parent_span_id: parent_span_id(span),
+                    op: op(&description),
+                    status: status(&span.status, span.attributes()),
+                },
+                sender,
+                response: None,
+                attributes: Some(AttributeMap::new(&attributes)).filter(|attributes| !attributes.is_empty()),
+            },
+            tags: Tags::new(&sender.tags, iter::once(*span).chain(*spans).map(EndedSpan::attributes), &sender.resource),
+            user: own_user.as_ref().or(context.user.as_ref()),
+            request: context.request.as_ref(),
+            extra: raw,
+        }
+        .serialize(serializer)
+    }
+}
+
+/// Attributes of the event that are not the exception itself; long ones have no place in a context.
+fn is_extra(attribute: &KeyValue) -> bool {
+    const MAX_ATTRIBUTE: usize = 512;
+    let key = attribute.key.as_str();
+    let is_exception = matches!(key, semconv::ERROR | semconv::ERROR_CHAIN | semconv::LEVEL)
+        || key.strip_prefix(semconv::EXCEPTION).is_some_and(|rest| rest.starts_with('.'));
+    let is_short = match &attribute.value {
+        Value::String(text) => text.as_str().len() <= MAX_ATTRIBUTE,
+        Value::Array(_) => false,
+        _ => true,
+    };
+    !is_exception && is_short
+}

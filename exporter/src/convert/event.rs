@@ -1,0 +1,82 @@
+//! What transactions and error events have in common.
+
+use opentelemetry_sentry_semantics::shortened;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
+
+use super::{
+    request::Response,
+    sender::{Sdk, Sender},
+    value::AttributeMap,
+};
+
+/// The name of a transaction that has none, as Sentry would call it.
+const UNLABELED: &str = "<unlabeled transaction>";
+
+/// The fields that all events have. `platform` cannot be `rust`, which Sentry stores as `other`.
+#[derive(Debug, Serialize)]
+pub(super) struct SenderFields<'a> {
+    event_id: &'a str,
+    platform: &'static str,
+    sdk: Sdk,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<&'a str>,
+    environment: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_name: Option<&'a str>,
+}
+
+impl<'a> SenderFields<'a> {
+    pub(super) fn new(event_id: &'a str, sender: &'a Sender) -> Self {
+        Self {
+            event_id,
+            platform: "native",
+            sdk: Sdk,
+            release: sender.service.release(),
+            environment: sender.service.environment(),
+            server_name: sender.server_name.as_deref(),
+        }
+    }
+}
+
+/// The contexts of an event: its trace, and what is known beside it.
+#[derive(Debug)]
+pub(super) struct Contexts<'a, T> {
+    pub(super) trace: T,
+    pub(super) sender: &'a Sender,
+    pub(super) response: Option<Response<'a>>,
+    /// Attributes that are nowhere else in the event.
+    pub(super) attributes: Option<AttributeMap<'a>>,
+}
+
+#[derive(Serialize)]
+struct Otel<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<&'a AttributeMap<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a RawValue>,
+}
+
+impl<T: Serialize> Serialize for Contexts<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("trace", &self.trace)?;
+        let known = &self.sender.contexts;
+        map.serialize_entry(
+            "otel",
+            &Otel { attributes: self.attributes.as_ref(), resource: known.attributes.as_deref() },
+        )?;
+        for (name, context) in &known.contexts {
+            map.serialize_entry(name, context)?;
+        }
+        if let Some(response) = &self.response {
+            map.serialize_entry("response", response)?;
+        }
+        map.end()
+    }
+}
+
+/// A name as Sentry takes it: not empty, and not too long.
+pub(crate) fn name_of(name: &str) -> &str {
+    if name.is_empty() { UNLABELED } else { shortened(name) }
+}

@@ -1,0 +1,34 @@
+//! Ids as they stand in JSON.
+
+use opentelemetry::{SpanId, TraceId};
+use opentelemetry_sdk::trace::SpanData;
+use serde::{Serialize, Serializer};
+
+/// An id, printed without a detour through a `String`.
+#[derive(Debug)]
+pub(super) struct Hex<const N: usize>([u8; N]);
+
+pub(super) const fn trace_id(id: TraceId) -> Hex<16> {
+    Hex(id.to_bytes())
+}
+
+pub(super) const fn span_id(id: SpanId) -> Hex<8> {
+    Hex(id.to_bytes())
+}
+
+/// The id of a span's parent, if it has one.
+pub(super) fn parent_span_id(span: &SpanData) -> Option<Hex<8>> {
+    Some(span.parent_span_id).filter(|id| *id != SpanId::INVALID).map(span_id)
+}
+
+impl<const N: usize> Serialize for Hex<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        // Digits are ASCII; an empty id would be refused, and is seen at once.
+        serializer.serialize_str(std::str::from_utf8(&text[..2 * N]).unwrap_or_default())
+    }
+}

@@ -1,0 +1,30 @@
+//! A span as conversion looks at it.
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sentry_semantics::{Attributes, Description, semconv};
+
+use crate::trace::EndedSpan;
+
+/// A span, and its attributes to look things up in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span<'a> {
+    pub(crate) data: &'a SpanData,
+    pub(crate) attributes: Attributes<'a>,
+    /// Whether its attributes may be web vitals of a page.
+    pub(crate) has_vitals: bool,
+}
+
+impl<'a> From<&'a EndedSpan> for Span<'a> {
+    fn from(data: &'a EndedSpan) -> Self {
+        let is_vital = |attribute: &KeyValue| attribute.key.as_str().starts_with(semconv::BROWSER_WEB_VITAL);
+        let has_vitals = data.attributes.iter().any(is_vital);
+        Self { data, attributes: data.attributes(), has_vitals }
+    }
+}
+
+impl<'a> Span<'a> {
+    pub(super) fn describe(self) -> Description<'a> {
+        self.attributes.describe(&self.data.name, &self.data.span_kind)
+    }
+}
