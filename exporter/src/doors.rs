@@ -1,12 +1,13 @@
 //! What users touch: the exporter, the span processor, their builder.
 
+mod build_error;
 mod builder;
 mod exporter;
 mod metrics;
+mod options;
 mod processor;
 
 pub use self::{
-    builder::{ExporterBuildError, SentryExporterBuilder},
-    exporter::SentryExporter,
+    build_error::ExporterBuildError, builder::SentryExporterBuilder, exporter::SentryExporter,
     processor::SentrySpanProcessor,
 };

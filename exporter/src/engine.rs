@@ -1,12 +1,14 @@
 //! What both front doors share: the way to the worker.
 
 mod backpressure;
+mod flush_error;
 mod intake;
+mod options;
+mod order;
 mod worker;
 
 use std::{
-    error::Error,
-    fmt, io,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,11 +23,16 @@ use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 
-pub(crate) use self::worker::Setup;
-use self::{intake::Intake, worker::Worker};
+pub use self::flush_error::FlushError;
+use self::{
+    intake::Intake,
+    order::{Order, Shared},
+    worker::Worker,
+};
+pub(crate) use self::{options::EngineOptions, worker::Setup};
 use crate::{
-    account::{DropReason, Ledger, Stats, unsampled},
-    transport::{Problem, Reply, of_answer},
+    account::{DropReason, Stats, unsampled},
+    transport::{Problem, of_answer},
 };
 
 /// Orders that may wait for the worker.
@@ -44,33 +51,12 @@ pub(crate) struct Engine {
     worker: ThreadId,
 }
 
-/// What callers and the worker both touch.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) intake: Arc<Intake>,
-    pub(crate) ledger: Arc<Ledger>,
-}
-
-/// What the worker is asked to do besides its work.
-#[derive(Debug)]
-pub(crate) enum Order {
-    SetResource(Resource),
-    /// Ask the server whether it would take something.
-    Ask(mpsc::Sender<Result<Reply, String>>),
-    /// Wait so long for late spans.
-    SetGrace(Duration),
-    /// Send everything that has ended, and answer when it has left; after the deadline nobody waits any more.
-    Flush(mpsc::Sender<Result<(), FlushError>>, Instant),
-    /// The same, and then no more; answer at the deadline at the latest.
-    Shutdown(mpsc::Sender<Result<(), FlushError>>, Instant),
-}
-
 impl Engine {
-    /// Starts the worker; so many bytes of ended spans may wait for it.
-    pub(crate) fn start(buffer_limit: usize, setup: Setup) -> io::Result<Self> {
+    /// Starts the worker.
+    pub(crate) fn start(setup: Setup) -> io::Result<Self> {
         let decisions = Arc::clone(&setup.decisions);
         let has_dsn = setup.destinations.sentry.is_some();
-        let shared = Shared { intake: Arc::new(Intake::new(buffer_limit)), ledger: Arc::default() };
+        let shared = Shared { intake: Arc::new(Intake::new(setup.options.buffer_limit)), ledger: Arc::default() };
         let (orders, inbox) = channel(MAX_ORDERS);
         let worker = Worker::spawn(shared.clone(), inbox, setup)?;
         let (closed, undecided) = Default::default();
@@ -131,10 +117,6 @@ impl Engine {
             problems.push(Problem::NoSpans);
         }
         problems
-    }
-
-    pub(crate) fn set_grace(&self, grace: Duration) {
-        self.order(Order::SetGrace(grace));
     }
 
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
@@ -198,34 +180,3 @@ fn wait(answer: &mpsc::Receiver<Result<(), FlushError>>, timeout: Duration) -> R
         RecvTimeoutError::Disconnected => Err(FlushError::AlreadyShutdown),
     })
 }
-
-/// Not everything was delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FlushError {
-    /// There was a shutdown before.
-    AlreadyShutdown,
-    /// It was called by the HTTP client, on the thread that would have to do it.
-    OnWorkerThread,
-    /// It was not done within this time. After a flush the work goes on; after a shutdown what was left is counted as
-    /// dropped.
-    Timeout(Duration),
-    /// So many spans could not be delivered since the last flush; [`Stats`] says why.
-    Undelivered {
-        /// The number of spans.
-        spans: u64,
-    },
-}
-
-impl fmt::Display for FlushError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AlreadyShutdown => f.write_str("there was a shutdown before"),
-            Self::OnWorkerThread => f.write_str("the exporter's own thread cannot wait for itself"),
-            Self::Timeout(timeout) => write!(f, "not everything was delivered within {timeout:?}"),
-            Self::Undelivered { spans } => write!(f, "not everything could be delivered; spans lost: {spans}"),
-        }
-    }
-}
-
-impl Error for FlushError {}

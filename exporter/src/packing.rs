@@ -10,7 +10,7 @@ mod trim;
 
 pub(crate) use self::{
     envelope::{Envelope, MAX_TRANSACTION},
-    filter::{BrokenPattern, Filters},
+    filter::BrokenPattern,
     packer::{Packer, Rules},
 };
 pub use self::{

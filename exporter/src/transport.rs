@@ -6,6 +6,7 @@ mod compress;
 mod delivery;
 mod destination;
 mod link;
+mod options;
 mod outbox;
 mod rate_limit;
 mod spool;
@@ -15,6 +16,7 @@ pub(crate) use self::{
     checkup::{Reply, of_answer},
     client::{ClientError, ClientSettings, default_client},
     destination::{BadUrl, Destinations},
+    options::DeliveryOptions,
     outbox::{Outbox, OutboxSetup},
     spool::{Limits, Spool},
 };

@@ -1,119 +1,66 @@
 //! How an exporter is set up.
 
-use std::{error::Error, fmt, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use opentelemetry::{Value, metrics::Meter};
 use opentelemetry_http::HttpClient;
-use opentelemetry_sentry_protocol::{DecisionLog, Dsn, InvalidDsn, Service};
+use opentelemetry_sentry_protocol::{DecisionLog, Service};
 
-use super::{exporter::SentryExporter, metrics};
+use super::{
+    build_error::{ExporterBuildError, Kind},
+    exporter::SentryExporter,
+    metrics,
+    options::Options,
+};
 use crate::{
-    convert::{InvalidTag, Sender, TagRules},
     engine::{Engine, Setup},
-    packing::{BrokenPattern, Filters, Packer, Rules, SpanEvent, SpanFilter, TransactionEvent},
-    trace::WaitLimits,
-    transport::{BadUrl, ClientError, ClientSettings, Destinations, Encoding, default_client},
+    packing::{Packer, SpanEvent, SpanFilter, TransactionEvent},
+    transport::{Destinations, Encoding, default_client},
 };
 
-/// Bytes of ended spans that may wait for their local root or for the worker.
-const BUFFER_LIMIT: usize = 64 << 20;
-
-/// Traces of which spans may wait.
-const TRACE_LIMIT: usize = 100_000;
-
-/// Bytes of serialised envelopes that may wait to be sent.
-const QUEUE_LIMIT: usize = 32 << 20;
-
 /// Builds a [`SentryExporter`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use]
 pub struct SentryExporterBuilder {
-    /// Parsed at once, so that no text with a secret is kept.
-    dsn: Option<Result<Dsn, InvalidDsn>>,
-    release: Option<String>,
-    environment: Option<String>,
-    server_name: Option<String>,
-    service: Option<Service>,
-    spotlight: Option<String>,
-    http_client: Option<Arc<dyn HttpClient>>,
-    decisions: Arc<DecisionLog>,
-    tags: TagRules,
-    invalid_tag: Option<InvalidTag>,
-    rules: Rules,
-    grace: Option<Duration>,
-    trace_limit: usize,
-    buffer_limit: usize,
-    queue_limit: usize,
-    encoding: Encoding,
-    spool_dir: Option<PathBuf>,
-    backpressure: bool,
-    client_settings: ClientSettings,
-    meter: Option<Meter>,
-}
-
-impl Default for SentryExporterBuilder {
-    fn default() -> Self {
-        Self {
-            dsn: None,
-            release: None,
-            environment: None,
-            server_name: None,
-            service: None,
-            spotlight: None,
-            http_client: None,
-            decisions: Arc::default(),
-            tags: TagRules::default(),
-            invalid_tag: None,
-            rules: Rules::default(),
-            grace: None,
-            trace_limit: TRACE_LIMIT,
-            buffer_limit: BUFFER_LIMIT,
-            queue_limit: QUEUE_LIMIT,
-            encoding: Encoding::default(),
-            spool_dir: None,
-            backpressure: false,
-            client_settings: ClientSettings::default(),
-            meter: None,
-        }
-    }
+    options: Options,
 }
 
 impl SentryExporterBuilder {
     /// Sets where to send to. Defaults to nowhere; empty is nowhere, too.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
         let dsn = dsn.into();
-        self.dsn = (!dsn.trim().is_empty()).then(|| dsn.parse());
+        self.options.identity.dsn = (!dsn.trim().is_empty()).then(|| dsn.parse());
         self
     }
 
     /// Sets the release. Defaults to `service.name@service.version` of the tracer provider's resource if it has a
     /// version, else to none.
     pub fn with_release(mut self, release: impl Into<String>) -> Self {
-        self.release = Some(release.into());
+        self.options.identity.release = Some(release.into());
         self
     }
 
     /// Sets the environment. Defaults to `deployment.environment.name` of the resource, else to `production`.
     pub fn with_environment(mut self, environment: impl Into<String>) -> Self {
-        self.environment = Some(environment.into());
+        self.options.identity.environment = Some(environment.into());
         self
     }
 
     /// Sets the name of this machine. Defaults to `host.name` of the resource, else to none.
     pub fn with_server_name(mut self, name: impl Into<String>) -> Self {
-        self.server_name = Some(name.into());
+        self.options.identity.server_name = Some(name.into());
         self
     }
 
     /// Sets everything about the service at once, in place of DSN, release and environment.
     pub fn with_service(mut self, service: Service) -> Self {
-        self.service = Some(service);
+        self.options.identity.service = Some(service);
         self
     }
 
     /// Sets the URL of a local [Spotlight](https://spotlightjs.com) that gets a copy of everything. Defaults to none.
     pub fn with_spotlight(mut self, url: impl Into<String>) -> Self {
-        self.spotlight = Some(url.into());
+        self.options.spotlight = Some(url.into());
         self
     }
 
@@ -122,14 +69,14 @@ impl SentryExporterBuilder {
     /// It is called on a thread of our own, inside a tokio runtime and with telemetry suppressed, so an async
     /// `reqwest::Client` works whatever the application runs on. It must not follow redirects.
     pub fn with_http_client(mut self, client: impl HttpClient + 'static) -> Self {
-        self.http_client = Some(Arc::new(client));
+        self.options.http_client = Some(Arc::new(client));
         self
     }
 
     /// Shares the log in which a sampler counts what it decided against, for [`Stats`](crate::Stats). Defaults to an
     /// empty one.
     pub fn with_decision_log(mut self, decisions: Arc<DecisionLog>) -> Self {
-        self.decisions = decisions;
+        self.options.decisions = decisions;
         self
     }
 
@@ -138,8 +85,7 @@ impl SentryExporterBuilder {
     /// `filename`, `function`, `release` and `user` for itself: they, and an empty key, are an error of
     /// [`build`](Self::build). An empty value is no tag.
     pub fn with_tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        let added = self.tags.add(key.as_ref(), value.as_ref());
-        self.invalid_tag = self.invalid_tag.or(added.err());
+        self.options.identity.add_tag(|tags| tags.add(key.as_ref(), value.as_ref()));
         self
     }
 
@@ -147,8 +93,7 @@ impl SentryExporterBuilder {
     /// first span of the transaction that has them, else of the resource. They beat tags of the same name that were set with [`with_tag`](Self::with_tag).
     pub fn with_tag_attributes(mut self, attributes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         for attribute in attributes {
-            let added = self.tags.add_attribute(attribute.as_ref());
-            self.invalid_tag = self.invalid_tag.or(added.err());
+            self.options.identity.add_tag(|tags| tags.add_attribute(attribute.as_ref()));
         }
         self
     }
@@ -168,13 +113,13 @@ impl SentryExporterBuilder {
     /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
     /// ```
     pub fn with_scrubber(mut self, f: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> Self {
-        self.rules.scrubber.set_own(f);
+        self.options.rules.scrubber.set_own(f);
         self
     }
 
     /// Sets whether secrets are filtered by the names of their attributes, and user info in URLs. Defaults to `true`.
     pub const fn with_default_scrubbing(mut self, on: bool) -> Self {
-        self.rules.scrubber.set_default(on);
+        self.options.rules.scrubber.set_default(on);
         self
     }
 
@@ -184,27 +129,27 @@ impl SentryExporterBuilder {
         mut self,
         f: impl Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync + 'static,
     ) -> Self {
-        self.rules.hooks.set_transaction(f);
+        self.options.rules.hooks.set_transaction(f);
         self
     }
 
     /// Sets a hook that may change each span before its transaction is sent, the root among them; it comes before
     /// the hook for transactions. A panic drops the transaction. See [`SpanEvent`].
     pub fn with_before_send_span(mut self, f: impl Fn(&mut SpanEvent) + Send + Sync + 'static) -> Self {
-        self.rules.hooks.set_span(f);
+        self.options.rules.hooks.set_span(f);
         self
     }
 
     /// Adds filters for transactions that are not sent. They look at the root. See [`SpanFilter`].
     pub fn with_ignore_transactions(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
-        self.rules.ignored_transactions.add(filters);
+        self.options.rules.ignored_transactions.add(filters);
         self
     }
 
     /// Adds filters for spans that are not sent; their children move up to their parent. With an ignored local root
     /// its whole transaction goes. See [`SpanFilter`].
     pub fn with_ignore_spans(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
-        self.rules.ignored_spans.add(filters);
+        self.options.rules.ignored_spans.add(filters);
         self
     }
 
@@ -217,7 +162,7 @@ impl SentryExporterBuilder {
     ///
     /// They come from spans: of traces that are not sampled, and outside of any span, nothing is seen.
     pub const fn with_exceptions_as_errors(mut self, on: bool) -> Self {
-        self.rules.exceptions_as_errors = on;
+        self.options.rules.exceptions_as_errors = on;
         self
     }
 
@@ -226,14 +171,14 @@ impl SentryExporterBuilder {
     /// over spans late enough. A flush and a shutdown do not wait for it. Spans that come later still are sent as
     /// transactions of their own.
     pub const fn with_late_span_grace(mut self, grace: Duration) -> Self {
-        self.grace = Some(grace);
+        self.options.wait.grace = Some(grace);
         self
     }
 
     /// Sets of how many traces spans may wait for their local root. Defaults to 100,000. Over it those that waited
     /// longest are sent without their root.
     pub const fn with_trace_limit(mut self, traces: usize) -> Self {
-        self.trace_limit = traces;
+        self.options.wait.traces = traces;
         self
     }
 
@@ -242,7 +187,7 @@ impl SentryExporterBuilder {
     /// as [`BufferOverflow`](crate::DropReason::BufferOverflow), or as
     /// [`QueueOverflow`](crate::DropReason::QueueOverflow) if it is the network that cannot keep up.
     pub const fn with_buffer_limit(mut self, bytes: usize) -> Self {
-        self.buffer_limit = bytes;
+        self.options.engine.buffer_limit = bytes;
         self
     }
 
@@ -250,7 +195,7 @@ impl SentryExporterBuilder {
     /// wait in the buffer; an envelope that alone is larger is dropped as
     /// [`QueueOverflow`](crate::DropReason::QueueOverflow).
     pub const fn with_queue_limit(mut self, bytes: usize) -> Self {
-        self.queue_limit = bytes;
+        self.options.delivery.queue_limit = bytes;
         self
     }
 
@@ -262,13 +207,13 @@ impl SentryExporterBuilder {
     /// A directory that cannot be used is told of by the feature `internal-logs`, and tried again; what it cannot take
     /// is dropped and counted.
     pub fn with_spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.spool_dir = Some(dir.into());
+        self.options.delivery.spool_dir = Some(dir.into());
         self
     }
 
     /// Sets how bodies of more than 1 KiB are compressed. Defaults to gzip.
     pub const fn with_encoding(mut self, encoding: Encoding) -> Self {
-        self.encoding = encoding;
+        self.options.delivery.encoding = encoding;
         self
     }
 
@@ -277,7 +222,7 @@ impl SentryExporterBuilder {
     /// [`Backpressure`](crate::DropReason::Backpressure). It needs the log of the sampler
     /// ([`with_decision_log`](Self::with_decision_log)). Defaults to `false`.
     pub const fn with_backpressure(mut self, on: bool) -> Self {
-        self.backpressure = on;
+        self.options.engine.backpressure = on;
         self
     }
 
@@ -285,7 +230,7 @@ impl SentryExporterBuilder {
     /// certificate of its own. For the built-in HTTP client only; what is no certificate is an error of
     /// [`build`](Self::build).
     pub fn with_root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.client_settings.root_certificates.push(pem.into());
+        self.options.client.root_certificates.push(pem.into());
         self
     }
 
@@ -294,7 +239,7 @@ impl SentryExporterBuilder {
     /// attribute `reason`), all counters, and `sentry.spans.pending`, `sentry.buffer.size` and `sentry.queue.size` (in
     /// bytes). Defaults to none.
     pub fn with_internal_metrics(mut self, meter: &Meter) -> Self {
-        self.meter = Some(meter.clone());
+        self.options.meter = Some(meter.clone());
         self
     }
 
@@ -302,100 +247,36 @@ impl SentryExporterBuilder {
     ///
     /// # Errors
     ///
-    /// If the DSN, the Spotlight URL, a tag or a filter's regular expression is invalid, if there is no HTTP client for it, or if no thread can be started.
+    /// If the DSN, the Spotlight URL, a tag or a filter's regular expression is invalid, if there is no HTTP client for
+    /// the DSN, or if the system has no thread left.
     pub fn build(self) -> Result<SentryExporter, ExporterBuildError> {
-        let dsn = self.dsn.transpose().map_err(Kind::Dsn)?;
-        if let Some(error) = self.invalid_tag {
-            return Err(Kind::Tag(error).into());
-        }
-        let filters = [&self.rules.ignored_spans, &self.rules.ignored_transactions];
-        if let Some(error) = filters.into_iter().find_map(Filters::broken) {
+        let Options { identity, rules, wait, engine, delivery, client, http_client, spotlight, decisions, meter } =
+            self.options;
+        if let Some(error) = rules.invalid_pattern() {
             return Err(Kind::Pattern(error).into());
         }
-        let service = self
-            .service
-            .unwrap_or_else(|| Service::new(dsn).with_release(self.release).with_environment(self.environment));
-        let destinations = Destinations::new(service.dsn(), self.spotlight.as_deref());
-        let has_grace = self.grace.is_some();
-        let Some(destinations) = destinations.map_err(Kind::Url)? else {
-            return Ok(SentryExporter::new(None, has_grace));
+        let sender = identity.into_sender()?;
+        let dsn = sender.service.dsn();
+        let Some(destinations) = Destinations::new(dsn, spotlight.as_deref()).map_err(Kind::Url)? else {
+            return Ok(SentryExporter::new(None));
         };
-        let client = match self.http_client {
+        let client = match http_client {
             Some(client) => client,
-            None => default_client(service.dsn(), &self.client_settings).map_err(Kind::Client)?,
+            None => default_client(dsn, &client).map_err(Kind::Client)?,
         };
-        let spool_dir = self.spool_dir.map(|dir| dir.join(folder_of(service.dsn())));
         let setup = Setup {
-            packer: Packer::new(Sender::new(service, self.server_name, self.tags), self.rules),
+            delivery: delivery.of_project(dsn),
+            packer: Packer::new(sender, rules),
             client,
             destinations: Arc::new(destinations),
-            decisions: self.decisions,
-            wait_limits: WaitLimits { grace: self.grace.unwrap_or_default(), traces: self.trace_limit },
-            queue_limit: self.queue_limit,
-            encoding: self.encoding,
-            spool_dir,
-            backpressure: self.backpressure,
+            decisions,
+            wait,
+            options: engine,
         };
-        let engine = Engine::start(self.buffer_limit, setup).map_err(Kind::Thread)?;
-        let engine = Arc::new(engine);
-        if let Some(meter) = &self.meter {
+        let engine = Arc::new(Engine::start(setup).map_err(Kind::Thread)?);
+        if let Some(meter) = &meter {
             metrics::export(meter, &engine);
         }
-        Ok(SentryExporter::new(Some(engine), has_grace))
-    }
-}
-
-/// A name for the folder of a project: host, project and key, without what no file system takes.
-fn folder_of(dsn: Option<&Dsn>) -> String {
-    let project = dsn.map(|dsn| format!("{}-{}-{}", dsn.host(), dsn.project_id(), dsn.public_key()));
-    project.unwrap_or_else(|| "spotlight".to_owned()).replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-")
-}
-
-/// The exporter could not be built.
-#[derive(Debug)]
-pub struct ExporterBuildError {
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Dsn(InvalidDsn),
-    Url(BadUrl),
-    Client(ClientError),
-    Tag(InvalidTag),
-    Pattern(BrokenPattern),
-    Thread(io::Error),
-}
-
-impl From<Kind> for ExporterBuildError {
-    fn from(kind: Kind) -> Self {
-        Self { kind }
-    }
-}
-
-impl fmt::Display for ExporterBuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Kind::Dsn(error) => write!(f, "with_dsn: {error}"),
-            Kind::Url(BadUrl::Sentry(error)) => write!(f, "with_dsn: it leads to no URL: {error}"),
-            Kind::Url(BadUrl::Spotlight(url)) => {
-                write!(f, "with_spotlight: it must be an absolute http URL, found {url:?}")
-            }
-            Kind::Client(error) => error.fmt(f),
-            Kind::Tag(error) => write!(f, "with_tag: {error}"),
-            Kind::Pattern(error) => error.fmt(f),
-            Kind::Thread(_) => f.write_str("the exporter's thread could not be started"),
-        }
-    }
-}
-
-impl Error for ExporterBuildError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.kind {
-            // What they come from is in their message.
-            Kind::Dsn(_) | Kind::Url(_) | Kind::Tag(_) | Kind::Pattern(_) => None,
-            Kind::Client(error) => error.source(),
-            Kind::Thread(error) => Some(error),
-        }
+        Ok(SentryExporter::new(Some(engine)))
     }
 }

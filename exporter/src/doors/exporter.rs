@@ -27,17 +27,11 @@ pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct SentryExporter {
     engine: Option<Arc<Engine>>,
-    /// Whether somebody said how long to wait for late spans.
-    has_grace: bool,
 }
 
 impl SentryExporter {
-    pub(crate) const fn new(engine: Option<Arc<Engine>>, has_grace: bool) -> Self {
-        Self { engine, has_grace }
-    }
-
-    pub(crate) const fn has_grace(&self) -> bool {
-        self.has_grace
+    pub(crate) const fn new(engine: Option<Arc<Engine>>) -> Self {
+        Self { engine }
     }
 
     /// An exporter with everything set by hand.

@@ -20,9 +20,6 @@ use crate::{
     transport::Problem,
 };
 
-/// How long a trace waits for late spans when its root has ended, unless the builder says otherwise.
-const GRACE: Duration = Duration::from_millis(50);
-
 /// Hands ended spans to the engine that assembles, converts and delivers them.
 ///
 /// It takes the place of OpenTelemetry's batch processor. A call costs the application one short lock; nothing waits
@@ -80,13 +77,9 @@ impl SentrySpanProcessor {
 
 impl From<SentryExporter> for SentrySpanProcessor {
     fn from(exporter: SentryExporter) -> Self {
-        let has_grace = exporter.has_grace();
         let engine = exporter.into_engine();
         if let Some(engine) = &engine {
             engine.expect_roots();
-            if !has_grace {
-                engine.set_grace(GRACE);
-            }
         }
         Self { engine }
     }

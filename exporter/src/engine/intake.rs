@@ -114,14 +114,19 @@ impl Intake {
         Some(TraceContext::of_decision(decision, *sample_rand))
     }
 
-    /// From now on all local roots are told of when they begin.
+    /// Notes that [`started`](Self::started) is called for every local root from now on.
     pub(crate) fn expect_roots(&self) {
         self.knows_roots.store(true, Ordering::Relaxed);
     }
 
+    /// Whether [`started`](Self::started) is called for every local root.
+    pub(crate) fn knows_roots(&self) -> bool {
+        self.knows_roots.load(Ordering::Relaxed)
+    }
+
     /// Whether it is known of a trace that none of its local roots is open.
     pub(crate) fn is_over(&self, trace_id: TraceId) -> bool {
-        self.knows_roots.load(Ordering::Relaxed) && !lock(self.shard(trace_id)).open.contains_key(&trace_id)
+        self.knows_roots() && !lock(self.shard(trace_id)).open.contains_key(&trace_id)
     }
 
     /// Takes in one span. If too much waits it is dropped, and with it the whole of its trace: a trace with holes is

@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     future, io, mem,
-    path::PathBuf,
     sync::{Arc, mpsc},
     thread::{self, ThreadId},
     time::{Duration, Instant},
@@ -23,12 +22,17 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::{FlushError, Order, Shared, backpressure::Backpressure};
+use super::{
+    backpressure::Backpressure,
+    flush_error::FlushError,
+    options::EngineOptions,
+    order::{Order, Shared},
+};
 use crate::{
     account::{Counts, DropReason, Reports},
     packing::Packer,
     trace::{Assembler, EndedSpan, Now, Trace, WaitLimits},
-    transport::{Destinations, Encoding, Limits, Outbox, OutboxSetup, Spool},
+    transport::{DeliveryOptions, Destinations, Limits, Outbox, OutboxSetup, Spool},
 };
 
 /// Traces that are serialised at a time, before requests and orders get their turn again.
@@ -42,6 +46,10 @@ const TICK: Duration = Duration::from_secs(5);
 
 /// What will be picked up so soon wakes nobody before.
 const SOON: Duration = Duration::from_millis(100);
+
+/// How long a trace waits for late spans under our own span processor, unless the application says otherwise. Under
+/// another one, which hands over spans in batches, they come late enough.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// Spans for which room is kept from one time to the next.
 const MAX_ROOM: usize = 4096;
@@ -59,14 +67,9 @@ pub(crate) struct Setup {
     pub(crate) client: Arc<dyn HttpClient>,
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) decisions: Arc<DecisionLog>,
-    pub(crate) wait_limits: WaitLimits,
-    /// Bytes of serialised envelopes that may wait.
-    pub(crate) queue_limit: usize,
-    pub(crate) encoding: Encoding,
-    /// Where envelopes are kept that could not be delivered.
-    pub(crate) spool_dir: Option<PathBuf>,
-    /// Whether the sample rate follows what the server can take.
-    pub(crate) backpressure: bool,
+    pub(crate) wait: WaitLimits,
+    pub(crate) options: EngineOptions,
+    pub(crate) delivery: DeliveryOptions,
 }
 
 /// Assembles, converts and sends, until it is told to stop.
@@ -111,16 +114,16 @@ impl Worker {
             client: setup.client,
             destinations: setup.destinations,
             ledger: Arc::clone(&shared.ledger),
-            limit: setup.queue_limit,
-            encoding: setup.encoding,
+            limit: setup.delivery.queue_limit,
+            encoding: setup.delivery.encoding,
             reports,
-            spool: setup.spool_dir.map(|dir| Spool::open(dir, Limits::default())),
+            spool: setup.delivery.spool_dir.map(|dir| Spool::open(dir, Limits::default())),
         };
         Self {
             shared,
             orders,
             packer: setup.packer,
-            assembler: Assembler::new(setup.wait_limits),
+            assembler: Assembler::new(setup.wait),
             outbox: Outbox::new(outbox, now),
             inbox: Vec::new(),
             doomed: Vec::new(),
@@ -129,7 +132,7 @@ impl Worker {
             outstanding: BTreeMap::new(),
             flushes: Vec::new(),
             told_lost: 0,
-            backpressure: setup.backpressure.then(|| Backpressure::new(setup.decisions, now)),
+            backpressure: setup.options.backpressure.then(|| Backpressure::new(setup.decisions, now)),
             is_told: false,
             deadline: None,
         }
@@ -208,7 +211,6 @@ impl Worker {
     fn obey(&mut self, order: Option<Order>) {
         match order {
             Some(Order::Ask(reply)) => self.outbox.ask(reply),
-            Some(Order::SetGrace(grace)) => self.assembler.set_grace(grace),
             Some(Order::SetResource(resource)) => self.packer.set_resource(&resource),
             Some(Order::Flush(reply, deadline)) => self.flush(reply, deadline),
             Some(Order::Shutdown(reply, deadline)) => {
@@ -230,7 +232,9 @@ impl Worker {
     /// Picks up what ended, and lines up what is ready.
     fn take_in(&mut self) {
         let Self { shared, assembler, inbox, doomed, .. } = self;
-        let now = Now { time: Instant::now(), is_over: &|trace_id| shared.intake.is_over(trace_id) };
+        let is_over = |trace_id| shared.intake.is_over(trace_id);
+        let default_grace = if shared.intake.knows_roots() { GRACE } else { Duration::ZERO };
+        let now = Now { time: Instant::now(), is_over: &is_over, default_grace };
         shared.intake.drain(inbox, doomed);
         inbox.retain(|span| is_ours(shared, span));
         inbox.iter_mut().for_each(EndedSpan::index);

@@ -14,7 +14,7 @@ use uuid::{Uuid, fmt::Simple};
 use super::{
     contain::contain,
     envelope::{Envelope, Item, MAX_TRANSACTION},
-    filter::Filters,
+    filter::{BrokenPattern, Filters},
     hook::{Hooked, Hooks},
     scrub::Scrubber,
     trim::trim,
@@ -33,6 +33,13 @@ pub(crate) struct Rules {
     pub(crate) ignored_spans: Filters,
     pub(crate) ignored_transactions: Filters,
     pub(crate) exceptions_as_errors: bool,
+}
+
+impl Rules {
+    /// The first pattern of a filter that cannot be read, if there is one.
+    pub(crate) fn invalid_pattern(&self) -> Option<BrokenPattern> {
+        [&self.ignored_spans, &self.ignored_transactions].into_iter().find_map(Filters::broken)
+    }
 }
 
 /// Who takes an envelope as soon as it is made, so that never more than one waits here.

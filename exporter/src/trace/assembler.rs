@@ -60,21 +60,30 @@ pub(crate) struct Now<'a> {
     pub(crate) time: Instant,
     /// Whether it is known of a trace that none of its local roots is open.
     pub(crate) is_over: &'a dyn Fn(TraceId) -> bool,
+    /// How long a trace waits for late spans if the application did not set it.
+    pub(crate) default_grace: Duration,
 }
 
-/// How long is waited, and for how many.
+/// How long spans wait, and of how many traces.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitLimits {
-    /// How long a trace waits for late spans when its root has ended.
-    pub(crate) grace: Duration,
+    /// How long a trace waits for late spans when its root has ended; without a value, as long as the door suggests.
+    pub(crate) grace: Option<Duration>,
     /// How many traces may wait.
     pub(crate) traces: usize,
+}
+
+impl Default for WaitLimits {
+    fn default() -> Self {
+        Self { grace: None, traces: 100_000 }
+    }
 }
 
 /// Turns ended spans into traces.
 #[derive(Debug)]
 pub(crate) struct Assembler {
-    wait_limits: WaitLimits,
+    grace: Option<Duration>,
+    trace_limit: usize,
     waiting: HashMap<TraceId, Waiting, RandomState>,
     /// All that wait, by when they are looked at next.
     due: BTreeSet<(Instant, [u8; 16])>,
@@ -106,23 +115,26 @@ enum Trigger {
 
 impl Assembler {
     pub(crate) fn new(wait_limits: WaitLimits) -> Self {
-        Self { wait_limits, waiting: HashMap::default(), due: BTreeSet::new(), graced: 0, sent: Sent::default() }
+        let WaitLimits { grace, traces: trace_limit } = wait_limits;
+        Self { grace, trace_limit, waiting: HashMap::default(), due: BTreeSet::new(), graced: 0, sent: Sent::default() }
     }
 
     /// Takes in ended spans, and returns the traces that are ready because of them.
     pub(crate) fn push(&mut self, spans: impl IntoIterator<Item = EndedSpan>, now: Now<'_>) -> Vec<Trace> {
         for span in spans {
-            self.take_in(span, now.time);
+            self.take_in(span, now);
         }
         let mut ready = self.expire(now);
         // Those that are ready are due first.
-        while self.waiting.len() > self.wait_limits.traces || self.graced > MAX_GRACED {
+        while self.waiting.len() > self.trace_limit || self.graced > MAX_GRACED {
             ready.extend(self.drain_oldest());
         }
         ready
     }
 
-    fn take_in(&mut self, span: EndedSpan, now: Instant) {
+    fn take_in(&mut self, span: EndedSpan, now: Now<'_>) {
+        let grace = self.grace.unwrap_or(now.default_grace).min(MAX_WAIT);
+        let now = now.time;
         let trace_id = span.span_context.trace_id();
         let is_ready = span.is_local_root() || self.sent.context(trace_id, span.parent_span_id).is_some();
         let waiting = match self.waiting.entry(trace_id) {
@@ -138,7 +150,7 @@ impl Assembler {
             waiting.is_ready = true;
             self.graced += 1;
             self.due.remove(&(waiting.due, trace_id.to_bytes()));
-            waiting.due = now + self.wait_limits.grace.min(MAX_WAIT);
+            waiting.due = now + grace;
             self.due.insert((waiting.due, trace_id.to_bytes()));
         }
     }
@@ -179,10 +191,6 @@ impl Assembler {
     /// When [`expire`](Self::expire) has something to do next.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.due.first().map(|(due, _)| *due)
-    }
-
-    pub(crate) const fn set_grace(&mut self, grace: Duration) {
-        self.wait_limits.grace = grace;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -370,12 +378,12 @@ mod tests {
 
     /// A time at which no local root is open.
     fn at(time: Instant) -> Now<'static> {
-        Now { time, is_over: &|_| true }
+        Now { time, is_over: &|_| true, default_grace: Duration::ZERO }
     }
 
     /// One that sends at once.
     fn assembler() -> Assembler {
-        Assembler::new(WaitLimits { grace: Duration::ZERO, traces: 100_000 })
+        Assembler::new(WaitLimits { grace: Some(Duration::ZERO), traces: 100_000 })
     }
 
     fn id(span: &EndedSpan) -> u64 {
@@ -496,7 +504,7 @@ mod tests {
     #[test]
     fn late_spans_join_their_root_within_the_grace() {
         let grace = Duration::from_millis(50);
-        let mut assembler = Assembler::new(WaitLimits { grace, traces: 10 });
+        let mut assembler = Assembler::new(WaitLimits { grace: Some(grace), traces: 10 });
         let now = Instant::now();
         assert_eq!(ids(&assembler.push([span(1, 0)], at(now))), []);
         assert_eq!(assembler.next_expiry(), Some(now + grace));
@@ -539,13 +547,14 @@ mod tests {
         let mut assembler = assembler();
         let now = Instant::now();
         assembler.push([span(4, 3), span(1, 1000)], at(now));
-        let orphans = assembler.expire(Now { time: now + MAX_WAIT, is_over: &|_| false });
+        let orphans =
+            assembler.expire(Now { time: now + MAX_WAIT, is_over: &|_| false, default_grace: Duration::ZERO });
         assert_eq!(ids(&orphans), [(Fate::Early, vec![4])]);
     }
 
     #[test]
     fn only_so_many_traces_wait() {
-        let mut assembler = Assembler::new(WaitLimits { grace: Duration::from_millis(50), traces: 2 });
+        let mut assembler = Assembler::new(WaitLimits { grace: Some(Duration::from_millis(50)), traces: 2 });
         let now = Instant::now();
         let of_trace = |number: u8, mut span: EndedSpan| {
             let (id, flags) = (span.span_context.span_id(), TraceFlags::SAMPLED);
@@ -620,13 +629,13 @@ mod tests {
 
             let start = Instant::now();
             let grace = Duration::from_secs(grace);
-            let mut assembler = Assembler::new(WaitLimits { grace, traces });
+            let mut assembler = Assembler::new(WaitLimits { grace: Some(grace), traces });
             let mut sent = Vec::new();
             for batch in spans.chunks(torn) {
                 let ends = batch[0].0.ends;
                 let is_open = spans.iter().any(|(node, span)| span.is_local_root() && node.ends >= ends);
                 let is_over = |_| !is_open;
-                let now = Now { time: start + Duration::from_secs(u64::from(ends)), is_over: &is_over };
+                let now = Now { time: start + Duration::from_secs(u64::from(ends)), is_over: &is_over, default_grace: Duration::ZERO };
                 sent.extend(assembler.expire(now));
                 sent.extend(assembler.push(batch.iter().map(|(_, span)| span.clone()), now));
                 prop_assert_eq!(assembler.waiting.len(), assembler.due.len());

@@ -1,0 +1,60 @@
+//! Why an exporter could not be built.
+
+use std::{error::Error, fmt, io};
+
+use opentelemetry_sentry_protocol::InvalidDsn;
+
+use crate::{
+    convert::InvalidTag,
+    packing::BrokenPattern,
+    transport::{BadUrl, ClientError},
+};
+
+/// The exporter could not be built.
+#[derive(Debug)]
+pub struct ExporterBuildError {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Dsn(InvalidDsn),
+    Url(BadUrl),
+    Client(ClientError),
+    Tag(InvalidTag),
+    Pattern(BrokenPattern),
+    Thread(io::Error),
+}
+
+impl From<Kind> for ExporterBuildError {
+    fn from(kind: Kind) -> Self {
+        Self { kind }
+    }
+}
+
+impl fmt::Display for ExporterBuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Dsn(error) => write!(f, "with_dsn: {error}"),
+            Kind::Url(BadUrl::Sentry(error)) => write!(f, "with_dsn: it leads to no URL: {error}"),
+            Kind::Url(BadUrl::Spotlight(url)) => {
+                write!(f, "with_spotlight: it must be an absolute http URL, found {url:?}")
+            }
+            Kind::Client(error) => error.fmt(f),
+            Kind::Tag(error) => write!(f, "with_tag: {error}"),
+            Kind::Pattern(error) => error.fmt(f),
+            Kind::Thread(_) => f.write_str("the exporter's thread could not be started"),
+        }
+    }
+}
+
+impl Error for ExporterBuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            // What they come from is in their message.
+            Kind::Dsn(_) | Kind::Url(_) | Kind::Tag(_) | Kind::Pattern(_) => None,
+            Kind::Client(error) => error.source(),
+            Kind::Thread(error) => Some(error),
+        }
+    }
+}

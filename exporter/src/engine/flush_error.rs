@@ -1,0 +1,34 @@
+//! Why a flush or a shutdown did not deliver everything.
+
+use std::{error::Error, fmt, time::Duration};
+
+/// Not everything was delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// The exporter was shut down before.
+    AlreadyShutdown,
+    /// The HTTP client called it, on the thread that would have to do the work.
+    OnWorkerThread,
+    /// Not everything was delivered within this time. After a flush the work goes on; after a shutdown the rest is
+    /// counted as dropped.
+    Timeout(Duration),
+    /// Spans were lost since the last flush; [`Stats`](crate::Stats) says why.
+    Undelivered {
+        /// The number of spans.
+        spans: u64,
+    },
+}
+
+impl fmt::Display for FlushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyShutdown => f.write_str("there was a shutdown before"),
+            Self::OnWorkerThread => f.write_str("the exporter's own thread cannot wait for itself"),
+            Self::Timeout(timeout) => write!(f, "not everything was delivered within {timeout:?}"),
+            Self::Undelivered { spans } => write!(f, "not everything could be delivered; spans lost: {spans}"),
+        }
+    }
+}
+
+impl Error for FlushError {}
