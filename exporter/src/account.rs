@@ -11,7 +11,7 @@ pub(crate) use self::{
     counts::Counts,
     ledger::{Ledger, unsampled},
     report::{Report, Reports},
-    time::{LAST_SECOND, Rfc3339, seconds},
+    time::{LAST_SECOND, Now, Rfc3339, seconds},
 };
 pub use self::{
     drop_reason::DropReason,

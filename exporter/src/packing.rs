@@ -11,7 +11,7 @@ mod trim;
 pub(crate) use self::{
     envelope::{Envelope, MAX_TRANSACTION},
     filter::BrokenPattern,
-    packer::{Packer, Rules},
+    packer::{Packed, Packer, Rules},
 };
 pub use self::{
     filter::SpanFilter,

@@ -5,18 +5,25 @@ mod client;
 mod compress;
 mod delivery;
 mod destination;
+mod disk;
 mod link;
 mod options;
 mod outbox;
+mod queue;
 mod rate_limit;
 mod spool;
+mod spotlight;
+mod verdict;
 
 pub use self::{checkup::Problem, compress::Encoding};
 pub(crate) use self::{
     checkup::{Reply, of_answer},
     client::{ClientError, ClientSettings, default_client},
+    delivery::deliver,
     destination::{BadUrl, Destinations},
+    disk::{DiskDone, DiskJob},
     options::DeliveryOptions,
-    outbox::{Outbox, OutboxSetup},
-    spool::{Limits, Spool},
+    outbox::{Outbox, OutboxSetup, Outgoing},
+    spool::{Spool, SpoolOptions},
+    verdict::Answer,
 };

@@ -47,6 +47,12 @@ impl Counters {
         self.errors.fetch_add(counts.errors, Ordering::Relaxed);
     }
 
+    fn subtract(&self, counts: Counts) {
+        self.spans.fetch_sub(counts.spans, Ordering::Relaxed);
+        self.transactions.fetch_sub(counts.transactions, Ordering::Relaxed);
+        self.errors.fetch_sub(counts.errors, Ordering::Relaxed);
+    }
+
     fn read(&self) -> Counts {
         Counts { spans: read(&self.spans), transactions: read(&self.transactions), errors: read(&self.errors) }
     }
@@ -57,10 +63,10 @@ fn read(counter: &AtomicU64) -> u64 {
 }
 
 impl Ledger {
-    pub(crate) fn received(&self, spans: usize) {
-        self.received.fetch_add(spans as u64, Ordering::Relaxed);
+    pub(crate) fn received(&self, spans: u64) {
+        self.received.fetch_add(spans, Ordering::Relaxed);
         if self.is_settled() {
-            self.dropped[DropReason::Shutdown as usize].add(Counts::spans(spans));
+            self.dropped[DropReason::Shutdown as usize].add(Counts { spans, ..Counts::default() });
         }
     }
 
@@ -75,6 +81,13 @@ impl Ledger {
     pub(crate) fn spooled(&self, counts: Counts) {
         if !self.is_settled() {
             self.spooled.add(counts);
+        }
+    }
+
+    /// An envelope that was kept on disk is on its way again, or lost.
+    pub(crate) fn unspooled(&self, counts: Counts) {
+        if !self.is_settled() {
+            self.spooled.subtract(counts);
         }
     }
 

@@ -43,8 +43,8 @@ impl AddAssign for Trimmed {
 /// What has happened so far, in numbers.
 ///
 /// At rest (nothing is open, pending or in flight) `spans_received` is `spans_sent` plus the spans in `dropped`; with
-/// a spool directory, plus `spans_spooled`. What is read from that directory again, also if another process wrote it,
-/// counts as received once more.
+/// a spool directory, plus `spans_spooled`. What another process wrote into that directory counts as received when it
+/// is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -58,7 +58,7 @@ pub struct Stats {
     pub errors_sent: u64,
     /// Envelopes that wait to be sent or for their answer.
     pub envelopes_in_flight: u64,
-    /// Spans in envelopes that were kept on disk, to be sent later.
+    /// Spans in envelopes of this process that are on disk, to be sent later.
     pub spans_spooled: u64,
     /// Spans that were neither sent nor dropped yet, nor kept on disk.
     pub spans_pending: u64,

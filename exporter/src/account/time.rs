@@ -1,8 +1,17 @@
 //! Times as Sentry takes them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
+
+/// The time, as a driver hands it in: nothing else looks at a clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// For everything that lasts.
+    pub(crate) instant: Instant,
+    /// For everything that is compared with other machines. It may jump.
+    pub(crate) wall: SystemTime,
+}
 
 /// The last second of the year 9999, in seconds since 1970. Sentry's dates have years of four digits.
 pub(crate) const LAST_SECOND: u64 = 253_402_300_799;

@@ -80,9 +80,10 @@ impl Serialize for Spans<'_> {
     }
 }
 
-struct Child<'a> {
-    span: Span<'a>,
-    times: Times,
+/// One of them.
+pub(super) struct Child<'a> {
+    pub(super) span: Span<'a>,
+    pub(super) times: Times,
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! The root of a trace: the transaction itself.
 
-use std::cell::Cell;
+use std::{cell::Cell, io};
 
 use opentelemetry_sentry_protocol::SampleRate;
 use opentelemetry_sentry_semantics::{Attributes, semconv};
@@ -12,7 +12,7 @@ use super::{
     measurement::Measurements,
     request::{Request, Response},
     sender::Sender,
-    span::{SpanFields, Spans, origin},
+    span::{Child, SpanFields, Spans, origin},
     tags::Tags,
     times::Times,
     user::User,
@@ -36,6 +36,14 @@ pub(crate) struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(crate) const fn new(event_id: &'a str, sender: &'a Sender, trace: &'a Trace) -> Self {
         Self { event_id, sender, trace, cut: Cell::new(0) }
+    }
+
+    /// The bytes that each span takes as JSON in the list of spans.
+    pub(crate) fn span_sizes(&self) -> Vec<usize> {
+        let spans: Vec<_> = self.trace.spans.iter().map(Span::from).collect();
+        let Some(root) = spans.first() else { return Vec::new() };
+        let times = Times::around(root.data);
+        spans.iter().map(|&span| json_size(&Child { span, times }) + 1).collect()
     }
 
     /// What was cut off.
@@ -69,6 +77,25 @@ struct Event<'a> {
 #[derive(Serialize)]
 struct Info {
     source: &'static str,
+}
+
+/// The bytes of something as JSON; 0 if it cannot be serialised.
+fn json_size(value: &impl Serialize) -> usize {
+    struct Counter(usize);
+
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, value).map_or(0, |()| counter.0)
 }
 
 /// The rate that the sampler noted, or whatever an application made of it.

@@ -81,6 +81,10 @@ pub(crate) fn sdk_result(result: Result<(), FlushError>) -> OTelSdkResult {
     result.map_err(|error| match error {
         FlushError::AlreadyShutdown => OTelSdkError::AlreadyShutdown,
         FlushError::Timeout(timeout) => OTelSdkError::Timeout(timeout),
-        FlushError::OnWorkerThread | FlushError::Undelivered { .. } => OTelSdkError::InternalFailure(error.to_string()),
+        FlushError::Forked
+        | FlushError::KeptOnDisk { .. }
+        | FlushError::OnWorkerThread
+        | FlushError::Stopped
+        | FlushError::Undelivered { .. } => OTelSdkError::InternalFailure(error.to_string()),
     })
 }

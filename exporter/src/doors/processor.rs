@@ -95,7 +95,8 @@ impl SpanProcessor for SentrySpanProcessor {
             .as_ref()
             .filter(|_| is_local_root && span.span_context().is_sampled() && !own_thread::is_marked())
         {
-            engine.started(span.span_context().trace_id(), cx);
+            let span = span.span_context();
+            engine.started(span.trace_id(), span.span_id(), cx);
         }
     }
 

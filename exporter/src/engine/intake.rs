@@ -1,8 +1,8 @@
 //! Where the application's threads leave ended spans, and the worker picks them up.
 //!
-//! This is all that a caller pays for: an estimate of the span's size, a lock that nobody holds for longer than a push
+//! This is all that a caller pays for: an estimate of the span's size, a lock that is never held for longer than a push
 //! takes, chosen by trace id so that threads with different traces do not meet, and a wake-up when a local root has
-//! ended or too much waits.
+//! ended or when much waits.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
@@ -13,24 +13,25 @@ use std::{
     },
 };
 
-use opentelemetry::TraceId;
+use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{Decision, SampleRand};
+use opentelemetry_sentry_semantics::semconv;
 use tokio::sync::Notify;
 
 use crate::{
     account::{Counts, DropReason, Ledger},
-    trace::{EndedSpan, TraceContext},
+    trace::{EndedSpan, OpenRoots, TraceContext},
 };
 
 /// More shards than most machines run request threads, few enough to walk over on every wake-up.
 const SHARDS: usize = 16;
 
-/// Spans in a shard that are worth a wake-up, whatever they wait for.
-const HEAP: usize = 256;
+/// Spans in a shard that are worth a wake-up, although no local root has ended.
+const WAKE_EVERY: usize = 256;
 
-/// How many traces of which a span was dropped are remembered in each shard, so that the rest of them goes, too.
-const DOOMED: usize = 4096;
+/// How many traces of which a span was dropped are remembered in each shard, so that their other spans go, too.
+const MAX_DROPPED_TRACES: usize = 4096;
 
 /// Spans for which a shard keeps room.
 const MAX_ROOM: usize = 256;
@@ -42,7 +43,7 @@ pub(crate) struct Intake {
     /// Bytes of all spans that were taken in and are not converted yet, wherever they wait.
     pending: AtomicUsize,
     limit: usize,
-    /// Whether it is for the network that everything waits.
+    /// Whether everything waits for the network: then what overflows is the queue's loss, not the buffer's.
     is_stuck: AtomicBool,
     knows_roots: AtomicBool,
     root_ended: Notify,
@@ -51,27 +52,30 @@ pub(crate) struct Intake {
 
 #[derive(Debug, Default)]
 struct Shard {
+    /// Looked at under the lock, so that no span can come in after the worker's last look.
     is_closed: bool,
     /// In the order in which they ended.
     spans: Vec<EndedSpan>,
     open: HashMap<TraceId, OpenTrace>,
-    doomed: DroppedTraces,
+    dropped: DroppedTraces,
 }
 
 /// A trace with local roots that have begun and not ended.
 #[derive(Debug)]
 struct OpenTrace {
-    roots: usize,
+    roots: Vec<SpanId>,
     /// Unless another sampler than Sentry's decided.
     decided: Option<(Arc<Decision>, SampleRand)>,
 }
 
-/// Traces of which a span was dropped.
+/// Traces of which a span was dropped. A trace with holes is worth less than none, so the rest of it goes, too, until
+/// the pressure is over: a trace can be open for days.
 #[derive(Debug, Default)]
 struct DroppedTraces {
     all: HashSet<TraceId>,
+    /// The same in the order in which they were added, so that the oldest make room.
     order: VecDeque<TraceId>,
-    /// Those that the worker has not been told of.
+    /// Those that the worker has not seen: it has to discard what it holds of them.
     new: Vec<TraceId>,
 }
 
@@ -81,7 +85,7 @@ impl DroppedTraces {
             self.new.push(trace_id);
             self.order.push_back(trace_id);
         }
-        if self.order.len() > DOOMED {
+        if self.order.len() > MAX_DROPPED_TRACES {
             let oldest = self.order.pop_front();
             oldest.map(|oldest| self.all.remove(&oldest));
         }
@@ -101,10 +105,10 @@ impl Intake {
         }
     }
 
-    /// A local root has begun, and this was decided about its trace, if we know.
-    pub(crate) fn started(&self, trace_id: TraceId, decided: Option<(Arc<Decision>, SampleRand)>) {
-        let open = OpenTrace { roots: 0, decided };
-        lock(self.shard(trace_id)).open.entry(trace_id).or_insert(open).roots += 1;
+    /// Notes that a local root has begun, and what was decided about its trace, if that is known.
+    pub(crate) fn started(&self, trace_id: TraceId, span_id: SpanId, decided: Option<(Arc<Decision>, SampleRand)>) {
+        let open = OpenTrace { roots: Vec::with_capacity(1), decided };
+        lock(self.shard(trace_id)).open.entry(trace_id).or_insert(open).roots.push(span_id);
     }
 
     /// What is known of a trace whose local root has not ended.
@@ -124,52 +128,49 @@ impl Intake {
         self.knows_roots.load(Ordering::Relaxed)
     }
 
-    /// Whether it is known of a trace that none of its local roots is open.
-    pub(crate) fn is_over(&self, trace_id: TraceId) -> bool {
-        self.knows_roots() && !lock(self.shard(trace_id)).open.contains_key(&trace_id)
-    }
-
-    /// Takes in one span. If too much waits it is dropped, and with it the whole of its trace: a trace with holes is
-    /// worth less than none.
+    /// Takes in one span. If too much waits, it is dropped with the whole of its trace.
     pub(crate) fn push(&self, span: SpanData, ledger: &Ledger) {
         if !span.span_context.is_sampled() {
             return;
         }
         let span = EndedSpan::from(span);
-        let size = span.size();
-        let is_root = span.is_local_root();
+        let (size, is_root) = (span.size(), span.is_local_root());
         let trace_id = span.span_context.trace_id();
         let before = self.pending.fetch_add(size, Ordering::Relaxed);
         let mut shard = lock(self.shard(trace_id));
         if is_root && !shard.open.is_empty() {
-            shard.ended(trace_id);
+            shard.ended(trace_id, span.span_context.span_id());
         }
-        // Looked at under the lock: after the worker's last `drain` no span can slip in.
         let refused = if shard.is_closed {
             Some(DropReason::Shutdown)
-        } else if before + size > self.limit || shard.doomed.all.contains(&trace_id) {
-            shard.doomed.add(trace_id);
+        } else if before + size > self.limit || shard.dropped.all.contains(&trace_id) {
+            shard.dropped.add(trace_id);
             let is_stuck = self.is_stuck.load(Ordering::Relaxed);
             Some(if is_stuck { DropReason::QueueOverflow } else { DropReason::BufferOverflow })
         } else {
-            shard.spans.push(span);
             None
         };
-        let is_heap = refused.is_none() && shard.spans.len() % HEAP == 0;
+        let Some(reason) = refused else {
+            shard.spans.push(span);
+            let is_many = shard.spans.len() % WAKE_EVERY == 0;
+            drop(shard);
+            if is_many || before + size >= self.crowded_at() {
+                self.crowded.notify_one();
+            } else if is_root {
+                self.root_ended.notify_one();
+            }
+            return;
+        };
         drop(shard);
-        if let Some(reason) = refused {
-            self.release(size);
+        self.release(size);
+        if is_for_sentry(&span) {
             ledger.received(1);
             ledger.dropped(reason, Counts { transactions: u64::from(is_root), ..Counts::spans(1) });
         }
-        if is_heap || before + size >= self.crowded_at() {
-            self.crowded.notify_one();
-        } else if is_root {
-            self.root_ended.notify_one();
-        }
+        self.crowded.notify_one();
     }
 
-    /// Whether so much waits that those who wait longest should be sent without their root.
+    /// Whether so much waits that the spans that wait longest should be sent without their root.
     pub(crate) fn is_crowded(&self) -> bool {
         self.pending() >= self.crowded_at()
     }
@@ -198,17 +199,41 @@ impl Intake {
     }
 
     /// Picks up all spans, those of a trace in the order in which they ended, and the traces of which some were dropped.
-    pub(crate) fn drain(&self, spans: &mut Vec<EndedSpan>, doomed: &mut Vec<TraceId>) {
+    /// Counts the spans as received, while no reader of the statistics can see them twice or not at all.
+    pub(crate) fn drain(&self, spans: &mut Vec<EndedSpan>, dropped: &mut Vec<TraceId>, ledger: &Ledger) {
         let mut picked = Vec::new();
         for shard in &self.shards {
             let mut shard = lock(shard);
             mem::swap(&mut shard.spans, &mut picked);
-            doomed.append(&mut shard.doomed.new);
+            dropped.append(&mut shard.dropped.new);
+            picked.retain(|span| {
+                let is_ours = is_for_sentry(span);
+                if !is_ours {
+                    self.release(span.size());
+                }
+                is_ours
+            });
+            ledger.received(picked.len() as u64);
             drop(shard);
             spans.append(&mut picked);
             // The next shard gets this one's room; what a burst needed is not kept.
             picked.shrink_to(MAX_ROOM);
         }
+    }
+
+    /// Forgets which traces lost spans, because the pressure is over.
+    pub(crate) fn forgive(&self) {
+        for shard in &self.shards {
+            let dropped = &mut lock(shard).dropped;
+            dropped.all.clear();
+            dropped.order.clear();
+        }
+    }
+
+    /// Spans that wait to be picked up.
+    pub(crate) fn waiting(&self) -> u64 {
+        let count = |shard| lock(shard).spans.iter().filter(|span| is_for_sentry(span)).count() as u64;
+        self.shards.iter().map(count).sum()
     }
 
     /// Gives back the bytes of spans that wait no longer.
@@ -220,9 +245,11 @@ impl Intake {
         self.shards.iter().for_each(|shard| lock(shard).is_closed = true);
     }
 
-    /// Spans that the worker has not picked up; it will not any more.
-    pub(crate) fn abandon(&self) -> usize {
-        self.shards.iter().map(|shard| mem::take(&mut lock(shard).spans).len()).sum()
+    /// Removes the spans that the worker has not picked up and will not pick up any more; counts them as received.
+    pub(crate) fn abandon(&self, ledger: &Ledger) -> u64 {
+        let (mut spans, mut dropped) = (Vec::new(), Vec::new());
+        self.drain(&mut spans, &mut dropped, ledger);
+        spans.len() as u64
     }
 
     fn shard(&self, trace_id: TraceId) -> &Mutex<Shard> {
@@ -230,18 +257,106 @@ impl Intake {
     }
 }
 
+impl OpenRoots for Intake {
+    fn open_roots(&self, trace_id: TraceId) -> Vec<SpanId> {
+        lock(self.shard(trace_id)).open.get(&trace_id).map(|open| open.roots.clone()).unwrap_or_default()
+    }
+}
+
 impl Shard {
-    fn ended(&mut self, trace_id: TraceId) {
+    fn ended(&mut self, trace_id: TraceId, span_id: SpanId) {
         if let Entry::Occupied(mut open) = self.open.entry(trace_id) {
-            open.get_mut().roots -= 1;
-            if open.get().roots == 0 {
+            let roots = &mut open.get_mut().roots;
+            if let Some(place) = roots.iter().position(|root| *root == span_id) {
+                roots.swap_remove(place);
+            }
+            if roots.is_empty() {
                 open.remove();
             }
         }
     }
 }
 
+/// Whether a span is not one that is recorded for other span processors only.
+fn is_for_sentry(span: &EndedSpan) -> bool {
+    !span.attributes.iter().any(|attribute| attribute.key.as_str() == semconv::NOT_SAMPLED)
+}
+
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     // A push that panicked (out of memory) leaves whole values behind.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::fixtures::{TRACE, span};
+
+    fn data(id: u64, parent: u64) -> SpanData {
+        (*span(id, parent)).clone()
+    }
+
+    fn drained(intake: &Intake, ledger: &Ledger) -> usize {
+        let (mut spans, mut dropped) = (Vec::new(), Vec::new());
+        intake.drain(&mut spans, &mut dropped, ledger);
+        intake.release(spans.iter().map(EndedSpan::size).sum());
+        spans.len()
+    }
+
+    #[test]
+    fn a_span_that_waits_is_counted_at_once_and_once() {
+        let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+        intake.push(data(2, 1), &ledger);
+        assert_eq!((intake.waiting(), ledger.stats().spans_received), (1, 0));
+        assert_eq!(drained(&intake, &ledger), 1);
+        assert_eq!((intake.waiting(), ledger.stats().spans_received, intake.pending()), (0, 1, 0));
+    }
+
+    #[test]
+    fn a_span_for_others_is_not_counted() {
+        let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+        let mut other = data(1, 0);
+        other.attributes.push(opentelemetry::KeyValue::new(semconv::NOT_SAMPLED, true));
+        intake.push(other, &ledger);
+        assert_eq!(intake.waiting(), 0);
+        assert_eq!(drained(&intake, &ledger), 0);
+        assert_eq!((ledger.stats().spans_received, intake.pending()), (0, 0));
+    }
+
+    #[test]
+    fn a_trace_that_overflowed_is_dropped_until_the_pressure_is_over() {
+        let (intake, ledger) = (Intake::new(span(2, 1).size()), Ledger::default());
+        (2..4).for_each(|id| intake.push(data(id, 1), &ledger));
+        assert_eq!(drained(&intake, &ledger), 1);
+        intake.push(data(4, 1), &ledger);
+        assert_eq!(drained(&intake, &ledger), 0, "it has a hole already");
+        intake.forgive();
+        intake.push(data(5, 1), &ledger);
+        assert_eq!(drained(&intake, &ledger), 1);
+        assert_eq!(ledger.stats().dropped[&DropReason::BufferOverflow].spans, 2);
+    }
+
+    #[test]
+    fn open_local_roots_are_known_until_they_end() {
+        let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+        let id = |id: u64| SpanId::from_bytes(id.to_be_bytes());
+        intake.started(TRACE, id(1), None);
+        intake.started(TRACE, id(2), None);
+        assert_eq!(intake.open_roots(TRACE), [id(1), id(2)]);
+        intake.push(data(1, 0), &ledger);
+        assert_eq!(intake.open_roots(TRACE), [id(2)]);
+        intake.push(data(2, 1_000_000), &ledger);
+        assert_eq!(intake.open_roots(TRACE), []);
+    }
+
+    #[test]
+    fn after_the_end_every_span_is_counted_as_dropped() {
+        let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+        intake.push(data(1, 0), &ledger);
+        intake.close();
+        intake.push(data(2, 0), &ledger);
+        assert_eq!(intake.abandon(&ledger), 1);
+        assert_eq!(ledger.stats().dropped[&DropReason::Shutdown].spans, 1);
+        assert_eq!(ledger.stats().spans_received, 2);
+    }
 }

@@ -18,8 +18,8 @@ use crate::{
 /// The most bytes of a serialised transaction. Sentry takes 1 MiB; the rest is for what is added on the way.
 pub(crate) const MAX_TRANSACTION: usize = 1_000_000;
 
-/// One event, ready to be sent.
-#[derive(Debug)]
+/// One event, ready to be sent. A clone shares its bytes.
+#[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     /// The line of headers as a JSON object, without the time at which it is sent.
     pub(crate) headers: Bytes,
@@ -59,15 +59,6 @@ impl Envelope {
     /// An envelope without an event, to carry a report.
     pub(crate) const fn empty() -> Self {
         Self { headers: Bytes::from_static(b"{}"), items: Bytes::new(), counts: Counts::spans(0) }
-    }
-
-    /// The one that was kept as these bytes: its headers, a line break, its items.
-    pub(crate) fn kept(bytes: Vec<u8>, counts: Counts) -> Self {
-        let mut headers = Bytes::from(bytes);
-        let end = headers.iter().position(|byte| *byte == b'\n').unwrap_or(headers.len());
-        let items = headers.split_off(end);
-        let items = items.slice(items.len().min(1)..);
-        Self { headers, items, counts }
     }
 
     /// Bytes that it holds while it waits.

@@ -1,11 +1,12 @@
 //! From a trace to the envelopes in which it leaves.
 //!
 //! ```text
-//! trace ─> scrub ─> exceptions ─> filters ─> split ─> convert ─> hooks ─> envelopes
+//! trace ─> scrub ─> exceptions ─> filters ─> split by count ─┬> convert ─> hooks ─> envelope
+//!                                                            └─<─ split by size
 //! ```
 //!
-//! What is taken out on the way is counted. The application's own functions run here, on the worker's thread, and no
-//! lock is held.
+//! A trace is prepared as a whole and packed part by part, so that parts can wait for room in the queue. What is
+//! removed on the way is counted. The application's functions run here, on the worker's thread, and no lock is held.
 
 use opentelemetry::otel_warn;
 use opentelemetry_sdk::Resource;
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
     convert::{ErrorEvent, EventContext, Exceptions, Sender, Transaction},
-    trace::{EndedSpan, Trace, Tree, split},
+    trace::{Trace, split_by_count, split_by_size, without},
 };
 
 /// What the application has to say about what is sent.
@@ -42,11 +43,27 @@ impl Rules {
     }
 }
 
-/// Who takes an envelope as soon as it is made, so that never more than one waits here.
-pub(crate) type Send<'a> = &'a mut dyn FnMut(Envelope);
-
-/// The most error events of one trace; more would tell nothing new.
+/// The most error events of one trace; more would say nothing new.
 const MAX_ERRORS: usize = 100;
+
+/// A trace that is ready to be packed.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Its error events.
+    pub(crate) errors: Vec<Envelope>,
+    /// Parts that [`Packer::pack`] takes one by one.
+    pub(crate) parts: Vec<Trace>,
+}
+
+/// What became of a part.
+#[derive(Debug)]
+pub(crate) enum Packed {
+    Envelope(Envelope),
+    /// It was too large; these are smaller.
+    Parts(Vec<Trace>),
+    /// It was dropped and counted.
+    Nothing,
+}
 
 /// Makes envelopes of traces.
 #[derive(Debug)]
@@ -67,15 +84,13 @@ impl Packer {
         self.sender.set_resource(self.rules.scrubber.scrubbed(resource));
     }
 
-    /// Makes the envelopes of a trace, and counts what none of them has.
-    pub(crate) fn pack(&mut self, mut trace: Trace, ledger: &Ledger, send: Send<'_>) {
+    /// Applies everything that needs the whole trace: secrets, exceptions, filters; then splits it by count. Filters come
+    /// first, so that what is ignored takes no room.
+    pub(crate) fn prepare(&mut self, mut trace: Trace, ledger: &Ledger) -> Prepared {
         self.scrub(&mut trace);
-        if self.rules.exceptions_as_errors {
-            self.pack_errors(&trace, ledger, send);
-        }
-        for trace in self.without_ignored(trace, ledger) {
-            self.pack_transaction(trace, ledger, send);
-        }
+        let errors = if self.rules.exceptions_as_errors { self.pack_errors(&trace, ledger) } else { Vec::new() };
+        let parts = self.without_ignored(trace, ledger).map(split_by_count).unwrap_or_default();
+        Prepared { errors, parts }
     }
 
     /// Takes out of a trace what must not be shown.
@@ -83,12 +98,12 @@ impl Packer {
         trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span.data_mut()));
     }
 
-    fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger, send: Send<'_>) {
+    fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger) -> Vec<Envelope> {
         let mut found = self.exceptions.find(&trace.spans);
-        for _ in found.drain(found.len().min(MAX_ERRORS)..) {
-            ledger.dropped(DropReason::BufferOverflow, Counts::ERROR);
-        }
+        ledger.dropped(DropReason::BufferOverflow, Counts::errors(found.len().saturating_sub(MAX_ERRORS)));
+        found.truncate(MAX_ERRORS);
         let context = EventContext::of(&trace.spans);
+        let mut envelopes = Vec::with_capacity(found.len());
         for exception in found {
             let id = Uuid::new_v4().simple();
             let mut event_id = [0; Simple::LENGTH];
@@ -100,76 +115,89 @@ impl Packer {
                 context: &context,
             };
             self.buffer.clear();
-            match serde_json::to_writer(&mut self.buffer, &event) {
-                Ok(()) if self.buffer.len() <= MAX_TRANSACTION => {
+            match contain("serialisation", || serde_json::to_writer(&mut self.buffer, &event)) {
+                Some(Ok(())) if self.buffer.len() <= MAX_TRANSACTION => {
                     let item = Item { r#type: "event", payload: &self.buffer, counts: Counts::ERROR };
-                    send(Envelope::new(id, trace, &self.sender, &item));
+                    envelopes.push(Envelope::new(id, trace, &self.sender, &item));
                 }
-                Ok(()) => ledger.dropped(DropReason::Invalid, Counts::ERROR),
-                Err(_) => failed(ledger, Counts::ERROR),
+                Some(Ok(())) => ledger.dropped(DropReason::Invalid, Counts::ERROR),
+                Some(Err(_)) | None => failed(ledger, Counts::ERROR),
             }
         }
+        envelopes
     }
 
-    /// Takes out what the application does not want to see. The children of such a span move up to its parent; where
-    /// the first one goes, each of its children begins a trace of its own, unless it was the local root: then all go.
-    fn without_ignored(&self, trace: Trace, ledger: &Ledger) -> Vec<Trace> {
+    /// Removes what the application does not want to see. The children of a removed span move up to its parent. With an
+    /// ignored local root the whole trace goes.
+    fn without_ignored(&self, mut trace: Trace, ledger: &Ledger) -> Option<Trace> {
         let Rules { ignored_spans, ignored_transactions, .. } = &self.rules;
         if ignored_spans.is_empty() && ignored_transactions.is_empty() {
-            return vec![trace];
+            return Some(trace);
         }
-        let Some(root) = trace.spans.first() else { return Vec::new() };
+        let root = trace.spans.first()?;
         let is_root_ignored = root.is_local_root() && ignored_spans.match_any(root);
         if is_root_ignored || ignored_transactions.match_any(root) {
             ledger.dropped(DropReason::Ignored, Counts::transaction(trace.spans.len()));
-            return Vec::new();
+            return None;
         }
-        let Trace { context, spans, fate } = trace;
-        let is_ignored = |span: &EndedSpan| ignored_spans.match_any(span);
-        let before = spans.len();
-        let parts = Tree::new(spans).without(is_ignored);
-        let after = parts.iter().map(Vec::len).sum::<usize>();
-        ledger.dropped(DropReason::Ignored, Counts::spans(before - after));
-        parts.into_iter().map(|spans| Trace { context: context.clone(), spans, fate }).collect()
+        let before = trace.spans.len();
+        trace.spans = without(trace.spans, |span| ignored_spans.match_any(span));
+        ledger.dropped(DropReason::Ignored, Counts::spans(before - trace.spans.len()));
+        Some(trace).filter(|trace| !trace.spans.is_empty())
     }
 
-    /// Makes an envelope of a trace, or several if it is too large for one.
-    fn pack_transaction(&mut self, trace: Trace, ledger: &Ledger, send: Send<'_>) {
+    /// Makes the envelope of a part; if it is too large for one, returns smaller parts instead.
+    pub(crate) fn pack(&mut self, mut trace: Trace, ledger: &Ledger) -> Packed {
         let id = Uuid::new_v4().simple();
         let spans = trace.spans.len();
-        let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Counts::transaction(spans)) };
-        if self.buffer.len() <= MAX_TRANSACTION {
-            ledger.trimmed(trimmed);
-            return self.send(id, &trace, ledger, send);
-        }
-        if spans == 1 {
-            return self.pack_trimmed(id, trace, ledger, send);
-        }
-        // What a span takes in memory is near to what it takes as JSON, where texts need no escapes. Where they do, the
-        // parts are cut once more.
-        let bytes = trace.spans.iter().map(EndedSpan::size).sum::<usize>();
-        let parts = bytes.max(self.buffer.len()).div_ceil(MAX_TRANSACTION).max(2);
-        for part in split(trace, spans - 1, bytes / parts) {
-            self.pack_transaction(part, ledger, send);
-        }
+        let packed = match self.serialise(id, &trace) {
+            None => {
+                failed(ledger, Counts::transaction(spans));
+                Packed::Nothing
+            }
+            Some(trimmed) if self.buffer.len() <= MAX_TRANSACTION => {
+                ledger.trimmed(trimmed);
+                self.finish(id, &trace, ledger)
+            }
+            Some(_) if spans > 1 => Packed::Parts(self.smaller(trace)),
+            Some(_) => self.pack_trimmed(id, &mut trace, ledger),
+        };
+        // A trace of many escapes can take megabytes as JSON, once.
+        self.buffer.shrink_to(2 * MAX_TRANSACTION);
+        packed
+    }
+
+    /// Splits a part that was just serialised, and was too large, by what each of its spans takes as JSON.
+    fn smaller(&self, trace: Trace) -> Vec<Trace> {
+        let sizes = Transaction::new("", &self.sender, &trace).span_sizes();
+        let all: usize = sizes.iter().sum();
+        // What the event has beside its spans, which each part has again.
+        let fixed = self.buffer.len().saturating_sub(all);
+        let room = MAX_TRANSACTION.saturating_sub(fixed);
+        // A root is a little larger than it was measured. At least two parts come of this, so that it ends.
+        split_by_size(trace, room.min(all / 2).max(1), &sizes)
     }
 
     /// Makes an envelope of a single span that is too large: its longest texts are cut until it fits.
-    fn pack_trimmed(&mut self, id: Simple, mut trace: Trace, ledger: &Ledger, send: Send<'_>) {
+    fn pack_trimmed(&mut self, id: Simple, trace: &mut Trace, ledger: &Ledger) -> Packed {
         let mut all = Trimmed::default();
         let mut room = MAX_TRANSACTION;
         while self.buffer.len() > MAX_TRANSACTION && room > 0 {
             // Escapes make a text longer than it is, so the first cut may not be enough.
             room /= 2;
             trace.spans.iter_mut().for_each(|span| all += trim(span.data_mut(), room));
-            let Some(trimmed) = self.serialise(id, &trace) else { return failed(ledger, Counts::transaction(1)) };
+            let Some(trimmed) = self.serialise(id, trace) else {
+                failed(ledger, Counts::transaction(1));
+                return Packed::Nothing;
+            };
             all += trimmed;
         }
         if self.buffer.len() > MAX_TRANSACTION {
-            return ledger.dropped(DropReason::Invalid, Counts::transaction(1));
+            ledger.dropped(DropReason::Invalid, Counts::transaction(1));
+            return Packed::Nothing;
         }
         ledger.trimmed(all);
-        self.send(id, &trace, ledger, send);
+        self.finish(id, trace, ledger)
     }
 
     /// Writes the event into the buffer; returns what it cut off, or `None` if it cannot be serialised.
@@ -189,28 +217,40 @@ impl Packer {
     }
 
     /// Puts what is in the buffer into an envelope, after the hooks have seen it.
-    fn send(&mut self, id: Simple, trace: &Trace, ledger: &Ledger, send: Send<'_>) {
-        let mut spans = trace.spans.len();
-        if !self.rules.hooks.is_empty() {
-            match self.hooked(id, trace) {
-                Hooked::Kept(event, left) => {
-                    let left = left.min(spans);
-                    ledger.dropped(DropReason::BeforeSend, Counts::spans(spans - left));
-                    spans = left;
-                    self.buffer.clear();
-                    if serde_json::to_writer(&mut self.buffer, &event).is_err() {
-                        return failed(ledger, Counts::transaction(spans));
-                    }
-                    if self.buffer.len() > MAX_TRANSACTION {
-                        return ledger.dropped(DropReason::Invalid, Counts::transaction(spans));
-                    }
-                }
-                Hooked::Dropped => return ledger.dropped(DropReason::BeforeSend, Counts::transaction(spans)),
-                Hooked::Failed => return failed(ledger, Counts::transaction(spans)),
+    fn finish(&mut self, id: Simple, trace: &Trace, ledger: &Ledger) -> Packed {
+        let spans = match self.apply_hooks(id, trace, ledger) {
+            Ok(spans) => spans,
+            Err((reason, spans)) => {
+                ledger.dropped(reason, Counts::transaction(spans));
+                return Packed::Nothing;
             }
-        }
+        };
         let item = Item { r#type: "transaction", payload: &self.buffer, counts: Counts::transaction(spans) };
-        send(Envelope::new(id, trace, &self.sender, &item));
+        Packed::Envelope(Envelope::new(id, trace, &self.sender, &item))
+    }
+
+    /// Replaces what is in the buffer by what the hooks made of it. Returns the number of spans that are left, or why
+    /// the transaction goes and with how many spans.
+    fn apply_hooks(&mut self, id: Simple, trace: &Trace, ledger: &Ledger) -> Result<usize, (DropReason, usize)> {
+        let spans = trace.spans.len();
+        if self.rules.hooks.is_empty() {
+            return Ok(spans);
+        }
+        let (event, left) = match self.hooked(id, trace) {
+            Hooked::Kept(event, left) => (event, left.min(spans)),
+            Hooked::Dropped => return Err((DropReason::BeforeSend, spans)),
+            Hooked::Failed => {
+                otel_warn!(name: "SentryExporter.SerializationFailed");
+                return Err((DropReason::InternalSdkError, spans));
+            }
+        };
+        ledger.dropped(DropReason::BeforeSend, Counts::spans(spans - left));
+        self.buffer.clear();
+        match serde_json::to_writer(&mut self.buffer, &event) {
+            Ok(()) if self.buffer.len() <= MAX_TRANSACTION => Ok(left),
+            Ok(()) => Err((DropReason::Invalid, left)),
+            Err(_) => Err((DropReason::InternalSdkError, left)),
+        }
     }
 
     fn hooked(&self, id: Simple, trace: &Trace) -> Hooked {

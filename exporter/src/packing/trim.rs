@@ -26,16 +26,12 @@ pub(crate) fn trim(span: &mut SpanData, room: usize) -> Trimmed {
     for_each_text(span, |text| lengths.push(text.as_str().len()));
     let longest = longest_that_fits(lengths, room / 2);
     for_each_text(span, |text| {
-        if text.as_str().len() > longest {
-            let kept = shortened(text.as_str(), longest);
-            trimmed += Trimmed { values: 1, bytes: (text.as_str().len() - kept.len()) as u64 };
+        if let Some(kept) = shortened(text.as_str(), longest, &mut trimmed) {
             *text = kept.into();
         }
     });
     for text in [Some(&mut span.name), description(&mut span.status)].into_iter().flatten() {
-        if text.len() > longest {
-            let kept = shortened(text, longest);
-            trimmed += Trimmed { values: 1, bytes: (text.len() - kept.len()) as u64 };
+        if let Some(kept) = shortened(text, longest, &mut trimmed) {
             *text = kept.into();
         }
     }
@@ -109,12 +105,38 @@ fn longest_that_fits(mut lengths: Vec<usize>, room: usize) -> usize {
     left
 }
 
-/// The beginning of a text, with a mark that something is missing.
-fn shortened(text: &str, max: usize) -> String {
+/// The beginning of a text that is too long, with a mark that something is missing; counts what is removed.
+fn shortened(text: &str, max: usize, trimmed: &mut Trimmed) -> Option<String> {
     const MARK: &str = "...";
+    if text.len() <= max {
+        return None;
+    }
     let mut end = max.saturating_sub(MARK.len()).min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}{MARK}", &text[..end])
+    let kept = format!("{}{MARK}", &text[..end]);
+    // A text of a few bytes is replaced by a mark that is longer.
+    *trimmed += Trimmed { values: 1, bytes: text.len().saturating_sub(kept.len()) as u64 };
+    Some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters_and_never_counts_less_than_nothing() {
+        for (text, max, kept, bytes) in [
+            ("abcdef", 6, None, 0),
+            ("abcdef", 5, Some("ab..."), 1),
+            ("éééé", 6, Some("é..."), 3),
+            ("abcdef", 0, Some("..."), 3),
+            ("a", 0, Some("..."), 0),
+        ] {
+            let mut trimmed = Trimmed::default();
+            assert_eq!(shortened(text, max, &mut trimmed).as_deref(), kept, "{text} {max}");
+            assert_eq!(trimmed, Trimmed { values: u64::from(kept.is_some()), bytes });
+        }
+    }
 }

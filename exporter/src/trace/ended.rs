@@ -2,7 +2,10 @@
 
 use std::ops::Deref;
 
-use opentelemetry::{Array, KeyValue, SpanId, Value, trace::Status};
+use opentelemetry::{
+    Array, KeyValue, SpanId, Value,
+    trace::{SpanContext, Status, TraceState},
+};
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_semantics::{AttributeIndex, Attributes};
 
@@ -55,9 +58,22 @@ impl EndedSpan {
 }
 
 impl From<SpanData> for EndedSpan {
-    fn from(data: SpanData) -> Self {
+    fn from(mut data: SpanData) -> Self {
+        // Every span carries a copy of the caller's `tracestate`, of which nothing is sent.
+        if *data.span_context.trace_state() != TraceState::NONE {
+            data.span_context = without_trace_state(&data.span_context);
+        }
+        for link in &mut data.links.links {
+            if *link.span_context.trace_state() != TraceState::NONE {
+                link.span_context = without_trace_state(&link.span_context);
+            }
+        }
         Self { size: size_of(&data), index: None, data }
     }
+}
+
+fn without_trace_state(cx: &SpanContext) -> SpanContext {
+    SpanContext::new(cx.trace_id(), cx.span_id(), cx.trace_flags(), cx.is_remote(), TraceState::NONE)
 }
 
 impl Deref for EndedSpan {
@@ -68,9 +84,12 @@ impl Deref for EndedSpan {
     }
 }
 
-/// An estimate of what a span holds in memory, in bytes.
+/// Bytes for what a span needs in queues and maps beside itself, and for the bookkeeping of the allocator.
+const OVERHEAD: usize = 128;
+
+/// An estimate of the memory that a span holds, in bytes.
 fn size_of(span: &SpanData) -> usize {
-    let mut size = size_of_val(span) + span.name.len() + size_of_attributes(&span.attributes);
+    let mut size = OVERHEAD + size_of_val(span) + span.name.len() + size_of_attributes(&span.attributes);
     for event in &span.events.events {
         size += size_of_val(event) + event.name.len() + size_of_attributes(&event.attributes);
     }
@@ -83,9 +102,9 @@ fn size_of(span: &SpanData) -> usize {
     }
 }
 
-fn size_of_attributes(attributes: &[KeyValue]) -> usize {
+fn size_of_attributes(attributes: &Vec<KeyValue>) -> usize {
     let size = |attribute: &KeyValue| attribute.key.as_str().len() + size_of_value(&attribute.value);
-    size_of_val(attributes) + attributes.iter().map(size).sum::<usize>()
+    attributes.capacity() * std::mem::size_of::<KeyValue>() + attributes.iter().map(size).sum::<usize>()
 }
 
 fn size_of_value(value: &Value) -> usize {

@@ -35,6 +35,10 @@ pub enum Problem {
     ClockSkew(i64),
     /// Another sampler than Sentry's decides about local roots.
     OtherSampler,
+    /// This process was forked from the one in which the exporter's thread runs.
+    Forked,
+    /// The exporter's thread has ended because of a bug.
+    Stopped,
     /// No span has ended here yet.
     NoSpans,
     /// The global propagator writes no `sentry-trace`.
@@ -69,6 +73,14 @@ impl fmt::Display for Problem {
             Self::OtherSampler => f.write_str(
                 "Another sampler than Sentry's decides about traces: their headers carry no sample rate. Give \
                  SentrySampler to the tracer provider, and its decision_log() to the exporter.",
+            ),
+            Self::Forked => f.write_str(
+                "This process was forked from the one that Sentry was set up in, so it sends nothing: set Sentry up \
+                 after the fork.",
+            ),
+            Self::Stopped => f.write_str(
+                "The exporter's thread has ended because of a bug, so nothing is sent any more. What it held is counted \
+                 as internal_sdk_error.",
             ),
             Self::NoSpans => f.write_str(
                 "No span has ended yet. If the application has made some, look at its sample rate, at filters before \

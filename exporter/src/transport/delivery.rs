@@ -1,54 +1,15 @@
-//! One envelope's way out, and what the answer means.
-//!
-//! | answer | outcome |
-//! | --- | --- |
-//! | 2xx | delivered |
-//! | 429 | dropped: rate limited |
-//! | other 4xx and 5xx | dropped: refused |
-//! | 3xx | dropped: another host is another recipient |
-//! | none, none in time | tried again, and then kept on disk or dropped |
+//! Sends one request, and waits for its answer.
 
-use std::{
-    error::Error,
-    iter,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{error::Error, iter, time::Duration};
 
-use http::HeaderMap;
 use opentelemetry::otel_warn;
 use opentelemetry_http::{Bytes, HttpClient, Request};
 use tokio::time::timeout;
 
-use crate::account::DropReason;
+use super::verdict::Answer;
 
 /// How long one request may take, from its first byte to the end of the answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What came back.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// The server has said something.
-    Status(u16, HeaderMap),
-    /// Nothing came back, for this reason.
-    Nothing(String),
-}
-
-impl Answer {
-    /// Whether it was delivered, and if not, why; `None` if it may be tried again.
-    pub(crate) fn outcome(&self) -> Option<Result<(), DropReason>> {
-        match self {
-            Self::Status(200..=299, _) => Some(Ok(())),
-            Self::Status(300..=399, _) => Some(Err(DropReason::NetworkError)),
-            Self::Status(429, _) => Some(Err(DropReason::RateLimited)),
-            Self::Status(..) => Some(Err(DropReason::SendError)),
-            Self::Nothing(_) => None,
-        }
-    }
-}
 
 /// Sends one request, and waits for its answer.
 pub(crate) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) -> Answer {
@@ -81,20 +42,4 @@ pub(crate) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) ->
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes = iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
     iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
-}
-
-/// The server is asked something; whatever ends that, also a client that panics, lets the next one ask.
-#[derive(Debug)]
-pub(crate) struct Asking(Arc<AtomicBool>);
-
-impl Asking {
-    pub(crate) fn new(is_asking: &Arc<AtomicBool>) -> Self {
-        Self(Arc::clone(is_asking))
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
 }

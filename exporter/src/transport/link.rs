@@ -2,23 +2,33 @@
 
 use std::time::{Duration, Instant};
 
+/// Different envelopes in a row without an answer after which the server is believed to be away. Fewer may be the fault
+/// of the envelopes: some proxies reset the connection of what they do not like.
+const SUSPECTS: u32 = 3;
+
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Failures in a row after which the server is thought to be away for longer.
-const AWAY_AFTER: u32 = 3;
+/// The same while a flush or a shutdown waits.
+const FIRST_SHORT_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_SHORT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known of the way to the server.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    /// In a row; those of requests that were out together count once.
-    failures: u32,
-    /// While it does not work.
+    /// Different envelopes without an answer since the last one.
+    suspects: u32,
+    /// While the server is believed to be away.
     pause: Option<Pause>,
-    era: Era,
+    /// Pauses since the last answer, from which the length of the next one follows.
+    pauses: u32,
+    /// The time between two answers, by number: an envelope is blamed once in each.
+    era: u64,
+    /// Whether a flush or a shutdown waits.
+    is_hurried: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,51 +38,72 @@ struct Pause {
     ends: Instant,
 }
 
-/// The time between two failures that count. Requests of one era are out together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Era(u64);
-
 impl Link {
-    /// Notes that an answer came; returns whether that is news.
-    pub(super) const fn worked(&mut self) -> bool {
-        let was_down = self.failures > 0;
-        self.failures = 0;
+    /// Notes that an answer came; returns whether the server was believed to be away.
+    pub(super) const fn answered(&mut self) -> bool {
+        let was_away = self.is_away();
+        self.suspects = 0;
+        self.pauses = 0;
         self.pause = None;
-        was_down
+        self.era += 1;
+        was_away
     }
 
-    /// Notes that a request is sent, and returns its era; none if it is sent in a pause, for somebody in a hurry. After
-    /// a pause it is the one that asks: if nothing ever comes back to it, another one does so after the same time.
-    pub(super) fn sent(&mut self, now: Instant) -> Option<Era> {
+    /// The time since the last answer, by number.
+    pub(super) const fn era(&self) -> u64 {
+        self.era
+    }
+
+    /// Notes that a request is sent. After a pause it is the one that asks: if nothing ever comes back to it, another
+    /// one does so after the same time.
+    pub(super) fn sent(&mut self, now: Instant) {
         if let Some(pause) = &mut self.pause {
-            if pause.ends > now {
-                return None;
-            }
             pause.ends = now + pause.length;
         }
-        Some(self.era)
     }
 
-    /// Notes that nothing came back to a request of this era; `jitter` is from 0 to 1, so that not everybody comes
-    /// again at the same time.
-    pub(super) fn failed(&mut self, era: Option<Era>, now: Instant, jitter: f64) {
-        if era != Some(self.era) {
-            return;
+    /// Notes that no answer came to an envelope that was last blamed in `blamed_in`. `jitter` is from 0 to 1, so that
+    /// many processes do not come back at the same moment.
+    pub(super) fn failed(&mut self, blamed_in: Option<u64>, sent_in_pause: bool, now: Instant, jitter: f64) {
+        if blamed_in != Some(self.era) {
+            self.suspects = self.suspects.saturating_add(1);
         }
-        let length = FIRST_PAUSE.saturating_mul(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+        // Requests that were out when the pause began say nothing new.
+        let is_news = self.pause.is_none() || sent_in_pause;
+        if self.suspects >= SUSPECTS && is_news {
+            self.begin_pause(now, jitter);
+        }
+    }
+
+    fn begin_pause(&mut self, now: Instant, jitter: f64) {
+        let (first, longest) = match self.is_hurried {
+            true => (FIRST_SHORT_PAUSE, LONGEST_SHORT_PAUSE),
+            false => (FIRST_PAUSE, LONGEST_PAUSE),
+        };
+        let length = first.saturating_mul(1 << self.pauses.min(6)).min(longest);
         let length = length.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
-        self.era.0 += 1;
-        self.failures = self.failures.saturating_add(1);
+        self.pauses = self.pauses.saturating_add(1);
         self.pause = Some(Pause { length, ends: now + length });
     }
 
-    /// How many more requests may be sent when so many are out, of this many at most.
+    /// Sets whether a flush or a shutdown waits. While one does, the server is asked at short intervals, from now on.
+    pub(super) const fn hurry(&mut self, is_hurried: bool, now: Instant) {
+        if is_hurried && !self.is_hurried {
+            self.pauses = 0;
+            if let Some(pause) = &mut self.pause {
+                *pause = Pause { length: FIRST_SHORT_PAUSE, ends: now };
+            }
+        }
+        self.is_hurried = is_hurried;
+    }
+
+    /// How many more requests may be sent when `out` are out, of `most`.
     pub(super) fn room(&self, now: Instant, out: usize, most: usize) -> usize {
         let room = most.saturating_sub(out);
         match self.pause {
             None => room,
             Some(pause) if pause.ends > now => 0,
-            // Others may hang for long; they are no reason not to ask.
+            // Others may hang for long; that is no reason not to ask.
             Some(_) => room.min(1),
         }
     }
@@ -82,9 +113,9 @@ impl Link {
         Some(self.pause?.ends).filter(|ends| *ends > now)
     }
 
-    /// Whether it has not worked for several times.
+    /// Whether the server is believed to be away.
     pub(super) const fn is_away(&self) -> bool {
-        self.failures >= AWAY_AFTER
+        self.pause.is_some()
     }
 }
 
@@ -92,45 +123,77 @@ impl Link {
 mod tests {
     use super::*;
 
-    #[test]
-    fn pauses_grow_and_end_with_the_first_success() {
+    /// A link that three different envelopes got no answer from.
+    fn away(now: Instant) -> Link {
         let mut link = Link::default();
+        for _ in 0..SUSPECTS {
+            assert_eq!(link.room(now, 0, 64), 64);
+            link.sent(now);
+            link.failed(None, false, now, 1.0);
+        }
+        link
+    }
+
+    #[test]
+    fn pauses_grow_and_end_with_the_first_answer() {
         let mut now = Instant::now();
-        assert_eq!((link.room(now, 0, 64), link.room(now, 60, 64)), (64, 4));
+        let mut link = away(now);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            let era = link.sent(now);
-            link.failed(era, now, 1.0);
-            link.failed(era, now, 1.0);
-            assert_eq!(link.pause_ends(now), Some(now + Duration::from_secs(seconds)));
+            link.failed(None, false, now, 1.0);
+            assert_eq!(link.pause_ends(now), Some(now + Duration::from_secs(seconds)), "old requests change nothing");
             assert_eq!(link.room(now, 0, 64), 0);
             now += Duration::from_secs(seconds);
             assert_eq!((link.room(now, 0, 64), link.pause_ends(now)), (1, None), "one request asks");
+            link.sent(now);
+            link.failed(None, true, now, 1.0);
         }
         assert!(link.is_away());
-        assert!(link.worked() && !link.worked());
+        assert!(link.answered() && !link.answered());
+        assert_eq!((link.is_away(), link.room(now, 0, 64), link.room(now, 60, 64)), (false, 64, 4));
+    }
+
+    #[test]
+    fn one_envelope_that_fails_again_and_again_is_not_the_links_fault() {
+        let mut link = Link::default();
+        let now = Instant::now();
+        link.failed(None, false, now, 1.0);
+        for _ in 0..10 {
+            link.failed(Some(link.era()), false, now, 1.0);
+        }
         assert!(!link.is_away());
-        assert_eq!(link.room(now, 0, 64), 64);
-        let era = link.sent(now);
-        link.failed(era, now, 0.0);
-        assert_eq!(link.pause_ends(now), Some(now + Duration::from_millis(500)));
+        link.failed(None, false, now, 1.0);
+        link.answered();
+        link.failed(None, false, now, 1.0);
+        assert!(!link.is_away(), "answers to others clear the link");
     }
 
     #[test]
     fn requests_that_hang_do_not_keep_others_from_asking() {
-        let mut link = Link::default();
         let now = Instant::now();
+        let mut link = away(now);
         let pause = Duration::from_secs(1);
-        let first = link.sent(now);
-        link.failed(first, now, 1.0);
-        let asking = link.sent(now + pause);
-        assert_eq!(link.room(now + pause, 3, 64), 0, "it is the only one");
-        assert_eq!(link.sent(now + pause), None, "but for those in a hurry");
-        link.failed(None, now + pause, 1.0);
+        assert_eq!(link.room(now + pause, 3, 64), 1);
+        link.sent(now + pause);
+        assert_eq!(link.room(now + pause, 4, 64), 0, "it is the only one");
         assert_eq!(link.room(now + 2 * pause, 4, 64), 1, "until it has taken too long");
         assert_eq!(link.room(now + 2 * pause, 64, 64), 0);
-        link.failed(first, now + 2 * pause, 1.0);
-        assert_eq!(link.room(now + 2 * pause, 4, 64), 1, "of those that were out before nothing new is learnt");
-        link.failed(asking, now + 2 * pause, 1.0);
-        assert_eq!(link.pause_ends(now + 2 * pause), Some(now + 4 * pause));
+    }
+
+    #[test]
+    fn while_somebody_waits_the_server_is_asked_at_short_intervals() {
+        let mut now = Instant::now();
+        let mut link = away(now);
+        link.hurry(true, now);
+        for millis in [50, 100, 200, 400, 800, 1000, 1000] {
+            assert_eq!(link.room(now, 0, 64), 1);
+            link.sent(now);
+            link.failed(None, true, now, 1.0);
+            assert_eq!(link.pause_ends(now), Some(now + Duration::from_millis(millis)));
+            now += Duration::from_millis(millis);
+        }
+        link.hurry(false, now);
+        link.sent(now);
+        link.failed(None, true, now, 1.0);
+        assert_eq!(link.pause_ends(now), Some(now + LONGEST_PAUSE));
     }
 }

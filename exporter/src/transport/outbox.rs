@@ -1,435 +1,529 @@
-//! What waits to be sent, what is out, and what becomes of it.
+//! The way out: what is sent next, and what becomes of it.
 //!
 //! | an envelope that | goes |
 //! | --- | --- |
 //! | is limited by the server for now | away, counted |
 //! | finds no room in the queue | on disk if there is a directory, else away, counted |
 //! | got an answer | away: delivered, or counted |
-//! | got none | back to the front, up to [`MAX_TRIES`] times; then as one that finds no room |
+//! | got none | behind the others, with a pause of its own; while the server is away, until it is back |
+//! | got none [`MAX_TRIES`] times while others got answers | away, counted: it is the envelope's own fault |
+//! | waited for [`INSURED_AFTER`] in an outage | on disk, if there is a directory |
 //!
-//! One transaction is one request, so many are out at the same time. Time is an argument.
+//! One transaction is one request, so many are out at the same time. Nothing here has a thread, a socket, a disk or a
+//! clock: requests and jobs for the disk are handed out, and answers, results and the time come in.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     mem,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    time::{Duration, Instant, SystemTime},
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
 };
 
-use opentelemetry::otel_warn;
-use opentelemetry_http::{Bytes, HttpClient, Request};
-use tokio::task::{Id, JoinError, JoinSet};
-use uuid::Uuid;
+use opentelemetry_http::{Bytes, Request};
 
 use super::{
     checkup::Reply,
     compress::{Compressor, Encoding},
-    delivery::{Answer, Asking, deliver},
     destination::Destinations,
-    link::{Era, Link},
+    disk::{Disk, DiskDone, DiskJob},
+    link::Link,
+    queue::{Queue, Queued, pause_after},
     rate_limit::{Category, RateLimits},
-    spool::{Spool, Spooled},
+    spotlight::Spotlight,
+    verdict::{Answer, Verdict},
 };
 use crate::{
-    account::{Counts, DropReason, Ledger, Report, Reports},
+    account::{Counts, DropReason, Ledger, Now, Report, Reports},
     packing::{Envelope, MAX_TRANSACTION},
 };
 
-/// Requests that wait for their answer at the same time.
+/// Envelopes that wait for their answer at the same time.
 const MAX_IN_FLIGHT: usize = 64;
 
-/// Copies for Spotlight that wait for their answer at the same time; more are left out.
-const MAX_COPIES: usize = 16;
+/// The same of one category, so that requests that hang leave room for the others.
+const MAX_PER_CATEGORY: usize = 56;
 
-/// How often an envelope is sent that gets no answer.
-const MAX_TRIES: u32 = 3;
+/// Requests without an answer that an envelope may have while others get theirs.
+const MAX_TRIES: u32 = 8;
 
-/// The time between two envelopes from the disk.
-const REPLAY_PACE: Duration = Duration::from_millis(100);
+/// The same for Spotlight, where nothing else shows that it is there.
+const MAX_SPOTLIGHT_TRIES: u32 = 3;
 
-/// How often the disk is looked at for what other processes left there.
-const REPLAY_IDLE: Duration = Duration::from_secs(30);
+/// How long an envelope waits in an outage until it goes to the disk: a process that is killed loses no more.
+pub(super) const INSURED_AFTER: Duration = Duration::from_secs(5);
 
 /// Envelopes on their way out.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    client: Arc<dyn HttpClient>,
     destinations: Arc<Destinations>,
     ledger: Arc<Ledger>,
-    /// Bytes of envelopes that may wait.
+    /// Bytes of envelopes that may wait in memory.
     limit: usize,
-    queue: VecDeque<Parcel>,
-    queued_bytes: usize,
-    requests: JoinSet<Answer>,
-    in_flight: HashMap<Id, Sent>,
-    /// Requests that are out and are copies only.
-    copies: usize,
+    queue: Queue,
+    in_flight: HashMap<u64, Flight>,
+    /// How many of them carry envelopes of each category.
+    out: BTreeMap<Category, usize>,
+    next_request: u64,
     compressor: Compressor,
     limits: RateLimits,
     link: Link,
     reports: Reports,
-    spool: Option<Spool>,
-    next_replay: Instant,
-    /// Once set, what is on disk stays there.
-    is_closing: bool,
-    /// Whether the server is asked something already.
-    is_asking: Arc<AtomicBool>,
-    /// Numbers of parcels that left since they were asked for.
+    spotlight: Spotlight,
+    disk: Option<Disk>,
+    check: Check,
+    random: fastrand::Rng,
+    /// Numbers of traces, once for each of their envelopes that left since they were asked for.
     left: Vec<u64>,
+    /// Whether a flush or a shutdown waits.
+    is_hurried: bool,
 }
 
 /// What an outbox is set up with.
 #[derive(Debug)]
 pub(crate) struct OutboxSetup {
-    pub(crate) client: Arc<dyn HttpClient>,
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) limit: usize,
     pub(crate) encoding: Encoding,
     pub(crate) reports: Reports,
-    pub(crate) spool: Option<Spool>,
+    pub(crate) has_spool: bool,
+    pub(crate) random: fastrand::Rng,
 }
 
-/// An envelope that waits.
+/// A request to send. Its answer comes back with the same number.
 #[derive(Debug)]
-struct Parcel {
-    /// Of the trace that it is a part of.
-    number: Option<u64>,
-    envelope: Envelope,
-    tries: u32,
-    /// Where it came from, if that was the disk.
-    spooled: Option<Spooled>,
+pub(crate) struct Outgoing {
+    pub(crate) id: u64,
+    pub(crate) request: Request<Bytes>,
 }
 
-/// A parcel that waits for its answer.
+/// A request that is out.
+#[derive(Debug)]
+enum Flight {
+    Envelope(Box<Sent>),
+    /// A copy for Spotlight, beside the original.
+    Copy,
+    Check(mpsc::Sender<Result<Reply, String>>),
+}
+
+/// An envelope that waits for its answer.
 #[derive(Debug)]
 struct Sent {
-    parcel: Parcel,
+    queued: Queued,
+    /// The losses that it reported.
     report: Option<Report>,
     encoding: Option<&'static str>,
-    era: Option<Era>,
+    /// Whether it asked for all others whether the server is back.
+    in_pause: bool,
+}
+
+/// A question to the server whether it would take something.
+#[derive(Debug, Default)]
+enum Check {
+    #[default]
+    None,
+    Asked(mpsc::Sender<Result<Reply, String>>),
+    /// A server that answers nothing must not collect questions.
+    Out,
 }
 
 impl Outbox {
-    pub(crate) fn new(setup: OutboxSetup, now: Instant) -> Self {
-        let OutboxSetup { client, destinations, ledger, limit, encoding, reports, spool } = setup;
+    pub(crate) fn new(setup: OutboxSetup) -> Self {
+        let OutboxSetup { destinations, ledger, limit, encoding, reports, has_spool, random } = setup;
         Self {
-            client,
             destinations,
             ledger,
             limit,
-            queue: VecDeque::new(),
-            queued_bytes: 0,
-            requests: JoinSet::new(),
+            queue: Queue::new(),
             in_flight: HashMap::new(),
-            copies: 0,
+            out: BTreeMap::new(),
+            next_request: 0,
             compressor: Compressor::new(encoding),
             limits: RateLimits::default(),
             link: Link::default(),
             reports,
-            spool,
-            next_replay: now,
-            is_closing: false,
-            is_asking: Arc::default(),
+            spotlight: Spotlight::default(),
+            disk: has_spool.then(Disk::default),
+            check: Check::None,
+            random,
             left: Vec::new(),
+            is_hurried: false,
         }
     }
 
-    /// Whether the next transaction may not fit into the queue. What is kept on disk always fits.
+    /// Whether the next transaction may not fit into the queue. With a disk there is room until the disk is behind.
     pub(crate) fn is_full(&self) -> bool {
-        self.spool.is_none() && !self.queue.is_empty() && self.queued_bytes + MAX_TRANSACTION > self.limit
-    }
-
-    /// What is on disk is safe, and whoever shuts down waits: the next process sends it.
-    pub(crate) const fn close(&mut self) {
-        self.is_closing = true;
+        match &self.disk {
+            Some(disk) => disk.is_behind(),
+            None => !self.queue.is_empty() && self.queue.bytes() + MAX_TRANSACTION > self.limit,
+        }
     }
 
     pub(crate) const fn has_spool(&self) -> bool {
-        self.spool.is_some()
+        self.disk.is_some()
     }
 
-    /// Whether the server takes less than it is given.
+    /// Whether the server accepts less than there is to send.
     pub(crate) fn is_unhealthy(&self, now: Instant) -> bool {
         let is_limited = |category| self.limits.is_limited(category, now);
-        self.is_full() || is_limited(Category::Transaction) || is_limited(Category::Error)
+        let is_over = self.queue.bytes() + MAX_TRANSACTION > self.limit && !self.queue.is_empty();
+        is_over || is_limited(Category::Transaction) || is_limited(Category::Error)
     }
 
-    /// Numbers of parcels that left since they were asked for.
+    /// Numbers of traces, once for each of their envelopes that left since they were asked for.
     pub(crate) fn take_left(&mut self) -> Vec<u64> {
         mem::take(&mut self.left)
     }
 
-    pub(crate) fn push(&mut self, number: u64, envelope: Envelope, now: Instant) {
-        self.copy(&envelope);
-        let parcel = Parcel { number: Some(number), envelope, tries: 0, spooled: None };
-        if self.limits.is_limited(category(parcel.envelope.counts), now) {
-            self.drop(parcel, DropReason::RateLimitBackoff);
-        } else if self.queued_bytes + parcel.envelope.size() > self.limit {
-            self.keep_or_drop(parcel, DropReason::QueueOverflow);
+    pub(crate) fn push(&mut self, number: u64, envelope: Envelope, now: Now) {
+        if self.destinations.sentry.is_some() && self.destinations.spotlight.is_some() {
+            self.spotlight.copy(&envelope, now);
+        }
+        let queued = Queued::new(Some(number), envelope, now.instant);
+        if self.limits.is_limited(Category::of(queued.envelope.counts), now.instant) {
+            self.drop_envelope(queued, DropReason::RateLimitBackoff);
+        } else if self.queue.bytes() + queued.envelope.size() > self.limit {
+            self.keep_or_drop(queued, DropReason::QueueOverflow);
         } else {
-            self.queued_bytes += parcel.envelope.size();
-            self.queue.push_back(parcel);
+            self.queue.push(queued);
         }
     }
 
-    /// Starts as many requests as may be out. In a hurry the server is asked even if it did not answer before.
-    pub(crate) fn start(&mut self, now: Instant, is_hurried: bool) {
-        loop {
-            let out = self.in_flight.len();
-            let room =
-                if is_hurried { MAX_IN_FLIGHT.saturating_sub(out) } else { self.link.room(now, out, MAX_IN_FLIGHT) };
-            let Some(parcel) = (room > 0).then(|| self.next(now)).flatten() else { break };
-            self.send(parcel, now);
+    /// Sets whether a flush or a shutdown waits: then pauses are short, and tries are not counted, so that what one
+    /// caller asks for costs nobody's envelope.
+    pub(crate) fn hurry(&mut self, is_hurried: bool, now: Instant) {
+        if is_hurried && !self.is_hurried {
+            self.queue.end_pauses();
         }
-        // It may take long. What waits in memory leaves at once when the server is back, but there is only so much room.
-        while self.link.is_away() && self.spool.is_some() && self.queued_bytes > self.limit / 2 {
-            let Some(parcel) = self.queue.pop_front() else { break };
-            self.queued_bytes -= parcel.envelope.size();
-            self.keep_or_drop(parcel, DropReason::NetworkError);
-        }
-        self.ledger.set_in_flight(self.queue.len() + self.in_flight.len(), self.queued_bytes);
+        self.is_hurried = is_hurried;
+        self.link.hurry(is_hurried, now);
     }
 
-    /// What is sent next: what waits, then what is on disk, then losses that nothing came to be told with.
-    fn next(&mut self, now: Instant) -> Option<Parcel> {
-        while let Some(parcel) = self.queue.pop_front() {
-            self.queued_bytes -= parcel.envelope.size();
-            if !self.limits.is_limited(category(parcel.envelope.counts), now) {
-                return Some(parcel);
-            }
-            self.drop(parcel, DropReason::RateLimitBackoff);
+    /// Notes that a shutdown has begun: what is on disk stays there for the next process.
+    pub(crate) fn close(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.close();
         }
-        self.kept_on_disk(now).or_else(|| self.losses(now))
-    }
-
-    fn kept_on_disk(&mut self, now: Instant) -> Option<Parcel> {
-        if self.is_closing || now < self.next_replay || self.limits.is_limited(Category::Transaction, now) {
-            return None;
-        }
-        let (spooled, lost) = self.spool.as_mut()?.next(SystemTime::now());
-        self.lost_on_disk(lost);
-        self.next_replay = now + if spooled.is_some() { REPLAY_PACE } else { REPLAY_IDLE };
-        let mut spooled = spooled?;
-        // It is on its way again, and counted as if it were new.
-        self.ledger.received(usize::try_from(spooled.counts.spans).unwrap_or(usize::MAX));
-        let envelope = Envelope::kept(mem::take(&mut spooled.bytes), spooled.counts);
-        Some(Parcel { number: None, envelope, tries: 0, spooled: Some(spooled) })
-    }
-
-    fn losses(&mut self, now: Instant) -> Option<Parcel> {
-        self.destinations.sentry.as_ref()?;
-        let is_due = self.reports.due(now).is_some_and(|due| due <= now);
-        is_due.then(|| Parcel { number: None, envelope: Envelope::empty(), tries: 0, spooled: None })
     }
 
     /// Asks the server whether it would take something, with an envelope that has nothing in it.
-    pub(crate) fn ask(&self, reply: mpsc::Sender<Result<Reply, String>>) {
-        let body = self.compressor.plain(Envelope::empty().body(SystemTime::now(), &[]));
-        let Some(request) = self.destinations.sentry.as_ref().and_then(|sentry| sentry.request(body).ok()) else {
-            return;
-        };
-        if self.is_asking.swap(true, Ordering::AcqRel) {
+    pub(crate) fn check(&mut self, reply: mpsc::Sender<Result<Reply, String>>) {
+        if matches!(self.check, Check::None) {
+            self.check = Check::Asked(reply);
+        } else {
+            // The caller may have stopped waiting.
             let _ = reply.send(Err("an earlier check still waits for its answer".to_owned()));
-            return;
-        }
-        let (client, asking) = (Arc::clone(&self.client), Asking::new(&self.is_asking));
-        tokio::spawn(async move {
-            let answer = match deliver(client.as_ref(), request).await {
-                Answer::Status(status, headers) => Ok(Reply::new(status, &headers, SystemTime::now())),
-                Answer::Nothing(reason) => Err(reason),
-            };
-            drop(asking);
-            // Whoever asked may have stopped waiting.
-            let _ = reply.send(answer);
-        });
-    }
-
-    /// Sends the losses that nothing came to be told with, for a shutdown.
-    pub(crate) fn send_losses(&mut self, now: Instant) {
-        if self.destinations.sentry.is_some() && self.reports.due(now).is_some() {
-            self.send(Parcel { number: None, envelope: Envelope::empty(), tries: 0, spooled: None }, now);
         }
     }
 
-    fn send(&mut self, parcel: Parcel, now: Instant) {
-        let destinations = Arc::clone(&self.destinations);
-        let Some(destination) = destinations.sentry.as_ref().or(destinations.spotlight.as_ref()) else {
-            return self.drop(parcel, DropReason::InternalSdkError);
+    /// The next request to send, if there is one and room for it.
+    pub(crate) fn next_request(&mut self, now: Now) -> Option<Outgoing> {
+        if let Check::Asked(reply) = mem::take(&mut self.check) {
+            if let Some(outgoing) = self.check_request(reply, now) {
+                return Some(outgoing);
+            }
+        }
+        if let Some(outgoing) = self.copy_request(now) {
+            return Some(outgoing);
+        }
+        while self.link.room(now.instant, self.envelopes_out(), MAX_IN_FLIGHT) > 0 {
+            let queued = self.next_envelope(now)?;
+            if let Some(outgoing) = self.envelope_request(queued, now) {
+                return Some(outgoing);
+            }
+        }
+        None
+    }
+
+    fn check_request(&mut self, reply: mpsc::Sender<Result<Reply, String>>, now: Now) -> Option<Outgoing> {
+        let body = self.compressor.plain(Envelope::empty().body(now.wall, &[]));
+        let request = self.destinations.sentry.as_ref().and_then(|sentry| sentry.request(body).ok());
+        let Some(request) = request else {
+            let _ = reply.send(Err("no request can be made for this DSN".to_owned()));
+            return None;
         };
-        let to_sentry = destinations.sentry.is_some();
-        let report = if to_sentry { self.reports.take() } else { None };
-        let item = report.as_ref().map(|report| report.item(SystemTime::now())).unwrap_or_default();
-        if parcel.envelope.items.is_empty() && item.is_empty() {
-            return;
+        self.check = Check::Out;
+        Some(self.out(Flight::Check(reply), request))
+    }
+
+    fn copy_request(&mut self, now: Now) -> Option<Outgoing> {
+        let body = self.spotlight.next(now.instant)?;
+        let body = self.compressor.plain(body);
+        let request = self.destinations.spotlight.as_ref()?.request(body).ok()?;
+        Some(self.out(Flight::Copy, request))
+    }
+
+    fn out(&mut self, flight: Flight, request: Request<Bytes>) -> Outgoing {
+        let id = self.next_request;
+        self.next_request += 1;
+        self.in_flight.insert(id, flight);
+        Outgoing { id, request }
+    }
+
+    fn envelopes_out(&self) -> usize {
+        self.out.values().sum()
+    }
+
+    /// What is sent next: what waits, else losses that no envelope came to carry.
+    fn next_envelope(&mut self, now: Now) -> Option<Queued> {
+        while let Some(queued) = self.queue.pop(now.instant, |category| has_room(&self.out, category)) {
+            if !self.limits.is_limited(Category::of(queued.envelope.counts), now.instant) {
+                return Some(queued);
+            }
+            self.drop_envelope(queued, DropReason::RateLimitBackoff);
         }
-        let body = parcel.envelope.body(SystemTime::now(), &item);
+        let is_due =
+            self.destinations.sentry.is_some() && self.reports.due(now.instant).is_some_and(|due| due <= now.instant);
+        (is_due && has_room(&self.out, Category::ClientReport))
+            .then(|| Queued::new(None, Envelope::empty(), now.instant))
+    }
+
+    /// A request for losses that no envelope came to carry, at the end.
+    pub(crate) fn losses_request(&mut self, now: Now) -> Option<Outgoing> {
+        self.destinations.sentry.as_ref()?;
+        self.reports.due(now.instant)?;
+        self.envelope_request(Queued::new(None, Envelope::empty(), now.instant), now)
+    }
+
+    /// Whether there are losses that no report has said.
+    pub(crate) fn has_unreported(&mut self, now: Instant) -> bool {
+        self.destinations.sentry.is_some() && self.reports.due(now).is_some()
+    }
+
+    fn envelope_request(&mut self, queued: Queued, now: Now) -> Option<Outgoing> {
+        let destinations = Arc::clone(&self.destinations);
+        let to_sentry = destinations.sentry.is_some();
+        let destination = destinations.sentry.as_ref().or(destinations.spotlight.as_ref())?;
+        let report = if to_sentry { self.reports.take() } else { None };
+        let item = report.as_ref().map(|report| report.item(now.wall)).unwrap_or_default();
+        if queued.envelope.items.is_empty() && item.is_empty() {
+            return None;
+        }
+        let body = queued.envelope.body(now.wall, &item);
         let body = if to_sentry { self.compressor.body(body) } else { self.compressor.plain(body) };
         let encoding = body.encoding;
         match destination.request(body) {
             Ok(request) => {
-                let id = self.spawn(request);
-                let era = self.link.sent(now);
-                self.in_flight.insert(id, Sent { parcel, report, encoding, era });
+                *self.out.entry(Category::of(queued.envelope.counts)).or_default() += 1;
+                let in_pause = self.link.is_away();
+                self.link.sent(now.instant);
+                let sent = Sent { queued, report, encoding, in_pause };
+                Some(self.out(Flight::Envelope(Box::new(sent)), request))
             }
-            Err(_) => self.drop(parcel, DropReason::InternalSdkError),
+            Err(_) => {
+                self.drop_envelope(queued, DropReason::InternalSdkError);
+                None
+            }
         }
     }
 
-    fn spawn(&mut self, request: Request<Bytes>) -> Id {
-        let client = Arc::clone(&self.client);
-        self.requests.spawn(async move { deliver(client.as_ref(), request).await }).id()
-    }
-
-    /// Spotlight gets a copy of everything, whatever becomes of the original.
-    fn copy(&mut self, envelope: &Envelope) {
-        let Destinations { sentry: Some(_), spotlight: Some(spotlight) } = &*self.destinations else { return };
-        let body = self.compressor.plain(envelope.body(SystemTime::now(), &[]));
-        if let Some(request) = spotlight.request(body).ok().filter(|_| self.copies < MAX_COPIES) {
-            self.spawn(request);
-            self.copies += 1;
-        }
-    }
-
-    /// The next answer; none ever comes while nothing is out.
-    pub(crate) async fn answered(&mut self) -> Option<Result<(Id, Answer), JoinError>> {
-        self.requests.join_next_with_id().await
-    }
-
-    /// Notes what became of a parcel, or that a copy arrived or did not.
-    pub(crate) fn account(&mut self, done: Result<(Id, Answer), JoinError>, now: Instant) {
-        let (id, answer) = match done {
-            Ok((id, answer)) => (id, Some(answer)),
-            Err(error) => {
-                otel_warn!(name: "SentryExporter.HttpClientPanicked", message = error.to_string());
-                let id = error.id();
-                // Dropping what somebody panicked with may panic, too.
-                mem::forget(error);
-                (id, None)
-            }
-        };
-        let Some(Sent { parcel, report, encoding, era }) = self.in_flight.remove(&id) else {
-            self.copies -= 1;
-            return;
-        };
-        let outcome = answer.as_ref().map_or(Some(Err(DropReason::InternalSdkError)), Answer::outcome);
-        if let Some(report) = report.filter(|_| outcome != Some(Ok(()))) {
-            self.reports.put_back(report);
-        }
-        match &answer {
-            Some(Answer::Status(status, headers)) => {
-                if self.link.worked() {
-                    self.next_replay = now;
-                }
-                self.limits.update(*status, headers, now, SystemTime::now());
-                if encoding == Some("zstd") && matches!(*status, 400 | 415) {
-                    self.compressor.fall_back();
-                    return self.back(parcel);
-                }
-            }
-            Some(Answer::Nothing(_)) => {
-                self.link.failed(era, now, f64::from(Uuid::new_v4().as_bytes()[0]) / 255.0);
-                self.next_replay = now + REPLAY_IDLE;
+    /// Notes the answer to a request.
+    pub(crate) fn answered(&mut self, id: u64, answer: Answer, now: Now) {
+        match self.in_flight.remove(&id) {
+            Some(Flight::Envelope(sent)) => self.account(*sent, answer, now),
+            Some(Flight::Copy) => self.spotlight.answered(!matches!(answer, Answer::Status(..)), now.instant),
+            Some(Flight::Check(reply)) => {
+                self.check = Check::None;
+                // The caller may have stopped waiting.
+                let _ = reply.send(match answer {
+                    Answer::Status(status, headers) => Ok(Reply::new(status, &headers, now.wall)),
+                    Answer::Nothing(reason) => Err(reason),
+                    Answer::Panic => Err("the HTTP client panicked".to_owned()),
+                });
             }
             None => {}
         }
-        match outcome {
-            Some(Ok(())) => {
-                self.ledger.sent(parcel.envelope.counts);
-                self.gone(parcel);
+    }
+
+    fn account(&mut self, sent: Sent, answer: Answer, now: Now) {
+        let Sent { queued, report, encoding, in_pause } = sent;
+        if let Some(out) = self.out.get_mut(&Category::of(queued.envelope.counts)) {
+            *out -= 1;
+        }
+        let verdict = answer.verdict(encoding);
+        if let Some(report) = report.filter(|_| verdict != Verdict::Delivered) {
+            self.reports.put_back(report);
+        }
+        if let Answer::Status(status, headers) = &answer {
+            if self.link.answered() {
+                self.queue.end_pauses();
+                self.disk.iter_mut().for_each(|disk| disk.look_at(now.instant));
             }
-            Some(Err(reason)) => self.drop(parcel, reason),
-            None if parcel.tries + 1 < MAX_TRIES && parcel.spooled.is_none() => {
-                self.back(Parcel { tries: parcel.tries + 1, ..parcel });
+            self.limits.update(*status, headers, now.instant, now.wall);
+        }
+        match verdict {
+            Verdict::Delivered => {
+                self.ledger.sent(queued.envelope.counts);
+                self.gone(queued);
             }
-            None => self.keep_or_drop(parcel, DropReason::NetworkError),
+            Verdict::Dropped(reason) => self.drop_envelope(queued, reason),
+            Verdict::InGzip => {
+                self.compressor.fall_back();
+                self.queue.push_front(queued);
+            }
+            Verdict::Later => self.again(queued, in_pause, now.instant),
         }
     }
 
-    /// To the front of the queue again.
-    fn back(&mut self, parcel: Parcel) {
-        self.queued_bytes += parcel.envelope.size();
-        self.queue.push_front(parcel);
-    }
-
-    fn drop(&mut self, parcel: Parcel, reason: DropReason) {
-        self.ledger.dropped(reason, parcel.envelope.counts);
-        self.gone(parcel);
-    }
-
-    fn keep_or_drop(&mut self, mut parcel: Parcel, reason: DropReason) {
-        let Some(spool) = &mut self.spool else { return self.drop(parcel, reason) };
-        if parcel.envelope.items.is_empty() {
+    /// Sends an envelope again later that got no answer, unless that is its own fault.
+    fn again(&mut self, mut queued: Queued, in_pause: bool, now: Instant) {
+        let era = self.link.era();
+        // Others got answers since this one failed last.
+        let is_own_fault = queued.blamed_in.is_some_and(|blamed| blamed != era);
+        let to_spotlight = self.destinations.sentry.is_none();
+        queued.tries += u32::from((is_own_fault && !self.is_hurried) || to_spotlight);
+        let jitter = self.random.f64();
+        self.link.failed(queued.blamed_in, in_pause, now, jitter);
+        queued.blamed_in = Some(era);
+        let max_tries = if to_spotlight { MAX_SPOTLIGHT_TRIES } else { MAX_TRIES };
+        if queued.tries >= max_tries {
+            return self.drop_envelope(queued, DropReason::NetworkError);
+        }
+        if queued.envelope.items.is_empty() {
+            // Nothing but a report, which was put back.
             return;
         }
-        let counts = parcel.envelope.counts;
-        if let Some(spooled) = parcel.spooled.take() {
-            spool.put_back(spooled);
-            self.ledger.spooled(counts);
-            return self.gone(parcel);
+        if self.link.is_away() {
+            return self.queue.push(queued);
         }
-        let parts: [&[u8]; 3] = [&parcel.envelope.headers, b"\n", &parcel.envelope.items];
-        let (kept, lost) = spool.store(counts, &parts, SystemTime::now());
-        self.lost_on_disk(lost);
-        match kept {
-            Ok(()) => {
-                self.ledger.spooled(counts);
-                self.gone(parcel);
-            }
-            Err(_) => self.drop(parcel, reason),
-        }
+        let pause = pause_after(queued.failures, jitter);
+        queued.failures += 1;
+        let pause =
+            if self.is_hurried { pause.min(Duration::from_millis(50 << queued.failures.min(4))) } else { pause };
+        self.queue.pause(queued, now + pause);
     }
 
-    /// What was kept on disk, perhaps by another process, and had to go.
-    fn lost_on_disk(&self, lost: Counts) {
-        if lost != Counts::default() {
-            self.ledger.received(usize::try_from(lost.spans).unwrap_or(usize::MAX));
-            self.ledger.dropped(DropReason::CacheOverflow, lost);
-        }
+    fn drop_envelope(&mut self, queued: Queued, reason: DropReason) {
+        self.ledger.dropped(reason, queued.envelope.counts);
+        self.gone(queued);
     }
 
     /// It waits no longer, whatever became of it.
-    fn gone(&mut self, parcel: Parcel) {
-        if let (Some(spool), Some(spooled)) = (&mut self.spool, parcel.spooled) {
-            spool.remove(spooled);
+    fn gone(&mut self, queued: Queued) {
+        if let (Some(disk), Some(record)) = (&mut self.disk, queued.record) {
+            disk.remove(record);
         }
-        self.left.extend(parcel.number);
+        self.left.extend(queued.number);
     }
 
-    /// When [`start`](Self::start) has something to do next that nobody else would wake it for.
-    pub(crate) fn wake_at(&mut self, now: Instant) -> Option<Instant> {
-        let pause = self.link.pause_ends(now).filter(|_| !self.queue.is_empty());
-        let replay = (self.spool.is_some() && !self.is_closing).then_some(self.next_replay).filter(|at| *at > now);
-        [pause, replay, self.reports.due(now)].into_iter().flatten().min()
+    /// Keeps on disk what cannot wait here, or drops it if there is no disk for it.
+    fn keep_or_drop(&mut self, queued: Queued, reason: DropReason) {
+        match &mut self.disk {
+            Some(disk) if !queued.envelope.items.is_empty() => disk.keep(queued, reason),
+            _ => self.drop_envelope(queued, reason),
+        }
     }
 
-    /// Whether nothing waits and nothing is out, copies included.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.in_flight.is_empty() && self.copies == 0
+    /// The next job for the disk, if there is one.
+    pub(crate) fn next_job(&mut self, now: Now) -> Option<DiskJob> {
+        let disk = self.disk.as_mut()?;
+        let is_outage = self.link.is_away();
+        if let Some(older_than) = disk.insures(now.instant) {
+            // With few envelopes an outage shows in their failures alone.
+            if is_outage || self.queue.next_pause_ends().is_some() {
+                let old = self.queue.take_older(older_than, Disk::MAX_STORED);
+                old.into_iter().for_each(|queued| disk.keep(queued, DropReason::NetworkError));
+            }
+        }
+        let has_room = !is_outage && self.queue.bytes() < self.limit / 4;
+        let is_limited = self.limits.is_limited(Category::Transaction, now.instant);
+        disk.next_job(now.instant, has_room && !is_limited)
     }
 
-    /// The end: keeps on disk what is still here, or counts it.
+    /// Notes what became of a job.
+    pub(crate) fn job_done(&mut self, done: DiskDone, now: Now) {
+        let Some(disk) = &mut self.disk else { return };
+        let result = disk.done(done, &self.ledger, now.instant);
+        result.gone.into_iter().for_each(|number| self.left.push(number));
+        for queued in result.taken {
+            self.queue.push(queued);
+        }
+        for (queued, reason) in result.refused {
+            self.drop_envelope(queued, reason);
+        }
+    }
+
+    /// The end of the time for delivery: hands everything that waits or is out to the disk, or drops it. Jobs may
+    /// follow.
     pub(crate) fn give_up(&mut self, reason: DropReason) {
-        let queue = mem::take(&mut self.queue);
-        let out = mem::take(&mut self.in_flight).into_values().map(|sent| sent.parcel);
-        for parcel in queue.into_iter().chain(out) {
-            self.keep_or_drop(parcel, reason);
+        self.out.clear();
+        let out = mem::take(&mut self.in_flight).into_values().filter_map(|flight| match flight {
+            Flight::Envelope(sent) => Some(sent.queued),
+            Flight::Copy | Flight::Check(_) => None,
+        });
+        let out: Vec<_> = out.collect();
+        for queued in self.queue.drain().into_iter().chain(out) {
+            match (&mut self.disk, queued.record) {
+                (Some(disk), Some(record)) => {
+                    self.ledger.spooled(queued.envelope.counts);
+                    disk.put_back(record);
+                    self.left.extend(queued.number);
+                }
+                // What the server did not answer was not lost to the shutdown alone.
+                _ if queued.blamed_in.is_some() => self.keep_or_drop(queued, DropReason::NetworkError),
+                _ => self.keep_or_drop(queued, reason),
+            }
         }
-        self.ledger.set_in_flight(0, 0);
+    }
+
+    /// Hands everything that waits to the disk, because a flush ends before the outage does.
+    pub(crate) fn keep_waiting(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        for queued in self.queue.drain() {
+            match queued.record {
+                Some(_) => self.queue.push(queued),
+                None => disk.keep(queued, DropReason::NetworkError),
+            }
+        }
+    }
+
+    /// What the disk did not take before the end.
+    pub(crate) fn abandon_jobs(&mut self, reason: DropReason) {
+        let kept = self.disk.as_mut().map(Disk::abandon).unwrap_or_default();
+        kept.into_iter().for_each(|queued| self.drop_envelope(queued, reason));
+    }
+
+    /// When [`next_request`](Self::next_request) or [`next_job`](Self::next_job) has something to do next, if no answer
+    /// and no envelope comes before.
+    pub(crate) fn wake_at(&mut self, now: Instant) -> Option<Instant> {
+        // What is due already waits for an answer: a request had no room for it.
+        let link = self.link.pause_ends(now).filter(|_| !self.queue.is_empty());
+        let pause = self.queue.next_pause_ends().filter(|_| !self.link.is_away());
+        let is_outage = self.link.is_away() || pause.is_some();
+        let insurance =
+            self.disk.as_ref().filter(|_| is_outage).and_then(|disk| disk.next_insurance(self.queue.oldest()?));
+        let disk = self.disk.as_ref().filter(|_| !self.link.is_away()).and_then(Disk::next_look);
+        let report = self.destinations.sentry.as_ref().and_then(|_| self.reports.due(now));
+        let report = report.map(|due| due.max(self.link.pause_ends(now).unwrap_or(due)));
+        [link, pause, insurance, disk, report].into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// Whether no envelope waits, is out or is on its way to the disk. Copies for Spotlight do not count: a viewer that
+    /// hangs must not cost a shutdown its time.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.envelopes_out() == 0 && self.disk.as_ref().is_none_or(Disk::is_idle)
+    }
+
+    /// Shows what waits and is out in the statistics.
+    pub(crate) fn publish(&self) {
+        self.ledger.set_in_flight(self.queue.len() + self.envelopes_out(), self.queue.bytes());
     }
 }
 
-/// Which limits an envelope is under.
-const fn category(counts: Counts) -> Category {
-    if counts.transactions > 0 {
-        Category::Transaction
-    } else if counts.errors > 0 {
-        Category::Error
-    } else {
-        Category::ClientReport
+/// Whether a category may have one more request out.
+fn has_room(out: &BTreeMap<Category, usize>, category: Category) -> bool {
+    out.get(&category).is_none_or(|out| *out < MAX_PER_CATEGORY)
+}
+
+impl Category {
+    /// The category whose limits an envelope is under.
+    pub(super) const fn of(counts: Counts) -> Self {
+        if counts.transactions > 0 {
+            Self::Transaction
+        } else if counts.errors > 0 {
+            Self::Error
+        } else {
+            Self::ClientReport
+        }
     }
 }

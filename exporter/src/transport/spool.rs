@@ -1,324 +1,261 @@
 //! Where do envelopes stay that could not be delivered? In a directory, until they can be.
 //!
+//! Many envelopes share a file, a **segment**. One spool appends to it; whichever spool locks it afterwards reads it.
+//!
 //! | | |
 //! | --- | --- |
-//! | bounded | in number, bytes and age; the oldest make room |
-//! | torn or damaged | never handed out: written under another name first, size and checksum in the final one |
-//! | several processes | all store, whoever holds the lock replays, oldest first |
-//! | a crash while sending | it is sent again: at least once; Sentry knows the event's id |
-//! | whatever fails | told once, counted, tried again later; never fatal |
+//! | durable | when [`Spool::store`] returns: one `fdatasync` for each call and segment, one `fsync` of the directory for each new segment |
+//! | bounded | in bytes over the whole directory, and in age; the oldest segments make room |
+//! | torn or damaged | each record has a checksum; a torn tail is ignored, a damaged record skipped and counted |
+//! | several processes | each appends to segments of its own; a lock on the segment keeps two from sending the same record |
+//! | a crash while sending | its records are sent again: at least once; Sentry knows the event's id |
+//! | the clock jumps | nothing expires: ages are measured by the monotonic clock, from the start of this process on |
+//! | an operation fails | it is reported once, counted, tried again later; never fatal |
 //!
-//! The pace, the HTTP and the rate limits are the caller's. So is the directory: all envelopes in it go to one project.
+//! The caller decides on pace, HTTP and rate limits, and chooses the directory: all envelopes in it go to one project.
 
 mod error;
 mod folder;
 mod index;
-mod limits;
 mod lock;
 mod name;
+mod reader;
+mod record;
+mod room;
+mod store;
+mod take;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod window;
+mod writer;
 
-use std::{collections::BTreeSet, io, path::PathBuf, time::SystemTime};
+use std::{collections::BTreeMap, ops::AddAssign, path::PathBuf, time::Duration};
 
+use opentelemetry_http::Bytes;
 use uuid::Uuid;
 
-use crate::account::Counts;
-
-pub(crate) use self::{error::SpoolError, limits::Limits};
+pub(crate) use self::error::SpoolError;
 use self::{
-    folder::{Content, Folder},
-    index::Index,
-    lock::{Held, ReplayLock},
-    name::{Name, Stage, checksum, len, nanos},
-    trouble::{Trouble, Troubles},
+    folder::Folder, index::Index, name::Name, reader::Reader, trouble::Troubles, window::Window, writer::Writer,
 };
+use crate::account::{Counts, Now};
 
-/// Keeps envelopes on disk.
-#[derive(Debug)]
-pub(crate) struct Spool {
-    folder: Folder,
-    limits: Limits,
-    writer: u64,
-    next_number: u32,
-    index: Index,
-    lock: ReplayLock,
-    /// Handed out, and neither removed nor put back yet.
-    claimed: BTreeSet<Name>,
-    /// Delivered, but not removed yet.
-    done: BTreeSet<Name>,
-    troubles: Troubles,
+/// Where envelopes are kept, and how many.
+#[derive(Clone, Debug)]
+pub(crate) struct SpoolOptions {
+    pub(crate) dir: PathBuf,
+    /// Of all segments in the directory, whichever process wrote them. Beyond that the oldest make room.
+    pub(crate) max_bytes: u64,
+    /// Older records are dropped.
+    pub(crate) max_age: Duration,
 }
 
-/// An envelope that was kept. It is handed out again in another process unless it is removed.
+/// An envelope to keep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) counts: Counts,
+    /// The envelope's header line, and its items.
+    pub(crate) parts: [&'a [u8]; 2],
+}
+
+/// Names a record that was handed out. The order is that of handing out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RecordId {
+    segment: Name,
+    offset: u64,
+}
+
+/// An envelope that was kept. It is handed out again, perhaps by another process, unless it is removed.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Spooled {
+    pub(crate) id: RecordId,
     pub(crate) counts: Counts,
-    pub(crate) bytes: Vec<u8>,
-    name: Name,
+    pub(crate) headers: Bytes,
+    pub(crate) items: Bytes,
+    /// This spool stored it, so its spans were counted as received here.
+    pub(crate) is_own: bool,
+}
+
+/// What was dropped from the disk: too old, in the way of newer records, or damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Lost {
+    /// Stored by this spool.
+    pub(crate) own: Counts,
+    /// Stored by another process, or by an earlier spool of this one.
+    pub(crate) foreign: Counts,
+}
+
+/// What became of the records that were to be kept.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Stored {
+    /// The first so many are on the disk.
+    pub(crate) kept: usize,
+    /// Why the next one is not; `None` if all are kept.
+    pub(crate) error: Option<SpoolError>,
+    /// What was dropped from the disk meanwhile, whether the new records are kept or not.
+    pub(crate) lost: Lost,
+}
+
+/// What was handed out.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Taken {
+    /// The oldest first.
+    pub(crate) records: Vec<Spooled>,
+    pub(crate) lost: Lost,
+    /// There was nothing more that could be handed out now.
+    pub(crate) is_empty: bool,
+}
+
+/// Keeps envelopes on disk. All calls block; one thread owns it.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    folder: Folder,
+    max_bytes: u64,
+    max_age: Duration,
+    /// Random, in the name of each segment that this spool writes.
+    id: u64,
+    next_number: u32,
+    opened: Now,
+    index: Index,
+    writer: Option<Writer>,
+    /// The segments that are locked for reading.
+    readers: BTreeMap<Name, Reader>,
+    window: Window,
+    troubles: Troubles,
+    is_closed: bool,
 }
 
 impl Spool {
     /// Never fails: a directory that cannot be used is reported once and tried again later.
-    pub(crate) fn open(dir: PathBuf, limits: Limits) -> Self {
+    pub(crate) fn open(options: SpoolOptions, now: Now) -> Self {
+        let SpoolOptions { dir, max_bytes, max_age } = options;
+        // A relative path would lead elsewhere after the application has changed its working directory.
+        let dir = std::path::absolute(&dir).unwrap_or(dir);
         let mut spool = Self {
             folder: Folder::new(dir),
-            limits,
-            writer: Uuid::new_v4().as_u64_pair().0,
+            max_bytes,
+            max_age,
+            id: Uuid::new_v4().as_u64_pair().0,
             next_number: 0,
-            index: Index::default(),
-            lock: ReplayLock::default(),
-            claimed: BTreeSet::new(),
-            done: BTreeSet::new(),
+            opened: now,
+            index: Index::new(max_bytes),
+            writer: None,
+            readers: BTreeMap::new(),
+            window: Window::default(),
             troubles: Troubles::default(),
+            is_closed: false,
         };
-        // It was reported, and the first envelope tries again.
-        let _ = spool.look();
+        // A failure was reported, and the first record tries again.
+        let _ = spool.list(now);
         spool
     }
 
-    /// Keeps an envelope, whose parts are written one after the other.
+    /// Appends records. When it returns, the first [`Stored::kept`] of them are on the disk.
+    pub(crate) fn store(&mut self, records: &[Record<'_>], now: Now) -> Stored {
+        self.store_all(records, now)
+    }
+
+    /// Hands out the oldest records, until `max_records` or `max_bytes` are reached. The last record may exceed the
+    /// bytes.
     ///
-    /// Also returns what older ones had to make room, or were too old: that is lost, whether this one is kept or not.
-    pub(crate) fn store(
-        &mut self,
-        counts: Counts,
-        parts: &[&[u8]],
-        now: SystemTime,
-    ) -> (Result<(), SpoolError>, Counts) {
-        let mut lost = Counts::default();
-        let name = self.name(counts, parts, now);
-        if name.size > self.limits.bytes {
-            return (Err(SpoolError::TooLarge), lost);
-        }
-        let kept = self.make_room(&name, now, &mut lost).and_then(|()| Ok(self.write(name, parts)?));
-        match &kept {
-            Ok(()) => self.troubles.over(Trouble::Write),
-            Err(SpoolError::Io(error)) => self.troubles.report(Trouble::Write, error),
-            Err(SpoolError::TooLarge | SpoolError::NoRoom) => {}
-        }
-        (kept, lost)
+    /// A segment is locked while a record of it is out. At most 64 are locked at once, so a spool with many tiny
+    /// segments hands out more only when some are removed. What other processes stored or released is noticed a second
+    /// later at the latest.
+    pub(crate) fn take(&mut self, max_records: usize, max_bytes: usize, now: Now) -> Taken {
+        self.take_up_to(max_records, max_bytes, now)
     }
 
-    /// The oldest envelope that is whole, claimed by this process.
+    /// The records were delivered, or refused for good.
+    pub(crate) fn remove(&mut self, ids: &[RecordId]) {
+        ids.iter().for_each(|id| self.done(*id));
+    }
+
+    /// The records were not delivered. They are handed out again, here or by another process, the oldest first.
+    pub(crate) fn put_back(&mut self, ids: &[RecordId]) {
+        ids.iter().for_each(|id| self.wait_again(*id));
+    }
+
+    /// The size of all segments, whichever process wrote them, as far as it is known.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.index.bytes()
+    }
+
+    /// Releases all locks. Nothing is written afterwards. What is still out is handed out by the next spool.
     ///
-    /// `None` if there is none, or if another process is replaying. Also returns what was lost: damaged files and
-    /// those that were too old.
-    pub(crate) fn next(&mut self, now: SystemTime) -> (Option<Spooled>, Counts) {
-        let mut lost = Counts::default();
-        let spooled = self.find(now, &mut lost).unwrap_or_else(|error| {
-            self.troubles.report(Trouble::Change, &error);
-            None
-        });
-        self.retire(spooled.is_none());
-        (spooled, lost)
+    /// Returns what is lost because its file was removed from outside while this spool had it open.
+    pub(crate) fn close(&mut self) -> Lost {
+        self.is_closed = true;
+        self.retire_writer();
+        let mut lost = Lost::default();
+        for (name, reader) in std::mem::take(&mut self.readers) {
+            if !reader.file().is_at(&self.folder.file(&name)).unwrap_or(true) {
+                self.lose_waiting(&name, reader, &mut lost);
+            }
+        }
+        lost
     }
 
-    /// It was delivered, or definitively refused.
-    pub(crate) fn remove(&mut self, spooled: Spooled) {
-        self.claimed.remove(&spooled.name);
-        self.done.insert(spooled.name);
-        if let Err(error) = self.clear_done() {
-            self.troubles.report(Trouble::Change, &error);
+    /// Whether this spool wrote the segment.
+    fn is_own(&self, name: &Name) -> bool {
+        name.writer == self.id
+    }
+
+    /// The writer's segment becomes one that this spool reads. The lock is kept.
+    fn retire_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            let (name, end) = (writer.name, writer.len());
+            self.readers.insert(name, Reader::new(name, writer.into_file(), end));
         }
     }
 
-    /// It stays for another time.
-    pub(crate) fn put_back(&mut self, spooled: Spooled) {
-        let name = spooled.name;
-        self.claimed.remove(&name);
-        match self.folder.change(&name, Stage::Sending, Stage::Waiting) {
-            Ok(true) => self.index.set(name, Stage::Waiting),
-            Ok(false) => self.index.remove(&name),
-            // It goes on as one whose process died while it was sent.
-            Err(error) => self.troubles.report(Trouble::Change, &error),
-        }
+    /// How far a segment's times may differ from the time in its name. A segment is closed after this time, so that one
+    /// whose first record is older than this and the maximum age contains nothing that is not too old.
+    fn max_span(&self) -> Duration {
+        self.max_age / 16
     }
 
-    fn name(&mut self, counts: Counts, parts: &[&[u8]], now: SystemTime) -> Name {
-        let number = self.next_number;
-        self.next_number = number.wrapping_add(1);
-        let size = parts.iter().map(|part| len(part)).fold(0, u64::saturating_add);
-        Name { time: nanos(now), writer: self.writer, number, counts, size, checksum: checksum(parts) }
-    }
-
-    /// Lists the directory, and makes it if it is not there.
-    fn look(&mut self) -> io::Result<()> {
-        let listing = self.folder.list().or_else(|error| {
-            if error.kind() != io::ErrorKind::NotFound {
-                return Err(error);
-            }
-            if self.index.is_known() {
-                self.troubles.report(Trouble::List, &self.folder.path().display());
-            }
-            self.folder.make().and_then(|()| self.folder.list())
-        });
-        match listing {
-            Ok(listing) => {
-                self.troubles.over(Trouble::List);
-                if !self.index.gave_up() {
-                    self.troubles.over(Trouble::Remove);
-                }
-                match &listing.foreign {
-                    Some(path) => self.troubles.report(Trouble::Foreign, &path.display()),
-                    None => self.troubles.over(Trouble::Foreign),
-                }
-                self.index.listed(listing.ours);
-                Ok(())
-            }
-            Err(error) => {
-                self.index.forget();
-                self.troubles.report(Trouble::List, &error);
-                Err(error)
-            }
-        }
-    }
-
-    /// The same, and removes what is too old or too large.
-    fn look_and_expire(&mut self, now: SystemTime, lost: &mut Counts) -> io::Result<()> {
-        self.look()?;
-        let expired = self.index.expired(&self.limits, now);
-        expired.into_iter().for_each(|(name, stage)| self.discard(name, stage, lost));
-        Ok(())
-    }
-
-    fn make_room(&mut self, name: &Name, now: SystemTime, lost: &mut Counts) -> Result<(), SpoolError> {
-        if self.index.is_stale(name, &self.limits) {
-            self.look_and_expire(now, lost)?;
-        }
-        loop {
-            let has_room = self.index.has_room(name, &self.limits);
-            // One that is being sent is counted by its sender.
-            let oldest = self.index.iter().find(|(_, stage)| *stage != Stage::Sending);
-            match oldest {
-                Some((oldest, stage)) if !has_room || self.limits.exclude(&oldest, stage, now) => {
-                    self.discard(oldest, stage, lost);
-                }
-                None if !has_room => {
-                    // What could not be removed is tried again with the next envelope.
-                    self.index.forget();
-                    return Err(SpoolError::NoRoom);
-                }
-                _ => return Ok(()),
-            }
-        }
-    }
-
-    fn write(&mut self, name: Name, parts: &[&[u8]]) -> io::Result<()> {
-        match self.folder.write(&name, parts) {
-            // The directory has vanished since we looked.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.look()?;
-                self.folder.write(&name, parts)?;
-            }
-            written => written?,
-        }
-        self.index.stored(name);
-        Ok(())
-    }
-
-    /// Removes a file for good, and counts it if it was us who did.
-    fn discard(&mut self, name: Name, stage: Stage, lost: &mut Counts) {
-        match self.folder.remove(&name, stage) {
-            Ok(was_there) => {
-                self.index.remove(&name);
-                if was_there && stage != Stage::Part {
-                    *lost += name.counts;
-                }
-            }
-            Err(error) => {
-                self.troubles.report(Trouble::Remove, &error);
-                self.index.give_up(name);
-            }
-        }
-    }
-
-    fn find(&mut self, now: SystemTime, lost: &mut Counts) -> io::Result<Option<Spooled>> {
-        // Nothing more is sent while what was sent cannot be removed.
-        self.clear_done()?;
-        if !self.may_replay()? {
-            return Ok(None);
-        }
-        // Others may have stored older ones, and left what they had claimed.
-        self.look_and_expire(now, lost)?;
-        loop {
-            let oldest = self.index.iter().find(|(name, stage)| *stage != Stage::Part && !self.claimed.contains(name));
-            match oldest {
-                Some((name, stage)) if self.limits.exclude(&name, stage, now) => self.discard(name, stage, lost),
-                Some((name, stage)) => {
-                    if let Some(bytes) = self.claim(name, stage, lost)? {
-                        return Ok(Some(Spooled { counts: name.counts, bytes, name }));
-                    }
-                }
-                None => return Ok(None),
-            }
-        }
-    }
-
-    fn may_replay(&mut self) -> io::Result<bool> {
-        let path = self.folder.lock_path();
-        let held = match self.lock.acquire(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.look()?;
-                self.lock.acquire(&path)?
-            }
-            held => held?,
-        };
-        match &held {
-            Held::Unsupported(error) => self.troubles.report(Trouble::Lock, error),
-            Held::Here | Held::Elsewhere => self.troubles.over(Trouble::Lock),
-        }
-        Ok(matches!(held, Held::Here))
-    }
-
-    /// Takes an envelope, if it is whole, so that nobody removes it to make room.
-    fn claim(&mut self, name: Name, stage: Stage, lost: &mut Counts) -> io::Result<Option<Vec<u8>>> {
-        let content = match self.folder.read(&name, stage) {
-            Ok(content) => content,
-            Err(error) => {
-                self.troubles.report(Trouble::Read, &error);
-                self.index.give_up(name);
-                return Ok(None);
-            }
-        };
-        self.troubles.over(Trouble::Read);
-        match content {
-            // A file that cannot be renamed cannot be removed either: it would be sent again and again.
-            Content::Whole(bytes) if self.folder.change(&name, stage, Stage::Sending)? => {
-                self.troubles.over(Trouble::Change);
-                self.troubles.over(Trouble::Damaged);
-                self.index.set(name, Stage::Sending);
-                self.claimed.insert(name);
-                Ok(Some(bytes))
-            }
-            Content::Whole(_) | Content::Foreign => {
-                self.index.remove(&name);
-                Ok(None)
-            }
-            Content::Damaged => {
-                self.troubles.report(Trouble::Damaged, &name);
-                self.discard(name, stage, lost);
-                Ok(None)
-            }
-        }
-    }
-
-    fn clear_done(&mut self) -> io::Result<()> {
-        while let Some(name) = self.done.first().copied() {
-            self.folder.remove(&name, Stage::Sending)?;
-            self.troubles.over(Trouble::Change);
-            self.done.remove(&name);
-            self.index.remove(&name);
-        }
-        Ok(())
-    }
-
-    /// Lets another process replay when we have nothing in hand.
-    fn retire(&mut self, is_idle: bool) {
-        if is_idle && self.claimed.is_empty() && self.done.is_empty() {
-            self.lock.release();
-        }
+    /// Counts records as lost.
+    fn lose(&self, name: &Name, counts: Counts, lost: &mut Lost) {
+        *(if self.is_own(name) { &mut lost.own } else { &mut lost.foreign }) += counts;
     }
 }
+
+impl SpoolOptions {
+    /// With the default limits: 1 GiB and three days.
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir, max_bytes: MAX_BYTES, max_age: MAX_AGE }
+    }
+}
+
+impl AddAssign for Lost {
+    fn add_assign(&mut self, other: Self) {
+        self.own += other.own;
+        self.foreign += other.foreign;
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+/// What is left of counts, never less than nothing: a damaged file can claim any number.
+fn minus(counts: Counts, other: Counts) -> Counts {
+    Counts {
+        transactions: counts.transactions.saturating_sub(other.transactions),
+        spans: counts.spans.saturating_sub(other.spans),
+        errors: counts.errors.saturating_sub(other.errors),
+    }
+}
+
+/// An hour of a hundred small transactions a second takes about 600 MB.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// A weekend. Sentry takes nothing that is older than 30 days.
+const MAX_AGE: Duration = Duration::from_secs(3 * 24 * 60 * 60);

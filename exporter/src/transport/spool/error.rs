@@ -1,14 +1,16 @@
-//! Why an envelope could not be kept.
+//! Why a record could not be kept.
 
 use std::{error, fmt, io};
 
-/// Why an envelope was not kept.
+/// Why a record was not kept.
 #[derive(Debug)]
 pub(crate) enum SpoolError {
-    /// It alone is larger than all may be together.
+    /// The record alone is larger than the limit for the whole directory.
     TooLarge,
-    /// Everything that could make room is being sent, or cannot be removed.
+    /// Every segment that could make room is locked or cannot be removed.
     NoRoom,
+    /// The spool was closed.
+    Closed,
     /// The disk is full, the directory read-only, and so on.
     Io(io::Error),
 }
@@ -22,8 +24,9 @@ impl From<io::Error> for SpoolError {
 impl fmt::Display for SpoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::TooLarge => "the envelope is larger than all that may be kept",
-            Self::NoRoom => "nothing can be removed to make room for the envelope",
+            Self::TooLarge => "the envelope is larger than the limit of the spool",
+            Self::NoRoom => "no segment can be removed to make room for the envelope",
+            Self::Closed => "the spool is closed",
             Self::Io(_) => "the envelope could not be written",
         })
     }
@@ -33,7 +36,7 @@ impl error::Error for SpoolError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
-            Self::TooLarge | Self::NoRoom => None,
+            Self::TooLarge | Self::NoRoom | Self::Closed => None,
         }
     }
 }

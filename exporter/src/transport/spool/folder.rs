@@ -1,58 +1,54 @@
-//! The directory: every call on the file system but the lock's.
-//!
-//! Nothing is flushed to the platter (`fsync`): a killed process loses nothing without it, and what a power failure
-//! leaves torn is found out by its size and checksum. Thousands of envelopes at a shutdown have no time for more.
+//! The directory and its files: every call on the file system but the locks'.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use super::name::{Name, Stage};
+use fs4::FileExt;
 
-/// Envelopes tell of users, and are for our own eyes.
-#[cfg(unix)]
-pub(super) const FILE_MODE: u32 = 0o600;
-#[cfg(unix)]
-const FOLDER_MODE: u32 = 0o700;
+use super::{
+    lock::{Attempt, Lock, Locked},
+    name::Name,
+};
 
-/// A directory with envelopes in it.
+/// A directory with segments in it.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// Opens a new file; tests have a full disk here.
-    pub(super) create: fn(&Path) -> io::Result<File>,
+    pub(super) disk: Disk,
 }
 
-/// What lies in it.
+/// The calls that fail in ways that a test cannot provoke on a real disk, so tests replace them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disk {
+    pub(super) lock: Lock,
+    pub(super) write: fn(&File, &[u8]) -> io::Result<usize>,
+    pub(super) sync: fn(&File) -> io::Result<()>,
+    pub(super) truncate: fn(&File, u64) -> io::Result<()>,
+}
+
+/// What the directory contains.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) ours: Vec<(Name, Stage)>,
-    /// One that is not ours, if there is any.
+    /// The length of each segment.
+    pub(super) segments: Vec<(Name, u64)>,
+    /// A file that is not ours, if there is one.
     pub(super) foreign: Option<PathBuf>,
-}
-
-/// What was found under a name.
-#[derive(Debug)]
-pub(super) enum Content {
-    Whole(Vec<u8>),
-    Damaged,
-    /// No file of ours, or none at all.
-    Foreign,
 }
 
 impl Folder {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, create }
+        Self { path, disk: Disk::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn lock_path(&self) -> PathBuf {
-        self.path.join(LOCK)
+    pub(super) fn file(&self, name: &Name) -> PathBuf {
+        self.path.join(name.to_string())
     }
 
     pub(super) fn make(&self) -> io::Result<()> {
@@ -60,7 +56,10 @@ impl Folder {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, FOLDER_MODE);
-        builder.create(&self.path)
+        builder.create(&self.path)?;
+        // Its parent may belong to another user. Then a power failure in the next seconds may lose the new directory.
+        let _ = self.path.parent().map(sync_directory);
+        Ok(())
     }
 
     pub(super) fn list(&self) -> io::Result<Listing> {
@@ -68,75 +67,89 @@ impl Folder {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name();
-            // A link is no file here, wherever it leads.
-            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-            match name.to_str().filter(|_| is_file).and_then(Name::parse) {
-                Some(ours) => listing.ours.push(ours),
-                None if name == LOCK => {}
+            match name.to_str().and_then(Name::parse) {
+                Some(name) => match entry.metadata() {
+                    // A link is not a file here, whatever it leads to.
+                    Ok(metadata) if metadata.is_file() => listing.segments.push((name, metadata.len())),
+                    // Another process has removed it meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Ok(_) | Err(_) => listing.foreign = Some(entry.path()),
+                },
                 None => listing.foreign = Some(entry.path()),
             }
         }
         Ok(listing)
     }
 
-    /// Writes an envelope. Its name appears when all of it is written, and not before.
-    pub(super) fn write(&self, name: &Name, parts: &[&[u8]]) -> io::Result<()> {
-        let part = self.file(name, Stage::Part);
-        let written = (self.create)(&part)
-            .and_then(|mut file| parts.iter().try_for_each(|bytes| file.write_all(bytes)))
-            .and_then(|()| fs::rename(&part, self.file(name, Stage::Waiting)));
-        if written.is_err() {
-            // There may be none; and one that stays is removed when it is old.
-            let _ = fs::remove_file(&part);
-        }
-        written
+    /// Opens a new file, and fails if the name exists, even as a link.
+    pub(super) fn create(&self, name: &Name) -> io::Result<Attempt> {
+        let path = self.file(name);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, FILE_MODE);
+        Ok(Locked::attempt(options.open(&path)?, &path, self.disk.lock))
     }
 
-    /// Reads an envelope, and never more than its name says.
-    pub(super) fn read(&self, name: &Name, stage: Stage) -> io::Result<Content> {
-        let path = self.file(name, stage);
-        match fs::symlink_metadata(&path) {
-            // Opening a pipe might take for ever, and a link leads elsewhere.
-            Ok(metadata) if !metadata.is_file() => return Ok(Content::Foreign),
-            Ok(metadata) if metadata.len() != name.size => return Ok(Content::Damaged),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::Foreign),
-            found => found?,
+    /// Opens a segment and locks it.
+    pub(super) fn open(&self, name: &Name) -> io::Result<Attempt> {
+        let path = self.file(name);
+        let file = match fs::symlink_metadata(&path) {
+            // To open a pipe might take for ever, and a link leads out of the directory.
+            Ok(metadata) if !metadata.is_file() => return Ok(Attempt::Gone),
+            Ok(_) => File::options().read(true).write(true).open(&path),
+            Err(error) => Err(error),
         };
-        let mut bytes = Vec::with_capacity(usize::try_from(name.size).unwrap_or_default());
-        File::open(&path)?.take(name.size).read_to_end(&mut bytes)?;
-        Ok(if name.fits(&bytes) { Content::Whole(bytes) } else { Content::Damaged })
+        match file {
+            Ok(file) => Ok(Locked::attempt(file, &path, self.disk.lock)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Attempt::Gone),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Renames an envelope from one stage to another; false if it is gone.
-    pub(super) fn change(&self, name: &Name, from: Stage, to: Stage) -> io::Result<bool> {
-        unless_gone(fs::rename(self.file(name, from), self.file(name, to)))
+    /// Removes a segment; false if it was not there.
+    pub(super) fn remove(&self, name: &Name) -> io::Result<bool> {
+        match fs::remove_file(self.file(name)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Removes an envelope; false if it is gone.
-    pub(super) fn remove(&self, name: &Name, stage: Stage) -> io::Result<bool> {
-        unless_gone(fs::remove_file(self.file(name, stage)))
-    }
-
-    fn file(&self, name: &Name, stage: Stage) -> PathBuf {
-        self.path.join(name.file_name(stage))
-    }
-}
-
-/// Opens a file that was not there, not even as a link.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, FILE_MODE);
-    options.open(path)
-}
-
-fn unless_gone(result: io::Result<()>) -> io::Result<bool> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        result => result.map(|()| true),
+    /// Makes the names of new files durable. Without it a power failure may lose a file whose content is durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        sync_directory(&self.path)
     }
 }
 
-/// The file that whoever replays has locked. It stays: to remove it would let two processes hold two locks.
-const LOCK: &str = "lock";
+impl Default for Disk {
+    fn default() -> Self {
+        Self {
+            lock: FileExt::try_lock,
+            write: |mut file, bytes| file.write(bytes),
+            sync: File::sync_data,
+            truncate: File::set_len,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        // Some network file systems cannot do it for a directory, and write names through.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Elsewhere a directory cannot be opened as a file, and names are in the journal of the file system.
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Envelopes contain data of users: only the owner may read them.
+#[cfg(unix)]
+const FILE_MODE: u32 = 0o600;
+#[cfg(unix)]
+const FOLDER_MODE: u32 = 0o700;

@@ -1,82 +1,77 @@
-//! Who may replay? Whoever holds the lock on a file in the directory.
+//! Which process owns a segment? The one that holds the lock on its file.
 //!
-//! The lock is advisory and goes with the process: a crash releases it.
+//! The lock is advisory and belongs to the open file, not to the process: two spools in one process exclude each other
+//! as two processes do, and a crash releases it.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, Metadata},
     io,
     path::Path,
+    process,
 };
 
 use fs4::{FileExt, TryLockError};
 
-/// The right to replay, or the wish for it.
-#[derive(Debug, Default)]
-pub(super) struct ReplayLock(Option<File>);
-
-/// Who has the right.
+/// The result of an attempt to lock a file.
 #[derive(Debug)]
-pub(super) enum Held {
-    /// We.
-    Here,
-    /// Another process.
-    Elsewhere,
-    /// Nobody can have it: the file system has no locks.
-    Unsupported(io::Error),
+pub(super) enum Attempt {
+    /// The file is ours.
+    Locked(Locked),
+    /// Another spool holds the lock.
+    Busy,
+    /// The path leads to another file by now, or to none.
+    Gone,
+    /// The file system has no locks.
+    Unsupported(File, io::Error),
 }
 
-impl ReplayLock {
-    /// Takes the lock, unless it is taken.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be made or opened.
-    pub(super) fn acquire(&mut self, path: &Path) -> io::Result<Held> {
-        if let Some(file) = &self.0 {
-            if is_at(file, path) {
-                return Ok(Held::Here);
-            }
-            // The directory was removed: somebody else may hold the lock of its successor.
-            self.release();
+/// A file that is locked as long as this value lives.
+#[derive(Debug)]
+pub(super) struct Locked {
+    file: File,
+    /// The process that took the lock; `None` without one.
+    holder: Option<u32>,
+}
+
+impl Locked {
+    /// Locks a file that was opened at this path, unless it is locked.
+    pub(super) fn attempt(file: File, path: &Path, lock: Lock) -> Attempt {
+        match lock(&file) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Attempt::Busy,
+            Err(TryLockError::Error(error)) => return Attempt::Unsupported(file, error),
         }
-        let file = open(path)?;
-        match FileExt::try_lock(&file) {
-            Ok(()) => {
-                self.0 = Some(file);
-                Ok(Held::Here)
-            }
-            Err(TryLockError::WouldBlock) => Ok(Held::Elsewhere),
-            Err(TryLockError::Error(error)) => Ok(Held::Unsupported(error)),
-        }
+        let locked = Self { file, holder: Some(process::id()) };
+        // Another spool may have removed the file between our open and our lock. It counted what was in it.
+        if locked.is_at(path).unwrap_or(false) { Attempt::Locked(locked) } else { Attempt::Gone }
     }
 
-    pub(super) fn release(&mut self) {
-        if let Some(file) = self.0.take() {
-            // To close it is not enough: a process that was forked off meanwhile has it open, too.
-            let _ = FileExt::unlock(&file);
+    /// For a file system that has no locks.
+    pub(super) fn without_lock(file: File) -> Self {
+        Self { file, holder: None }
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Whether the path still leads to this file.
+    pub(super) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(there) => Ok(is_same(&self.file.metadata()?, &there)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }
 
-impl Drop for ReplayLock {
+impl Drop for Locked {
     fn drop(&mut self) {
-        self.release();
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, super::folder::FILE_MODE);
-    options.open(path)
-}
-
-/// Whether this file is what the path leads to.
-fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(open), Ok(there)) => is_same(&open, &there),
-        _ => false,
+        // A child that was forked off shares the open file. Closing ours does not release the lock as long as the child
+        // lives, so it is unlocked explicitly; and the child must not unlock what its parent still uses.
+        if self.holder == Some(process::id()) {
+            let _ = FileExt::unlock(&self.file);
+        }
     }
 }
 
@@ -86,28 +81,56 @@ fn is_same(a: &Metadata, b: &Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// Elsewhere a directory with an open file in it cannot be removed.
+/// Names are never used twice, so a file of this name is this file.
 #[cfg(not(unix))]
-fn is_same(_: &Metadata, _: &Metadata) -> bool {
-    true
+fn is_same(_: &Metadata, there: &Metadata) -> bool {
+    there.is_file()
 }
+
+/// Takes the lock of a file without waiting for it.
+pub(super) type Lock = fn(&File) -> Result<(), TryLockError>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn attempt(path: &Path) -> Attempt {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+        Locked::attempt(file, path, FileExt::try_lock)
+    }
+
+    fn lock(path: &Path) -> Locked {
+        let Attempt::Locked(locked) = attempt(path) else { panic!("it is locked") };
+        locked
+    }
+
     #[test]
     fn what_was_forked_off_does_not_keep_the_lock() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        let (mut ours, mut theirs) = (ReplayLock::default(), ReplayLock::default());
-        assert!(matches!(ours.acquire(&path).unwrap(), Held::Here));
-        assert!(matches!(theirs.acquire(&path).unwrap(), Held::Elsewhere));
-        let _forked = ours.0.as_ref().unwrap().try_clone().unwrap();
-        ours.release();
-        assert!(matches!(theirs.acquire(&path).unwrap(), Held::Here));
-        let _forked = theirs.0.as_ref().unwrap().try_clone().unwrap();
-        drop(theirs);
-        assert!(matches!(ours.acquire(&path).unwrap(), Held::Here));
+        let path = dir.path().join("file");
+        let ours = lock(&path);
+        assert!(matches!(attempt(&path), Attempt::Busy));
+        let _in_the_child = ours.file.try_clone().unwrap();
+        drop(ours);
+        lock(&path);
+    }
+
+    #[test]
+    fn a_child_does_not_release_the_lock_of_its_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let ours = lock(&path);
+        let in_the_child = Locked { file: ours.file.try_clone().unwrap(), holder: Some(process::id().wrapping_add(1)) };
+        drop(in_the_child);
+        assert!(matches!(attempt(&path), Attempt::Busy));
+    }
+
+    #[test]
+    fn a_file_that_was_removed_is_not_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = File::create_new(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(Locked::attempt(file, &path, FileExt::try_lock), Attempt::Gone));
     }
 }

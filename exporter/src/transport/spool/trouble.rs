@@ -1,4 +1,4 @@
-//! What is wrong with the spool is told once, and again only after it had worked in between.
+//! Each kind of trouble is reported once, and again only after the spool has worked in between.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -9,36 +9,30 @@ use opentelemetry::otel_warn;
 pub(super) enum Trouble {
     /// The directory cannot be listed or made, or has vanished.
     List,
-    /// An envelope cannot be written.
+    /// Envelopes cannot be written.
     Write,
-    /// A file cannot be read.
-    Read,
-    /// A file cannot be claimed, put back or removed after it was sent, or the lock's file not be opened.
-    Change,
-    /// A file cannot be removed that is too old, too much or damaged.
-    Remove,
-    /// The file system has no locks, so nothing is replayed.
+    /// A segment cannot be opened, read, marked or removed.
+    Segment,
+    /// The file system has no locks.
     Lock,
-    /// A file's bytes are not those that were written.
+    /// The bytes of a record differ from those that were written.
     Damaged,
-    /// Something lies in the directory that is not ours.
+    /// The directory contains something that is not ours.
     Foreign,
 }
 
 impl Trouble {
-    /// These come together: a read-only directory is one trouble, however many things cannot be done in it.
-    const ACCESS: [Self; 5] = [Self::List, Self::Write, Self::Read, Self::Change, Self::Remove];
+    /// These come together: a read-only directory is one trouble, however many operations fail in it.
+    const ACCESS: [Self; 3] = [Self::List, Self::Write, Self::Segment];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::List => "the directory cannot be used",
-            Self::Write => "an envelope cannot be kept",
-            Self::Read => "a kept envelope cannot be read",
-            Self::Change => "a kept envelope cannot be sent",
-            Self::Remove => "a kept envelope cannot be removed",
-            Self::Lock => "the file system has no locks, nothing that was kept will be sent",
-            Self::Damaged => "a kept envelope is damaged and was removed",
-            Self::Foreign => "something lies in the directory that is not ours",
+            Self::Write => "envelopes cannot be kept",
+            Self::Segment => "a file with kept envelopes cannot be read, changed or removed",
+            Self::Lock => "the file system has no locks, so each process sends only what it stored itself",
+            Self::Damaged => "a kept envelope is damaged and was skipped",
+            Self::Foreign => "the directory contains a file that is not ours",
         }
     }
 }
@@ -48,25 +42,29 @@ impl Trouble {
 pub(super) struct Troubles {
     present: BTreeSet<Trouble>,
     #[cfg(test)]
-    pub(super) told: Vec<Trouble>,
+    pub(super) reported: Vec<Trouble>,
 }
 
 impl Troubles {
-    /// Tells of it, unless it is known.
+    /// Logs it, unless it was logged before and is not over yet.
     pub(super) fn report(&mut self, trouble: Trouble, detail: &dyn fmt::Display) {
         let same = if Trouble::ACCESS.contains(&trouble) { &Trouble::ACCESS[..] } else { &[trouble] };
-        let known = same.iter().any(|same| self.present.contains(same));
+        let is_known = same.iter().any(|same| self.present.contains(same));
         self.present.insert(trouble);
-        if known {
+        if is_known {
             return;
         }
         otel_warn!(name: "SentryExporter.Spool", trouble = trouble.as_str(), message = detail.to_string());
         #[cfg(test)]
-        self.told.push(trouble);
+        self.reported.push(trouble);
     }
 
     /// It works again.
     pub(super) fn over(&mut self, trouble: Trouble) {
         self.present.remove(&trouble);
+    }
+
+    pub(super) fn has(&self, trouble: Trouble) -> bool {
+        self.present.contains(&trouble)
     }
 }

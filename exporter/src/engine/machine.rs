@@ -1,0 +1,508 @@
+//! The engine: spans, orders, answers and the time come in; requests, jobs for the disk and the time of the next step
+//! come out.
+//!
+//! It has no thread, no clock, no socket and no disk of its own. Who drives it calls, in a loop:
+//!
+//! ```text
+//! step ─> next_request* ─> next_job* ─> work* ─> wait until wake_at, an answer, a span or an order
+//! ```
+//!
+//! The worker's thread is one such driver; the simulations of the tests are another.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use opentelemetry::TraceId;
+
+use super::{
+    backpressure::Backpressure,
+    flush_error::FlushError,
+    intake::Intake,
+    order::{Mailbox, Orders, Waiter},
+};
+use crate::{
+    account::{Counts, DropReason, Ledger, Now},
+    packing::{Envelope, Packed, Packer},
+    trace::{Assembler, EndedSpan, Trace},
+    transport::{Answer, DiskDone, DiskJob, Outbox, Outgoing},
+};
+
+/// How often spans are picked up that end under a local root which is still open, so that their waiting time runs.
+const PICK_UP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a trace waits for late spans under our own span processor, unless the application says otherwise. Under
+/// another one, which hands over spans in batches, they come late enough.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// How long nothing may have overflowed until traces that lost spans are taken in again.
+const PRESSURE_OVER: Duration = Duration::from_secs(5);
+
+/// Traces that are ready while more are made ready to relieve the buffer: as JSON they take less room.
+const MANY_READY: usize = 256;
+
+/// Spans for which room is kept from one time to the next.
+const MAX_ROOM: usize = 4096;
+
+/// How long the last envelopes have when the application forgot to shut us down.
+const LAST_CHANCE: Duration = Duration::from_secs(2);
+
+/// What callers and the machine both touch.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) intake: Arc<Intake>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) mailbox: Arc<Mailbox>,
+}
+
+/// The state of everything between an ended span and its delivery.
+#[derive(Debug)]
+pub(super) struct Machine {
+    shared: Shared,
+    packer: Packer,
+    assembler: Assembler,
+    outbox: Outbox,
+    /// What was picked up last, kept for its room.
+    inbox: Vec<EndedSpan>,
+    dropped: Vec<TraceId>,
+    /// What waits to be packed, with the number of its trace.
+    ready: VecDeque<(u64, Ready)>,
+    next_number: u64,
+    /// How many pieces (traces, parts or envelopes) of each trace have not left yet, by number. A flush waits for all
+    /// numbers below its own.
+    pieces: BTreeMap<u64, usize>,
+    flushes: Vec<Flush>,
+    /// Spans whose loss an answer to a flush has reported.
+    reported_lost: u64,
+    backpressure: Option<Backpressure>,
+    phase: Phase,
+    next_pick_up: Instant,
+    /// When the intake was crowded last, until that is forgiven.
+    crowded_at: Option<Instant>,
+}
+
+/// A trace on its way through packing.
+#[derive(Debug)]
+enum Ready {
+    Trace(Trace),
+    /// Scrubbed, filtered and of at most as many spans as a transaction can have.
+    Part(Trace),
+    /// An error event.
+    Envelope(Envelope),
+}
+
+/// A caller that waits until all traces below a number have left.
+#[derive(Debug)]
+struct Flush {
+    waiter: Waiter,
+    below: u64,
+    /// When what still waits is kept on disk, so that the caller's time is enough for that.
+    keep_at: Instant,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Running,
+    /// A shutdown waits: nothing new is taken in, and at `give_up_at` the time for delivery is over.
+    Closing {
+        waiter: Option<Waiter>,
+        give_up_at: Instant,
+        deadline: Instant,
+    },
+    /// Everything has left. The last losses are on their way.
+    Reporting {
+        waiter: Option<Waiter>,
+        deadline: Instant,
+        is_sent: bool,
+    },
+    /// The time for delivery is over. What is left goes to the disk, or is dropped.
+    GivingUp {
+        waiter: Option<Waiter>,
+        deadline: Instant,
+    },
+    Stopped,
+}
+
+impl Machine {
+    pub(super) fn new(
+        shared: Shared,
+        packer: Packer,
+        assembler: Assembler,
+        outbox: Outbox,
+        backpressure: Option<Backpressure>,
+        now: Now,
+    ) -> Self {
+        Self {
+            shared,
+            packer,
+            assembler,
+            outbox,
+            inbox: Vec::new(),
+            dropped: Vec::new(),
+            ready: VecDeque::new(),
+            next_number: 0,
+            pieces: BTreeMap::new(),
+            flushes: Vec::new(),
+            reported_lost: 0,
+            backpressure,
+            phase: Phase::Running,
+            next_pick_up: now.instant + PICK_UP_EVERY,
+            crowded_at: None,
+        }
+    }
+
+    /// Everything that is due: orders, spans, answers to callers, the phases of a shutdown.
+    pub(super) fn step(&mut self, now: Now) {
+        let orders = self.shared.mailbox.take();
+        self.obey(orders, now);
+        let is_due = self.assembler.next_expiry().is_some_and(|expiry| expiry <= now.instant);
+        if self.is_running() && (is_due || self.next_pick_up <= now.instant || self.shared.intake.is_crowded()) {
+            self.take_in(now);
+        }
+        let is_closing = !self.is_running();
+        self.outbox.hurry(is_closing || !self.flushes.is_empty(), now.instant);
+        if let Some(backpressure) = &mut self.backpressure {
+            backpressure.check_up(now.instant, || self.outbox.is_unhealthy(now.instant));
+        }
+        self.pieces_left();
+        // Before callers are answered, who then read the statistics.
+        self.outbox.publish();
+        self.answer_flushes(now);
+        self.advance(now);
+        self.relax(now.instant);
+        self.shared.intake.set_stuck(self.outbox.is_full());
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
+    /// Whether all is over.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Stopped)
+    }
+
+    fn obey(&mut self, orders: Orders, now: Now) {
+        let Orders { resource, checks, flushes, shutdown, is_abandoned } = orders;
+        if let Some(resource) = resource {
+            self.packer.set_resource(&resource);
+        }
+        checks.into_iter().for_each(|check| self.outbox.check(check));
+        if !flushes.is_empty() {
+            self.take_in_all(now);
+            for waiter in flushes {
+                let time = waiter.deadline.saturating_duration_since(now.instant);
+                let for_disk = if self.outbox.has_spool() { time / 5 } else { Duration::ZERO };
+                let keep_at = waiter.deadline - for_disk.min(Duration::from_millis(250));
+                self.flushes.push(Flush { waiter, below: self.next_number, keep_at });
+            }
+        }
+        if let Some(waiter) = shutdown {
+            let deadline = waiter.deadline;
+            self.close(Some(waiter), deadline, now);
+        } else if is_abandoned && self.is_running() {
+            self.close(None, now.instant + LAST_CHANCE, now);
+        }
+    }
+
+    fn close(&mut self, waiter: Option<Waiter>, deadline: Instant, now: Now) {
+        self.shared.intake.close();
+        self.take_in_all(now);
+        self.outbox.close();
+        // A disk needs some of the time for what could not be delivered.
+        let time = deadline.saturating_duration_since(now.instant);
+        let for_disk =
+            if self.outbox.has_spool() { (time / 4).min(Duration::from_millis(500)) } else { Duration::ZERO };
+        self.phase = Phase::Closing { waiter, give_up_at: deadline - for_disk, deadline };
+    }
+
+    /// Picks up what ended, and lines up what is ready.
+    pub(super) fn take_in(&mut self, now: Now) {
+        self.next_pick_up = now.instant + PICK_UP_EVERY;
+        let Self { shared, assembler, inbox, dropped, .. } = self;
+        let Shared { intake, ledger, .. } = shared;
+        intake.drain(inbox, dropped, ledger);
+        let grace = if intake.knows_roots() { GRACE } else { Duration::ZERO };
+        for mut span in inbox.drain(..) {
+            if span.span_context.is_valid() {
+                span.index();
+                assembler.push(span, now.instant, grace);
+            } else {
+                // A broken id generator: one such span would make Sentry refuse its whole transaction.
+                intake.release(span.size());
+                ledger.dropped(DropReason::Invalid, Counts::spans(1));
+            }
+        }
+        inbox.shrink_to(MAX_ROOM);
+        for trace_id in dropped.drain(..) {
+            self.crowded_at = Some(now.instant);
+            let (counts, bytes) = assembler.discard(trace_id);
+            intake.release(bytes);
+            ledger.dropped(DropReason::BufferOverflow, counts);
+        }
+        let ready = assembler.expire(now.instant, &**intake);
+        self.line_up(ready);
+        while self.shared.intake.is_crowded() && self.ready.len() < MANY_READY && !self.assembler.is_empty() {
+            let oldest = self.assembler.drain_oldest(&*self.shared.intake);
+            self.line_up(oldest);
+        }
+    }
+
+    fn take_in_all(&mut self, now: Now) {
+        self.take_in(now);
+        let rest = self.assembler.drain(&*self.shared.intake);
+        self.line_up(rest);
+    }
+
+    fn line_up(&mut self, traces: Vec<Trace>) {
+        for mut trace in traces {
+            if trace.context.is_none() {
+                let trace_id = trace.spans.first().map(|span| span.span_context.trace_id());
+                trace.context = trace_id.and_then(|trace_id| self.shared.intake.context(trace_id)).map(Arc::new);
+            }
+            self.pieces.insert(self.next_number, 1);
+            self.ready.push_back((self.next_number, Ready::Trace(trace)));
+            self.next_number += 1;
+        }
+    }
+
+    /// Takes in spans again whose trace lost others, when the pressure is over.
+    fn relax(&mut self, now: Instant) {
+        if self.shared.intake.is_crowded() {
+            self.crowded_at = Some(now);
+        } else if self.crowded_at.is_some_and(|at| now >= at + PRESSURE_OVER) {
+            self.crowded_at = None;
+            self.shared.intake.forgive();
+        }
+    }
+
+    /// Whether [`work`](Self::work) has something to do now.
+    pub(super) fn has_work(&self) -> bool {
+        match self.phase {
+            Phase::Running | Phase::Closing { .. } | Phase::Reporting { .. } => {
+                !self.ready.is_empty() && !self.outbox.is_full()
+            }
+            Phase::GivingUp { .. } => !self.ready.is_empty() && self.outbox.has_spool(),
+            Phase::Stopped => false,
+        }
+    }
+
+    /// Packs one piece: a trace is prepared, or a part becomes an envelope.
+    pub(super) fn work(&mut self, now: Now) {
+        let Some((number, ready)) = self.ready.pop_front() else { return };
+        let Shared { intake, ledger, .. } = &self.shared;
+        match ready {
+            Ready::Trace(trace) => {
+                let before = trace.size();
+                let prepared = self.packer.prepare(trace, ledger);
+                let after: usize = prepared.parts.iter().map(Trace::size).sum();
+                intake.release(before - after);
+                let parts = prepared.parts.into_iter().map(Ready::Part);
+                self.pieces(number, parts.chain(prepared.errors.into_iter().map(Ready::Envelope)));
+            }
+            Ready::Part(part) => {
+                let size = part.size();
+                match self.packer.pack(part, ledger) {
+                    Packed::Parts(parts) => return self.pieces(number, parts.into_iter().map(Ready::Part)),
+                    Packed::Envelope(envelope) => self.outbox.push(number, envelope, now),
+                    Packed::Nothing => self.piece_left(number),
+                }
+                self.shared.intake.release(size);
+            }
+            Ready::Envelope(envelope) => self.outbox.push(number, envelope, now),
+        }
+    }
+
+    /// One piece of a trace has become several, which are next.
+    fn pieces(&mut self, number: u64, pieces: impl Iterator<Item = Ready>) {
+        let pieces: Vec<_> = pieces.collect();
+        *self.pieces.entry(number).or_default() += pieces.len();
+        pieces.into_iter().rev().for_each(|piece| self.ready.push_front((number, piece)));
+        self.piece_left(number);
+    }
+
+    fn pieces_left(&mut self) {
+        self.outbox.take_left().into_iter().for_each(|number| self.piece_left(number));
+    }
+
+    /// Notes that a piece of this trace waits no longer, whatever became of it.
+    fn piece_left(&mut self, number: u64) {
+        if let Some(pieces) = self.pieces.get_mut(&number) {
+            *pieces -= 1;
+            if *pieces == 0 {
+                self.pieces.remove(&number);
+            }
+        }
+    }
+
+    /// The next request to send. Its answer is handed to [`answered`](Self::answered).
+    pub(super) fn next_request(&mut self, now: Now) -> Option<Outgoing> {
+        match &mut self.phase {
+            Phase::Running | Phase::Closing { .. } => self.outbox.next_request(now),
+            Phase::Reporting { is_sent: is_sent @ false, .. } => {
+                *is_sent = true;
+                self.outbox.losses_request(now)
+            }
+            Phase::Reporting { .. } | Phase::GivingUp { .. } | Phase::Stopped => None,
+        }
+    }
+
+    pub(super) fn answered(&mut self, id: u64, answer: Answer, now: Now) {
+        self.outbox.answered(id, answer, now);
+    }
+
+    /// The next job for the disk. Its result is handed to [`job_done`](Self::job_done).
+    pub(super) fn next_job(&mut self, now: Now) -> Option<DiskJob> {
+        let is_late = matches!(self.phase, Phase::GivingUp { deadline, .. } if deadline <= now.instant);
+        if is_late || self.is_over() { None } else { self.outbox.next_job(now) }
+    }
+
+    pub(super) fn job_done(&mut self, done: DiskDone, now: Now) {
+        self.outbox.job_done(done, now);
+    }
+
+    /// Goes on to the next phase of a shutdown, if it is time to.
+    fn advance(&mut self, now: Now) {
+        let is_done = self.pieces.is_empty() && self.outbox.is_empty();
+        self.phase = match mem::replace(&mut self.phase, Phase::Stopped) {
+            Phase::Closing { waiter, deadline, .. } if is_done => Phase::Reporting { waiter, deadline, is_sent: false },
+            Phase::Closing { waiter, give_up_at, deadline } if give_up_at <= now.instant => {
+                Phase::GivingUp { waiter, deadline }
+            }
+            Phase::Reporting { waiter, deadline, is_sent } => {
+                // Once is enough: a server that refuses everything refuses the report, too.
+                let is_reported = is_sent || !self.outbox.has_unreported(now.instant);
+                if (is_reported && self.outbox.is_empty()) || deadline <= now.instant {
+                    self.stop(waiter)
+                } else {
+                    Phase::Reporting { waiter, deadline, is_sent }
+                }
+            }
+            phase => phase,
+        };
+        if let Phase::GivingUp { deadline, .. } = self.phase {
+            self.outbox.give_up(DropReason::Shutdown);
+            self.pieces_left();
+            let is_kept = self.outbox.is_empty() && (self.ready.is_empty() || !self.outbox.has_spool());
+            if is_kept || deadline <= now.instant {
+                if let Phase::GivingUp { waiter, .. } = mem::replace(&mut self.phase, Phase::Stopped) {
+                    self.drop_rest(DropReason::Shutdown);
+                    self.stop(waiter);
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, waiter: Option<Waiter>) -> Phase {
+        self.outbox.publish();
+        let result = self.result();
+        if let Some(waiter) = waiter {
+            // The caller may have stopped waiting.
+            let _ = waiter.reply.send(result.clone());
+        }
+        for flush in self.flushes.drain(..) {
+            let _ = flush.waiter.reply.send(result.clone());
+        }
+        Phase::Stopped
+    }
+
+    fn answer_flushes(&mut self, now: Now) {
+        // A shutdown answers at its end, when everything is counted.
+        if self.flushes.is_empty() || !self.is_running() {
+            return;
+        }
+        self.flushes.retain(|flush| flush.waiter.deadline > now.instant);
+        if self.flushes.iter().any(|flush| flush.keep_at <= now.instant) && self.outbox.has_spool() {
+            self.outbox.keep_waiting();
+            self.flushes.iter_mut().for_each(|flush| flush.keep_at = flush.waiter.deadline);
+        }
+        let oldest = self.pieces.keys().next().copied().unwrap_or(self.next_number);
+        if self.flushes.iter().all(|flush| flush.below > oldest) {
+            return;
+        }
+        let result = self.result();
+        self.flushes.retain(|flush| {
+            let is_done = flush.below <= oldest;
+            if is_done {
+                // The caller may have stopped waiting.
+                let _ = flush.waiter.reply.send(result.clone());
+            }
+            !is_done
+        });
+    }
+
+    /// What became of everything until now.
+    fn result(&mut self) -> Result<(), FlushError> {
+        let stats = self.shared.ledger.stats();
+        let lost = stats.spans_lost();
+        match (lost - mem::replace(&mut self.reported_lost, lost), stats.spans_spooled) {
+            (0, 0) => Ok(()),
+            (0, spans) => Err(FlushError::KeptOnDisk { spans }),
+            (spans, _) => Err(FlushError::Undelivered { spans }),
+        }
+    }
+
+    /// When the driver calls [`step`](Self::step) again at the latest.
+    pub(super) fn wake_at(&mut self, now: Now) -> Instant {
+        let flushes = self.flushes.iter().map(|flush| flush.waiter.deadline.min(flush.keep_at)).min();
+        let phase = match self.phase {
+            Phase::Running | Phase::Stopped => None,
+            Phase::Closing { give_up_at, .. } => Some(give_up_at),
+            Phase::Reporting { deadline, .. } | Phase::GivingUp { deadline, .. } => Some(deadline),
+        };
+        let check_up = self.backpressure.as_ref().map(Backpressure::due);
+        let pick_up = Some(self.next_pick_up).filter(|_| self.is_running());
+        let expiry = self.assembler.next_expiry().filter(|_| self.is_running());
+        let forgive = self.crowded_at.map(|at| at + PRESSURE_OVER);
+        let all = [flushes, phase, check_up, pick_up, expiry, forgive, self.outbox.wake_at(now.instant)];
+        all.into_iter().flatten().fold(now.instant + PICK_UP_EVERY, Instant::min)
+    }
+
+    /// When spans are picked up anyway, which makes it needless to wake up for a local root before.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.assembler.next_expiry()
+    }
+
+    /// Counts everything that is still here as dropped.
+    fn drop_rest(&mut self, reason: DropReason) {
+        let ledger = Arc::clone(&self.shared.ledger);
+        ledger.dropped(reason, Counts::spans(self.assembler.len()));
+        for (_, ready) in self.ready.drain(..) {
+            match ready {
+                Ready::Trace(trace) | Ready::Part(trace) => {
+                    ledger.dropped(reason, Counts::transaction(trace.spans.len()));
+                }
+                Ready::Envelope(envelope) => ledger.dropped(reason, envelope.counts),
+            }
+        }
+        self.outbox.give_up(reason);
+        self.outbox.abandon_jobs(reason);
+        self.pieces.clear();
+    }
+}
+
+impl Drop for Machine {
+    /// The end, by a shutdown or by a panic: counts what did not leave, and answers those who wait.
+    fn drop(&mut self) {
+        let Shared { intake, ledger, mailbox } = self.shared.clone();
+        intake.close();
+        mailbox.close();
+        let is_panicking = std::thread::panicking();
+        let reason = if is_panicking { DropReason::InternalSdkError } else { DropReason::Shutdown };
+        let unseen = intake.abandon(&ledger);
+        ledger.dropped(reason, Counts { spans: unseen, ..Counts::default() });
+        self.drop_rest(reason);
+        if is_panicking {
+            // Spans that the panic lost between two stages.
+            ledger.dropped(reason, Counts { spans: ledger.stats().spans_pending, ..Counts::default() });
+        }
+        let phase = mem::replace(&mut self.phase, Phase::Stopped);
+        if let Phase::Closing { waiter, .. } | Phase::Reporting { waiter, .. } | Phase::GivingUp { waiter, .. } = phase
+        {
+            self.stop(waiter);
+        }
+    }
+}

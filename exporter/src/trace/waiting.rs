@@ -1,0 +1,214 @@
+//! The spans of one trace that wait.
+
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    time::Instant,
+};
+
+use foldhash::fast::RandomState;
+use opentelemetry::SpanId;
+
+use super::{ended::EndedSpan, trace::Fate};
+
+/// Spans of one trace that wait for their local root, or for the grace after it.
+///
+/// Spans that stay when others leave are kept by their parent's id, so that a root finds its descendants without looking
+/// at the spans of other roots: however many wait, taking out a small tree costs the same. Most traces leave whole, and
+/// none of their spans is ever put there.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// When the first of them came.
+    pub(super) since: Instant,
+    /// When they are looked at next.
+    pub(super) due: Instant,
+    /// Local roots that have ended, and late spans: they leave at `due` with their descendants.
+    ready: Vec<EndedSpan>,
+    /// Those that came since spans were taken out last, in the order in which they ended.
+    fresh: Vec<EndedSpan>,
+    /// All others, by the id of their parent.
+    below: HashMap<SpanId, Vec<EndedSpan>, RandomState>,
+    count: usize,
+}
+
+/// Spans that leave together, their common ancestor first if they have one.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) spans: Vec<EndedSpan>,
+    pub(super) fate: Fate,
+}
+
+impl Waiting {
+    pub(super) fn new(since: Instant, due: Instant) -> Self {
+        Self { since, due, ready: Vec::new(), fresh: Vec::new(), below: HashMap::default(), count: 0 }
+    }
+
+    pub(super) const fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Adds a local root, or a span whose parent was sent.
+    pub(super) fn add_ready(&mut self, span: EndedSpan) {
+        self.count += 1;
+        self.ready.push(span);
+    }
+
+    /// Adds a span that waits for its parent.
+    pub(super) fn add_below(&mut self, span: EndedSpan) {
+        self.count += 1;
+        self.fresh.push(span);
+    }
+
+    /// Takes out what is ready with all its descendants: each local root is a group, and all late spans are one, as
+    /// nothing is gained by a transaction for each of them.
+    pub(super) fn take_ready(&mut self) -> Vec<Group> {
+        let (roots, late): (Vec<_>, Vec<_>) = mem::take(&mut self.ready).into_iter().partition(|s| s.is_local_root());
+        let mut fresh = ByParent::new(mem::take(&mut self.fresh));
+        let mut tree = |root| Self::tree(root, &mut fresh, &mut self.below);
+        let mut groups: Vec<_> = roots.into_iter().map(|root| Group { spans: tree(root), fate: Fate::Whole }).collect();
+        let late: Vec<_> = late.into_iter().map(tree).collect();
+        groups.extend(Group::of(late, Fate::Late));
+        self.keep(fresh.into_rest());
+        self.leaves(groups)
+    }
+
+    /// Takes out everything: what is ready, and then what waits for a parent that is still open or was never seen. The
+    /// latter is one group for each of the local roots that are known to be open, and one for what hangs from none of
+    /// them directly.
+    pub(super) fn take_all(&mut self, open_roots: &[SpanId]) -> Vec<Group> {
+        let mut groups = self.take_ready();
+        let fresh = mem::take(&mut self.fresh);
+        self.keep(fresh);
+        let mut early = Vec::new();
+        if open_roots.len() > 1 {
+            early.extend(open_roots.iter().filter_map(|root| Group::of([self.take_below(*root)], Fate::Early)));
+        }
+        let mut rest: Vec<_> = self.missing_parents().into_iter().map(|parent| self.take_below(parent)).collect();
+        // What is left are circles of parents, which only broken input has.
+        rest.push(self.below.drain().flat_map(|(_, spans)| spans).collect());
+        early.extend(Group::of(rest, Fate::Early));
+        groups.extend(self.leaves(early));
+        groups
+    }
+
+    /// All spans, without any order.
+    pub(super) fn into_spans(self) -> impl Iterator<Item = EndedSpan> {
+        self.ready.into_iter().chain(self.fresh).chain(self.below.into_values().flatten())
+    }
+
+    /// The parents of waiting spans that do not wait here themselves.
+    fn missing_parents(&self) -> Vec<SpanId> {
+        let here: HashSet<_, RandomState> =
+            self.below.values().flatten().map(|span| span.span_context.span_id()).collect();
+        self.below.keys().copied().filter(|parent| !here.contains(parent)).collect()
+    }
+
+    /// Keeps spans by their parent's id.
+    fn keep(&mut self, spans: impl IntoIterator<Item = EndedSpan>) {
+        for span in spans {
+            self.below.entry(span.parent_span_id).or_default().push(span);
+        }
+    }
+
+    /// A span with all its descendants, which leave their places.
+    fn tree(
+        root: EndedSpan,
+        fresh: &mut ByParent,
+        below: &mut HashMap<SpanId, Vec<EndedSpan>, RandomState>,
+    ) -> Vec<EndedSpan> {
+        let mut spans = Vec::with_capacity(1 + fresh.len());
+        spans.push(root);
+        let mut next = 0;
+        while let Some(span) = spans.get(next) {
+            let id = span.span_context.span_id();
+            fresh.take_children(id, &mut spans);
+            if let Some(children) = below.remove(&id) {
+                spans.extend(children);
+            }
+            next += 1;
+        }
+        spans
+    }
+
+    /// Takes out all descendants of a span, the child that started first at the front. Each list of children leaves the
+    /// map, so that a circle ends.
+    fn take_below(&mut self, parent: SpanId) -> Vec<EndedSpan> {
+        let mut spans = self.below.remove(&parent).unwrap_or_default();
+        spans.sort_by_key(|span| span.start_time);
+        let mut next = 0;
+        while let Some(span) = spans.get(next) {
+            if let Some(children) = self.below.remove(&span.span_context.span_id()) {
+                spans.extend(children);
+            }
+            next += 1;
+        }
+        spans
+    }
+
+    /// Counts groups that leave, and sorts them and their spans by start: Sentry keeps the order of spans.
+    fn leaves(&mut self, mut groups: Vec<Group>) -> Vec<Group> {
+        for Group { spans, .. } in &mut groups {
+            self.count -= spans.len();
+            if let Some((_, others)) = spans.split_first_mut() {
+                others.sort_by_key(|span| span.start_time);
+            }
+        }
+        groups.sort_by_key(|group| group.spans.first().map(|span| span.start_time));
+        groups
+    }
+}
+
+impl Group {
+    /// Joins trees whose roots have no ancestor among them: the one that started first stands for all of them.
+    fn of(trees: impl IntoIterator<Item = Vec<EndedSpan>>, fate: Fate) -> Option<Self> {
+        let mut trees: Vec<_> = trees.into_iter().filter(|spans| !spans.is_empty()).collect();
+        trees.sort_by_key(|spans| spans.first().map(|span| span.start_time));
+        let spans = trees.into_iter().reduce(|mut all, spans| {
+            all.extend(spans);
+            all
+        });
+        Some(Self { spans: spans?, fate })
+    }
+}
+
+/// Spans in a list, found by their parent's id without a list for each parent.
+struct ByParent {
+    spans: Vec<Option<EndedSpan>>,
+    /// Parent and place in `spans`, sorted.
+    places: Vec<([u8; 8], u32)>,
+    left: usize,
+}
+
+impl ByParent {
+    fn new(spans: Vec<EndedSpan>) -> Self {
+        let place = |(place, span): (usize, &EndedSpan)| (span.parent_span_id.to_bytes(), place as u32);
+        let mut places: Vec<_> = spans.iter().enumerate().map(place).collect();
+        places.sort_unstable();
+        Self { left: spans.len(), spans: spans.into_iter().map(Some).collect(), places }
+    }
+
+    /// How many spans were not taken.
+    const fn len(&self) -> usize {
+        self.left
+    }
+
+    fn take_children(&mut self, parent: SpanId, to: &mut Vec<EndedSpan>) {
+        let parent = parent.to_bytes();
+        let start = self.places.partition_point(|(id, _)| *id < parent);
+        for (_, place) in self.places[start..].iter().take_while(|(id, _)| *id == parent) {
+            // Of two spans with one id the first takes the children of both.
+            if let Some(span) = self.spans[*place as usize].take() {
+                to.push(span);
+                self.left -= 1;
+            }
+        }
+    }
+
+    fn into_rest(self) -> impl Iterator<Item = EndedSpan> {
+        self.spans.into_iter().flatten()
+    }
+}

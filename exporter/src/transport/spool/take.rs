@@ -1,0 +1,184 @@
+//! Hands out records, and takes back what became of them.
+
+use std::time::Duration;
+
+use super::{Lost, RecordId, Spool, Spooled, Taken, minus, name::Name, reader::Found, trouble::Trouble};
+use crate::account::{Counts, Now};
+
+/// How much may be handed out.
+struct Quota {
+    records: usize,
+    bytes: usize,
+}
+
+impl Quota {
+    fn is_left(&self) -> bool {
+        self.records > 0 && self.bytes > 0
+    }
+}
+
+impl Spool {
+    pub(super) fn take_up_to(&mut self, records: usize, bytes: usize, now: Now) -> Taken {
+        let mut taken = Taken { is_empty: self.is_closed, ..Taken::default() };
+        let mut quota = Quota { records, bytes };
+        let mut may_list = true;
+        self.write_states();
+        while quota.is_left() && !taken.is_empty {
+            if let Some(name) = self.oldest() {
+                self.take_from(&name, &mut quota, now, &mut taken);
+            } else if may_list && self.is_listing_old(now) {
+                may_list = false;
+                // A failure was reported, and there is a next time.
+                let _ = self.refresh(now, &mut taken.lost);
+            } else {
+                taken.is_empty = true;
+            }
+        }
+        self.settle();
+        taken
+    }
+
+    pub(super) fn done(&mut self, id: RecordId) {
+        self.write_state(id);
+        self.finish(&id.segment);
+    }
+
+    pub(super) fn wait_again(&mut self, id: RecordId) {
+        let Some(reader) = self.readers.get_mut(&id.segment) else { return };
+        reader.put_back(id.offset);
+        // Another process may try, or make room. But a file that was removed from outside can be read only here.
+        if reader.is_idle() && reader.file().is_at(&self.folder.file(&id.segment)).unwrap_or(true) {
+            self.readers.remove(&id.segment);
+        }
+    }
+
+    /// The oldest segment that may have something to hand out.
+    fn oldest(&self) -> Option<Name> {
+        let may_lock = self.readers.len() < MAX_LOCKED;
+        let is_open = |name: &Name| self.readers.get(name).map_or(may_lock, |reader| reader.has_more());
+        self.index.ready().map(|(name, _)| *name).find(is_open)
+    }
+
+    /// Hands out records of one segment. Afterwards there is nothing left in it, or of the quota.
+    fn take_from(&mut self, name: &Name, quota: &mut Quota, now: Now, taken: &mut Taken) {
+        if !self.hold(name) {
+            return;
+        }
+        while let Some(reader) = self.readers.get_mut(name).filter(|reader| quota.is_left() && reader.has_more()) {
+            match reader.next(&mut self.window) {
+                Ok(Some(found)) => self.hand_out(name, found, quota, now, taken),
+                Ok(None) => break,
+                Err(error) => {
+                    if reader.is_idle() {
+                        self.readers.remove(name);
+                    }
+                    return self.fail(name, &error);
+                }
+            }
+        }
+        self.reconcile(name, &mut taken.lost);
+        self.index.works(name);
+        self.finish(name);
+    }
+
+    /// Locks the segment, unless it is locked here.
+    fn hold(&mut self, name: &Name) -> bool {
+        if self.writer.as_ref().is_some_and(|writer| writer.name == *name) {
+            self.retire_writer();
+        }
+        if !self.readers.contains_key(name) {
+            let Some(reader) = self.lock(name, self.is_own(name)) else { return false };
+            self.readers.insert(*name, reader);
+        }
+        true
+    }
+
+    fn hand_out(&mut self, name: &Name, found: Found, quota: &mut Quota, now: Now, taken: &mut Taken) {
+        let Found { offset, head, body } = found;
+        let id = RecordId { segment: *name, offset };
+        let age = self.index.get(name).map_or(Duration::ZERO, |segment| segment.age(now.instant));
+        let is_old = age.saturating_sub(Duration::from_nanos(head.time.saturating_sub(name.time))) > self.max_age;
+        match body.filter(|_| !is_old) {
+            Some(mut items) => {
+                quota.records -= 1;
+                quota.bytes = quota.bytes.saturating_sub(items.len());
+                let headers = items.split_to(items.len().min(head.split as usize));
+                taken.records.push(Spooled { id, counts: head.counts, headers, items, is_own: self.is_own(name) });
+            }
+            None => {
+                // Marked as done, or it would be counted again by the next one who reads the segment.
+                self.lose(name, head.counts, &mut taken.lost);
+                self.write_state(id);
+            }
+        }
+    }
+
+    /// Counts what a segment should contain and does not, after its last record was looked at.
+    fn reconcile(&mut self, name: &Name, lost: &mut Lost) {
+        let Some((seen, is_damaged)) = self.readers.get(name).and_then(|reader| reader.passed()) else { return };
+        if is_damaged {
+            self.troubles.report(Trouble::Damaged, name);
+        } else {
+            self.troubles.over(Trouble::Damaged);
+        }
+        // Only for what this spool stored: nothing else says what a damaged head has said.
+        let Some(own) = self.index.get(name).and_then(|segment| segment.own) else { return };
+        let missing = minus(own, seen);
+        if missing != Counts::default() {
+            self.lose(name, missing, lost);
+            self.index.set_own(name, minus(own, missing));
+        }
+    }
+
+    /// Removes a segment whose records are all done.
+    fn finish(&mut self, name: &Name) {
+        if !self.readers.get(name).is_some_and(|reader| reader.is_finished()) {
+            return;
+        }
+        match self.folder.remove(name) {
+            Ok(_) => {
+                self.readers.remove(name);
+                self.index.remove(name);
+            }
+            Err(error) => {
+                // The states say that nothing is to be sent, so it need not stay locked. If they could not be written,
+                // only this spool knows.
+                if self.readers.get(name).is_some_and(|reader| reader.is_idle()) {
+                    self.readers.remove(name);
+                }
+                self.fail(name, &error);
+            }
+        }
+    }
+
+    /// The record is done. If that cannot be written, it is remembered and tried again.
+    fn write_state(&mut self, id: RecordId) {
+        if let Some(Err(error)) = self.readers.get_mut(&id.segment).map(|reader| reader.done(id.offset)) {
+            self.fail(&id.segment, &error);
+        }
+    }
+
+    /// Tries again to write the states that could not be written.
+    fn write_states(&mut self) {
+        let names: Vec<_> = self.readers.iter().filter(|(_, it)| it.has_unmarked()).map(|(name, _)| *name).collect();
+        for name in names {
+            match self.readers.get_mut(&name).map(|reader| reader.mark()) {
+                Some(Err(error)) => self.fail(&name, &error),
+                _ => self.index.works(&name),
+            }
+            self.finish(&name);
+        }
+    }
+
+    /// Other processes may have stored or released something. To look more often would cost too much where each of a
+    /// thousand segments is locked by another process.
+    fn is_listing_old(&self, now: Now) -> bool {
+        let latest = self.index.latest_listing();
+        latest.is_none_or(|latest| now.instant.saturating_duration_since(latest) >= LISTING_AGE)
+    }
+}
+
+const LISTING_AGE: Duration = Duration::from_secs(1);
+
+/// Each locked segment is an open file, and an application often may open no more than 1024.
+const MAX_LOCKED: usize = 64;

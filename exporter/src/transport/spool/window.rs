@@ -1,0 +1,52 @@
+//! The part of a segment that was read last. There is one for the whole spool, so its memory is bounded.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+};
+
+use super::name::Name;
+
+/// A part of a file in memory.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    name: Option<Name>,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// The bytes of a file at an offset; fewer than asked for at the end of the file.
+    pub(super) fn get(&mut self, name: Name, file: &File, offset: u64, len: usize) -> io::Result<&[u8]> {
+        if self.range(name, offset, len).is_none() {
+            // Forgotten first: if the read fails, half of the bytes would be those of another place.
+            self.forget();
+            read(file, offset, len.max(SIZE), &mut self.bytes)?;
+            (self.name, self.start) = (Some(name), offset);
+        }
+        Ok(self.range(name, offset, len).unwrap_or(&self.bytes))
+    }
+
+    /// What is in memory may differ from the file from now on.
+    pub(super) fn forget(&mut self) {
+        self.name = None;
+        self.bytes.clear();
+    }
+
+    /// These bytes, if all of them are in memory.
+    fn range(&self, name: Name, offset: u64, len: usize) -> Option<&[u8]> {
+        let start = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(start..start.checked_add(len)?).filter(|_| self.name == Some(name))
+    }
+}
+
+/// Reads bytes of a file into an empty vector, fewer at the end of the file.
+pub(super) fn read(mut file: &File, offset: u64, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    bytes.reserve(len);
+    file.take(len as u64).read_to_end(bytes)?;
+    Ok(())
+}
+
+/// One call on the file system for a hundred records of 2 KB.
+pub(super) const SIZE: usize = 256 * 1024;

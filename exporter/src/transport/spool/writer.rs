@@ -1,0 +1,160 @@
+//! Appends records to one segment.
+//!
+//! A record is kept as soon as the file (`fdatasync`), and for a new segment also its name in the directory (`fsync`),
+//! are on the disk. That is done once for each call, after the last record.
+
+use std::{
+    io::{self, Seek, SeekFrom},
+    time::Instant,
+};
+
+use super::{
+    Record,
+    folder::Folder,
+    lock::Locked,
+    name::Name,
+    record::{HEADER, Head},
+};
+use crate::account::Counts;
+
+/// A segment that this spool appends to. No other spool reads it, as it is locked.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) name: Name,
+    file: Locked,
+    /// Up to here it is on the disk.
+    len: u64,
+    begun: Instant,
+}
+
+/// What became of the records of one call.
+#[derive(Debug, Default)]
+pub(super) struct Appended {
+    /// The first so many are kept.
+    pub(super) kept: usize,
+    /// The sum over them.
+    pub(super) counts: Counts,
+    pub(super) error: Option<io::Error>,
+    /// What lies behind the kept records could not be cut off, or its state is unknown: nothing may be appended.
+    pub(super) is_broken: bool,
+}
+
+/// What was written, but is not on the disk yet.
+struct Written {
+    /// Where each record ends.
+    ends: Vec<u64>,
+    /// Up to here.
+    len: u64,
+    error: Option<io::Error>,
+}
+
+impl Writer {
+    pub(super) const fn new(name: Name, file: Locked, begun: Instant) -> Self {
+        Self { name, file, len: 0, begun }
+    }
+
+    pub(super) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) const fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    pub(super) const fn file(&self) -> &Locked {
+        &self.file
+    }
+
+    pub(super) fn into_file(self) -> Locked {
+        self.file
+    }
+
+    /// Appends records. The format must have room for each.
+    pub(super) fn append(&mut self, records: &[Record<'_>], now: Instant, folder: &Folder) -> Appended {
+        let Written { ends, len, mut error } = self.write(records, now, folder);
+        // A disk that is full may have taken some of them.
+        let mut kept = ends.iter().take_while(|end| **end <= len).count();
+        let whole = if kept == 0 { self.len } else { ends.get(kept - 1).copied().unwrap_or(self.len) };
+        let mut is_broken = false;
+        if error.is_some() {
+            // Otherwise the next record would follow half of this one.
+            is_broken = (folder.disk.truncate)(self.file.file(), whole).is_err();
+        }
+        if kept > 0 {
+            if let Err(failed) = self.sync(folder) {
+                // What is on the disk by now is unknown, and a second sync would not say. The caller is told that
+                // nothing was kept, so nothing of it may be handed out later.
+                let _ = (folder.disk.truncate)(self.file.file(), self.len);
+                (kept, is_broken, error) = (0, true, Some(failed));
+            } else {
+                self.len = whole;
+            }
+        }
+        let mut counts = Counts::default();
+        records[..kept].iter().for_each(|record| counts += record.counts);
+        Appended { kept, counts, error, is_broken }
+    }
+
+    fn write(&self, records: &[Record<'_>], now: Instant, folder: &Folder) -> Written {
+        let mut buffer = Vec::new();
+        let mut written = Written { ends: Vec::with_capacity(records.len()), len: self.len, error: None };
+        if let Err(error) = self.file.file().seek(SeekFrom::Start(self.len)) {
+            return Written { error: Some(error), ..written };
+        }
+        if self.len == 0 {
+            buffer.extend_from_slice(&HEADER);
+        }
+        // Not the wall clock: it may jump between two records, which would make the later one older.
+        let time = self.name.time.saturating_add(nanos(now.saturating_duration_since(self.begun)));
+        for Record { counts, parts } in records {
+            let Some(head) = Head::new(*counts, *parts, time) else {
+                written.error = Some(io::ErrorKind::InvalidInput.into());
+                break;
+            };
+            buffer.extend_from_slice(&head.encode());
+            parts.iter().for_each(|part| buffer.extend_from_slice(part));
+            written.ends.push(written.len + buffer.len() as u64);
+            if buffer.len() >= CHUNK && !self.flush(&mut buffer, &mut written, folder) {
+                return written;
+            }
+        }
+        let error = written.error.take();
+        self.flush(&mut buffer, &mut written, folder);
+        written.error = written.error.or(error);
+        written
+    }
+
+    /// Writes the buffer; false if that failed.
+    fn flush(&self, buffer: &mut Vec<u8>, written: &mut Written, folder: &Folder) -> bool {
+        let mut rest = &buffer[..];
+        while !rest.is_empty() {
+            match (folder.disk.write)(self.file.file(), rest) {
+                Ok(0) => written.error = Some(io::ErrorKind::WriteZero.into()),
+                Ok(len) => {
+                    written.len += len as u64;
+                    rest = rest.get(len..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => written.error = Some(error),
+            }
+            if written.error.is_some() {
+                return false;
+            }
+        }
+        buffer.clear();
+        true
+    }
+
+    fn sync(&self, folder: &Folder) -> io::Result<()> {
+        (folder.disk.sync)(self.file.file())?;
+        // The name is new with the first record.
+        if self.len == 0 { folder.sync() } else { Ok(()) }
+    }
+}
+
+fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Records are written in pieces of about this size: few calls, and a buffer that is small beside what it copies.
+const CHUNK: usize = 1024 * 1024;
