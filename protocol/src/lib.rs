@@ -18,12 +18,12 @@
 //!
 //! It reads and writes no header, makes no decision and sends nothing; it has no async, no HTTP and no serde.
 
+#[doc(hidden)]
+pub mod __shared;
 mod baggage;
 mod decision;
 mod dsc;
 mod dsn;
-mod hex;
-pub mod own_thread;
 mod percent;
 mod remote_trace;
 mod sampling;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, iter};
 
-use crate::hex::{self, Case};
+use crate::__shared::hex::{self, Case};
 
 /// Prints a text with everything escaped that `encodeURIComponent` escapes.
 pub(crate) struct Encoded<'a>(pub(crate) &'a str);

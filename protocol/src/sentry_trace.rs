@@ -8,7 +8,7 @@ use std::{
 
 use opentelemetry::{SpanId, TraceId};
 
-use crate::hex::{self, Case};
+use crate::__shared::hex::{self, Case};
 
 /// A [`sentry-trace`] header: the span that a trace continues from.
 ///

@@ -7,8 +7,8 @@ use opentelemetry_sentry_protocol::{InvalidSampleRate, SampleRate};
 use crate::{
     Rule, SamplingContext, SentrySampler,
     decision::{Function, Policy},
-    dials::Dials,
     sampler::Shared,
+    tunables::Tunables,
 };
 
 /// Builds a [`SentrySampler`].
@@ -105,7 +105,7 @@ impl SentrySamplerBuilder {
     pub(crate) fn build_checked(self, rate: Option<SampleRate>, limit: Option<f64>) -> SentrySampler {
         SentrySampler::new(Shared {
             policy: self.policy,
-            dials: Arc::new(Dials::new(rate, limit)),
+            tunables: Arc::new(Tunables::new(rate, limit)),
             record_all: self.record_all,
             decisions: Arc::default(),
         })

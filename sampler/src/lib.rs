@@ -48,17 +48,17 @@
 mod builder;
 mod context;
 mod decision;
-mod dials;
 mod limiter;
 mod rules;
 mod sampler;
+mod tunables;
 
 pub use opentelemetry_sentry_protocol::InvalidSampleRate;
 
 pub use crate::{
     builder::{InvalidLimit, SamplerBuildError, SentrySamplerBuilder},
     context::SamplingContext,
-    dials::SamplerHandle,
     rules::Rule,
     sampler::SentrySampler,
+    tunables::SamplerHandle,
 };

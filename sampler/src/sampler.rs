@@ -8,14 +8,14 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
-    Decision, DecisionLog, Incoming, InvalidSampleRate, RemoteTrace, SampleRand, SampleRate, own_thread,
+    __shared::own_thread, Decision, DecisionLog, Incoming, InvalidSampleRate, RemoteTrace, SampleRand, SampleRate,
 };
 use opentelemetry_sentry_semantics::{Attributes, Source, describe, host_of_url, semconv, shortened, without_secrets};
 
 use crate::{
     SamplerHandle, SamplingContext, SentrySamplerBuilder,
     decision::{Choice, Policy, is_probe},
-    dials::Dials,
+    tunables::Tunables,
 };
 
 /// Decides for each local root whether Sentry gets its trace; everything below follows its local parent.
@@ -31,7 +31,7 @@ pub struct SentrySampler {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) policy: Policy,
-    pub(crate) dials: Arc<Dials>,
+    pub(crate) tunables: Arc<Tunables>,
     /// Whether everything is recorded for others, whatever is decided for Sentry.
     pub(crate) record_all: bool,
     pub(crate) decisions: Arc<DecisionLog>,
@@ -87,7 +87,7 @@ impl SentrySampler {
     /// Changes rate and limit while the process runs.
     #[must_use]
     pub fn handle(&self) -> SamplerHandle {
-        SamplerHandle::new(Arc::clone(&self.shared.dials))
+        SamplerHandle::new(Arc::clone(&self.shared.tunables))
     }
 
     /// The log in which decisions about traces that begin here are noted, to be shared with the propagator.
@@ -147,12 +147,12 @@ impl SentrySampler {
     }
 
     fn choose(&self, start: &Start<'_>, incoming: Option<&Incoming>, parent_sampled: Option<bool>) -> Choice {
-        let Shared { policy, dials, .. } = &*self.shared;
-        let is_traced = || dials.rate().is_some() || policy.function.is_some();
+        let Shared { policy, tunables, .. } = &*self.shared;
+        let is_traced = || tunables.rate().is_some() || policy.function.is_some();
         if parent_sampled.is_none() && !policy.probes && is_probe(Attributes::new(start.attributes)) && is_traced() {
             return Choice::Apply(SampleRate::NONE);
         }
-        policy.choose(dials.rate(), parent_sampled, || {
+        policy.choose(tunables.rate(), parent_sampled, || {
             let description = describe(start.name, start.kind, start.attributes);
             SamplingContext {
                 name: description.name,
@@ -173,7 +173,7 @@ impl SentrySampler {
         let mut is_held_back = false;
         match choice {
             Choice::Apply(rate) => {
-                let rate = if rand.is_below(rate) { self.shared.dials.limited(rate, rand) } else { rate };
+                let rate = if rand.is_below(rate) { self.shared.tunables.limited(rate, rand) } else { rate };
                 let wanted = rand.is_below(rate);
                 let rate = rate.halved(self.shared.decisions.halvings());
                 is_held_back = wanted && !rand.is_below(rate);

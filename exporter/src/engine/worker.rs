@@ -15,7 +15,7 @@ use std::{
 use opentelemetry::{Context, TraceId, otel_debug};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::{DecisionLog, own_thread};
+use opentelemetry_sentry_protocol::{__shared::own_thread, DecisionLog};
 use opentelemetry_sentry_semantics::semconv;
 use tokio::{
     runtime::{self, Runtime},

@@ -27,12 +27,12 @@ use crate::{InvalidLimit, limiter::Limiter};
 /// ```
 #[derive(Clone, Debug)]
 pub struct SamplerHandle {
-    dials: Arc<Dials>,
+    tunables: Arc<Tunables>,
 }
 
 impl SamplerHandle {
-    pub(crate) const fn new(dials: Arc<Dials>) -> Self {
-        Self { dials }
+    pub(crate) const fn new(tunables: Arc<Tunables>) -> Self {
+        Self { tunables }
     }
 
     /// Sets the rate, in `0.0..=1.0`; `None` turns tracing off.
@@ -41,14 +41,14 @@ impl SamplerHandle {
     ///
     /// If the rate is not in `0.0..=1.0`; it then stays as it was.
     pub fn set_rate(&self, rate: Option<f64>) -> Result<(), InvalidSampleRate> {
-        self.dials.set_rate(rate.map(SampleRate::try_from).transpose()?);
+        self.tunables.set_rate(rate.map(SampleRate::try_from).transpose()?);
         Ok(())
     }
 
     /// The rate; `None` while tracing is off.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
-        self.dials.rate().map(SampleRate::get)
+        self.tunables.rate().map(SampleRate::get)
     }
 
     /// Sets how many traces a second are sampled at most; `None` removes the limit.
@@ -57,14 +57,14 @@ impl SamplerHandle {
     ///
     /// If the number is negative, infinite or not a number; the limit then stays as it was.
     pub fn set_max_traces_per_second(&self, limit: Option<f64>) -> Result<(), InvalidLimit> {
-        self.dials.set_limit(limit.map(InvalidLimit::check).transpose()?);
+        self.tunables.set_limit(limit.map(InvalidLimit::check).transpose()?);
         Ok(())
     }
 }
 
 /// The values behind the handle.
 #[derive(Debug)]
-pub(crate) struct Dials {
+pub(crate) struct Tunables {
     /// The bits of the rate; those of NaN for none.
     rate: AtomicU64,
     /// Whether there is a limiter: without one, roots need not wait for each other.
@@ -73,7 +73,7 @@ pub(crate) struct Dials {
     started: Instant,
 }
 
-impl Dials {
+impl Tunables {
     pub(crate) fn new(rate: Option<SampleRate>, limit: Option<f64>) -> Self {
         Self {
             rate: AtomicU64::new(bits(rate)),

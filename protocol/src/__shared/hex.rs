@@ -4,7 +4,7 @@ use opentelemetry::{SpanId, TraceId};
 
 /// Which letters count as digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Case {
+pub enum Case {
     /// W3C: `a` to `f` only.
     Lower,
     /// Sentry: both, as some SDKs send upper case.
@@ -12,19 +12,19 @@ pub(crate) enum Case {
 }
 
 /// Reads a trace id; all zeros is none.
-pub(crate) fn trace_id(text: &str, case: Case) -> Option<TraceId> {
+pub fn trace_id(text: &str, case: Case) -> Option<TraceId> {
     let id = TraceId::from_bytes(bytes(text, case)?);
     (id != TraceId::INVALID).then_some(id)
 }
 
 /// Reads a span id; all zeros is none.
-pub(crate) fn span_id(text: &str, case: Case) -> Option<SpanId> {
+pub fn span_id(text: &str, case: Case) -> Option<SpanId> {
     let id = SpanId::from_bytes(bytes(text, case)?);
     (id != SpanId::INVALID).then_some(id)
 }
 
 /// Decodes exactly `2 * N` digits.
-pub(crate) fn bytes<const N: usize>(text: &str, case: Case) -> Option<[u8; N]> {
+pub fn bytes<const N: usize>(text: &str, case: Case) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != 2 * N {
         return None;
@@ -37,7 +37,7 @@ pub(crate) fn bytes<const N: usize>(text: &str, case: Case) -> Option<[u8; N]> {
 }
 
 /// Writes two lower-case digits for each byte.
-pub(crate) fn write(digits: &mut [u8], bytes: &[u8]) {
+pub fn write(digits: &mut [u8], bytes: &[u8]) {
     for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 0xf)];
@@ -45,7 +45,7 @@ pub(crate) fn write(digits: &mut [u8], bytes: &[u8]) {
 }
 
 /// The value of one digit.
-pub(crate) fn digit(byte: u8, case: Case) -> Option<u8> {
+pub fn digit(byte: u8, case: Case) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
