@@ -99,7 +99,7 @@ impl Engine {
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.shared.ledger.stats();
         stats.pending_bytes = self.shared.intake.pending() as u64;
-        for (reason, dropped) in unsampled(&self.decisions) {
+        for (reason, dropped) in unsampled(self.decisions.feedback()) {
             stats.spans_received += dropped.spans;
             stats.dropped.insert(reason, dropped);
         }

@@ -57,9 +57,7 @@ fn outgoing(
     let noted = settings.decisions.find(remote, trace_id);
     let decision = noted.map(Arc::unwrap_or_clone).unwrap_or_else(|| {
         let passed_on = incoming.filter(|_| span.is_remote()).map(|incoming| incoming.sampled);
-        let mut decision = Decision::default();
-        decision.sampled = passed_on.unwrap_or(Some(span.is_sampled()));
-        decision
+        Decision::new(passed_on.unwrap_or(Some(span.is_sampled())))
     });
     let frozen = decision.frozen.as_ref().or_else(|| incoming.and_then(|incoming| incoming.frozen()));
     let dsc = frozen.cloned().unwrap_or_else(|| {

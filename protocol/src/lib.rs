@@ -22,8 +22,12 @@
 pub mod __shared;
 mod baggage;
 mod decision;
+mod decision_log;
 mod dsc;
 mod dsn;
+mod found;
+mod header;
+mod member;
 mod percent;
 mod remote_trace;
 mod sampling;
@@ -33,7 +37,8 @@ mod traceparent;
 
 pub use crate::{
     baggage::Baggage,
-    decision::{Decision, DecisionLog},
+    decision::Decision,
+    decision_log::DecisionLog,
     dsc::DynamicSamplingContext,
     dsn::{Dsn, InvalidDsn, org_id_of_host},
     remote_trace::{Incoming, IncomingDsc, RemoteTrace},

@@ -135,8 +135,8 @@ impl SentrySampler {
         let decision = Arc::new(self.note(outcome, incoming, start));
         match decision.sampled {
             Some(false) if parent_sampled.is_some() => {}
-            Some(false) if is_held_back => self.shared.decisions.count_held_back(),
-            Some(false) => self.shared.decisions.count_unsampled(),
+            Some(false) if is_held_back => self.shared.decisions.feedback().count_held_back(),
+            Some(false) => self.shared.decisions.feedback().count_unsampled(),
             Some(true) | None => {}
         }
         let result = (decision.recorded, handed_over(&decision, incoming, trace_id));
@@ -175,7 +175,7 @@ impl SentrySampler {
             Choice::Apply(rate) => {
                 let rate = if rand.is_below(rate) { self.shared.tunables.limited(rate, rand) } else { rate };
                 let wanted = rand.is_below(rate);
-                let rate = rate.halved(self.shared.decisions.halvings());
+                let rate = rate.halved(self.shared.decisions.feedback().halvings());
                 is_held_back = wanted && !rand.is_below(rate);
                 decision.sampled = Some(rand.is_below(rate));
                 decision.sample_rate = Some(rate);

@@ -84,7 +84,7 @@ impl Reports {
 
     fn untold(&self) -> Report {
         let mut dropped = self.ledger.stats().dropped;
-        dropped.extend(unsampled(&self.decisions));
+        dropped.extend(unsampled(self.decisions.feedback()));
         // What the server refused for its limits it counts itself; the end of a process is nobody's loss to count.
         let is_told = |reason: &DropReason| !matches!(reason, DropReason::RateLimited | DropReason::Shutdown);
         let untold = |(reason, now): (DropReason, Dropped)| {

@@ -1,7 +1,8 @@
-//! Threads on which no span is for anybody: those that deliver spans.
+//! Marks the threads that deliver spans, whose own spans must not be recorded.
 //!
-//! Telemetry suppression is a property of a `Context`, and a library that starts a span under a context of its own
-//! (h2 does so for every connection) leaves it. A span that is made where spans are delivered would make another one.
+//! A span that is made while spans are delivered would have to be delivered as well, and so on without end. Telemetry
+//! suppression does not prevent that: it is a property of a `Context`, and a library that starts spans under a context
+//! of its own (h2 does so for every connection) leaves it. A thread cannot be left.
 
 use std::cell::Cell;
 
@@ -9,12 +10,12 @@ thread_local! {
     static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on this thread is one that delivers spans.
+/// Marks the current thread, until it ends.
 pub fn mark() {
     IS_OWN.set(true);
 }
 
-/// Whether this thread delivers spans: nothing that starts or ends on it is to be recorded.
+/// Whether the current thread is marked: then no span that starts or ends on it is recorded.
 #[must_use]
 pub fn is_marked() -> bool {
     IS_OWN.get()
