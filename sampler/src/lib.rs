@@ -48,16 +48,20 @@
 mod builder;
 mod context;
 mod decision;
+mod function;
 mod limiter;
 mod rules;
 mod sampler;
 mod tunables;
 
+// The error of `SentrySampler::rate`. It is documented in `protocol`, beside `SampleRate`; this is not a second home.
+#[doc(hidden)]
 pub use opentelemetry_sentry_protocol::InvalidSampleRate;
 
 pub use crate::{
-    builder::{InvalidLimit, SamplerBuildError, SentrySamplerBuilder},
+    builder::{SamplerBuildError, SentrySamplerBuilder},
     context::SamplingContext,
+    limiter::InvalidLimit,
     rules::Rule,
     sampler::SentrySampler,
     tunables::SamplerHandle,

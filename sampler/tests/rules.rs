@@ -1,12 +1,14 @@
 //! Rules, limits, the handle, and what is never sampled.
 
+use std::error::Error;
+
 use opentelemetry::{
     Context, KeyValue, TraceId, Value,
     trace::{SpanKind, TraceContextExt},
 };
 use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
-use opentelemetry_sentry_protocol::{Incoming, RemoteTrace};
-use opentelemetry_sentry_sampler::{Rule, SentrySampler};
+use opentelemetry_sentry_protocol::{Incoming, InvalidSampleRate, RemoteTrace, SampleRate};
+use opentelemetry_sentry_sampler::{InvalidLimit, Rule, SentrySampler};
 use opentelemetry_sentry_semantics::semconv;
 
 /// A root span, as a middleware starts it.
@@ -22,6 +24,7 @@ impl Root {
         Self { kind: SpanKind::Server, attributes, cx: Context::new().with_value(RemoteTrace::default()) }
     }
 
+    /// The same root with a parent that has decided.
     fn decided(mut self, sampled: bool) -> Self {
         let incoming = Incoming::from_sentry(T, Some(sampled), None);
         self.cx = Context::new().with_value(RemoteTrace::new(Some(incoming), ""));
@@ -74,23 +77,23 @@ fn each_condition_is_met_or_not() {
     let admin = Root::request(&[("http.request.method", "GET"), ("url.full", "https://h.io:8443/admin/x?y=/api")]);
     let number = Root { attributes: vec![KeyValue::new("code", 200)], ..route("/") };
     let cases = [
-        (Rule::drop().with_name("GET /?"), route("/a"), true),
-        (Rule::drop().with_name("GET /?"), route("/ab"), false),
-        (Rule::drop().with_op("http.*"), route("/a"), true),
-        (Rule::drop().with_op("db"), route("/a"), false),
-        (Rule::drop().with_kind(SpanKind::Client), client, true),
-        (Rule::drop().with_kind(SpanKind::Client), route("/"), false),
-        (Rule::drop().with_path_prefix("/admin/"), admin, true),
-        (Rule::drop().with_path_prefix("/admin/"), route("/administer"), false),
-        (Rule::drop().with_attribute("code", 200), number, true),
+        (Rule::never().with_name("GET /?"), route("/a"), true),
+        (Rule::never().with_name("GET /?"), route("/ab"), false),
+        (Rule::never().with_op("http.*"), route("/a"), true),
+        (Rule::never().with_op("db"), route("/a"), false),
+        (Rule::never().with_kind(SpanKind::Client), client, true),
+        (Rule::never().with_kind(SpanKind::Client), route("/"), false),
+        (Rule::never().with_path_prefix("/admin/"), admin, true),
+        (Rule::never().with_path_prefix("/admin/"), route("/administer"), false),
+        (Rule::never().with_attribute("code", 200), number, true),
         (
-            Rule::drop().with_attribute("code", "200"),
+            Rule::never().with_attribute("code", "200"),
             Root { attributes: vec![KeyValue::new("code", 200)], ..route("/") },
             false,
         ),
-        (Rule::drop().with_attribute("code", Value::I64(404)), route("/"), false),
-        (Rule::drop().with_name("GET /*").with_op("db"), route("/a"), false),
-        (Rule::drop(), route("/a"), true),
+        (Rule::never().with_attribute("code", Value::I64(404)), route("/"), false),
+        (Rule::never().with_name("GET /*").with_op("db"), route("/a"), false),
+        (Rule::never(), route("/a"), true),
     ];
     for (rule, root, matches) in cases {
         let text = format!("{rule:?}");
@@ -118,14 +121,14 @@ fn health_checks_are_known_by_path_and_by_who_asks() {
 fn a_rule_beats_the_parent_and_another_one_follows_it() {
     let sampler = SentrySampler::builder()
         .with_rule(Rule::inherit().with_name("*inherit*"))
-        .with_rule(Rule::drop().with_name("*drop*"))
+        .with_rule(Rule::never().with_name("*never*"))
         .with_function(|_| 1.0)
         .build()
         .unwrap();
     assert!(!route("/inherit").decided(false).is_sampled(&sampler));
     assert!(route("/inherit").decided(true).is_sampled(&sampler));
     assert!(route("/inherit").is_sampled(&sampler), "nobody decided, so the function does");
-    assert!(!route("/drop").decided(true).is_sampled(&sampler));
+    assert!(!route("/never").decided(true).is_sampled(&sampler));
     assert!(route("/other").decided(false).is_sampled(&sampler));
 }
 
@@ -153,7 +156,8 @@ fn head_and_options_are_sampled_only_if_wanted() {
 
 #[test]
 fn requests_to_sentry_are_never_sampled_not_even_below_a_sampled_span() {
-    let sampler = SentrySampler::rate(1.0).unwrap().without_requests_to("https://o1.ingest.sentry.io/api/1/envelope/");
+    let url = "https://o1.ingest.sentry.io/api/1/envelope/";
+    let sampler = SentrySampler::builder().with_rate(1.0).without_requests_to(url).build().unwrap();
     let call = |url: &str| Root {
         kind: SpanKind::Client,
         ..Root::request(&[("http.request.method", "POST"), ("url.full", url)])
@@ -172,6 +176,13 @@ fn requests_to_sentry_are_never_sampled_not_even_below_a_sampled_span() {
         ..call("https://o1.ingest.sentry.io/")
     };
     assert!(!child.is_sampled(&sampler));
+
+    let built = SentrySampler::rate(1.0).unwrap();
+    let excluding = built.clone().excluding_requests_to(url);
+    assert!(!call(url).is_sampled(&excluding));
+    assert!(call(url).is_sampled(&built), "the sampler that it was made from is unchanged");
+    built.handle().set_rate(Some(0.0)).unwrap();
+    assert!(!call("https://o2.ingest.sentry.io/").is_sampled(&excluding), "they share the rate");
 }
 
 #[test]
@@ -213,6 +224,15 @@ fn what_cannot_be_built_says_why() {
         error(SentrySampler::builder().with_max_traces_per_second(-1.0)),
         "with_max_traces_per_second: a limit must be a number of traces a second, found -1"
     );
+}
+
+#[test]
+fn a_build_error_keeps_its_source() {
+    let error = SentrySampler::builder().with_rate(7.0).build().unwrap_err();
+    let source = error.source().expect("the reason").downcast_ref::<InvalidSampleRate>();
+    assert_eq!(source, SampleRate::try_from(7.0).as_ref().err());
+    let error = SentrySampler::builder().with_max_traces_per_second(f64::NAN).build().unwrap_err();
+    assert!(error.source().is_some_and(|source| source.is::<InvalidLimit>()));
 }
 
 #[test]
