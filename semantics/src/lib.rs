@@ -27,8 +27,15 @@ mod url;
 
 pub use crate::{
     attributes::Attributes,
-    describe::{Description, Source, cut, describe, shortened},
-    keys::Keys,
-    secrets::{is_sensitive, without_parameters, without_secrets},
+    describe::{Description, Source, describe},
+    secrets::{is_sensitive, without_secrets},
     url::{host_of_url, sanitize_url},
+};
+
+// For the sibling crates only: these may change in any release.
+#[doc(hidden)]
+pub use crate::{
+    describe::{cut, shortened},
+    keys::Keys,
+    secrets::without_parameters,
 };
