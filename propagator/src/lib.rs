@@ -61,70 +61,13 @@ mod environment;
 mod extract;
 mod inject;
 mod markup;
+mod propagator;
+mod settings;
 mod targets;
 
-use std::sync::{Arc, OnceLock};
-
-use opentelemetry::{
-    Context,
-    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
-};
-use opentelemetry_sentry_protocol::{Baggage, SentryTrace, TraceParent};
-
-use crate::builder::Settings;
 pub use crate::{
     builder::{PropagatorBuildError, SentryPropagatorBuilder},
     markup::{meta_tags, server_timing},
+    propagator::SentryPropagator,
     targets::{InvalidTarget, PropagationTargets, PropagationTargetsBuilder},
 };
-
-/// Reads and writes the headers of a distributed trace as Sentry's SDKs do, and W3C's beside them.
-///
-/// **In:** a valid `sentry-trace` continues its trace; without one, a valid `traceparent` does; otherwise a new trace
-/// begins. **Out:** both headers, which always agree, and `baggage`.
-///
-/// Cloning is cheap. See the [crate documentation](crate) for an example.
-#[derive(Clone, Debug)]
-pub struct SentryPropagator {
-    settings: Arc<Settings>,
-}
-
-impl SentryPropagator {
-    /// A propagator without a DSN: it passes on every trace, and says little about those that begin here.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { settings: Arc::default() }
-    }
-
-    /// A propagator that knows its service.
-    pub fn builder() -> SentryPropagatorBuilder {
-        SentryPropagatorBuilder::default()
-    }
-}
-
-impl Default for SentryPropagator {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl TextMapPropagator for SentryPropagator {
-    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        inject::inject(&self.settings, cx, injector);
-    }
-
-    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        extract::extract(&self.settings, cx, extractor)
-    }
-
-    fn fields(&self) -> FieldIter<'_> {
-        static FIELDS: OnceLock<[String; 4]> = OnceLock::new();
-        let names = [SentryTrace::HEADER, Baggage::HEADER, TraceParent::HEADER, TraceParent::STATE_HEADER];
-        FieldIter::new(FIELDS.get_or_init(|| names.map(str::to_owned)))
-    }
-}
-
-/// Whether a text may stand in a header: visible ASCII and blanks.
-fn is_visible(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
