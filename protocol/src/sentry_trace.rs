@@ -76,7 +76,7 @@ impl FromStr for SentryTrace {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let first = text.split(',').map(trim).find(|part| !part.is_empty());
-        // Three parts at most: whatever follows the second dash must be a valid flag.
+        // Everything after the second dash is the flag, so a fourth part makes it invalid.
         let mut parts = first.unwrap_or_default().splitn(3, '-');
         let mut next = || parts.next().unwrap_or_default();
         Ok(Self {

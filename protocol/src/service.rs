@@ -34,7 +34,7 @@ const MAX_ENVIRONMENT: usize = 64;
 ///
 /// Pass the same one to propagator and exporter, so that headers and envelopes agree.
 ///
-/// In each setter `None` means "not set": it restores the default, whatever was set before.
+/// In each setter `None` means "not set": it restores the default.
 ///
 /// ```
 /// use opentelemetry_sentry_protocol::Service;

@@ -120,7 +120,7 @@ impl Tunables {
     }
 }
 
-/// How a rate is stored. NaN is not a valid rate, so it can mean that there is none.
+/// The bits that represent a rate. NaN is not a valid rate, so it represents "no rate".
 fn bits(rate: Option<SampleRate>) -> u64 {
     rate.map_or(f64::NAN, SampleRate::get).to_bits()
 }

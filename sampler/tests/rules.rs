@@ -1,4 +1,4 @@
-//! Rules, limits, the handle, and what is never sampled.
+//! Rules, limits, the handle, and requests that are never sampled.
 
 use std::error::Error;
 
@@ -72,7 +72,7 @@ fn sentrys_own_example_as_function_and_as_rules() {
 }
 
 #[test]
-fn each_condition_is_met_or_not() {
+fn each_condition_matches_or_not() {
     let client = Root { kind: SpanKind::Client, ..route("/") };
     let admin = Root::request(&[("http.request.method", "GET"), ("url.full", "https://h.io:8443/admin/x?y=/api")]);
     let number = Root { attributes: vec![KeyValue::new("code", 200)], ..route("/") };
@@ -103,7 +103,7 @@ fn each_condition_is_met_or_not() {
 }
 
 #[test]
-fn health_checks_are_known_by_path_and_by_who_asks() {
+fn health_checks_are_recognised_by_path_and_by_user_agent() {
     let sampler = SentrySampler::builder().with_rule(Rule::health_checks()).with_rate(1.0).build().unwrap();
     for path in ["/health", "/healthz", "/livez", "/readyz/", "/metrics"] {
         assert!(!Root::request(&[("http.request.method", "GET"), ("url.path", path)]).is_sampled(&sampler), "{path}");
@@ -118,7 +118,7 @@ fn health_checks_are_known_by_path_and_by_who_asks() {
 }
 
 #[test]
-fn a_rule_beats_the_parent_and_another_one_follows_it() {
+fn a_rule_overrides_the_parent_and_an_inheriting_rule_follows_it() {
     let sampler = SentrySampler::builder()
         .with_rule(Rule::inherit().with_name("*inherit*"))
         .with_rule(Rule::never().with_name("*never*"))
@@ -127,13 +127,13 @@ fn a_rule_beats_the_parent_and_another_one_follows_it() {
         .unwrap();
     assert!(!route("/inherit").decided(false).is_sampled(&sampler));
     assert!(route("/inherit").decided(true).is_sampled(&sampler));
-    assert!(route("/inherit").is_sampled(&sampler), "nobody decided, so the function does");
+    assert!(route("/inherit").is_sampled(&sampler), "no decision came in, so the function decides");
     assert!(!route("/never").decided(true).is_sampled(&sampler));
     assert!(route("/other").decided(false).is_sampled(&sampler));
 }
 
 #[test]
-fn without_parents_everyone_applies_their_own_rate() {
+fn a_sampler_that_is_not_parent_based_applies_its_own_rate() {
     let own = SentrySampler::builder().with_rate(0.0).with_parent_based(false).build().unwrap();
     let root = route("/").decided(true);
     assert!(!root.is_sampled(&own));
@@ -141,21 +141,21 @@ fn without_parents_everyone_applies_their_own_rate() {
 }
 
 #[test]
-fn head_and_options_are_sampled_only_if_wanted() {
+fn head_and_options_are_sampled_only_if_configured() {
     for method in ["HEAD", "options"] {
         let root = || Root::request(&[("http.request.method", method), ("url.path", "/")]);
         let usual = SentrySampler::rate(1.0).unwrap();
         let dropped = root();
         assert!(!dropped.is_sampled(&usual));
         assert_eq!(dropped.rate(), Some(0.0));
-        assert!(root().decided(true).is_sampled(&usual), "the trace is whole or absent");
+        assert!(root().decided(true).is_sampled(&usual), "a trace must not be sampled in part");
         let wanted = SentrySampler::builder().with_rate(1.0).with_head_and_options(true).build().unwrap();
         assert!(root().is_sampled(&wanted));
     }
 }
 
 #[test]
-fn requests_to_sentry_are_never_sampled_not_even_below_a_sampled_span() {
+fn requests_to_an_excluded_host_are_never_sampled_not_even_below_a_sampled_span() {
     let url = "https://o1.ingest.sentry.io/api/1/envelope/";
     let sampler = SentrySampler::builder().with_rate(1.0).without_requests_to(url).build().unwrap();
     let call = |url: &str| Root {
@@ -203,18 +203,18 @@ fn the_handle_changes_rate_and_limit_at_run_time() {
 }
 
 #[test]
-fn what_the_limit_refuses_is_refused_by_its_rate() {
+fn a_trace_over_the_limit_is_rejected_by_the_rate_that_is_reported() {
     let sampler = SentrySampler::builder().with_rate(1.0).with_max_traces_per_second(1).build().unwrap();
     assert!(route("/").is_sampled(&sampler));
     let second = route("/");
     assert!(!second.is_sampled(&sampler));
     let rand = opentelemetry_sentry_protocol::SampleRand::from_trace_id(T).get();
     assert!(rand >= second.rate().unwrap());
-    assert!(route("/").decided(true).is_sampled(&sampler), "decisions that came in do not count");
+    assert!(route("/").decided(true).is_sampled(&sampler), "traces that came in with a decision do not count");
 }
 
 #[test]
-fn what_cannot_be_built_says_why() {
+fn a_build_error_names_the_setting_and_the_value() {
     let error = |builder: opentelemetry_sentry_sampler::SentrySamplerBuilder| builder.build().unwrap_err().to_string();
     assert_eq!(
         error(SentrySampler::builder().with_rule(Rule::sample(7.0))),
@@ -236,7 +236,7 @@ fn a_build_error_keeps_its_source() {
 }
 
 #[test]
-fn with_everything_recorded_only_the_sample_is_sentrys() {
+fn with_record_all_sentry_still_gets_only_sampled_traces() {
     let sampler = SentrySampler::builder().with_rate(0.0).with_record_all(true).build().unwrap();
     let root = route("/");
     let result = sampler.should_sample(Some(&root.cx), T, "GET", &root.kind, &root.attributes, &[]);
@@ -256,7 +256,7 @@ fn roots_that_are_not_sampled_are_counted_and_inherited_decisions_are_not() {
 }
 
 #[test]
-fn a_hundred_thousand_traces_are_sampled_at_their_rate_and_alike_everywhere() {
+fn a_hundred_thousand_traces_are_sampled_at_their_rate_and_equally_by_every_sampler() {
     let (one, other) = (SentrySampler::rate(0.25).unwrap(), SentrySampler::rate(0.25).unwrap());
     let total = 100_000_u32;
     let sampled = (0..total).filter(|number| {

@@ -1,22 +1,4 @@
-//! What the attributes of a span mean to Sentry: op, name, source, and what is a secret.
-//!
-//! **Should you use this crate?** Probably not directly: `opentelemetry-sentry` has all of it as its module
-//! `semantics`. Take it alone to name spans as Sentry does.
-//!
-//! ```
-//! use opentelemetry::{KeyValue, trace::SpanKind};
-//! use opentelemetry_sentry_semantics::{Source, describe};
-//!
-//! let attributes = [KeyValue::new("http.request.method", "GET"), KeyValue::new("http.route", "/users/:id")];
-//! let description = describe("HTTP", &SpanKind::Server, &attributes);
-//! assert_eq!(description.op.as_deref(), Some("http.server"));
-//! assert_eq!(description.name, "GET /users/:id");
-//! assert_eq!(description.source, Source::Route);
-//! ```
-//!
-//! # What it does not do
-//!
-//! It reads attributes and writes nothing. It needs the OpenTelemetry API and nothing else.
+#![doc = include_str!("../README.md")]
 
 mod attributes;
 mod describe;

@@ -72,7 +72,7 @@ pub fn without_secrets(text: &str) -> Option<String> {
 /// Separates the scheme of a URL from its host.
 const MARK: &str = "://";
 
-/// A text with the user info of all its URLs filtered; `None` if there is none.
+/// A text with the user info of all its URLs filtered; `None` if no URL has any.
 fn without_user_info(text: &str) -> Option<String> {
     if !text.as_bytes().contains(&b'@') {
         return None;
