@@ -53,9 +53,9 @@ impl SentryPropagatorBuilder {
         self
     }
 
-    /// Sets whether a trace is continued only if the headers and this service name the same organisation. With `false`, a
-    /// trace of another organisation is not continued either, but one is if only one side names an organisation. Defaults
-    /// to `false`.
+    /// Sets whether a trace is continued only if the headers and this service name the same organisation. With `false`, it
+    /// is also continued if only one side names an organisation. A trace of another organisation is never continued.
+    /// Defaults to `false`.
     pub const fn with_strict_trace_continuation(mut self, strict: bool) -> Self {
         self.settings.strict = strict;
         self

@@ -83,3 +83,31 @@ fn slot_of(trace_id: TraceId) -> usize {
     let mixed = (bits as u64 ^ (bits >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 52) as usize % DecisionLog::SLOTS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_trace_replaces_an_older_one_in_the_same_slot_only() {
+        let id = |number: u128| TraceId::from_bytes(number.to_be_bytes());
+        let (first, other) = (id(1), id(2));
+        let same_slot = (3..).map(id).find(|id| slot_of(*id) == slot_of(first)).expect("a collision");
+        let log = DecisionLog::default();
+        for trace_id in [first, other, same_slot] {
+            log.record(trace_id, Arc::new(Decision::new(Some(true))));
+        }
+        assert_eq!([first, other, same_slot].map(|id| log.get(id).is_some()), [false, true, true]);
+    }
+
+    #[test]
+    fn the_cell_of_a_remote_trace_comes_before_the_log() {
+        let trace_id = TraceId::from_bytes([1; 16]);
+        let (log, remote) = (DecisionLog::default(), RemoteTrace::default());
+        log.record(trace_id, Arc::new(Decision::new(Some(false))));
+        let sampled = |remote| log.find(remote, trace_id).and_then(|decision| decision.sampled);
+        assert_eq!((sampled(None), sampled(Some(&remote))), (Some(false), Some(false)));
+        assert!(remote.decide(trace_id, &Arc::new(Decision::new(Some(true)))));
+        assert_eq!((sampled(None), sampled(Some(&remote))), (Some(false), Some(true)));
+    }
+}

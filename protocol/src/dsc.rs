@@ -22,7 +22,7 @@ use crate::{
 /// | --- | --- |
 /// | `trace_id` | the trace |
 /// | `public_key`, `org_id` | the project (by its key) and the organisation of the service where the trace began |
-/// | `release`, `environment`, `transaction` | the same service's, and the name of its transaction |
+/// | `release`, `environment`, `transaction` | of the same service, and the name of the transaction that began there |
 /// | `sample_rate`, `sample_rand`, `sampled` | the sampling decision and what it was made from |
 ///
 /// ```

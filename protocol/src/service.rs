@@ -57,7 +57,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that sends to this DSN; without a DSN it only passes traces on.
+    /// A service that sends to this DSN. Without a DSN, its traces name no project.
     #[must_use]
     pub fn new(dsn: Option<Dsn>) -> Self {
         Self { dsn, org_id: None, release: None, environment: None }.with_org_id(None)

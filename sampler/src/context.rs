@@ -24,7 +24,7 @@ use opentelemetry::{
 pub struct SamplingContext<'a> {
     /// The name of the transaction, such as `GET /users/:id`.
     pub name: Cow<'a, str>,
-    /// The op of the transaction, such as `http.server`; `None` if its attributes do not tell.
+    /// The op of the transaction, such as `http.server`; `None` if the attributes do not determine one.
     pub op: Option<Cow<'a, str>>,
     /// The kind of the span.
     pub kind: &'a SpanKind,

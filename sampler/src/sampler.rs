@@ -192,7 +192,7 @@ impl SentrySampler {
     }
 
     /// The result for a child span: that of its local parent. If every trace is recorded, the decision about Sentry is
-    /// looked up, because the parent's flag does not tell.
+    /// looked up, because the parent's flag only says that the span is recorded.
     fn inherit(&self, cx: Option<&Context>, trace_id: TraceId, is_recorded: bool) -> (bool, Vec<KeyValue>) {
         if !(is_recorded && self.shared.record_all) {
             return (is_recorded, Vec::new());

@@ -25,7 +25,7 @@ use crate::limiter::{InvalidLimit, Limiter};
 /// let handle = sampler.handle();
 /// // During an incident, keep every trace:
 /// handle.set_rate(Some(1.0))?;
-/// # Ok::<(), opentelemetry_sentry_sampler::InvalidSampleRate>(())
+/// # Ok::<(), opentelemetry_sentry_protocol::InvalidSampleRate>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct SamplerHandle {

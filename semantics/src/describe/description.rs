@@ -20,7 +20,7 @@ pub(super) struct Described<'a, 's> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description<'a> {
-    /// The kind of work, from a small set of words; `None` if the attributes do not tell.
+    /// The kind of work, from a small set of words; `None` if the attributes do not determine one.
     pub op: Option<Cow<'a, str>>,
     /// The name of a transaction, or the description of any other span.
     pub name: Cow<'a, str>,
