@@ -476,7 +476,7 @@ impl SentryBuilder {
 /// Sentry's own requests are made with telemetry suppressed; this is for those of others, such as a tunnel.
 fn without_own_requests(sampler: SentrySampler, service: &Service, spotlight: Option<&str>) -> SentrySampler {
     let own = service.dsn().map(Dsn::envelope_url).into_iter().chain(spotlight.map(str::to_owned));
-    own.fold(sampler, |sampler, url| sampler.without_requests_to(&url))
+    own.fold(sampler, |sampler, url| sampler.excluding_requests_to(&url))
 }
 
 /// A DSN that is empty is none.

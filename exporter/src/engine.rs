@@ -111,7 +111,7 @@ impl Engine {
         stats.pending_bytes = self.shared.intake.pending() as u64;
         stats.spans_received += waiting;
         stats.spans_pending += waiting;
-        for (reason, dropped) in unsampled(&self.decisions) {
+        for (reason, dropped) in unsampled(self.decisions.feedback()) {
             stats.spans_received += dropped.spans;
             stats.dropped.insert(reason, dropped);
         }

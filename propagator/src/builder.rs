@@ -1,30 +1,15 @@
-//! How a propagator is set up.
+//! Setting up a propagator.
 
 use std::{error::Error, fmt, sync::Arc};
 
-use opentelemetry_sentry_protocol::{DecisionLog, Dsn, InvalidDsn, Service};
+use opentelemetry_sentry_protocol::{__shared::SettingError, DecisionLog, Dsn, InvalidDsn, Service};
 
-use crate::SentryPropagator;
+use crate::{propagator::SentryPropagator, settings::Settings};
 
-/// What extraction and injection need to know.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) service: Service,
-    pub(crate) decisions: Arc<DecisionLog>,
-    pub(crate) strict: bool,
-    pub(crate) traceparent: bool,
-    pub(crate) undecided_traceparent: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            service: Service::default(),
-            decisions: Arc::default(),
-            strict: false,
-            traceparent: true,
-            undecided_traceparent: false,
-        }
+impl SentryPropagator {
+    /// A builder for a propagator that knows its service.
+    pub fn builder() -> SentryPropagatorBuilder {
+        SentryPropagatorBuilder::default()
     }
 }
 
@@ -32,7 +17,7 @@ impl Default for Settings {
 #[derive(Debug, Default)]
 #[must_use]
 pub struct SentryPropagatorBuilder {
-    /// Parsed at once, so that no text with a secret is kept.
+    /// Parsed at once, so that no text with a secret is kept and `Debug` cannot show one.
     dsn: Option<Result<Dsn, InvalidDsn>>,
     release: Option<String>,
     environment: Option<String>,
@@ -42,33 +27,35 @@ pub struct SentryPropagatorBuilder {
 }
 
 impl SentryPropagatorBuilder {
-    /// Sets the DSN, from which the public key and the organisation are taken. Defaults to none; empty is none.
+    /// Sets the DSN, which names the project and the organisation of traces that begin here. An empty text counts as not
+    /// set. Defaults to no DSN.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
         let dsn = dsn.into();
         self.dsn = (!dsn.trim().is_empty()).then(|| dsn.parse());
         self
     }
 
-    /// Sets the release that traces which begin here are labelled with. Defaults to none.
+    /// Sets the release of traces that begin here. Defaults to no release.
     pub fn with_release(mut self, release: impl Into<String>) -> Self {
         self.release = Some(release.into());
         self
     }
 
-    /// Sets the environment that traces which begin here are labelled with. Defaults to `production`.
+    /// Sets the environment of traces that begin here. Defaults to `production`.
     pub fn with_environment(mut self, environment: impl Into<String>) -> Self {
         self.environment = Some(environment.into());
         self
     }
 
-    /// Sets the organisation's id. Defaults to the one in the DSN's host (`o123.…`), if there is one.
+    /// Sets the id of the organisation. Defaults to the one in the DSN's host (`o123.…`), if it contains one.
     pub const fn with_org_id(mut self, id: u64) -> Self {
         self.org_id = Some(id);
         self
     }
 
-    /// Sets whether a trace is continued only if both sides name the same organisation. Defaults to `false`: then one
-    /// that names another organisation is not continued, but one that names none is.
+    /// Sets whether a trace is continued only if the headers and this service name the same organisation. With `false`, it
+    /// is also continued if only one side names an organisation. A trace of another organisation is never continued.
+    /// Defaults to `false`.
     pub const fn with_strict_trace_continuation(mut self, strict: bool) -> Self {
         self.settings.strict = strict;
         self
@@ -80,22 +67,23 @@ impl SentryPropagatorBuilder {
         self
     }
 
-    /// Sets whether a clear *sampled* bit in a `traceparent` that came alone means "not decided yet". Defaults to
-    /// `false`: it means "no", as for every OpenTelemetry sampler. Turn it on behind a load balancer that puts `-00`
-    /// on everything.
+    /// Sets whether a clear *sampled* bit means "not decided yet", in a `traceparent` that came without `sentry-trace`.
+    /// With `false` it means "no", as for every OpenTelemetry sampler. Turn it on behind a load balancer that adds a
+    /// `traceparent` with `-00` to every request. Defaults to `false`.
     pub const fn with_undecided_traceparent(mut self, on: bool) -> Self {
         self.settings.undecided_traceparent = on;
         self
     }
 
-    /// Sets everything about the service at once, in place of DSN, release, environment and organisation.
+    /// Sets everything about the service at once. DSN, release, environment and organisation of this builder are then not
+    /// used. Defaults to a service made from these four.
     pub fn with_service(mut self, service: Service) -> Self {
         self.service = Some(service);
         self
     }
 
-    /// Shares the log in which a sampler notes what it decided about traces that begin without [`extract`].
-    /// Defaults to an empty one.
+    /// Shares the log in which a sampler records its decisions about traces that begin without [`extract`]. Without it,
+    /// the headers of such traces lack the rate and the transaction's name. Defaults to an empty log.
     ///
     /// [`extract`]: opentelemetry::propagation::TextMapPropagator::extract
     pub fn with_decision_log(mut self, decisions: Arc<DecisionLog>) -> Self {
@@ -107,9 +95,10 @@ impl SentryPropagatorBuilder {
     ///
     /// # Errors
     ///
-    /// If the DSN is not one.
+    /// If the DSN is invalid.
     pub fn build(self) -> Result<SentryPropagator, PropagatorBuildError> {
-        let dsn = self.dsn.transpose().map_err(|error| PropagatorBuildError { error })?;
+        let dsn = self.dsn.transpose().map_err(SettingError::of("with_dsn"));
+        let dsn = dsn.map_err(|error| PropagatorBuildError { error })?;
         let service = self.service.unwrap_or_else(|| {
             Service::new(dsn).with_release(self.release).with_environment(self.environment).with_org_id(self.org_id)
         });
@@ -117,16 +106,21 @@ impl SentryPropagatorBuilder {
     }
 }
 
-/// The propagator could not be built.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The propagator could not be built. The message names the setting, what was expected and what was found (never a
+/// secret); it contains the message of the source.
+#[derive(Clone, Debug)]
 pub struct PropagatorBuildError {
-    error: InvalidDsn,
+    error: SettingError,
 }
 
 impl fmt::Display for PropagatorBuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "with_dsn: {}", self.error)
+        self.error.fmt(f)
     }
 }
 
-impl Error for PropagatorBuildError {}
+impl Error for PropagatorBuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}

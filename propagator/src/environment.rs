@@ -1,11 +1,11 @@
-//! How does a child process or a job get the trace of whoever started it?
+//! How does a child process or a job continue the trace of the process that started it?
 //!
 //! | variable | header |
 //! | --- | --- |
 //! | `SENTRY_TRACE` | `sentry-trace` |
 //! | `SENTRY_BAGGAGE` | `baggage` |
 //!
-//! With `SENTRY_USE_ENVIRONMENT` set to `false`, `n`, `no`, `off` or `0`, they are not read.
+//! If `SENTRY_USE_ENVIRONMENT` is `false`, `f`, `n`, `no`, `off` or `0`, they are not read.
 
 use std::{collections::HashMap, env};
 
@@ -15,15 +15,15 @@ use opentelemetry::{
 };
 use opentelemetry_sentry_protocol::{Baggage, SentryTrace};
 
-use crate::SentryPropagator;
+use crate::propagator::SentryPropagator;
 
-/// Names of variables and of the headers that they stand for.
+/// The variables, each with the header that it carries.
 const VARIABLES: [(&str, &str); 2] = [("SENTRY_TRACE", SentryTrace::HEADER), ("SENTRY_BAGGAGE", Baggage::HEADER)];
 
 impl SentryPropagator {
-    /// The context of this process, as whoever started it described it in `SENTRY_TRACE` and `SENTRY_BAGGAGE`.
+    /// The context that the parent process passed on in `SENTRY_TRACE` and `SENTRY_BAGGAGE`.
     ///
-    /// Attach it for as long as the process works, or start its root span under it.
+    /// Attach it for as long as the process works, or start the root span under it.
     ///
     /// ```
     /// use opentelemetry_sentry_propagator::SentryPropagator;
@@ -36,7 +36,7 @@ impl SentryPropagator {
         self.extract_from(|name| env::var(name).ok())
     }
 
-    /// The variables with which a child process goes on with the trace of this context.
+    /// The variables by which a child process continues the trace of this context.
     ///
     /// ```no_run
     /// use std::process::Command;
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_process_goes_on_with_the_trace() {
+    fn a_child_process_continues_the_trace() {
         let parent =
             process(&[("SENTRY_TRACE", TRACE), ("SENTRY_BAGGAGE", "sentry-sample_rand=0.5,sentry-release=a,b=1")]);
         let variables = SentryPropagator::new().to_env(&parent);

@@ -2,10 +2,10 @@
 //!
 //! | `sentry-trace` | `traceparent` | the trace | dynamic sampling context |
 //! | --- | --- | --- | --- |
-//! | valid | any | continues `sentry-trace` | as it came, frozen; without Sentry members frozen empty |
-//! | none or invalid | valid, alone | continues `traceparent` | our own |
-//! | none or invalid | none, invalid or two | new | our own |
-//! | of another organisation | any | new | our own |
+//! | valid | any | continues `sentry-trace` | frozen as it came in; without Sentry members frozen empty |
+//! | missing or invalid | one, valid | continues `traceparent` | this service's own |
+//! | missing or invalid | missing, invalid or several | new | this service's own |
+//! | of another organisation | any | new | this service's own |
 
 use opentelemetry::{
     Context, TraceFlags,
@@ -13,10 +13,10 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sentry_protocol::{
-    Baggage, DynamicSamplingContext, Incoming, RemoteTrace, SentryTrace, Service, TraceParent,
+    __shared::is_visible, Baggage, DynamicSamplingContext, Incoming, RemoteTrace, SentryTrace, Service, TraceParent,
 };
 
-use crate::{builder::Settings, is_visible};
+use crate::settings::Settings;
 
 pub(crate) fn extract(settings: &Settings, cx: &Context, extractor: &dyn Extractor) -> Context {
     let (dsc, foreign) = Baggage::parse(lines(extractor, Baggage::HEADER)).into_parts();
@@ -25,7 +25,7 @@ pub(crate) fn extract(settings: &Settings, cx: &Context, extractor: &dyn Extract
             cx.with_remote_span_context(span_context).with_value(RemoteTrace::new(Some(incoming), foreign))
         }
         Verdict::New => unlinked(cx, foreign),
-        // Another propagator may have put the very trace that is rejected here into the context.
+        // Another propagator may have put the rejected trace into the context already.
         Verdict::Rejected if cx.span().span_context().is_remote() => {
             unlinked(&cx.with_remote_span_context(SpanContext::empty_context()), foreign)
         }
@@ -37,16 +37,16 @@ pub(crate) fn extract(settings: &Settings, cx: &Context, extractor: &dyn Extract
 enum Verdict {
     Continue(SpanContext, Incoming),
     New,
-    /// Headers came that must not be continued.
+    /// The headers are valid, but their trace must not be continued.
     Rejected,
 }
 
 fn continued(settings: &Settings, extractor: &dyn Extractor, dsc: Option<DynamicSamplingContext>) -> Verdict {
     let sentry = sentry_trace(extractor);
-    // The state belongs to `traceparent`, so both are of use only together.
+    // Beside a `sentry-trace`, `traceparent` only says whether `tracestate` belongs to the same trace.
     let states = lines(extractor, TraceParent::STATE_HEADER);
-    let is_of_use = sentry.is_none() || !states.is_empty();
-    let w3c = if is_of_use { traceparent(settings, extractor) } else { None };
+    let is_needed = sentry.is_none() || !states.is_empty();
+    let w3c = if is_needed { traceparent(settings, extractor) } else { None };
     if sentry.is_none() && w3c.is_none() {
         return Verdict::New;
     }
@@ -71,7 +71,7 @@ fn continued(settings: &Settings, extractor: &dyn Extractor, dsc: Option<Dynamic
     Verdict::Continue(SpanContext::new(trace_id, span_id, flags, true, state), incoming)
 }
 
-/// A context in which no remote trace is continued: a new trace begins, or the one that is active goes on.
+/// A context in which no remote trace is continued: a new trace begins, or the active one goes on.
 fn unlinked(cx: &Context, foreign: String) -> Context {
     match RemoteTrace::from_context(cx).filter(|_| cx.span().span_context().is_valid()) {
         Some(_) if foreign.is_empty() => cx.clone(),
@@ -80,11 +80,11 @@ fn unlinked(cx: &Context, foreign: String) -> Context {
     }
 }
 
-/// Whether the sender is of our organisation, or near enough ([strict trace continuation]).
+/// Whether the sender's organisation allows its trace to be continued ([strict trace continuation]).
 ///
 /// [strict trace continuation]: https://develop.sentry.dev/sdk/foundations/trace-propagation/#strict-trace-continuation
 fn may_continue(strict: bool, service: &Service, dsc: Option<&DynamicSamplingContext>) -> bool {
-    // Most services that know no organisation need not look for the sender's.
+    // Skips the lookup of the sender's organisation, which cannot matter here.
     if service.org_id().is_none() && !strict {
         return true;
     }
@@ -101,7 +101,7 @@ fn sentry_trace(extractor: &dyn Extractor) -> Option<SentryTrace> {
     first.or_else(|| lines(extractor, SentryTrace::HEADER).into_iter().find_map(|line| line.parse().ok()))
 }
 
-/// The `traceparent`, if it is valid and the only one.
+/// The `traceparent`, if it is valid and there is only one.
 fn traceparent(settings: &Settings, extractor: &dyn Extractor) -> Option<TraceParent> {
     match lines(extractor, TraceParent::HEADER).as_slice() {
         [line] if settings.traceparent => line.parse().ok(),
@@ -109,14 +109,14 @@ fn traceparent(settings: &Settings, extractor: &dyn Extractor) -> Option<TracePa
     }
 }
 
-/// The `tracestate`, of all its lines; one that cannot be read is dropped whole, as W3C demands.
+/// The `tracestate` from all its lines. If any member is invalid, all are dropped, as W3C demands.
 fn tracestate(lines: &[&str]) -> TraceState {
-    // OpenTelemetry's type takes any character in a value.
+    // OpenTelemetry's type accepts any character in a value, so a line break would be passed on.
     if !lines.iter().all(|line| is_visible(line)) {
         return TraceState::default();
     }
     let members = lines.iter().flat_map(|line| line.split(',')).map(str::trim_ascii);
-    // A key and a value that make all of it invalid stand for a member without `=`.
+    // Map a member without `=` to an invalid pair, so that the whole header is rejected.
     let pairs = members.filter(|member| !member.is_empty()).map(|member| member.split_once('=').unwrap_or(("=", "=")));
     TraceState::from_key_value(pairs).unwrap_or_default()
 }

@@ -1,14 +1,14 @@
 //! What does the next service need to know?
 //!
-//! The headers are made from the active span's ids, from what was decided for its trace and from what came in.
+//! The headers are made from the active span's ids, the decision about its trace and the headers that came in.
 //!
 //! | the active span | trace and span id | decision |
 //! | --- | --- | --- |
-//! | ours | its own | the sampler's; without one its *sampled* flag |
-//! | remote: nothing was recorded here | as they came in | as it came in |
-//! | none | no trace headers; `baggage` of others still goes out | |
+//! | local | its own | the sampler's; if there is no record of it, the span's *sampled* flag |
+//! | remote (nothing is recorded here) | as they came in | as it came in |
+//! | missing | no trace headers; foreign `baggage` still goes out | |
 //!
-//! Nothing at all goes out of a context in which telemetry is suppressed.
+//! If telemetry is suppressed in the context, no header is written.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -19,10 +19,10 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sentry_protocol::{
-    Baggage, Decision, DynamicSamplingContext, RemoteTrace, SampleRand, SentryTrace, TraceParent,
+    __shared::is_visible, Baggage, Decision, DynamicSamplingContext, RemoteTrace, SampleRand, SentryTrace, TraceParent,
 };
 
-use crate::{builder::Settings, is_visible};
+use crate::settings::Settings;
 
 pub(crate) fn inject(settings: &Settings, cx: &Context, injector: &mut dyn Injector) {
     if cx.is_telemetry_suppressed() {
@@ -57,9 +57,7 @@ fn outgoing(
     let noted = settings.decisions.find(remote, trace_id);
     let decision = noted.map(Arc::unwrap_or_clone).unwrap_or_else(|| {
         let passed_on = incoming.filter(|_| span.is_remote()).map(|incoming| incoming.sampled);
-        let mut decision = Decision::default();
-        decision.sampled = passed_on.unwrap_or(Some(span.is_sampled()));
-        decision
+        Decision::new(passed_on.unwrap_or(Some(span.is_sampled())))
     });
     let frozen = decision.frozen.as_ref().or_else(|| incoming.and_then(|incoming| incoming.frozen()));
     let dsc = frozen.cloned().unwrap_or_else(|| {
@@ -75,17 +73,17 @@ fn set_trace_headers(settings: &Settings, span: &SpanContext, decision: &Decisio
     if !settings.traceparent {
         return;
     }
-    // They differ only where everything is recorded for others, whatever Sentry gets.
+    // The headers differ only if every trace is recorded for the application's other span processors.
     let sampled = decision.sampled == Some(true) || decision.recorded;
     injector.set(TraceParent::HEADER, TraceParent::new(trace_id, span_id, sampled).to_string());
     let state = tracestate(span.trace_state());
-    // OpenTelemetry's type takes any character in a value.
+    // OpenTelemetry's type accepts any character in a value, so a line break would be sent.
     if !state.is_empty() && is_visible(&state) {
         injector.set(TraceParent::STATE_HEADER, state);
     }
 }
 
-/// As `TraceState::header` prints it, in one piece.
+/// The same text as `TraceState::header`, with a single allocation.
 fn tracestate(state: &TraceState) -> String {
     let length = state.into_iter().map(|(key, value)| key.len() + value.len() + 2).sum();
     let mut text = String::with_capacity(length);
@@ -98,8 +96,8 @@ fn tracestate(state: &TraceState) -> String {
 
 /// The members that came in, with the OpenTelemetry `Baggage` of the context merged in.
 ///
-/// An entry of the context replaces a member of the same key, unless it only repeats it: then the text that came in
-/// goes out again. Sentry's members are not the context's to set.
+/// An entry of the context replaces a member with the same key. If the value is the same, the text that came in goes out
+/// unchanged. Entries for Sentry's members are ignored: the application must not override them.
 fn merged<'a>(entries: &otel::Baggage, came_in: impl Iterator<Item = &'a str>) -> Vec<Cow<'a, str>> {
     let mut own: BTreeMap<&str, _> = entries.iter().map(|(key, entry)| (key.as_str(), entry)).collect();
     own.retain(|key, _| !key.starts_with("sentry-"));

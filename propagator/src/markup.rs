@@ -1,7 +1,7 @@
 //! How does a page that is rendered here tell the browser which trace it belongs to?
 //!
-//! The values are those that the global propagator injects into headers, so that a page load continues exactly where
-//! a call to another service would.
+//! The values are those that the global propagator would inject into headers, so the browser continues the same trace from
+//! the same span as another service would.
 
 use std::{collections::HashMap, fmt::Write as _};
 
@@ -10,8 +10,8 @@ use opentelemetry_sentry_protocol::{Baggage, SentryTrace, TraceParent};
 
 /// The `<meta>` elements for the `<head>` of a page: the browser's SDK reads them and continues the trace.
 ///
-/// A line each for `sentry-trace`, `baggage` and `traceparent`, as far as the **global** propagator has something to say
-/// about the span of this context; an empty text if it has not. Only Sentry's members of `baggage` are in it.
+/// The text has one line for each of `sentry-trace`, `baggage` and `traceparent` that the **global** propagator writes for
+/// the span of this context; it is empty if the propagator writes no `sentry-trace`. `baggage` contains only Sentry's members.
 ///
 /// ```
 /// use opentelemetry::Context;
@@ -30,10 +30,10 @@ pub fn meta_tags(cx: &Context) -> String {
     tags
 }
 
-/// The value of a `Server-Timing` header with `sentry-trace` and `baggage`, which the browser's SDK reads as well, where
-/// the page itself cannot be changed.
+/// The value of a `Server-Timing` header with `sentry-trace` and `baggage`, for pages that cannot be changed. The browser's
+/// SDK reads it as well.
 ///
-/// `None` if the **global** propagator has nothing to say about the span of this context.
+/// `None` if the **global** propagator writes no `sentry-trace` for the span of this context.
 ///
 /// ```
 /// use opentelemetry::Context;
@@ -48,7 +48,7 @@ pub fn server_timing(cx: &Context) -> Option<String> {
     (!entries.is_empty()).then(|| entries.join(", "))
 }
 
-/// What the headers would be, without the baggage of others: it is none of a browser's business.
+/// The headers for the browser. Foreign baggage is left out: it is meant for services, and must not appear in a page.
 fn values(cx: &Context) -> Vec<(&'static str, String)> {
     let mut headers = HashMap::new();
     global::get_text_map_propagator(|propagator| propagator.inject_context(cx, &mut headers));
@@ -78,7 +78,7 @@ fn escaped_html(text: &str) -> String {
     escaped
 }
 
-/// As HTTP's quoted strings want it.
+/// Escapes a text for a quoted string of HTTP.
 fn escaped_quotes(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }

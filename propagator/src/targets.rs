@@ -1,4 +1,4 @@
-//! Which URLs get the headers?
+//! To which URLs are trace headers sent?
 
 use std::{error::Error, fmt};
 
@@ -9,8 +9,8 @@ use regex_lite::{Regex, RegexBuilder};
 
 /// The URLs that trace headers are sent to: Sentry's [`tracePropagationTargets`].
 ///
-/// A target is a text that occurs in the URL, or a regular expression that matches anywhere in it. Neither minds
-/// upper or lower case. Without a single target set, every URL gets them.
+/// A target is a text that occurs in the URL, or a regular expression that matches anywhere in it; both ignore case. If no
+/// target is set, headers are sent to every URL.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -24,7 +24,7 @@ use regex_lite::{Regex, RegexBuilder};
 /// assert!(targets.matches("https://API.example.com/users"));
 /// assert!(!targets.matches("https://example.org/"));
 ///
-/// // A propagator is told where its headers are going to:
+/// // A propagator does not know the URL, but its injector does:
 /// let mut headers = HashMap::new();
 /// let mut injector = targets.injector("https://example.org/", &mut headers);
 /// injector.set("sentry-trace", "…".to_owned());
@@ -36,9 +36,9 @@ use regex_lite::{Regex, RegexBuilder};
 /// [`tracePropagationTargets`]: https://docs.sentry.io/platforms/javascript/configuration/options/#tracePropagationTargets
 #[derive(Clone, Debug, Default)]
 pub struct PropagationTargets {
-    /// `None`: everywhere.
+    /// `None` means every URL.
     targets: Option<Vec<Target>>,
-    /// `host:port`, in lower case.
+    /// The hosts that never get headers, as `host:port` in lower case.
     never: Vec<String>,
 }
 
@@ -71,12 +71,12 @@ impl PropagationTargets {
         Self { targets: Some(Vec::new()), never: Vec::new() }
     }
 
-    /// Targets that are added one by one.
+    /// A builder, to which targets are added one by one.
     pub fn builder() -> PropagationTargetsBuilder {
         PropagationTargetsBuilder::default()
     }
 
-    /// Whether a request to this URL gets the headers.
+    /// Whether headers are sent to this URL.
     #[must_use]
     pub fn matches(&self, url: &str) -> bool {
         let lower_case = url.to_lowercase();
@@ -84,12 +84,12 @@ impl PropagationTargets {
         self.targets.as_ref().is_none_or(is_wanted) && !self.is_never(url)
     }
 
-    /// An injector for a request to this URL: it passes on what is set, or nothing if the URL is not a target.
+    /// An injector for a request to this URL: it passes all headers on to `inner`, or none if the URL is not a target.
     pub fn injector<'a>(&self, url: &str, inner: &'a mut dyn Injector) -> impl Injector + 'a {
         Filtered { inner: self.matches(url).then_some(inner) }
     }
 
-    /// Whether a URL leads to a host that never gets headers.
+    /// Whether the host of this URL never gets headers.
     fn is_never(&self, url: &str) -> bool {
         !self.never.is_empty() && host_of_url(url).is_some_and(|host| self.never.contains(&host))
     }
@@ -128,19 +128,21 @@ enum Pattern {
 }
 
 impl PropagationTargetsBuilder {
-    /// Adds a text that occurs in the URL. The empty text occurs in all.
+    /// Adds a text that must occur in the URL; the empty text occurs in every URL. Defaults to no texts.
     pub fn with_text(mut self, text: impl Into<String>) -> Self {
         self.targets.push(Pattern::Text(text.into()));
         self
     }
 
-    /// Adds a regular expression that matches anywhere in the URL, in the syntax of the `regex` crate.
+    /// Adds a regular expression that must match anywhere in the URL, in the syntax of the crate `regex`. Defaults to no
+    /// expressions.
     pub fn with_regex(mut self, pattern: impl Into<String>) -> Self {
         self.targets.push(Pattern::Regex(pattern.into()));
         self
     }
 
-    /// Excludes the host of a DSN, whatever the targets say: requests to Sentry itself never carry trace headers.
+    /// Excludes the host of a DSN, even if a target matches: requests to Sentry itself never carry trace headers. Defaults
+    /// to no exclusions.
     pub fn without_dsn(mut self, dsn: impl AsRef<str>) -> Self {
         self.dsns.push(dsn.as_ref().parse());
         self
@@ -150,7 +152,7 @@ impl PropagationTargetsBuilder {
     ///
     /// # Errors
     ///
-    /// If a regular expression or a DSN is not one.
+    /// If a regular expression or a DSN is invalid.
     pub fn build(self) -> Result<PropagationTargets, InvalidTarget> {
         let compile = |pattern| match pattern {
             Pattern::Text(text) => Ok(Target::Text(text.to_lowercase())),
@@ -170,7 +172,8 @@ impl PropagationTargetsBuilder {
     }
 }
 
-/// A target was not a regular expression, or a DSN not a DSN.
+/// A regular expression or a DSN is invalid. The message names the setting, what was expected and what was found (never a
+/// secret); it contains the message of the source.
 #[derive(Debug)]
 pub struct InvalidTarget {
     kind: Kind,
@@ -193,4 +196,11 @@ impl fmt::Display for InvalidTarget {
     }
 }
 
-impl Error for InvalidTarget {}
+impl Error for InvalidTarget {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            Kind::Regex(_, error) => Some(error),
+            Kind::Dsn(error) => Some(error),
+        }
+    }
+}

@@ -1,6 +1,6 @@
-//! Which traces are continued, and what becomes of those that are not.
+//! Which traces are continued, and what happens to those that are not.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, error::Error};
 
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
@@ -9,7 +9,7 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sentry_propagator::SentryPropagator;
-use opentelemetry_sentry_protocol::{Baggage, RemoteTrace};
+use opentelemetry_sentry_protocol::{Baggage, InvalidDsn, RemoteTrace};
 use opentelemetry_sentry_vectors::each;
 use serde::Deserialize;
 
@@ -66,7 +66,7 @@ fn the_first_valid_sentry_trace_line_wins() {
 }
 
 #[test]
-fn traceparent_continues_only_alone_and_only_if_wanted() {
+fn traceparent_continues_only_alone_and_only_if_it_is_on() {
     let extract = |propagator: SentryPropagator, headers: &[(&str, &str)]| {
         propagator.extract_with_context(&Context::new(), &Headers::new(headers)).span().span_context().clone()
     };
@@ -91,7 +91,7 @@ fn tracestate_passes_only_with_the_traceparent_that_it_belongs_to() {
 }
 
 #[test]
-fn nothing_but_visible_ascii_leaves() {
+fn only_visible_ascii_goes_out() {
     for state in ["k=v\r\nX-Injected: 1", "k=\u{e9}", "k=\0", "k=a\tb"] {
         let headers = [("traceparent", W3C), ("tracestate", state), ("baggage", "a=\t\u{e9},b=1\r\nc,d=2")];
         let cx = SentryPropagator::new().extract_with_context(&Context::new(), &Headers::new(&headers));
@@ -103,7 +103,7 @@ fn nothing_but_visible_ascii_leaves() {
 }
 
 #[test]
-fn a_huge_header_is_read_as_far_as_it_could_be_sent_again() {
+fn a_huge_header_is_read_only_in_part() {
     let hostile = format!("kept=1,{}", "sentry-%61=1,sentry-%62=1,z=1,".repeat(50_000));
     let cx = SentryPropagator::new().extract_with_context(&Context::new(), &Headers::new(&[("baggage", &hostile)]));
     assert_eq!(inject(&SentryPropagator::new(), &cx)["baggage"], "kept=1,z=1");
@@ -140,6 +140,15 @@ fn a_suppressed_context_sends_nothing() {
     let headers = Headers::new(&[("sentry-trace", &format!("{T}-{P}-1")), ("baggage", "a=1")]);
     let cx = SentryPropagator::new().extract_with_context(&Context::new(), &headers);
     assert_eq!(inject(&SentryPropagator::new(), &cx.with_telemetry_suppressed()), HashMap::new());
+}
+
+#[test]
+fn a_build_error_keeps_its_source() {
+    let error = SentryPropagator::builder().with_dsn("https://key:hidden@h.io/x").build().unwrap_err();
+    let source = error.source().expect("the reason");
+    assert!(source.is::<InvalidDsn>());
+    assert_eq!(error.to_string(), format!("with_dsn: {source}"));
+    assert!(!format!("{error} {error:?}").contains("hidden"));
 }
 
 fn inject(propagator: &SentryPropagator, cx: &Context) -> HashMap<String, String> {

@@ -24,7 +24,7 @@ fn every_seed_of_the_corpus_passes_its_check() {
             catch_unwind(AssertUnwindSafe(|| check(&input))).is_err()
         };
         let failed: Vec<_> = seeds.iter().filter(fails).collect();
-        assert!(failed.is_empty(), "of {name} failed: {failed:#?}");
+        assert!(failed.is_empty(), "these seeds of {name} failed: {failed:#?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a page says about its trace. One test alone, as it sets the global propagator.
+//! The trace headers in a page. There is only one test, because it sets the global propagator.
 
 use opentelemetry::{Context, global, propagation::TextMapPropagator};
 use opentelemetry_sentry_propagator::{SentryPropagator, meta_tags, server_timing};
@@ -6,8 +6,8 @@ use opentelemetry_sentry_propagator::{SentryPropagator, meta_tags, server_timing
 const SPAN: &str = "771a43a4192642f0b136d5159a501700-7c7c2e6c5e1c4b0a";
 
 #[test]
-fn a_page_says_what_a_header_would() {
-    assert_eq!(meta_tags(&extracted("-1", "")), "", "without a propagator there is nothing to say");
+fn a_page_carries_the_same_values_as_headers() {
+    assert_eq!(meta_tags(&extracted("-1", "")), "", "without a propagator there are no elements");
     global::set_text_map_propagator(SentryPropagator::new());
     for (flag, w3c) in [("-1", "01"), ("-0", "00"), ("", "00")] {
         let cx = extracted(flag, "sentry-sample_rand=0.5,sentry-release=<&\"'\\>,tenant=acme");

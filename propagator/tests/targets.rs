@@ -1,9 +1,10 @@
-//! Which URLs get the headers: `tests/vectors/propagation_targets.json`.
+//! To which URLs headers are sent: `tests/vectors/propagation_targets.json`.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, error::Error};
 
 use opentelemetry::propagation::Injector;
 use opentelemetry_sentry_propagator::PropagationTargets;
+use opentelemetry_sentry_protocol::InvalidDsn;
 use opentelemetry_sentry_vectors::each;
 use serde::Deserialize;
 
@@ -34,7 +35,7 @@ fn propagation_targets() {
                 builder.build().unwrap()
             }
         };
-        // Who does not know the URL does not ask.
+        // A client that does not know the URL sends the headers.
         let propagates = case.url.as_ref().is_none_or(|url| targets.matches(url));
         assert_eq!(propagates, case.propagate);
     });
@@ -60,11 +61,13 @@ fn an_injector_passes_on_all_or_nothing() {
 }
 
 #[test]
-fn a_pattern_that_is_none_is_shown() {
+fn an_invalid_pattern_is_shown_and_its_error_is_the_source() {
     let error = PropagationTargets::builder().with_regex("(").build().unwrap_err();
     assert!(
         error.to_string().starts_with("with_regex: a target must be a regular expression, found \"(\": "),
         "{error}"
     );
-    assert!(PropagationTargets::builder().without_dsn("nowhere").build().is_err());
+    assert!(error.source().is_some_and(|source| error.to_string().ends_with(&source.to_string())));
+    let error = PropagationTargets::builder().without_dsn("nowhere").build().unwrap_err();
+    assert!(error.source().is_some_and(|source| source.is::<InvalidDsn>()));
 }

@@ -1,24 +1,24 @@
-//! The `baggage` header: Sentry's members apart from everybody else's.
+//! The `baggage` header: Sentry's members, and those of other vendors.
 
 use std::{borrow::Cow, convert::Infallible, fmt, str::FromStr};
 
 use crate::{
-    DynamicSamplingContext,
+    dsc::DynamicSamplingContext,
+    header::{is_visible, trim},
+    member::{PREFIX, push, sentry_key, split, split_once},
     percent::{self, Encoded},
 };
 
-/// What the key of every Sentry member begins with.
-pub(crate) const PREFIX: &str = "sentry-";
-
 /// A [W3C `baggage`] header, read from any number of header lines.
 ///
-/// Sentry's members become a [`DynamicSamplingContext`]. All others are *foreign*: they belong to somebody else, are
-/// kept byte for byte (properties such as `;ttl=1` too) and in order.
+/// Sentry's members become a [`DynamicSamplingContext`]. All others are *foreign*: they belong to other vendors or to
+/// the application, and are kept byte for byte (including properties such as `;ttl=1`) and in order.
 ///
-/// Reading never fails: a member without `=`, without a key, or with characters outside visible ASCII is left out, and
-/// so is a Sentry member whose value is empty or not valid percent-encoded UTF-8. Of a key that comes twice the later
-/// value counts. Printing keeps to [`MAX_BYTES`](Self::MAX_BYTES) and [`MAX_MEMBERS`](Self::MAX_MEMBERS), Sentry's
-/// members first; a member that does not fit is left out, a smaller one after it is not.
+/// Reading never fails. A member is skipped if it has no `=`, no key, or characters outside visible ASCII; a Sentry
+/// member also if its value is empty or not valid percent-encoded UTF-8. If a key occurs twice, the later value wins.
+///
+/// A printed header has at most [`MAX_BYTES`](Self::MAX_BYTES) bytes and [`MAX_MEMBERS`](Self::MAX_MEMBERS) members,
+/// Sentry's first. A member that does not fit is skipped; a smaller one after it may still fit.
 ///
 /// ```
 /// use opentelemetry_sentry_protocol::Baggage;
@@ -39,17 +39,17 @@ impl Baggage {
     /// The name of the header, in lower case.
     pub const HEADER: &'static str = "baggage";
 
-    /// The longest header that is printed, in bytes: the W3C limit that every SDK accepts.
+    /// The length of the longest header that is printed, in bytes: the W3C limit, which every SDK accepts.
     pub const MAX_BYTES: usize = 8192;
 
-    /// The most members that are printed: the limit of OpenTelemetry's and of Sentry's Java SDK.
+    /// The number of members that are printed at most: the limit of OpenTelemetry's and of Sentry's Java SDK.
     pub const MAX_MEMBERS: usize = 64;
 
     /// Reads all `baggage` lines of a request.
     ///
-    /// At most [`MAX_MEMBERS`](Self::MAX_MEMBERS) and [`MAX_BYTES`](Self::MAX_BYTES) of either kind are kept, as no
-    /// more could be printed again. Of headers that are much longer only the first 64 KiB are read: this bounds the work
-    /// that a hostile one can cause.
+    /// Of Sentry's and of the foreign members, at most [`MAX_MEMBERS`](Self::MAX_MEMBERS) and
+    /// [`MAX_BYTES`](Self::MAX_BYTES) each are kept, because no more could be printed again. Only the first 64 KiB are
+    /// read, which bounds the work that a hostile request can cause.
     #[must_use]
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         let mut unread = MAX_READ;
@@ -60,7 +60,7 @@ impl Baggage {
         });
         let members = lines.flat_map(|line| limited(line).split(',')).filter_map(Member::parse);
         let mut members = members.peekable();
-        // Many requests have none, and the lists are kilobytes.
+        // Many requests have no baggage, and the two lists below take kilobytes of stack.
         if members.peek().is_none() {
             return Self::default();
         }
@@ -77,30 +77,30 @@ impl Baggage {
         Self { dsc, foreign: foreign.text() }
     }
 
-    /// The Sentry members; `None` when there is not one.
+    /// The Sentry members; `None` if there are none.
     #[must_use]
     pub const fn dsc(&self) -> Option<&DynamicSamplingContext> {
         self.dsc.as_ref()
     }
 
-    /// The Sentry members, taken out.
+    /// Returns the Sentry members and drops the rest.
     #[must_use]
     pub fn into_dsc(self) -> Option<DynamicSamplingContext> {
         self.dsc
     }
 
-    /// The members of others, as they came.
+    /// The foreign members, as they came in.
     pub fn foreign(&self) -> impl Iterator<Item = &str> {
         split(&self.foreign)
     }
 
-    /// Takes the header apart into Sentry's members and the text of all others.
+    /// Splits the header into Sentry's members and the text of all foreign ones.
     #[must_use]
     pub fn into_parts(self) -> (Option<DynamicSamplingContext>, String) {
         (self.dsc, self.foreign)
     }
 
-    /// Prints a header from its members within the limits; an empty text means that there is no header to send.
+    /// Prints a header from its members, within the limits. If the text is empty, there is no header to send.
     #[must_use]
     pub fn print<'a>(dsc: &'a DynamicSamplingContext, foreign: impl Iterator<Item = Cow<'a, str>>) -> String {
         let mut header = Header { text: String::with_capacity(dsc.as_text().len() + FOREIGN_ROOM), count: 0 };
@@ -111,7 +111,7 @@ impl Baggage {
         header.text
     }
 
-    /// Prints one foreign member; properties that are not visible ASCII are left out.
+    /// Prints one foreign member. Properties are left out unless they are visible ASCII without a comma.
     #[must_use]
     pub fn encode_member(key: &str, value: &str, properties: &str) -> String {
         let visible = !properties.is_empty() && is_visible(properties) && !properties.contains(',');
@@ -119,11 +119,12 @@ impl Baggage {
         format!("{}={}{properties}", Encoded(key), Encoded(value))
     }
 
-    /// Reads key and value of one foreign member without its properties; what cannot be decoded stays as it is.
+    /// Reads the key and the value of one foreign member, without its properties. A part that cannot be decoded is
+    /// returned as it is.
     #[must_use]
     pub fn decode_member(member: &str) -> (Cow<'_, str>, Cow<'_, str>) {
         let (key, value) = member.split_once('=').unwrap_or((member, ""));
-        let (key, value) = (key.trim_matches(WHITE), value.split(';').next().unwrap_or_default().trim_matches(WHITE));
+        let (key, value) = (trim(key), trim(value.split(';').next().unwrap_or_default()));
         let decode = |text| percent::decode(text).unwrap_or(Cow::Borrowed(text));
         (decode(key), decode(value))
     }
@@ -137,6 +138,15 @@ impl FromStr for Baggage {
     }
 }
 
+impl FromStr for DynamicSamplingContext {
+    type Err = Infallible;
+
+    /// Reads a `baggage` header and keeps its Sentry members; invalid ones are skipped.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Baggage::parse([text]).into_dsc().unwrap_or_default())
+    }
+}
+
 impl fmt::Display for Baggage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let none = DynamicSamplingContext::default();
@@ -144,42 +154,39 @@ impl fmt::Display for Baggage {
     }
 }
 
-/// White space that may stand around every part.
-const WHITE: [char; 2] = [' ', '\t'];
-
-/// How many bytes of headers are read: several times what could be sent again.
+/// How many bytes of headers are read: several times as many as can be sent again.
 const MAX_READ: usize = 64 << 10;
 
-/// How much of a printed header is set aside for foreign members. With more, the text grows.
+/// The capacity that a printed header reserves for foreign members; if they need more, the text is reallocated.
 const FOREIGN_ROOM: usize = 256;
 
-/// One member as it came.
+/// One member as it came in.
 #[derive(Clone, Copy, Debug, Default)]
 struct Member<'a> {
     key: &'a str,
-    /// Of a Sentry member its value, of a foreign one all of it.
+    /// The value of a Sentry member, or all of a foreign one.
     text: &'a str,
     is_sentry: bool,
-    /// A Sentry member whose key has to be decoded before it is compared.
+    /// Whether the key of a Sentry member is percent-encoded: then it is decoded before it is compared.
     is_escaped: bool,
 }
 
 impl<'a> Member<'a> {
     /// Reads a member that can be sent again.
     fn parse(text: &'a str) -> Option<Self> {
-        let text = text.trim_matches(WHITE);
+        let text = trim(text);
         let (key, value) = split_once(text, b'=')?;
-        let (key, value) = (key.trim_matches(WHITE), value.trim_matches(WHITE));
+        let (key, value) = (trim(key), trim(value));
         if key.is_empty() {
             return None;
         }
         match sentry_key(key) {
-            None if key.starts_with(PREFIX) => None, // not decodable
-            // W3C allows an empty value. What is sent again must be visible as a whole.
+            None if key.starts_with(PREFIX) => None, // Sentry's, but it cannot be decoded
+            // W3C allows an empty value. All of a foreign member is sent again, so all of it must be visible.
             None => is_visible(text).then_some(Self { key, text, is_sentry: false, is_escaped: false }),
             Some(name) if name.is_empty() || !is_visible(key) || !text.is_ascii() => None,
             Some(name) => {
-                let text = split_once(value, b';').map_or(value, |(value, _)| value.trim_matches(WHITE));
+                let text = split_once(value, b';').map_or(value, |(value, _)| trim(value));
                 let is_escaped = matches!(name, Cow::Owned(_));
                 let valid = !text.is_empty() && is_visible(text) && percent::is_valid(text);
                 valid.then_some(Self { key, text, is_sentry: true, is_escaped })
@@ -187,13 +194,13 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Whether both keys mean the same. Only Sentry's are ours to decode.
+    /// Whether both members have the same key. Only Sentry's keys are decoded: foreign ones are opaque to us.
     fn is_same_key(&self, other: &Self) -> bool {
         let escaped = self.is_escaped || other.is_escaped;
         self.key == other.key || (escaped && sentry_key(self.key) == sentry_key(other.key))
     }
 
-    /// How long it is when printed.
+    /// The length of the printed member.
     const fn len(&self) -> usize {
         let start = if self.is_sentry { self.key.len() + 1 } else { 0 };
         start + self.text.len()
@@ -210,17 +217,17 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Members of one kind within the limits, each key once.
+/// Sentry's or the foreign members within the limits, each key once. A fixed list: reading one allocates nothing.
 #[derive(Debug)]
 struct Members<'a> {
     list: [Member<'a>; Baggage::MAX_MEMBERS],
     count: usize,
-    /// Of the text, commas included.
+    /// The length of the printed text, including commas.
     bytes: usize,
 }
 
 impl<'a> Members<'a> {
-    /// Adds a member if it fits, in the place of an earlier one with the same key.
+    /// Adds a member if it fits; it replaces an earlier one with the same key.
     fn keep(&mut self, member: Member<'a>) {
         let (bytes, slot) = match self.members().position(|earlier| earlier.is_same_key(&member)) {
             Some(at) => (self.bytes - self.list[at].len() + member.len(), at),
@@ -267,42 +274,10 @@ impl Header {
     }
 }
 
-/// Appends a member and, between two, a comma.
-pub(crate) fn push(text: &mut String, member: &str) {
-    if !text.is_empty() {
-        text.push(',');
-    }
-    text.push_str(member);
-}
-
-/// The decoded key of a Sentry member without its prefix; `None` for a foreign one.
-pub(crate) fn sentry_key(key: &str) -> Option<Cow<'_, str>> {
-    match percent::decode(key)? {
-        Cow::Borrowed(key) => key.strip_prefix(PREFIX).map(Cow::Borrowed),
-        Cow::Owned(key) => key.strip_prefix(PREFIX).map(|key| Cow::Owned(key.to_owned())),
-    }
-}
-
-/// Splits at the first of a byte. For texts as short as a member this beats `str::split_once`.
-pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
-    let at = text.bytes().position(|found| found == byte)?;
-    Some((text.get(..at)?, text.get(at + 1..)?))
-}
-
-/// Whether a header can carry it: anything else could not be sent again.
-fn is_visible(text: &str) -> bool {
-    // Not `all`, which looks at one byte at a time.
-    text.bytes().fold(true, |visible, byte| visible & matches!(byte, b' '..=b'~'))
-}
-
-/// What is read of one line, cut between two members.
+/// The part of one line that is read; a long line is cut between two members.
 fn limited(line: &str) -> &str {
     match line.as_bytes().get(..MAX_READ) {
         Some(start) => start.iter().rposition(|byte| *byte == b',').map_or("", |end| &line[..end]),
         None => line,
     }
-}
-
-fn split(members: &str) -> impl Iterator<Item = &str> {
-    members.split(',').filter(|member| !member.is_empty())
 }

@@ -1,23 +1,29 @@
-//! The dynamic sampling context: what a whole trace knows about its head.
+//! The dynamic sampling context: what every service of a trace knows about the one where it began.
 
-use std::{borrow::Cow, convert::Infallible, fmt, fmt::Write as _, str::FromStr, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use crate::{
-    Decision, SampleRand, SampleRate,
-    baggage::{self, Baggage},
+    dsn::number,
+    member::{self, PREFIX},
     percent::{self, Encoded},
+    sampling::{SampleRand, SampleRate},
 };
 
 /// The [dynamic sampling context] (DSC) of a trace: the `sentry-` members of `baggage`.
 ///
-/// The head of a trace fills it in, everybody after it passes it on. It is kept as the text that came in, so that it
-/// leaves as it came; the accessors decode. Every value is a string.
+/// The service where a trace begins fills it in, and all others pass it on unchanged. It is stored as the text that came
+/// in, so that exactly that text goes out again; the accessors decode it. Every value is a string.
 ///
 /// | key | value |
 /// | --- | --- |
-/// | `trace_id`, `public_key`, `org_id` | which trace, whose project and organisation |
-/// | `release`, `environment`, `transaction` | of the service that began the trace |
-/// | `sample_rate`, `sample_rand`, `sampled` | how it was decided |
+/// | `trace_id` | the trace |
+/// | `public_key`, `org_id` | the project (by its key) and the organisation of the service where the trace began |
+/// | `release`, `environment`, `transaction` | of the same service, and the name of the transaction that began there |
+/// | `sample_rate`, `sample_rand`, `sampled` | the sampling decision and what it was made from |
 ///
 /// ```
 /// use opentelemetry_sentry_protocol::DynamicSamplingContext;
@@ -35,7 +41,7 @@ pub struct DynamicSamplingContext {
 }
 
 impl DynamicSamplingContext {
-    /// Makes a context of decoded keys (without `sentry-`) and values; empty values are left out.
+    /// Makes a context from decoded keys (without `sentry-`) and values. Empty values are left out.
     #[must_use]
     pub fn from_entries<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut text = String::new();
@@ -45,7 +51,7 @@ impl DynamicSamplingContext {
         Self::from_text(text)
     }
 
-    /// Whether it has no entry. A trace continued without Sentry members keeps such an empty context to its end.
+    /// Whether it has no entries. A trace that was continued without Sentry members keeps an empty context to its end.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
@@ -63,28 +69,28 @@ impl DynamicSamplingContext {
         self.members().filter_map(|(key, value, _)| Some((key, percent::decode(value)?)))
     }
 
-    /// The rate that was applied, if there is a valid one.
+    /// The rate that was applied; `None` if it is missing or invalid.
     #[must_use]
     pub fn sample_rate(&self) -> Option<SampleRate> {
         self.get("sample_rate")?.parse().ok()
     }
 
-    /// The random value of the trace, if there is a valid one.
+    /// The random value of the trace; `None` if it is missing or invalid.
     #[must_use]
     pub fn sample_rand(&self) -> Option<SampleRand> {
         self.get("sample_rand")?.parse().ok()
     }
 
-    /// The decision; `None` when it is missing or neither `true` nor `false`.
+    /// The decision; `None` if it is missing or neither `true` nor `false`.
     #[must_use]
     pub fn sampled(&self) -> Option<bool> {
         self.get("sampled")?.parse().ok()
     }
 
-    /// The organisation; `None` when it is missing or not a number.
+    /// The organisation; `None` if it is missing or not a number.
     #[must_use]
     pub fn org_id(&self) -> Option<u64> {
-        crate::dsn::number(self.get("org_id")?.trim())
+        number(self.get("org_id")?.trim())
     }
 
     /// The same context with one value replaced, or added at the end.
@@ -97,25 +103,13 @@ impl DynamicSamplingContext {
                 write_member(&mut text, key, value);
                 replaced = true;
             } else {
-                baggage::push(&mut text, member);
+                member::push(&mut text, member);
             }
         }
         if !replaced {
             write_member(&mut text, key, value);
         }
         Self::from_text(text)
-    }
-
-    /// The same context with a decision written into it that was made here: its rate, and whether it is kept where the
-    /// context says that. An empty one stays empty, and an inherited decision changes nothing.
-    #[must_use]
-    pub fn with_decision(&self, decision: &Decision) -> Self {
-        let Some(rate) = decision.sample_rate.filter(|_| !self.is_empty()) else { return self.clone() };
-        let applied = self.with("sample_rate", &rate.to_string());
-        match (decision.sampled, self.sampled()) {
-            (Some(sampled), Some(said)) if sampled != said => applied.with("sampled", &sampled.to_string()),
-            _ => applied,
-        }
     }
 
     /// The text, shared: cheap to put into an attribute.
@@ -128,11 +122,11 @@ impl DynamicSamplingContext {
         Self { text: text.into() }
     }
 
-    /// What the sampling of a continued trace needs, read in one go.
+    /// The entries that the sampling of a continued trace needs, read in one pass.
     pub(crate) fn sampling(&self) -> Sampling {
         let mut sampling = Sampling::default();
         for (key, value, _) in self.members() {
-            // Numbers and words of these have nothing to decode; if they do, it can wait.
+            // These values rarely need decoding, so only those that are used are decoded.
             let value = || percent::decode(value).unwrap_or_default();
             match &*key {
                 "sample_rand" => sampling.rand = value().parse().ok(),
@@ -145,33 +139,23 @@ impl DynamicSamplingContext {
         sampling
     }
 
-    /// Decoded key, encoded value and the whole member.
+    /// The decoded key, the encoded value and the whole text of each member.
     pub(crate) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &str, &str)> {
-        let members = self.text.split(',').filter(|member| !member.is_empty());
-        members.filter_map(|member| {
-            let (key, value) = baggage::split_once(member, b'=')?;
-            Some((baggage::sentry_key(key)?, value, member))
+        member::split(&self.text).filter_map(|member| {
+            let (key, value) = member::split_once(member, b'=')?;
+            Some((member::sentry_key(key)?, value, member))
         })
     }
 }
 
-/// The entries of a context that decide about sampling.
+/// The entries of a context that matter for sampling.
 #[derive(Debug, Default)]
 pub(crate) struct Sampling {
     pub(crate) rand: Option<SampleRand>,
     pub(crate) rate: Option<SampleRate>,
     pub(crate) sampled: Option<bool>,
-    /// Whether there is an entry beside the random value.
+    /// Whether there is any entry besides the random value.
     pub(crate) has_more: bool,
-}
-
-impl FromStr for DynamicSamplingContext {
-    type Err = Infallible;
-
-    /// Reads a `baggage` header and keeps its Sentry members; what is not readable is left out.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Baggage::parse([text]).into_dsc().unwrap_or_default())
-    }
 }
 
 impl fmt::Display for DynamicSamplingContext {
@@ -180,21 +164,21 @@ impl fmt::Display for DynamicSamplingContext {
     }
 }
 
-/// Appends `sentry-key=value` for a value that needs no encoding, if there is one.
+/// Appends `sentry-key=value` unless the value is missing. The value must not need encoding.
 pub(crate) fn write_plain(text: &mut String, key: &str, value: Option<impl fmt::Display>) {
     if let Some(value) = value {
         let comma = if text.is_empty() { "" } else { "," };
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{comma}{}{key}={value}", baggage::PREFIX);
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{comma}{}{key}={value}", PREFIX);
     }
 }
 
-/// Appends `sentry-key=value`, encoded; an empty value is left out.
+/// Appends `sentry-key=value`, encoded, unless the value is empty.
 pub(crate) fn write_member(text: &mut String, key: &str, value: &str) {
     if key.is_empty() || value.is_empty() {
         return;
     }
     let comma = if text.is_empty() { "" } else { "," };
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{comma}{}{}={}", baggage::PREFIX, Encoded(key), Encoded(value));
+    // Writing to a `String` cannot fail.
+    let _ = write!(text, "{comma}{}{}={}", PREFIX, Encoded(key), Encoded(value));
 }

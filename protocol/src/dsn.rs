@@ -1,4 +1,4 @@
-//! The DSN: where to send, and with which key.
+//! The DSN: the address of a Sentry project and the key to send with.
 
 use std::{error::Error, fmt, net::Ipv6Addr, str::FromStr};
 
@@ -8,8 +8,8 @@ use std::{error::Error, fmt, net::Ipv6Addr, str::FromStr};
 /// dsn = scheme "://" public-key [ ":" secret ] "@" host [ ":" port ] [ "/" path ] "/" project-id
 /// ```
 ///
-/// It always has a public key and a numeric project id. Query and fragment are ignored, and so is a slash at the end.
-/// `Display` and `Debug` leave the secret out.
+/// It always has a public key and a numeric project id. A query, a fragment and a slash at the end are ignored.
+/// `Display` and `Debug` do not show the secret.
 ///
 /// ```
 /// use opentelemetry_sentry_protocol::Dsn;
@@ -26,10 +26,10 @@ pub struct Dsn {
     scheme: Scheme,
     public_key: String,
     secret_key: Option<String>,
-    /// As in a URL: an IPv6 address is in brackets.
+    /// As in a URL, with an IPv6 address in brackets.
     host: String,
     port: Option<u16>,
-    /// Empty, or begins with a slash and does not end in one.
+    /// Empty, or with a slash at the beginning and none at the end.
     path: String,
     project_id: u64,
 }
@@ -47,25 +47,25 @@ impl Dsn {
         &self.public_key
     }
 
-    /// The secret of an old DSN, if it has one.
+    /// The secret key, which only DSNs of old projects have.
     #[must_use]
     pub fn secret_key(&self) -> Option<&str> {
         self.secret_key.as_deref()
     }
 
-    /// The project.
+    /// The id of the project.
     #[must_use]
     pub const fn project_id(&self) -> u64 {
         self.project_id
     }
 
-    /// The host without its port; an IPv6 address is in brackets.
+    /// The host without the port, with an IPv6 address in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, given or the scheme's own.
+    /// The port; if the DSN does not name one, the default of its scheme.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(match self.scheme {
@@ -74,20 +74,20 @@ impl Dsn {
         })
     }
 
-    /// Whether it needs TLS.
+    /// Whether the scheme is `https`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::Https
     }
 
-    /// The organisation that the host names: `o123.…`.
+    /// The id of the organisation, if the host contains it (`o123.…`).
     #[must_use]
     pub fn org_id(&self) -> Option<u64> {
         org_id_of_host(&self.host)
     }
 
-    /// Whether both lead to the same project with the same key, however they are written: the case of the host does
-    /// not matter, nor whether the scheme's own port is spelt out. A secret that only one of them has does not either.
+    /// Whether both DSNs name the same project and the same key. The case of the host is ignored, a missing port equals
+    /// the default of the scheme, and a secret that only one of them has is ignored.
     ///
     /// ```
     /// use opentelemetry_sentry_protocol::Dsn;
@@ -109,13 +109,13 @@ impl Dsn {
             && secrets_agree
     }
 
-    /// Where envelopes are posted to.
+    /// The URL to which envelopes are sent.
     #[must_use]
     pub fn envelope_url(&self) -> String {
         format!("{}envelope/", self.api_url())
     }
 
-    /// Where OTLP traces are posted to.
+    /// The URL to which traces are sent by OTLP.
     #[must_use]
     pub fn otlp_traces_url(&self) -> String {
         format!("{}integration/otlp/v1/traces", self.api_url())
@@ -212,7 +212,7 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// The text was not a DSN. The message names the part and shows the text without its secret.
+/// The text was not a DSN. The message names the part, what was expected and the text without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidDsn {
     part: Part,
@@ -244,7 +244,7 @@ impl fmt::Display for InvalidDsn {
             Part::SecretKey => "the secret key of a DSN must be visible ASCII",
             Part::Host => "the host of a DSN must be a host name or an address",
             Part::Port => "the port of a DSN must be a number from 1 to 65535",
-            Part::Path => "the path of a DSN must be that of a URL",
+            Part::Path => "the path of a DSN must consist of characters that a URL's path may have",
             Part::ProjectId => "the project id at the end of a DSN must be a number",
         };
         write!(f, "{expected}, found {:?}", self.found)
@@ -253,7 +253,7 @@ impl fmt::Display for InvalidDsn {
 
 impl Error for InvalidDsn {}
 
-/// The organisation in a host such as `o123.ingest.sentry.io`.
+/// The id of the organisation in a host such as `o123.ingest.sentry.io`.
 ///
 /// ```
 /// use opentelemetry_sentry_protocol::org_id_of_host;
@@ -276,9 +276,9 @@ fn split_port(address: &str) -> Result<(&str, Option<u16>), Part> {
     Ok((host, Some(port.ok_or(Part::Port)?)))
 }
 
-/// Digits only: `parse` alone would take a sign.
+/// A number of digits only; `parse` alone would also accept a sign.
 pub(crate) fn number(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 fn is_key(byte: u8) -> bool {
@@ -289,7 +289,7 @@ fn is_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte)
 }
 
-/// A name, an IPv4 address, or an IPv6 address in brackets.
+/// Whether it is a name, an IPv4 address, or an IPv6 address in brackets.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
@@ -297,7 +297,7 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-/// What may be shown of a text that is not a DSN: nothing that could be a secret, however it was mistyped.
+/// An invalid DSN as an error may show it: without any part that could be a mistyped secret.
 fn redacted(text: &str) -> String {
     const HIDDEN: &str = "***";
     let text = text.trim();
@@ -306,7 +306,7 @@ fn redacted(text: &str) -> String {
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let Some((keys, host)) = authority.rsplit_once('@').filter(|_| !path.contains('@')) else {
-        // What stands where the host should be may be the keys.
+        // The keys may stand where the host should be, so nothing after the scheme is shown.
         return format!("{scheme}://{HIDDEN}");
     };
     match keys.split_once(':') {

@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, fmt, iter};
 
-use crate::hex::{self, Case};
+use crate::__shared::hex::{self, Case};
 
-/// Prints a text with everything escaped that `encodeURIComponent` escapes.
+/// Prints a text with every character escaped that `encodeURIComponent` escapes.
 pub(crate) struct Encoded<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Encoded<'_> {
@@ -23,7 +23,7 @@ impl fmt::Display for Encoded<'_> {
     }
 }
 
-/// Decodes strictly: every `%` is followed by two digits and the result is UTF-8. A `+` stays a `+`.
+/// Decodes a text; `None` unless every `%` is followed by two digits and the result is UTF-8. A `+` stays a `+`.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !is_escaped(text) {
         return Some(Cow::Borrowed(text));
@@ -35,13 +35,13 @@ pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-/// Whether a text can be decoded. Allocates only for what is escaped and not ASCII.
+/// Whether a text can be decoded. Allocates only if an escape is not ASCII.
 pub(crate) fn is_valid(text: &str) -> bool {
     !is_escaped(text) || bytes(text).all(|byte| byte.is_some_and(|byte| byte.is_ascii())) || decode(text).is_some()
 }
 
 fn is_escaped(text: &str) -> bool {
-    // Not `any`, which looks at one byte at a time.
+    // `any` would stop at the first match, and therefore look at one byte at a time. This is vectorised.
     text.bytes().fold(false, |escaped, byte| escaped | (byte == b'%'))
 }
 

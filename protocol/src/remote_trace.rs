@@ -7,51 +7,62 @@ use std::{
 
 use opentelemetry::{Context, TraceId};
 
-use crate::{Baggage, Decision, DynamicSamplingContext, SampleRand, SampleRate};
+use crate::{
+    baggage::Baggage,
+    decision::Decision,
+    dsc::DynamicSamplingContext,
+    member,
+    sampling::{SampleRand, SampleRate},
+};
 
-/// What came in with a request, and a cell for what is decided about it.
+/// What came in with a request, and a cell for the decision about its trace.
 ///
-/// `extract` puts one into the `Context` of every request, also when no header came. The sampler reads
-/// [`incoming`](Self::incoming) and fills the cell once; children and `inject` read it.
+/// `extract` puts one into the `Context` of every request, even if no header came in. The sampler reads
+/// [`incoming`](Self::incoming) and fills the cell once; child spans and `inject` read the cell.
 ///
-/// It belongs to **one** trace: the one that was continued, or the first that began under its `Context`. Every
-/// accessor takes the trace id of the asking span, so that a second root under the same `Context` never sees the
-/// first one's values.
+/// It belongs to **one** trace: the one that was continued, or else the first that began under its `Context`. Every
+/// accessor takes the trace id of the current span, so that a second local root under the same `Context` never reads the
+/// values of the first.
 #[derive(Clone, Debug, Default)]
 pub struct RemoteTrace {
     incoming: Option<Incoming>,
     foreign: Box<str>,
+    /// A context is immutable and shared by all tasks of a request, so the sampler needs a cell to write into. It can be
+    /// written once: two local roots of one request must not decide differently, or the trace would arrive incomplete.
+    ///
+    /// The trace id says whose decision it is. If no trace came in, each local root under this context begins a trace of
+    /// its own, and only the first one may use the cell.
     decision: OnceLock<(TraceId, Arc<Decision>)>,
 }
 
 impl RemoteTrace {
-    /// Makes one from what came in: the trace to continue, if any, and the text of the foreign baggage members.
+    /// Makes one from the trace to continue, if any, and the text of the foreign baggage members.
     #[must_use]
     pub fn new(incoming: Option<Incoming>, foreign: impl Into<Box<str>>) -> Self {
         Self { incoming, foreign: foreign.into(), decision: OnceLock::new() }
     }
 
-    /// The one that `extract` put into this context, if any did.
+    /// Returns the one that `extract` put into this context; `None` if this context does not come from `extract`.
     #[must_use]
     pub fn from_context(cx: &Context) -> Option<&Self> {
         cx.get::<Self>()
     }
 
-    /// The same trace with other foreign members, for a message that is read inside of a trace that goes on.
+    /// The same trace with other foreign members, for a message that is read inside an active trace.
     #[must_use]
     pub fn with_foreign(&self, foreign: impl Into<Box<str>>) -> Self {
         Self { foreign: foreign.into(), ..self.clone() }
     }
 
-    /// What came in for this trace.
+    /// What came in, if it is this trace that was continued.
     #[must_use]
     pub fn incoming(&self, trace_id: TraceId) -> Option<&Incoming> {
         self.incoming.as_ref().filter(|incoming| incoming.trace_id == trace_id)
     }
 
-    /// The foreign baggage members, as they came.
+    /// The foreign baggage members, as they came in.
     pub fn foreign(&self) -> impl Iterator<Item = &str> {
-        self.foreign.split(',').filter(|member| !member.is_empty())
+        member::split(&self.foreign)
     }
 
     /// The decoded value of one foreign baggage member, without its properties.
@@ -70,13 +81,14 @@ impl RemoteTrace {
         self.foreign().map(Baggage::decode_member).find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// What was decided for this trace.
+    /// The decision about this trace, if there is one.
     #[must_use]
     pub fn decision(&self, trace_id: TraceId) -> Option<&Arc<Decision>> {
         self.decision.get().filter(|(id, _)| *id == trace_id).map(|(_, decision)| decision)
     }
 
-    /// Notes the decision for a trace. The first one stays; returns whether the cell now holds one for `trace_id`.
+    /// Stores the decision about a trace, unless there is one already. Returns whether the cell now holds the decision
+    /// about `trace_id`.
     pub fn decide(&self, trace_id: TraceId, decision: &Arc<Decision>) -> bool {
         let belongs_elsewhere = self.incoming.as_ref().is_some_and(|incoming| incoming.trace_id != trace_id);
         !belongs_elsewhere && self.decision.get_or_init(|| (trace_id, Arc::clone(decision))).0 == trace_id
@@ -89,29 +101,29 @@ impl RemoteTrace {
 pub struct Incoming {
     /// The continued trace.
     pub trace_id: TraceId,
-    /// The sender's decision; `None` when it left the decision to us.
+    /// The sender's decision; `None` if it left the decision to this service.
     pub sampled: Option<bool>,
-    /// The random value that everyone in this trace compares with their rate.
+    /// The random value that every service of this trace compares with its rate.
     pub sample_rand: SampleRand,
-    /// Whose dynamic sampling context this trace has.
+    /// The origin of the trace's dynamic sampling context.
     pub dsc: IncomingDsc,
 }
 
-/// Whose dynamic sampling context a continued trace has.
+/// The origin of the dynamic sampling context of a continued trace.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum IncomingDsc {
-    /// The sender's, to be passed on as it is. It is frozen **empty** when `sentry-trace` came without any.
+    /// The sender's: it is passed on unchanged. It is frozen **empty** if `sentry-trace` came without Sentry members.
     Frozen(DynamicSamplingContext),
-    /// Ours: nobody upstream was a Sentry SDK (the trace came by `traceparent`).
+    /// This service's own: no service upstream uses a Sentry SDK (the trace came by `traceparent`).
     Own,
 }
 
 impl Incoming {
     /// A trace that came with `sentry-trace`, and the Sentry members that came in `baggage`.
     ///
-    /// A context without a valid random value gets one that explains the sender's decision. A context that consists
-    /// of a random value alone is not a frozen one: only that value is taken.
+    /// A context without a valid random value gets one that agrees with the sender's decision. A context that consists
+    /// of a random value alone does not count as frozen: only its value is used.
     #[must_use]
     pub fn from_sentry(trace_id: TraceId, flag: Option<bool>, dsc: Option<DynamicSamplingContext>) -> Self {
         let dsc = dsc.unwrap_or_default();
@@ -122,7 +134,7 @@ impl Incoming {
             Some(_) if said.has_more => IncomingDsc::Frozen(dsc),
             Some(_) => IncomingDsc::Own,
             None if said.has_more => IncomingDsc::Frozen(dsc.with("sample_rand", &sample_rand.to_string())),
-            // Nothing, or nothing but a random value that is none.
+            // No Sentry members, or only an invalid `sample_rand`.
             None => IncomingDsc::Frozen(DynamicSamplingContext::default()),
         };
         Self { trace_id, sampled, sample_rand, dsc }
@@ -134,7 +146,7 @@ impl Incoming {
         Self { trace_id, sampled, sample_rand: SampleRand::from_trace_id(trace_id), dsc: IncomingDsc::Own }
     }
 
-    /// The context to pass on; `None` when this service fills in its own.
+    /// The context to pass on; `None` if this service fills in its own.
     #[must_use]
     pub const fn frozen(&self) -> Option<&DynamicSamplingContext> {
         match &self.dsc {
@@ -143,7 +155,7 @@ impl Incoming {
         }
     }
 
-    /// The rate that the head of the trace applied, if it said so.
+    /// The rate that was applied where the trace began, if it is known.
     #[must_use]
     pub fn sample_rate(&self) -> Option<SampleRate> {
         self.frozen()?.sample_rate()

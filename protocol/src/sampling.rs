@@ -1,10 +1,12 @@
-//! Sampling numbers, checked once: a rate and a random value, and the one comparison between them.
+//! Sampling numbers, validated once: a rate, a random value, and the comparison between them.
 
 use std::{error::Error, fmt, str::FromStr};
 
 use opentelemetry::TraceId;
 
-/// How many of the traces to keep: a number from 0 (none) to 1 (all).
+use crate::found::Found;
+
+/// The share of traces to keep: a number from 0 (none) to 1 (all).
 ///
 /// ```
 /// use opentelemetry_sentry_protocol::SampleRate;
@@ -17,9 +19,9 @@ use opentelemetry::TraceId;
 pub struct SampleRate(f64);
 
 impl SampleRate {
-    /// Nothing is kept.
+    /// Keeps no trace.
     pub const NONE: Self = Self(0.0);
-    /// Everything is kept.
+    /// Keeps every trace.
     pub const ALL: Self = Self(1.0);
 
     /// The number, in `0.0..=1.0`.
@@ -28,7 +30,7 @@ impl SampleRate {
         self.0
     }
 
-    /// Half of it, so many times over.
+    /// This rate, halved `times` times.
     #[must_use]
     pub fn halved(self, times: u32) -> Self {
         if times == 0 { self } else { Self(self.0 / f64::from(times.min(1000)).exp2()) }
@@ -41,7 +43,7 @@ impl TryFrom<f64> for SampleRate {
     fn try_from(rate: f64) -> Result<Self, Self::Error> {
         // `abs` makes -0.0 print as 0.
         let valid = (0.0..=1.0).contains(&rate);
-        valid.then(|| Self(rate.abs())).ok_or_else(|| InvalidSampleRate { found: rate.to_string() })
+        valid.then(|| Self(rate.abs())).ok_or_else(|| InvalidSampleRate { found: Found::number(rate) })
     }
 }
 
@@ -50,7 +52,7 @@ impl FromStr for SampleRate {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let rate = text.trim().parse::<f64>().ok();
-        rate.and_then(|rate| Self::try_from(rate).ok()).ok_or_else(|| InvalidSampleRate { found: format!("{text:?}") })
+        rate.and_then(|rate| Self::try_from(rate).ok()).ok_or_else(|| InvalidSampleRate { found: Found::text(text) })
     }
 }
 
@@ -60,10 +62,10 @@ impl fmt::Display for SampleRate {
     }
 }
 
-/// The number or text was not a sample rate.
+/// The number or text was not a sample rate. The message says what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSampleRate {
-    found: String,
+    found: Found,
 }
 
 impl fmt::Display for InvalidSampleRate {
@@ -74,10 +76,10 @@ impl fmt::Display for InvalidSampleRate {
 
 impl Error for InvalidSampleRate {}
 
-/// The random value of a trace, in `[0, 1)`, which all its services compare with their rates.
+/// The random value of a trace, in `[0, 1)`, which all services of the trace compare with their rates.
 ///
-/// It is drawn once per trace and travels as `sentry-sample_rand`; when nobody drew one, every service derives the
-/// same value from the trace id. It is printed with as many decimals as it was read with; one that is made here has six.
+/// It is drawn once per trace and travels as `sentry-sample_rand`. If no service drew one, every service derives the same
+/// value from the trace id. It is printed with as many decimals as it was read with; a value that is made here has six.
 ///
 /// ```
 /// use opentelemetry::TraceId;
@@ -94,25 +96,25 @@ pub struct SampleRand {
     decimals: usize,
 }
 
-/// Steps of the values that we make: six decimals.
+/// The number of different values that are made here: those with six decimals.
 const STEPS: u32 = 1_000_000;
 const DECIMALS: usize = 6;
 
-/// No more decimals than this can tell two numbers apart, or be printed at will.
+/// More decimals are not kept: an `f64` has no use for them, and a sender must not choose how much is printed.
 const MAX_DECIMALS: usize = 20;
 
 impl SampleRand {
-    /// The value that a trace id stands for: its low 56 bits, scaled to six decimals and truncated.
+    /// Derives the value from a trace id: its low 56 bits, scaled to six decimals and truncated.
     #[must_use]
     pub fn from_trace_id(trace_id: TraceId) -> Self {
         Self::from_steps(scale(trace_id, 0, STEPS))
     }
 
-    /// A value that explains a decision which came without one: below the rate if sampled, else not below it.
+    /// A value for a decision that came without one: below the rate if the trace is sampled, otherwise not below it.
     ///
-    /// Without a rate or without a decision it is [`from_trace_id`](Self::from_trace_id). It depends on nothing but
-    /// the arguments, so that every hop fills in the same value. A decision that no value explains (sampled at rate
-    /// 0, not sampled at rate 1) gets the nearest one.
+    /// Without a rate or a decision it is [`from_trace_id`](Self::from_trace_id). It depends on the arguments only, so
+    /// every hop fills in the same value. If no value agrees with the decision (sampled at rate 0, not sampled at rate
+    /// 1), it is the nearest one.
     #[must_use]
     pub fn within(trace_id: TraceId, rate: Option<SampleRate>, sampled: Option<bool>) -> Self {
         let (Some(rate), Some(sampled)) = (rate, sampled) else {
@@ -147,13 +149,16 @@ impl FromStr for SampleRand {
         let text = text.trim();
         let value = text.parse::<f64>().ok().filter(|value| (0.0..1.0).contains(value));
         let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len()).min(MAX_DECIMALS);
-        value.map(|value| Self { value: value.abs(), decimals }).ok_or(InvalidSampleRand { _private: () })
+        // `abs` makes -0.0 print as 0.
+        value
+            .map(|value| Self { value: value.abs(), decimals })
+            .ok_or_else(|| InvalidSampleRand { found: Found::text(text) })
     }
 }
 
 impl fmt::Display for SampleRand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Written with an exponent, a number has more decimals than were seen.
+        // A number that was written with an exponent has more decimals than were counted: print all of them.
         let text = format!("{:.*}", self.decimals, self.value);
         if text.parse() == Ok(self.value) { f.write_str(&text) } else { self.value.fmt(f) }
     }
@@ -165,28 +170,30 @@ impl PartialEq for SampleRand {
     }
 }
 
-/// The text was not a random value.
+/// The text was not a random value. The message says what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSampleRand {
-    _private: (),
+    found: Found,
 }
 
 impl fmt::Display for InvalidSampleRand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sample_rand must be a number from 0 to below 1")
+        write!(f, "a sample_rand must be a number from 0 to below 1, found {}", self.found)
     }
 }
 
 impl Error for InvalidSampleRand {}
 
-/// The first step that a trace at this rate is not kept with. A rate can have more than six decimals, and its product
-/// with the steps can be rounded either way, so the neighbours are compared as the decision compares them.
+/// The lowest step that is not below this rate.
+///
+/// A rate can have more than six decimals, and its product with the number of steps can be rounded either way. So the
+/// candidate is compared exactly as [`SampleRand::is_below`] compares it.
 fn first_step_not_below(rate: SampleRate) -> u32 {
     let near = (rate.get() * f64::from(STEPS)).round() as u32;
     if SampleRand::from_steps(near).is_below(rate) { near + 1 } else { near }
 }
 
-/// A step in `low..high` that depends on the trace id alone.
+/// A step in `low..high` that depends on the trace id only.
 fn scale(trace_id: TraceId, low: u32, high: u32) -> u32 {
     let bits = u128::from_be_bytes(trace_id.to_bytes()) & ((1 << 56) - 1);
     low + ((bits * u128::from(high - low)) >> 56) as u32

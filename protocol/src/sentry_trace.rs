@@ -8,7 +8,11 @@ use std::{
 
 use opentelemetry::{SpanId, TraceId};
 
-use crate::hex::{self, Case};
+use crate::{
+    __shared::hex::{self, Case},
+    found::Found,
+    header::trim,
+};
 
 /// A [`sentry-trace`] header: the span that a trace continues from.
 ///
@@ -16,11 +20,10 @@ use crate::hex::{self, Case};
 /// sentry-trace = trace-id "-" span-id [ "-" [ "0" / "1" ] ]     ; 32 and 16 hex digits, not all zero
 /// ```
 ///
-/// The third part is the sampling decision of the sender. It can be missing,
-/// which is not the same as "no": the receiver is then free to decide.
+/// The third part is the sender's sampling decision. If it is missing, that does not mean "no": the receiver decides.
 ///
-/// Upper-case digits and white space around the header are accepted and not printed again. Of several values in one
-/// line, as proxies join them with `,`, the first one counts.
+/// Upper-case digits and white space around the header are accepted; printing gives the normal form. If one line has
+/// several values, which proxies join with `,`, the first one counts.
 ///
 /// ```
 /// use opentelemetry_sentry_protocol::SentryTrace;
@@ -43,7 +46,7 @@ impl SentryTrace {
     /// The name of the header, in lower case.
     pub const HEADER: &'static str = "sentry-trace";
 
-    /// Makes a header from its parts; `sampled` is `None` when no decision was made yet.
+    /// Makes a header from its parts; `sampled` is `None` if no decision was made yet.
     #[must_use]
     pub const fn new(trace_id: TraceId, span_id: SpanId, sampled: Option<bool>) -> Self {
         Self { trace_id, span_id, sampled }
@@ -61,7 +64,7 @@ impl SentryTrace {
         self.span_id
     }
 
-    /// The sender's decision; `None` when it left the decision to the receiver.
+    /// The sender's decision; `None` if it left the decision to the receiver.
     #[must_use]
     pub const fn sampled(&self) -> Option<bool> {
         self.sampled
@@ -73,26 +76,20 @@ impl FromStr for SentryTrace {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let first = text.split(',').map(trim).find(|part| !part.is_empty());
-        let mut parts = first.unwrap_or_default().split('-');
-        let trace_id = parts.next().and_then(|part| hex::trace_id(part, Case::Any));
-        let span_id = parts.next().and_then(|part| hex::span_id(part, Case::Any));
-        let sampled = match (parts.next(), parts.next()) {
-            (None | Some(""), None) => Some(None),
-            (Some("0"), None) => Some(Some(false)),
-            (Some("1"), None) => Some(Some(true)),
-            _ => None,
-        };
+        // Everything after the second dash is the flag, so a fourth part makes it invalid.
+        let mut parts = first.unwrap_or_default().splitn(3, '-');
+        let mut next = || parts.next().unwrap_or_default();
         Ok(Self {
-            trace_id: trace_id.ok_or(InvalidSentryTrace::new(Part::TraceId))?,
-            span_id: span_id.ok_or(InvalidSentryTrace::new(Part::SpanId))?,
-            sampled: sampled.ok_or(InvalidSentryTrace::new(Part::Sampled))?,
+            trace_id: expect(Part::TraceId, next(), |text| hex::trace_id(text, Case::Any))?,
+            span_id: expect(Part::SpanId, next(), |text| hex::span_id(text, Case::Any))?,
+            sampled: expect(Part::Sampled, next(), flag)?,
         })
     }
 }
 
 impl fmt::Display for SentryTrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In one piece: every request prints one.
+        // Written at once and not part by part: this runs for every outgoing request.
         let mut text = *b"00000000000000000000000000000000-0000000000000000-0";
         hex::write(&mut text[..32], &self.trace_id.to_bytes());
         hex::write(&mut text[33..49], &self.span_id.to_bytes());
@@ -102,10 +99,11 @@ impl fmt::Display for SentryTrace {
     }
 }
 
-/// The text was not a `sentry-trace` header.
+/// The text was not a `sentry-trace` header. The message names the part, what was expected and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSentryTrace {
     part: Part,
+    found: Found,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,25 +113,30 @@ enum Part {
     Sampled,
 }
 
-impl InvalidSentryTrace {
-    const fn new(part: Part) -> Self {
-        Self { part }
-    }
-}
-
 impl fmt::Display for InvalidSentryTrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.part {
+        let expected = match self.part {
             Part::TraceId => "sentry-trace: the trace id must be 32 hex digits, not all zero",
             Part::SpanId => "sentry-trace: the span id must be 16 hex digits, not all zero",
             Part::Sampled => "sentry-trace: the sampling flag must be 0, 1 or missing",
-        })
+        };
+        write!(f, "{expected}, found {}", self.found)
     }
 }
 
 impl Error for InvalidSentryTrace {}
 
-/// Trims what HTTP calls optional white space: not line ends.
-fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+/// Reads one part of the header.
+fn expect<T>(part: Part, text: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, InvalidSentryTrace> {
+    read(text).ok_or_else(|| InvalidSentryTrace { part, found: Found::text(text) })
+}
+
+/// The sampling flag, which may be missing.
+fn flag(text: &str) -> Option<Option<bool>> {
+    match text {
+        "" => Some(None),
+        "0" => Some(Some(false)),
+        "1" => Some(Some(true)),
+        _ => None,
+    }
 }

@@ -1,10 +1,12 @@
-//! Who we are: the part of a dynamic sampling context that is the same for every trace of a service.
+//! The part of a dynamic sampling context that is the same for all traces of a service.
 
 use opentelemetry::TraceId;
 
 use crate::{
-    Decision, Dsn, DynamicSamplingContext, SampleRand,
-    dsc::{write_member, write_plain},
+    decision::Decision,
+    dsc::{DynamicSamplingContext, write_member, write_plain},
+    dsn::Dsn,
+    sampling::SampleRand,
 };
 
 /// Resource: the service's name.
@@ -13,45 +15,59 @@ const SERVICE_NAME: &str = "service.name";
 /// Resource: the service's version.
 const SERVICE_VERSION: &str = "service.version";
 
-/// Resource: where the service is deployed, stable name.
+/// Resource: the environment in which the service is deployed, stable name.
 const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
 
-/// Resource: where the service is deployed, old name.
+/// Resource: the environment in which the service is deployed, old name.
 const DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
 
-/// The environment of a service that does not name one, as in all of Sentry's SDKs.
+/// The environment of a service for which none is set, as in all of Sentry's SDKs.
 pub const DEFAULT_ENVIRONMENT: &str = "production";
 
-/// The longest release that Sentry takes, in bytes.
+/// The length of the longest release that Sentry accepts, in bytes.
 const MAX_RELEASE: usize = 200;
 
-/// The longest environment that Sentry takes, in bytes.
+/// The length of the longest environment that Sentry accepts, in bytes.
 const MAX_ENVIRONMENT: usize = 64;
 
-/// What a service says about itself in the contexts of the traces that begin there.
+/// What a service says about itself in the dynamic sampling contexts of the traces that begin there.
 ///
-/// Propagator and exporter are given the same one, so that headers and envelopes agree.
+/// Pass the same one to propagator and exporter, so that headers and envelopes agree.
+///
+/// In each setter `None` means "not set": it restores the default.
+///
+/// ```
+/// use opentelemetry_sentry_protocol::Service;
+///
+/// let service = Service::new(Some("https://public@o123.ingest.us.sentry.io/1".parse()?))
+///     .with_release(Some("shop@1.2.3".to_owned()))
+///     .with_environment(None);
+/// assert_eq!(service.release(), Some("shop@1.2.3"));
+/// assert_eq!(service.environment(), "production");
+/// assert_eq!(service.org_id(), Some(123));
+/// # Ok::<(), opentelemetry_sentry_protocol::InvalidDsn>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     dsn: Option<Dsn>,
+    /// As set, or else from the DSN's host. Kept here because `extract` needs it for every request.
     org_id: Option<u64>,
     release: Option<String>,
     environment: Option<String>,
 }
 
 impl Service {
-    /// A service that sends to this DSN, if any.
+    /// A service that sends to this DSN. Without a DSN, its traces name no project.
     #[must_use]
     pub fn new(dsn: Option<Dsn>) -> Self {
-        let org_id = dsn.as_ref().and_then(Dsn::org_id);
-        Self { dsn, org_id, release: None, environment: None }
+        Self { dsn, org_id: None, release: None, environment: None }.with_org_id(None)
     }
 
-    /// Sets the release. Defaults to none.
+    /// Sets the release.
     ///
-    /// Sentry refuses releases of more than 200 bytes and those with a slash, backslash, tab or line break: the
-    /// rest is cut off, and `-` takes the place of such a character, so that `feature/x@1` becomes `feature-x@1`. One
-    /// that says nothing (blank, `latest`, `.`, `..`) is none.
+    /// Sentry rejects releases of more than 200 bytes and those with a slash, backslash, tab or line break. So the text is
+    /// cut after 200 bytes, and `-` replaces each of these characters: `feature/x@1` becomes `feature-x@1`. A release that
+    /// says nothing (blank, `latest`, `.`, `..`) counts as not set. Defaults to no release.
     #[must_use]
     pub fn with_release(mut self, release: Option<String>) -> Self {
         let says_nothing = |release: &str| matches!(release, "" | "." | "..") || release.eq_ignore_ascii_case("latest");
@@ -59,23 +75,23 @@ impl Service {
         self
     }
 
-    /// Sets the environment. Defaults to [`DEFAULT_ENVIRONMENT`].
+    /// Sets the environment.
     ///
-    /// It is made printable as a release is, and cut after 64 bytes; blank, `none` and `.` are none.
+    /// The same characters are replaced as in a release, and the text is cut after 64 bytes. Blank, `none` and `.` count
+    /// as not set. Defaults to [`DEFAULT_ENVIRONMENT`].
     #[must_use]
     pub fn with_environment(mut self, environment: Option<String>) -> Self {
         let says_nothing = |name: &str| matches!(name, "" | ".") || name.eq_ignore_ascii_case("none");
-        let environment = environment.map(|name| printable(&name, MAX_ENVIRONMENT)).filter(|name| !says_nothing(name));
-        self.environment = environment.or(self.environment);
+        self.environment = environment.map(|name| printable(&name, MAX_ENVIRONMENT)).filter(|name| !says_nothing(name));
         self
     }
 
-    /// Fills in what is not set from the attributes of an OpenTelemetry resource: the release is
-    /// `service.name@service.version`, the environment `deployment.environment.name`.
+    /// Takes what is not set from the attributes of an OpenTelemetry resource: the release from `service.name` and
+    /// `service.version`, as `name@version`, the environment from `deployment.environment.name`.
     #[must_use]
     pub fn or_from_resource(self, attribute: impl Fn(&'static str) -> Option<String>) -> Self {
         let text = |key| attribute(key).filter(|text| !text.is_empty());
-        // The SDK's word for a service that nobody named.
+        // The SDK calls a service `unknown_service` if the application does not name it.
         let name = || text(SERVICE_NAME).filter(|name| !name.starts_with("unknown_service"));
         let release = || {
             let version = text(SERVICE_VERSION)?;
@@ -87,20 +103,20 @@ impl Service {
         self.with_release(release).with_environment(environment)
     }
 
-    /// Sets the organisation. Defaults to the one that the DSN's host names.
+    /// Sets the id of the organisation. Defaults to the one in the DSN's host, if it contains one.
     #[must_use]
     pub fn with_org_id(mut self, org_id: Option<u64>) -> Self {
-        self.org_id = org_id.or(self.org_id);
+        self.org_id = org_id.or_else(|| self.dsn.as_ref()?.org_id());
         self
     }
 
-    /// Where it sends to.
+    /// The DSN that the service sends to.
     #[must_use]
     pub const fn dsn(&self) -> Option<&Dsn> {
         self.dsn.as_ref()
     }
 
-    /// Its organisation.
+    /// The id of its organisation.
     #[must_use]
     pub const fn org_id(&self) -> Option<u64> {
         self.org_id
@@ -118,7 +134,7 @@ impl Service {
         self.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT)
     }
 
-    /// The context of a trace that has no frozen one: what this service knows about it.
+    /// The context of a trace that has no frozen one, from what this service knows about the trace.
     #[must_use]
     pub fn dsc(&self, trace_id: TraceId, sample_rand: SampleRand, decision: &Decision) -> DynamicSamplingContext {
         let mut text = String::with_capacity(256);
@@ -141,13 +157,13 @@ impl Default for Service {
     }
 }
 
-/// A text without the characters that Sentry refuses, of at most so many bytes.
+/// A text of at most `max` bytes, with `-` for each character that Sentry rejects.
 fn printable(text: &str, max: usize) -> String {
-    let is_refused = |c: char| c.is_control() || matches!(c, '/' | '\\');
+    let is_rejected = |c: char| c.is_control() || matches!(c, '/' | '\\');
     let text = text.trim();
     let fits = |(start, c): &(usize, char)| start + c.len_utf8() <= max;
     let end = text.char_indices().take_while(fits).last().map_or(0, |(start, c)| start + c.len_utf8());
-    text[..end].trim_end().replace(is_refused, "-")
+    text[..end].trim_end().replace(is_rejected, "-")
 }
 
 #[cfg(test)]
@@ -155,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_sentry_would_refuse_becomes_what_it_takes() {
+    fn releases_and_environments_become_valid_or_count_as_not_set() {
         let release = |text: &str| Service::default().with_release(Some(text.to_owned())).release;
         let environment =
             |text: &str| Service::default().with_environment(Some(text.to_owned())).environment().to_owned();
@@ -173,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_beats_the_resource() {
+    fn a_setting_beats_the_resource() {
         let resource = |key: &'static str| match key {
             "service.name" => Some("shop".to_owned()),
             "service.version" => Some("1.2".to_owned()),
@@ -186,5 +202,19 @@ mod tests {
         assert_eq!((service.release(), service.environment()), (Some("x"), "eu"));
         let unnamed = |key| Some(if key == "service.version" { "1.2" } else { "unknown_service:x" }.to_owned());
         assert_eq!(Service::default().or_from_resource(unnamed).release(), Some("1.2"));
+    }
+
+    #[test]
+    fn none_restores_the_default_in_every_setter() {
+        let dsn: Dsn = "https://public@o1.ingest.sentry.io/1".parse().unwrap();
+        let untouched = Service::new(Some(dsn.clone()));
+        let set = Service::new(Some(dsn))
+            .with_release(Some("shop@1".to_owned()))
+            .with_environment(Some("eu".to_owned()))
+            .with_org_id(Some(2));
+        assert_eq!((set.release(), set.environment(), set.org_id()), (Some("shop@1"), "eu", Some(2)));
+        let unset = set.with_release(None).with_environment(None).with_org_id(None);
+        assert_eq!((unset.release(), unset.environment(), unset.org_id()), (None, "production", Some(1)));
+        assert_eq!(unset, untouched);
     }
 }

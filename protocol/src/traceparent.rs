@@ -8,7 +8,11 @@ use std::{
 
 use opentelemetry::{SpanId, TraceId};
 
-use crate::hex::{self, Case};
+use crate::{
+    __shared::hex::{self, Case},
+    found::Found,
+    header::trim,
+};
 
 /// A [W3C `traceparent`] header.
 ///
@@ -16,8 +20,8 @@ use crate::hex::{self, Case};
 /// traceparent = version "-" trace-id "-" parent-id "-" flags    ; 2, 32, 16 and 2 lower-case hex digits
 /// ```
 ///
-/// Versions above `00` may have more after the flags, which is ignored; what is printed is always version `00`.
-/// Of the flags only the lowest bit, *sampled*, is kept.
+/// Versions above `00` may have more parts after the flags; they are ignored. Printing always gives version `00`.
+/// Only the lowest flag, *sampled*, is kept.
 ///
 /// ```
 /// use opentelemetry_sentry_protocol::TraceParent;
@@ -36,14 +40,14 @@ pub struct TraceParent {
     sampled: bool,
 }
 
-/// How many characters version `00` has.
+/// The length of a header of version `00`.
 const LENGTH: usize = 55;
 
 impl TraceParent {
     /// The name of the header, in lower case.
     pub const HEADER: &'static str = "traceparent";
 
-    /// The name of the header that travels with it, in lower case. Sentry never reads or writes it.
+    /// The name of the header that accompanies it, in lower case. Its content is passed on unchanged.
     pub const STATE_HEADER: &'static str = "tracestate";
 
     /// Makes a header from its parts.
@@ -75,18 +79,15 @@ impl FromStr for TraceParent {
     type Err = InvalidTraceParent;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim_matches([' ', '\t']);
+        let text = trim(text);
         let mut parts = text.splitn(5, '-');
-        let version = parts.next().and_then(|part| hex::bytes::<1>(part, Case::Lower));
-        let [version] = version.filter(|version| *version != [0xff]).ok_or(Part::Version)?;
-        let trace_id = parts.next().and_then(|part| hex::trace_id(part, Case::Lower));
-        let span_id = parts.next().and_then(|part| hex::span_id(part, Case::Lower));
-        let trace_id = trace_id.ok_or(Part::TraceId)?;
-        let span_id = span_id.ok_or(Part::ParentId)?;
-        let flags = parts.next().and_then(|part| hex::bytes::<1>(part, Case::Lower));
-        let [flags] = flags.ok_or(Part::Flags)?;
+        let mut next = || parts.next().unwrap_or_default();
+        let [version] = expect(Part::Version, next(), version)?;
+        let trace_id = expect(Part::TraceId, next(), |text| hex::trace_id(text, Case::Lower))?;
+        let span_id = expect(Part::ParentId, next(), |text| hex::span_id(text, Case::Lower))?;
+        let [flags] = expect(Part::Flags, next(), |text| hex::bytes(text, Case::Lower))?;
         if version == 0 && text.len() != LENGTH {
-            return Err(Part::Length.into());
+            return Err(InvalidTraceParent { part: Part::Length, found: Found::number(text.len()) });
         }
         Ok(Self::new(trace_id, span_id, flags & 1 == 1))
     }
@@ -94,7 +95,7 @@ impl FromStr for TraceParent {
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In one piece: every request prints one.
+        // Written at once and not part by part: this runs for every outgoing request.
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         hex::write(&mut text[3..35], &self.trace_id.to_bytes());
         hex::write(&mut text[36..52], &self.span_id.to_bytes());
@@ -103,10 +104,11 @@ impl fmt::Display for TraceParent {
     }
 }
 
-/// The text was not a `traceparent` header.
+/// The text was not a `traceparent` header. The message names the part, what was expected and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidTraceParent {
     part: Part,
+    found: Found,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,22 +120,27 @@ enum Part {
     Length,
 }
 
-impl From<Part> for InvalidTraceParent {
-    fn from(part: Part) -> Self {
-        Self { part }
-    }
-}
-
 impl fmt::Display for InvalidTraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.part {
+        let expected = match self.part {
             Part::Version => "traceparent: the version must be two lower-case hex digits other than ff",
             Part::TraceId => "traceparent: the trace id must be 32 lower-case hex digits, not all zero",
             Part::ParentId => "traceparent: the parent id must be 16 lower-case hex digits, not all zero",
             Part::Flags => "traceparent: the flags must be two lower-case hex digits",
-            Part::Length => "traceparent: version 00 has a length of exactly 55 characters",
-        })
+            Part::Length => "traceparent: the length of version 00 must be 55 characters",
+        };
+        write!(f, "{expected}, found {}", self.found)
     }
 }
 
 impl Error for InvalidTraceParent {}
+
+/// Reads one part of the header.
+fn expect<T>(part: Part, text: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, InvalidTraceParent> {
+    read(text).ok_or_else(|| InvalidTraceParent { part, found: Found::text(text) })
+}
+
+/// The version; `ff` is reserved as invalid.
+fn version(text: &str) -> Option<[u8; 1]> {
+    hex::bytes(text, Case::Lower).filter(|version| *version != [0xff])
+}

@@ -1,4 +1,4 @@
-//! Laws of the wire formats, for arbitrary values: what is printed is read again, limits hold, nothing panics.
+//! Laws of the wire formats, for arbitrary values: a printed value is read again, limits hold, and no parser panics.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn a_sample_rand_of_ours_has_six_decimals(
+    fn a_derived_sample_rand_has_six_decimals(
         trace in trace_id(), rate in option::of(unit_number()), sampled: Option<bool>,
     ) {
         let rate = rate.map(|rate| SampleRate::try_from(rate).unwrap());
@@ -90,8 +90,8 @@ proptest! {
     }
 
     #[test]
-    fn a_backfilled_sample_rand_explains_the_decision(trace in trace_id(), number in unit_number(), sampled: bool) {
-        // No six decimals explain "sampled" at 0 or "not sampled" above 0.999999.
+    fn a_backfilled_sample_rand_agrees_with_the_decision(trace in trace_id(), number in unit_number(), sampled: bool) {
+        // No value with six decimals agrees with "sampled" at 0 or with "not sampled" above 0.999999.
         prop_assume!(if sampled { number > 0.0 } else { number <= 0.999_999 });
         let rate = SampleRate::try_from(number).unwrap();
         let rand = SampleRand::within(trace, Some(rate), Some(sampled));
@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn a_key_is_left_once_with_its_last_value(values in vec("[a-z0-9]{1,6}", 1..8), key in "[a-z]{1,6}") {
+    fn a_repeated_key_is_kept_once_with_its_last_value(values in vec("[a-z0-9]{1,6}", 1..8), key in "[a-z]{1,6}") {
         let lines: Vec<_> = values.iter().map(|value| format!("sentry-release={value},{key}={value};p")).collect();
         let last = values.last().unwrap();
         prop_assert_eq!(parse(&lines).to_string(), format!("sentry-release={last},{key}={last};p"));
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_accepted_is_accepted_again_as_printed(text in near_miss()) {
+    fn an_accepted_value_is_accepted_again_as_printed(text in near_miss()) {
         if let Ok(header) = text.parse::<SentryTrace>() {
             prop_assert_eq!(header.to_string().parse(), Ok(header));
         }
@@ -237,7 +237,7 @@ fn unit_number() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Not empty, of any characters.
+/// A text of any characters that is not empty.
 fn unicode(longest: usize) -> impl Strategy<Value = String> {
     vec(prop_oneof![any::<char>(), proptest::char::range(' ', '~')], 1..longest)
         .prop_map(|characters| characters.into_iter().collect())
@@ -248,7 +248,7 @@ fn foreign_member() -> impl Strategy<Value = String> {
     "[A-Za-z0-9_.!%*-]{0,10} ?= ?[!-+\\--:<-~]([ -+\\--:<-~]{0,20}[!-+\\--:<-~])?( ?;[ -+\\--~]{0,10}[!-+\\--~])?"
 }
 
-/// Header lines of many members, long ones too: often more than the limits allow.
+/// Header lines with many members, some of them long: often more than the limits allow.
 fn lines() -> impl Strategy<Value = Vec<String>> {
     let member = prop_oneof![
         4 => "(sentry-)?[a-z_]{1,8}=[!-+\\--~]{1,300}",

@@ -26,7 +26,7 @@ fn sentry_trace() {
     each("sentry_trace", |case: &HeaderCase| {
         let result = case.input.parse::<SentryTrace>();
         if let Some(part) = &case.error {
-            return assert_refused(result, part);
+            return assert_rejected(result, part);
         }
         let header = result.unwrap();
         assert_eq!(header.sampled(), case.sampled);
@@ -57,7 +57,7 @@ fn traceparent() {
     each("traceparent", |case: &HeaderCase| {
         let result = case.input.parse::<TraceParent>();
         if let Some(part) = &case.error {
-            return assert_refused(result, part);
+            return assert_rejected(result, part);
         }
         let header = result.unwrap();
         assert_eq!(Some(header.is_sampled()), case.sampled);
@@ -146,7 +146,7 @@ fn dsn() {
     each("dsn", |case: &Case| {
         let result = case.input.parse::<Dsn>();
         if let Some(part) = &case.error {
-            return assert_refused(result, part);
+            return assert_rejected(result, part);
         }
         let dsn = result.unwrap();
         assert_eq!(Some(dsn.envelope_url()), case.envelope_url);
@@ -171,7 +171,7 @@ fn org_id() {
         org_id: Option<u64>,
     }
     each("org_id", |case: &Case| {
-        // Some of the hosts are not even fit for a DSN.
+        // Some of these hosts are not valid in a DSN.
         let dsn = format!("https://public@{}/1", case.host).parse::<Dsn>().ok();
         assert_eq!(dsn.and_then(|dsn| dsn.org_id()), case.org_id);
     });
@@ -189,7 +189,7 @@ fn sample_rate() {
     each("sample_rate", |case: &Case| {
         let result = case.input.parse::<SampleRate>();
         if let Some(part) = &case.error {
-            return assert_refused(result, part);
+            return assert_rejected(result, part);
         }
         let rate = result.unwrap();
         assert_eq!(Some(rate.get()), case.rate);
@@ -225,7 +225,7 @@ fn sample_rand_backfill() {
     each("sample_rand_backfill", |case: &Case| {
         let rate = case.sample_rate.as_ref().map(|rate| rate.parse().unwrap());
         let rand = SampleRand::within(trace_id(&case.trace_id), rate, case.sampled);
-        // What is printed is what others compare with their rates.
+        // Other services compare the printed value with their rates.
         for value in [rand.get(), rand.to_string().parse().unwrap()] {
             assert!(case.at_least <= value && value < case.below, "{value}");
         }
@@ -259,7 +259,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for EntriesVisitor<V> {
     }
 }
 
-/// A text, or a short one many times.
+/// A text, or a short text to repeat.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Text {
@@ -296,7 +296,7 @@ impl Member {
     }
 }
 
-fn assert_refused<T: fmt::Debug, E: fmt::Display>(result: Result<T, E>, part: &str) {
+fn assert_rejected<T: fmt::Debug, E: fmt::Display>(result: Result<T, E>, part: &str) {
     match result {
         Ok(value) => panic!("accepted as {value:?}"),
         Err(error) => assert!(error.to_string().contains(part), "the message is: {error}"),

@@ -1,15 +1,48 @@
-//! How a sampler is set up.
+//! Setting up a sampler.
 
 use std::{error::Error, fmt, sync::Arc};
 
-use opentelemetry_sentry_protocol::{InvalidSampleRate, SampleRate};
+use opentelemetry_sentry_protocol::{__shared::SettingError, InvalidSampleRate, SampleRate};
+use opentelemetry_sentry_semantics::host_of_url;
 
 use crate::{
-    Rule, SamplingContext, SentrySampler,
-    decision::{Function, Policy},
-    dials::Dials,
-    sampler::Shared,
+    context::SamplingContext,
+    decision::Policy,
+    function::Function,
+    limiter::InvalidLimit,
+    rules::Rule,
+    sampler::{SentrySampler, Shared},
+    tunables::Tunables,
 };
+
+impl SentrySampler {
+    /// A sampler that keeps undecided traces at this rate and follows decisions that came in.
+    ///
+    /// # Errors
+    ///
+    /// If the rate is not in `0.0..=1.0`.
+    pub fn rate(rate: f64) -> Result<Self, InvalidSampleRate> {
+        let rate = SampleRate::try_from(rate)?;
+        Ok(Self::builder().build_checked(Some(rate), None))
+    }
+
+    /// A sampler that asks a function for the rate of each local root.
+    #[must_use]
+    pub fn function(function: impl Fn(&SamplingContext<'_>) -> f64 + Send + Sync + 'static) -> Self {
+        Self::builder().with_function(function).build_checked(None, None)
+    }
+
+    /// A sampler that records nothing and passes on decisions that came in: tracing is off in this service.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::builder().build_checked(None, None)
+    }
+
+    /// A builder for a sampler with rules, a limit and other options.
+    pub fn builder() -> SentrySamplerBuilder {
+        SentrySamplerBuilder::default()
+    }
+}
 
 /// Builds a [`SentrySampler`].
 #[derive(Debug)]
@@ -18,74 +51,87 @@ pub struct SentrySamplerBuilder {
     rate: Option<f64>,
     limit: Option<f64>,
     record_all: bool,
+    excluded: Vec<String>,
     policy: Policy,
 }
 
 impl Default for SentrySamplerBuilder {
     fn default() -> Self {
         let policy = Policy { rules: Vec::new(), function: None, parent_based: true, probes: false };
-        Self { rate: None, limit: None, record_all: false, policy }
+        Self { rate: None, limit: None, record_all: false, excluded: Vec::new(), policy }
     }
 }
 
 impl SentrySamplerBuilder {
-    /// Sets the rate at which traces that are not decided yet are kept, in `0.0..=1.0`.
+    /// Sets the rate at which undecided traces are kept, in `0.0..=1.0`.
     ///
-    /// Defaults to none, which turns tracing off: nothing is recorded, and the decision is left to those downstream.
-    /// A rate of 0 is something else: then the decision is made, and it is "no".
+    /// Without a rate and a function, tracing is off: nothing is recorded, and the services downstream decide. A rate of 0
+    /// is different: the decision is made here, and it is "no". Defaults to no rate.
     pub const fn with_rate(mut self, rate: f64) -> Self {
         self.rate = Some(rate);
         self
     }
 
-    /// Sets a function that returns the rate for each local root, also for those that came in decided; see
-    /// [`SamplingContext::inherit_or_sample_with`]. It beats the rate. Defaults to none.
+    /// Sets a function that returns the rate of each local root, and then the rate of
+    /// [`with_rate`](Self::with_rate) is not used.
     ///
-    /// A rate that is not in `0.0..=1.0` and a panic both mean that the trace is not sampled. The function may itself
-    /// log and call Sentry: no lock is held while it runs. Spans that it starts are not recorded.
+    /// It is called even if a decision came in; use [`SamplingContext::inherit_or_sample_with`] to follow that decision.
+    /// If it panics or returns a rate outside `0.0..=1.0`, the trace is not sampled, and the first such failure is logged
+    /// (feature `internal-logs`). The function may log and call Sentry: no lock is held while it runs. Spans that it starts
+    /// are not recorded. Defaults to no function.
     pub fn with_function(mut self, function: impl Fn(&SamplingContext<'_>) -> f64 + Send + Sync + 'static) -> Self {
         self.policy.function = Some(Function::new(function));
         self
     }
 
-    /// Adds a rule. Of all rules the first that matches decides, before function and rate are asked. Defaults to none.
+    /// Adds a rule. The first rule that matches decides, before the function and the rate. Defaults to no rules.
     pub fn with_rule(mut self, rule: Rule) -> Self {
         self.policy.rules.push(rule);
         self
     }
 
-    /// Sets whether a decision that came in is kept. Defaults to `true`; with `false` every service applies its own
-    /// rate, still to the trace's one random value.
+    /// Sets whether a decision that came in is kept. With `false`, this service applies its own rate to the random value
+    /// of the trace. Defaults to `true`.
     pub const fn with_parent_based(mut self, on: bool) -> Self {
         self.policy.parent_based = on;
         self
     }
 
-    /// Sets how many traces a second are sampled at most; a second's worth may come at once. Decisions that came in do
-    /// not count. Defaults to no limit.
+    /// Sets how many traces are sampled per second at most; those of one second may all start at once. Traces that came in
+    /// with a decision do not count.
     ///
-    /// Over the limit the rate that is applied, and told to Sentry and to those downstream, follows the load, so that
-    /// Sentry still extrapolates to the right number.
+    /// Above the limit, the rate that is applied follows the load. Sentry and the services downstream receive that rate,
+    /// so Sentry still extrapolates to the right number of traces. Defaults to no limit.
     pub fn with_max_traces_per_second(mut self, limit: impl Into<f64>) -> Self {
         self.limit = Some(limit.into());
         self
     }
 
-    /// Sets whether `HEAD` and `OPTIONS` requests that nobody decided about are traces like any other. Defaults to
-    /// `false`: they are not sampled, and their rate is 0.
+    /// Sets whether undecided `HEAD` and `OPTIONS` requests are sampled like all others. If not, their rate is 0. Defaults
+    /// to `false`.
     pub const fn with_head_and_options(mut self, on: bool) -> Self {
         self.policy.probes = on;
         self
     }
 
-    /// Sets whether the SDK records and samples every trace for the application's other span processors, while Sentry
-    /// gets its sample alone. Defaults to `false`.
+    /// Sets whether every trace is recorded for the application's other span processors, while Sentry still receives only
+    /// the sampled ones.
     ///
     /// With `true`, and only then, the two headers may differ: `sentry-trace` and the dynamic sampling context carry
-    /// Sentry's decision, `traceparent` says that the trace is recorded. A service downstream that follows
-    /// `sentry-trace` samples as we do; one that knows `traceparent` alone records every trace.
+    /// Sentry's decision, and `traceparent` says that the trace is recorded. A service downstream that reads
+    /// `sentry-trace` follows Sentry's decision; one that reads only `traceparent` records every trace. Defaults to
+    /// `false`.
     pub const fn with_record_all(mut self, on: bool) -> Self {
         self.record_all = on;
+        self
+    }
+
+    /// Excludes client requests to the host of this URL: their spans are never sampled, not even below a sampled parent.
+    ///
+    /// `Sentry` of the crate `opentelemetry-sentry` excludes the host of its DSN, so that a request to Sentry never makes
+    /// another one. Defaults to no exclusions.
+    pub fn without_requests_to(mut self, url: &str) -> Self {
+        self.excluded.extend(host_of_url(url));
         self
     }
 
@@ -93,73 +139,48 @@ impl SentrySamplerBuilder {
     ///
     /// # Errors
     ///
-    /// If a rate is not in `0.0..=1.0`, or the limit is not one.
+    /// If a rate is not in `0.0..=1.0`, or if the limit is negative, infinite or not a number.
     pub fn build(self) -> Result<SentrySampler, SamplerBuildError> {
-        let rate = self.rate.map(SampleRate::try_from).transpose().map_err(Kind::Rate)?;
-        self.policy.rules.iter().try_for_each(Rule::check).map_err(Kind::Rule)?;
-        let limit = self.limit.map(InvalidLimit::check).transpose().map_err(Kind::Limit)?;
+        let rate = self.rate.map(SampleRate::try_from).transpose().map_err(SettingError::of("with_rate"))?;
+        self.policy.rules.iter().try_for_each(Rule::check).map_err(SettingError::of("with_rule"))?;
+        let limit =
+            self.limit.map(InvalidLimit::check).transpose().map_err(SettingError::of("with_max_traces_per_second"))?;
         Ok(self.build_checked(rate, limit))
     }
 
-    /// Builds it from numbers that were checked.
+    /// Builds it from numbers that have been validated.
     pub(crate) fn build_checked(self, rate: Option<SampleRate>, limit: Option<f64>) -> SentrySampler {
-        SentrySampler::new(Shared {
+        let shared = Shared {
             policy: self.policy,
-            dials: Arc::new(Dials::new(rate, limit)),
+            tunables: Arc::new(Tunables::new(rate, limit)),
             record_all: self.record_all,
             decisions: Arc::default(),
-        })
+        };
+        SentrySampler::new(shared, self.excluded)
     }
 }
 
-/// The number was not a limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidLimit {
-    found: String,
-}
-
-impl InvalidLimit {
-    pub(crate) fn check(limit: f64) -> Result<f64, Self> {
-        let is_limit = limit.is_finite() && limit >= 0.0;
-        is_limit.then_some(limit).ok_or_else(|| Self { found: limit.to_string() })
-    }
-}
-
-impl fmt::Display for InvalidLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a limit must be a number of traces a second, found {}", self.found)
-    }
-}
-
-impl Error for InvalidLimit {}
-
-/// The sampler could not be built.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The sampler could not be built. The message names the setting, what was expected and what was found; it contains the
+/// message of the source.
+#[derive(Clone, Debug)]
 pub struct SamplerBuildError {
-    kind: Kind,
+    error: SettingError,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
-    Limit(InvalidLimit),
-    Rate(InvalidSampleRate),
-    Rule(InvalidSampleRate),
-}
-
-impl From<Kind> for SamplerBuildError {
-    fn from(kind: Kind) -> Self {
-        Self { kind }
+impl From<SettingError> for SamplerBuildError {
+    fn from(error: SettingError) -> Self {
+        Self { error }
     }
 }
 
 impl fmt::Display for SamplerBuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Kind::Limit(error) => write!(f, "with_max_traces_per_second: {error}"),
-            Kind::Rate(error) => write!(f, "with_rate: {error}"),
-            Kind::Rule(error) => write!(f, "with_rule: {error}"),
-        }
+        self.error.fmt(f)
     }
 }
 
-impl Error for SamplerBuildError {}
+impl Error for SamplerBuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}

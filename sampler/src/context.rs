@@ -1,4 +1,4 @@
-//! What a sampling function gets to see.
+//! The argument of a sampling function.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use opentelemetry::{
     trace::{Link, SpanKind},
 };
 
-/// A local root that is to be decided, as a sampling function sees it.
+/// A local root about which a sampling function decides.
 ///
-/// It holds what is known when the span starts: with `tracing`, the fields that were recorded before the span was
-/// first entered.
+/// It contains what is known when the span starts. With `tracing`, these are the fields that were recorded before the span
+/// was first entered.
 ///
 /// ```
 /// use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
@@ -24,7 +24,7 @@ use opentelemetry::{
 pub struct SamplingContext<'a> {
     /// The name of the transaction, such as `GET /users/:id`.
     pub name: Cow<'a, str>,
-    /// Its op, such as `http.server`, if it can be told.
+    /// The op of the transaction, such as `http.server`; `None` if the attributes do not determine one.
     pub op: Option<Cow<'a, str>>,
     /// The kind of the span.
     pub kind: &'a SpanKind,
@@ -32,16 +32,16 @@ pub struct SamplingContext<'a> {
     pub attributes: &'a [KeyValue],
     /// The links of the span.
     pub links: &'a [Link],
-    /// The decision of the service that called; `None` when it made none, or when the trace begins here.
+    /// The decision of the calling service; `None` if it made none, or if the trace begins here.
     pub parent_sampled: Option<bool>,
-    /// The rate that the head of the trace applied, in `0.0..=1.0`, if it said so.
+    /// The rate that was applied where the trace began, in `0.0..=1.0`, if it is known.
     pub parent_sample_rate: Option<f64>,
 }
 
 impl SamplingContext<'_> {
-    /// The rate with which this trace is treated as upstream treated it, or `fallback` if it begins here.
+    /// The rate that gives this trace the same decision as upstream, or `fallback` if the trace begins here.
     ///
-    /// It is the parent's rate, else 1 or 0 for its decision, else `fallback`.
+    /// It is the parent's rate; if that is not known, 1 or 0 for the parent's decision; otherwise `fallback`.
     #[must_use]
     pub fn inherit_or_sample_with(&self, fallback: f64) -> f64 {
         let decided = || self.parent_sampled.map(|sampled| if sampled { 1.0 } else { 0.0 });

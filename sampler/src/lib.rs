@@ -1,18 +1,8 @@
-//! An OpenTelemetry sampler that decides as Sentry's SDKs do.
+#![doc = include_str!("../README.md")]
 //!
-//! A trace is kept if its random value, which all its services share, is below the rate. So everyone who applies the
-//! same rate to a trace decides alike, and a trace that came in already decided stays decided.
+//! # A function or rules
 //!
-//! ```
-//! use opentelemetry_sdk::trace::SdkTracerProvider;
-//! use opentelemetry_sentry_sampler::SentrySampler;
-//!
-//! let provider = SdkTracerProvider::builder().with_sampler(SentrySampler::rate(0.25)?).build();
-//! # Ok::<(), opentelemetry_sentry_sampler::InvalidSampleRate>(())
-//! ```
-//!
-//! By rate, by function or by [rules](Rule), with a limit if you like, and changed [while the process
-//! runs](SamplerHandle). The guide's example, once as a function and once as rules:
+//! These two samplers make the same decisions. A function can use all of Rust; rules can be read from a configuration:
 //!
 //! ```
 //! use opentelemetry_sentry_sampler::{Rule, SentrySampler};
@@ -30,35 +20,34 @@
 //!     .with_rule(Rule::sample(0.05).with_name("*health*"))
 //!     .with_rule(Rule::sample(0.5).with_name("*/api/*"))
 //!     .with_rate(0.1)
-//!     .with_max_traces_per_second(100)
 //!     .build()?;
 //! # Ok::<(), opentelemetry_sentry_sampler::SamplerBuildError>(())
 //! ```
 //!
 //! # With the other parts
 //!
-//! It reads what `opentelemetry-sentry-propagator` extracted, and notes its decision there for the headers that go
-//! out. For traces that begin in this process share [`SentrySampler::decision_log`] with the propagator. To the
-//! exporter it hands the trace's dynamic sampling context as attributes of sampled local roots.
-//!
-//! # What it does not do
-//!
-//! It never looks at spans that have a local parent, other than to decide as the parent was decided.
+//! The sampler reads what `opentelemetry-sentry-propagator` extracted, and records its decision where that propagator finds
+//! it when it injects headers. For traces that begin in this process, share [`SentrySampler::decision_log`] with the
+//! propagator. The exporter gets the trace's dynamic sampling context as attributes of sampled local roots.
 
 mod builder;
 mod context;
 mod decision;
-mod dials;
+mod function;
 mod limiter;
 mod rules;
 mod sampler;
+mod tunables;
 
+// The error of `SentrySampler::rate`. It is documented in `protocol`, beside `SampleRate`; this is not a second home.
+#[doc(hidden)]
 pub use opentelemetry_sentry_protocol::InvalidSampleRate;
 
 pub use crate::{
-    builder::{InvalidLimit, SamplerBuildError, SentrySamplerBuilder},
+    builder::{SamplerBuildError, SentrySamplerBuilder},
     context::SamplingContext,
-    dials::SamplerHandle,
+    limiter::InvalidLimit,
     rules::Rule,
     sampler::SentrySampler,
+    tunables::SamplerHandle,
 };

@@ -1,55 +1,67 @@
-//! How many traces a second at most, and at which rate does that sample them?
+//! A limit of sampled traces per second, and the rate that results from it.
 //!
-//! Sentry multiplies each sampled trace by the inverse of its rate, so the rate must be what was really applied. It
-//! follows the load: each second the share that the limit leaves is measured, and the next second's traces are sampled
-//! at their rate times that share, by the same random value as always. The bucket of tokens is what holds the limit
-//! while the load is still growing.
+//! Sentry multiplies each sampled trace by the inverse of its rate, so the reported rate must be the one that was applied.
+//! Two mechanisms work together:
+//!
+//! * **The share** keeps the rate true. Once a second, the load is measured; in the next second each trace is sampled at
+//!   its own rate times `limit / load`, by the same random value as always.
+//! * **The bucket** of tokens keeps the limit while the load grows faster than the share follows.
+//!
+//! Time is an argument.
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 use opentelemetry_sentry_protocol::{SampleRand, SampleRate};
 
-/// How long the load is measured before the share follows it.
+/// How long the load is measured before the share follows it. Longer, and more traces would meet an empty bucket after
+/// the load has grown; shorter, and the share would follow noise.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// A bucket of tokens, filled with `limit` a second and holding a second's worth.
+/// A bucket of tokens: `limit` tokens are added per second, and it holds those of one second.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Limiter {
+    /// In traces per second. It can be below 1, such as one trace in ten seconds.
     limit: f64,
+    /// One token is one sampled trace. Fractions add up, or a limit below 1 would never sample.
     tokens: f64,
+    /// When tokens were last added.
     filled: Duration,
-    /// Which part of the traces that their own rate would sample may pass, in `0.0..=1.0`.
+    /// The share of the traces which pass their own rate that is sampled, in `0.0..=1.0`. Without it, the traces
+    /// that find a token would be reported at their own rate, and Sentry would extrapolate to the limit, not to the load.
     share: f64,
+    /// When the current measurement of the load began.
     window: Duration,
+    /// The traces that passed their own rate since then, sampled or not: the load.
     candidates: u32,
 }
 
 impl Limiter {
-    /// A full bucket.
+    /// A full bucket. It holds at least one token, or a limit below 1 would never sample.
     pub(crate) fn new(limit: f64, now: Duration) -> Self {
         Self { limit, tokens: limit.max(1.0), filled: now, share: 1.0, window: now, candidates: 0 }
     }
 
-    /// Decides about a trace that its own rate would sample: the rate that is applied, with which `rand` agrees.
+    /// Returns the rate to apply to a trace that passed its own rate; the trace is sampled if `rand` is below it.
     pub(crate) fn admit(&mut self, rate: SampleRate, rand: SampleRand, now: Duration) -> SampleRate {
         self.measure(now);
         self.candidates = self.candidates.saturating_add(1);
         let elapsed = now.saturating_sub(self.filled).as_secs_f64();
         self.tokens = (self.tokens + elapsed * self.limit).min(self.limit.max(1.0));
+        // Threads read the clock before they lock the limiter, so `now` can go back. Time must not count twice.
         self.filled = now.max(self.filled);
         let shared = scaled(rate, self.share);
         if !rand.is_below(shared) {
             return shared;
         }
         if self.tokens < 1.0 {
-            // Not sampled at whatever rate the random value just misses.
+            // No token left: return `rand` itself, which is the highest rate at which this trace is not sampled.
             return SampleRate::try_from(rand.get()).unwrap_or(SampleRate::NONE);
         }
         self.tokens -= 1.0;
         shared
     }
 
-    /// Once a window, lets the share follow the load.
+    /// Once per window, adjusts the share to the load.
     fn measure(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.window);
         if elapsed < WINDOW {
@@ -66,13 +78,35 @@ fn scaled(rate: SampleRate, share: f64) -> SampleRate {
     SampleRate::try_from(rate.get() * share).unwrap_or(rate)
 }
 
+/// The number was not a limit of traces per second. The message says what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidLimit {
+    found: String,
+}
+
+impl InvalidLimit {
+    pub(crate) fn check(limit: f64) -> Result<f64, Self> {
+        let is_limit = limit.is_finite() && limit >= 0.0;
+        is_limit.then_some(limit).ok_or_else(|| Self { found: limit.to_string() })
+    }
+}
+
+impl fmt::Display for InvalidLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a limit must be a number of traces a second, found {}", self.found)
+    }
+}
+
+impl Error for InvalidLimit {}
+
 #[cfg(test)]
 mod tests {
     use opentelemetry::TraceId;
 
     use super::*;
 
-    /// So many traces a second for a minute: how many were sampled in each second, and how many Sentry makes of them.
+    /// Runs `load` traces per second for a minute. Returns how many were sampled in each second, and how many Sentry
+    /// extrapolates from them.
     fn minute(limit: f64, load: u64, rate: f64) -> (Vec<u32>, f64) {
         let rate = SampleRate::try_from(rate).unwrap();
         let mut limiter = Limiter::new(limit, Duration::ZERO);
@@ -94,7 +128,7 @@ mod tests {
     fn the_limit_holds_in_every_second() {
         for (limit, load, rate) in [(10.0, 1000, 1.0), (10.0, 1000, 0.1), (1.0, 50, 0.5), (0.5, 50, 1.0)] {
             let (sampled, _) = minute(limit, load, rate);
-            // What is in the bucket when a second begins comes on top.
+            // The bucket can be full when a second begins, so twice its size is the most.
             let most = (2.0 * f64::max(limit, 1.0)).ceil() as u32;
             assert!(sampled.iter().all(|sampled| *sampled <= most), "{limit} {load} {rate}: {sampled:?}");
             assert!(f64::from(sampled.iter().sum::<u32>()) <= 60.0 * limit + f64::max(limit, 1.0));
@@ -102,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sampled_stands_for_all() {
+    fn sentry_extrapolates_to_the_number_of_all_traces() {
         for (limit, load, rate) in [(10.0, 1000, 1.0), (50.0, 1000, 0.5), (2000.0, 1000, 0.25)] {
             let (_, extrapolated) = minute(limit, load, rate);
             let all = 60.0 * load as f64;
@@ -121,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_or_goes_back_gives_no_tokens() {
+    fn a_clock_that_stands_still_or_goes_back_adds_no_tokens() {
         let rand: SampleRand = "0.25".parse().unwrap();
         let mut limiter = Limiter::new(2.0, Duration::from_secs(100));
         let mut admit = |now| rand.is_below(limiter.admit(SampleRate::ALL, rand, Duration::from_secs(now)));

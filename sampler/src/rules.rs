@@ -1,16 +1,16 @@
-//! Rules: which local roots are sampled how, as data.
+//! Sampling rules as data: conditions on a local root, and what to do if they match.
 
 use opentelemetry::{Value, trace::SpanKind};
 use opentelemetry_sentry_protocol::{InvalidSampleRate, SampleRate};
 use opentelemetry_sentry_semantics::{Attributes, sanitize_url, semconv};
 use wildmatch::WildMatch;
 
-use crate::SamplingContext;
+use crate::context::SamplingContext;
 
-/// What to do with the local roots that meet all its conditions.
+/// What to do with a local root that meets all conditions.
 ///
-/// Of the rules of a sampler the first that matches decides, also about traces that came in decided: whoever wants
-/// those to be kept as they are says [`inherit`](Self::inherit). A rule without conditions matches everything.
+/// The first rule of a sampler that matches decides, even if the trace came in with a decision; use
+/// [`inherit`](Self::inherit) to keep that decision. A rule without conditions matches every local root.
 ///
 /// ```
 /// use opentelemetry_sentry_sampler::{Rule, SentrySampler};
@@ -30,16 +30,16 @@ pub struct Rule {
     action: Action,
 }
 
-/// What a rule does. The rate is checked when the sampler is built.
+/// What a rule does. The rate is validated when the sampler is built.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Action {
     Sample(f64),
     Inherit,
 }
 
-/// What a rule that matched says.
+/// The result of a rule that matched.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Saying {
+pub(crate) enum RuleOutcome {
     Sample(SampleRate),
     Inherit,
 }
@@ -60,43 +60,46 @@ impl Rule {
         Self { conditions: Vec::new(), action: Action::Sample(rate) }
     }
 
-    /// Samples nothing.
-    pub const fn drop() -> Self {
+    /// Never samples.
+    pub const fn never() -> Self {
         Self::sample(0.0)
     }
 
-    /// Keeps the decision that came in; where none did, the sampler goes on as if there were no rules.
+    /// Keeps the decision that came in. If none came in, the sampler continues as if it had no rules.
     pub const fn inherit() -> Self {
         Self { conditions: Vec::new(), action: Action::Inherit }
     }
 
-    /// Samples no health checks, readiness probes and scrapes: requests for `/health`, `/healthz`, `/livez`,
-    /// `/readyz` and `/metrics`, and whatever Kubernetes' and AWS's probes ask for.
+    /// Never samples health checks, readiness probes and scrapes: requests for `/health`, `/healthz`, `/livez`,
+    /// `/readyz` and `/metrics`, and all requests of the probes of Kubernetes and AWS.
     pub fn health_checks() -> Self {
-        Self::drop().with(Condition::HealthCheck)
+        Self::never().with(Condition::HealthCheck)
     }
 
-    /// Matches the name of the transaction, such as `GET /users/:id`; `*` stands for any text, `?` for one character.
+    /// Adds a condition: the name of the transaction, such as `GET /users/:id`, matches this pattern. `*` matches any text,
+    /// `?` any one character. Defaults to any name.
     pub fn with_name(self, pattern: &str) -> Self {
         self.with(Condition::Name(WildMatch::new(pattern)))
     }
 
-    /// Matches the op, such as `http.server`; `*` stands for any text, `?` for one character.
+    /// Adds a condition: the op, such as `http.server`, matches this pattern. `*` matches any text, `?` any one character.
+    /// Defaults to any op, or none.
     pub fn with_op(self, pattern: &str) -> Self {
         self.with(Condition::Op(WildMatch::new(pattern)))
     }
 
-    /// Matches the kind of the span.
+    /// Adds a condition: the span has this kind. Defaults to any kind.
     pub fn with_kind(self, kind: SpanKind) -> Self {
         self.with(Condition::Kind(kind))
     }
 
-    /// Matches an attribute with exactly this value: the number 200 is not the text `200`.
+    /// Adds a condition: an attribute has exactly this value (the number 200 does not equal the text `200`). Defaults to
+    /// any attributes.
     pub fn with_attribute(self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.with(Condition::Attribute(key.into(), value.into()))
     }
 
-    /// Matches the beginning of the path of a request.
+    /// Adds a condition: the path of the request begins with this text. Defaults to any path, or none.
     pub fn with_path_prefix(self, prefix: impl Into<String>) -> Self {
         self.with(Condition::PathPrefix(prefix.into()))
     }
@@ -106,7 +109,7 @@ impl Rule {
         self
     }
 
-    /// Checks the rate.
+    /// Validates the rate.
     pub(crate) fn check(&self) -> Result<(), InvalidSampleRate> {
         match self.action {
             Action::Sample(rate) => SampleRate::try_from(rate).map(drop),
@@ -114,14 +117,15 @@ impl Rule {
         }
     }
 
-    /// What the rule says about this root, if it matches.
-    pub(crate) fn apply(&self, context: &SamplingContext<'_>) -> Option<Saying> {
-        let matches = self.conditions.iter().all(|condition| condition.matches(context));
-        matches.then_some(())?;
+    /// The outcome for this local root; `None` if a condition does not match.
+    pub(crate) fn apply(&self, context: &SamplingContext<'_>) -> Option<RuleOutcome> {
+        if !self.conditions.iter().all(|condition| condition.matches(context)) {
+            return None;
+        }
         Some(match self.action {
-            // An invalid rate was refused when the sampler was built.
-            Action::Sample(rate) => Saying::Sample(SampleRate::try_from(rate).unwrap_or(SampleRate::NONE)),
-            Action::Inherit => Saying::Inherit,
+            // `build` has rejected invalid rates, so the fallback is never used.
+            Action::Sample(rate) => RuleOutcome::Sample(SampleRate::try_from(rate).unwrap_or(SampleRate::NONE)),
+            Action::Inherit => RuleOutcome::Inherit,
         })
     }
 }
@@ -140,10 +144,10 @@ impl Condition {
     }
 }
 
-/// What probes ask for.
+/// The paths that health checks, readiness probes and scrapers request.
 const HEALTH_PATHS: [&str; 5] = ["/health", "/healthz", "/livez", "/readyz", "/metrics"];
 
-/// What probes call themselves.
+/// The beginnings of the user agents of probes.
 const PROBES: [&str; 2] = ["kube-probe/", "ELB-HealthChecker/"];
 
 fn is_health_check(attributes: Attributes<'_>) -> bool {

@@ -1,4 +1,4 @@
-//! The sampler: reads the parent, decides once per local root, and notes the decision where others find it.
+//! The sampler: reads the parent, decides once per local root, and records the decision where others find it.
 
 use std::sync::Arc;
 
@@ -8,31 +8,31 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
-    Decision, DecisionLog, Incoming, InvalidSampleRate, RemoteTrace, SampleRand, SampleRate, own_thread,
+    __shared::own_thread, Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate,
 };
 use opentelemetry_sentry_semantics::{Attributes, Source, describe, host_of_url, semconv, shortened, without_secrets};
 
 use crate::{
-    SamplerHandle, SamplingContext, SentrySamplerBuilder,
+    context::SamplingContext,
     decision::{Choice, Policy, is_probe},
-    dials::Dials,
+    tunables::{SamplerHandle, Tunables},
 };
 
-/// Decides for each local root whether Sentry gets its trace; everything below follows its local parent.
+/// Decides for each local root whether its trace is sent to Sentry; all other spans follow their local parent.
 ///
 /// Cloning is cheap, and clones share their state. See the [crate documentation](crate) for an example.
 #[derive(Clone, Debug)]
 pub struct SentrySampler {
     shared: Arc<Shared>,
-    /// `host:port` of Sentry itself.
+    /// The hosts to which requests are never sampled, as `host:port`.
     excluded: Vec<String>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) policy: Policy,
-    pub(crate) dials: Arc<Dials>,
-    /// Whether everything is recorded for others, whatever is decided for Sentry.
+    pub(crate) tunables: Arc<Tunables>,
+    /// Whether every trace is recorded for the application's other span processors.
     pub(crate) record_all: bool,
     pub(crate) decisions: Arc<DecisionLog>,
 }
@@ -46,65 +46,40 @@ struct Start<'a> {
 }
 
 impl SentrySampler {
-    pub(crate) fn new(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared), excluded: Vec::new() }
+    pub(crate) fn new(shared: Shared, excluded: Vec<String>) -> Self {
+        Self { shared: Arc::new(shared), excluded }
     }
 
-    /// A sampler that keeps undecided traces at this rate, and follows decisions that came in.
-    ///
-    /// # Errors
-    ///
-    /// If the rate is not in `0.0..=1.0`.
-    pub fn rate(rate: f64) -> Result<Self, InvalidSampleRate> {
-        let rate = SampleRate::try_from(rate)?;
-        Ok(SentrySamplerBuilder::default().build_checked(Some(rate), None))
-    }
-
-    /// A sampler that asks a function for the rate of each local root.
+    /// A sampler that shares all state with this one and also excludes requests to the host of this URL: for the facade,
+    /// which gets a sampler that the application has built.
+    #[doc(hidden)]
     #[must_use]
-    pub fn function(function: impl Fn(&SamplingContext<'_>) -> f64 + Send + Sync + 'static) -> Self {
-        Self::builder().with_function(function).build_checked(None, None)
-    }
-
-    /// A sampler that records nothing and leaves the decision to others: tracing is off in this service.
-    #[must_use]
-    pub fn off() -> Self {
-        Self::builder().build_checked(None, None)
-    }
-
-    /// A sampler with everything set by hand.
-    pub fn builder() -> SentrySamplerBuilder {
-        SentrySamplerBuilder::default()
-    }
-
-    /// Excludes requests to the host of this URL, which is Sentry's own: their client spans are never sampled.
-    #[must_use]
-    pub fn without_requests_to(mut self, url: &str) -> Self {
+    pub fn excluding_requests_to(mut self, url: &str) -> Self {
         self.excluded.extend(host_of_url(url));
         self
     }
 
-    /// Changes rate and limit while the process runs.
+    /// A handle that changes the rate and the limit while the process runs.
     #[must_use]
     pub fn handle(&self) -> SamplerHandle {
-        SamplerHandle::new(Arc::clone(&self.shared.dials))
+        SamplerHandle::new(Arc::clone(&self.shared.tunables))
     }
 
-    /// The log in which decisions about traces that begin here are noted, to be shared with the propagator.
+    /// The log in which this sampler records its decisions about traces that begin here. Pass it to propagator and exporter.
     #[must_use]
     pub fn decision_log(&self) -> Arc<DecisionLog> {
         Arc::clone(&self.shared.decisions)
     }
 
-    /// Whether nothing can be said about a child but what its local parent's flag says.
+    /// Whether a child span simply inherits its local parent's flag.
     fn only_follows(&self, is_sampled: bool, kind: &SpanKind) -> bool {
         let may_be_excluded = matches!(kind, SpanKind::Client) && !self.excluded.is_empty();
         let needs_its_decision = is_sampled && self.shared.record_all;
         !may_be_excluded && !needs_its_decision
     }
 
-    /// Whether any other span is recorded, and what is handed over about it.
-    #[inline(never)] // or those that only follow pay for its registers and its stack
+    /// Whether any other span is recorded, and the attributes it gets.
+    #[inline(never)] // otherwise spans that only follow pay for its registers and its stack
     fn sample(
         &self,
         cx: Option<&Context>,
@@ -132,11 +107,11 @@ impl SentrySampler {
         let rand = incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
         let choice = self.choose(start, incoming, parent_sampled);
         let (outcome, is_held_back) = self.outcome(choice, parent_sampled, rand);
-        let decision = Arc::new(self.note(outcome, incoming, start));
+        let decision = Arc::new(self.completed(outcome, incoming, start));
         match decision.sampled {
             Some(false) if parent_sampled.is_some() => {}
-            Some(false) if is_held_back => self.shared.decisions.count_held_back(),
-            Some(false) => self.shared.decisions.count_unsampled(),
+            Some(false) if is_held_back => self.shared.decisions.feedback().count_held_back(),
+            Some(false) => self.shared.decisions.feedback().count_unsampled(),
             Some(true) | None => {}
         }
         let result = (decision.recorded, handed_over(&decision, incoming, trace_id));
@@ -147,12 +122,12 @@ impl SentrySampler {
     }
 
     fn choose(&self, start: &Start<'_>, incoming: Option<&Incoming>, parent_sampled: Option<bool>) -> Choice {
-        let Shared { policy, dials, .. } = &*self.shared;
-        let is_traced = || dials.rate().is_some() || policy.function.is_some();
+        let Shared { policy, tunables, .. } = &*self.shared;
+        let is_traced = || tunables.rate().is_some() || policy.function.is_some();
         if parent_sampled.is_none() && !policy.probes && is_probe(Attributes::new(start.attributes)) && is_traced() {
             return Choice::Apply(SampleRate::NONE);
         }
-        policy.choose(dials.rate(), parent_sampled, || {
+        policy.choose(tunables.rate(), parent_sampled, || {
             let description = describe(start.name, start.kind, start.attributes);
             SamplingContext {
                 name: description.name,
@@ -166,48 +141,46 @@ impl SentrySampler {
         })
     }
 
-    /// Lets the random value decide, and the limit have its say. Also returns whether it is for the server's sake alone
-    /// that the trace is not sampled.
+    /// Compares the random value with the rate, after limit and backpressure have lowered it. Also returns whether the
+    /// trace is not sampled only because of backpressure.
     fn outcome(&self, choice: Choice, parent_sampled: Option<bool>, rand: SampleRand) -> (Decision, bool) {
-        let mut decision = Decision::default();
         let mut is_held_back = false;
-        match choice {
+        let decision = match choice {
             Choice::Apply(rate) => {
-                let rate = if rand.is_below(rate) { self.shared.dials.limited(rate, rand) } else { rate };
-                let wanted = rand.is_below(rate);
-                let rate = rate.halved(self.shared.decisions.halvings());
-                is_held_back = wanted && !rand.is_below(rate);
-                decision.sampled = Some(rand.is_below(rate));
-                decision.sample_rate = Some(rate);
+                let limited = if rand.is_below(rate) { self.shared.tunables.limited(rate, rand) } else { rate };
+                let applied = limited.halved(self.shared.decisions.feedback().halvings());
+                is_held_back = rand.is_below(limited) && !rand.is_below(applied);
+                Decision::new(Some(rand.is_below(applied))).with_sample_rate(Some(applied))
             }
-            Choice::Inherit(sampled) => decision.sampled = Some(sampled),
-            Choice::Refuse => decision.sampled = Some(false),
-            Choice::PassOn => decision.sampled = parent_sampled,
-        }
+            Choice::Inherit(sampled) => Decision::new(Some(sampled)),
+            Choice::Refuse => Decision::new(Some(false)),
+            Choice::PassOn => Decision::new(parent_sampled),
+        };
         let is_kept = decision.sampled == Some(true) && choice != Choice::PassOn;
-        decision.recorded = is_kept || self.shared.record_all;
-        (decision, is_held_back)
+        (decision.with_recorded(is_kept || self.shared.record_all), is_held_back)
     }
 
     /// Completes the decision with what headers and the exporter need.
-    fn note(&self, mut decision: Decision, incoming: Option<&Incoming>, start: &Start<'_>) -> Decision {
+    fn completed(&self, decision: Decision, incoming: Option<&Incoming>, start: &Start<'_>) -> Decision {
         match incoming.and_then(Incoming::frozen) {
-            Some(frozen) => decision.frozen = Some(frozen.with_decision(&decision)),
+            Some(frozen) => {
+                let frozen = frozen.with_decision(&decision);
+                decision.with_frozen(Some(frozen))
+            }
             // Without a decision there is no transaction that could have a name.
-            None if decision.sampled.is_none() => {}
+            None if decision.sampled.is_none() => decision,
             None => {
                 let description = describe(start.name, start.kind, start.attributes);
-                // It goes to everybody whom this service calls: not a URL, not a query, and no secret of either.
-                let is_told = !matches!(description.source, Source::Url | Source::Task);
+                // The name goes out to every service that this one calls, so it must not be a URL or a query.
+                let is_public = !matches!(description.source, Source::Url | Source::Task);
                 let shown = without_secrets(&description.name);
                 let name = shortened(shown.as_deref().unwrap_or(&description.name));
-                decision.transaction = is_told.then(|| name.into());
+                decision.with_transaction(is_public.then(|| name.into()))
             }
         }
-        decision
     }
 
-    /// Whether a span is a request to Sentry itself.
+    /// Whether a span is a request to an excluded host.
     fn is_excluded(&self, start: &Start<'_>) -> bool {
         if self.excluded.is_empty() || *start.kind != SpanKind::Client {
             return false;
@@ -218,7 +191,8 @@ impl SentrySampler {
         host.is_some_and(|host| self.excluded.contains(&host))
     }
 
-    /// What a child gets: as its local parent. With everything recorded, its trace's decision is looked up.
+    /// The result for a child span: that of its local parent. If every trace is recorded, the decision about Sentry is
+    /// looked up, because the parent's flag only says that the span is recorded.
     fn inherit(&self, cx: Option<&Context>, trace_id: TraceId, is_recorded: bool) -> (bool, Vec<KeyValue>) {
         if !(is_recorded && self.shared.record_all) {
             return (is_recorded, Vec::new());
@@ -241,9 +215,9 @@ impl ShouldSample for SentrySampler {
     ) -> SamplingResult {
         let span = parent_context.map(TraceContextExt::span);
         let parent = span.as_ref().map(|span| span.span_context()).filter(|parent| parent.trace_id() == trace_id);
-        // A span under an invalid parent has a trace id of its own.
+        // The SDK gives a span under an invalid parent a new trace id, so such a parent has been filtered out.
         let local = parent.filter(|parent| !parent.is_remote());
-        // Most spans are such children, and go no further.
+        // Most spans are such children, and are done here.
         if let Some(local) = local.filter(|local| self.only_follows(local.is_sampled(), span_kind)) {
             let decision = if local.is_sampled() { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
             return SamplingResult { decision, attributes: Vec::new(), trace_state: local.trace_state().clone() };
@@ -256,7 +230,7 @@ impl ShouldSample for SentrySampler {
     }
 }
 
-/// What upstream decided. A trace that another propagator extracted has only the flag of its span.
+/// The decision of the calling service. If another propagator extracted the trace, only the span's flag is known.
 fn parent_sampled(cx: Option<&Context>, trace_id: TraceId, incoming: Option<&Incoming>) -> Option<bool> {
     if let Some(incoming) = incoming {
         return incoming.sampled;
@@ -266,7 +240,7 @@ fn parent_sampled(cx: Option<&Context>, trace_id: TraceId, incoming: Option<&Inc
     (parent.is_remote() && parent.trace_id() == trace_id).then(|| parent.is_sampled())
 }
 
-/// The attributes from which the exporter makes the trace's context, if the span is recorded.
+/// The attributes from which the exporter makes the dynamic sampling context, if the span is recorded.
 fn handed_over(decision: &Decision, incoming: Option<&Incoming>, trace_id: TraceId) -> Vec<KeyValue> {
     if !decision.recorded {
         return Vec::new();
@@ -282,7 +256,7 @@ fn handed_over(decision: &Decision, incoming: Option<&Incoming>, trace_id: Trace
     if let Some(frozen) = &decision.frozen {
         attributes.push(KeyValue::new(semconv::DSC_FROZEN, shared(frozen.as_text())));
     } else {
-        // Empty where the name is a URL: that there is a decision must be seen, too.
+        // Empty if the name is a URL: the exporter sees by the attribute that a sampler has decided.
         let transaction = decision.transaction.as_ref().map_or(Value::from(""), shared);
         attributes.push(KeyValue::new(semconv::DSC_TRANSACTION, transaction));
     }

@@ -1,4 +1,4 @@
-//! The decisions of `tests/vectors/sampling.json`, and what children and failing functions get.
+//! The decisions of `tests/vectors/sampling.json`, and those about child spans and by failing functions.
 
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
@@ -38,7 +38,7 @@ fn sampling() {
         assert_eq!(result.decision == SamplingDecision::RecordAndSample, case.sampled == Some(true));
         let decision = decision(&cx);
         match case.sampled {
-            // Not recorded: what came in is passed on.
+            // Not recorded: the decision that came in is passed on.
             None => assert_eq!(decision.sampled, case.parent_sampled),
             sampled => assert_eq!(decision.sampled, sampled),
         }
@@ -50,7 +50,7 @@ fn sampling() {
 }
 
 #[test]
-fn a_child_follows_its_local_parent_whatever_the_rate() {
+fn a_child_follows_its_local_parent_at_any_rate() {
     for (sampled, rate) in [(true, 0.0), (false, 1.0)] {
         let flags = TraceFlags::default().with_sampled(sampled);
         let state = TraceState::from_key_value([("a", "1")]).unwrap();
@@ -65,7 +65,7 @@ fn a_child_follows_its_local_parent_whatever_the_rate() {
 
 #[test]
 fn a_function_that_panics_or_returns_no_rate_samples_nothing() {
-    let panics = SentrySampler::function(|_| panic!("the user's own"));
+    let panics = SentrySampler::function(|_| panic!("the application's own"));
     for sampler in [panics, SentrySampler::function(|_| f64::NAN), SentrySampler::function(|_| 1.5)] {
         let cx = incoming(Some(true), Some(0.5), 0.1);
         assert_eq!(sample(&sampler, &cx).decision, SamplingDecision::Drop);
@@ -98,7 +98,7 @@ fn one_request_is_decided_once() {
 }
 
 #[test]
-fn a_second_trace_under_the_same_context_is_decided_for_itself() {
+fn a_second_trace_under_the_same_context_gets_its_own_decision() {
     let cx = Context::new().with_value(RemoteTrace::default());
     let sampler = SentrySampler::function(|context| if context.name == "first" { 1.0 } else { 0.0 });
     let start = |trace_id, name| sampler.should_sample(Some(&cx), trace_id, name, &SpanKind::Internal, &[], &[]);
@@ -111,7 +111,7 @@ fn a_second_trace_under_the_same_context_is_decided_for_itself() {
 }
 
 #[test]
-fn the_exporter_gets_what_it_needs_from_sampled_roots_alone() {
+fn only_sampled_roots_carry_attributes_for_the_exporter() {
     let rate = |rate| SentrySampler::rate(rate).unwrap();
     let keys = |result: SamplingResult| result.attributes.iter().map(|a| a.key.as_str().to_owned()).collect::<Vec<_>>();
     let new = Context::new();
@@ -121,9 +121,9 @@ fn the_exporter_gets_what_it_needs_from_sampled_roots_alone() {
 }
 
 proptest! {
-    /// Whatever came in, and however the rate was found: what leaves explains itself.
+    /// For any incoming trace and any source of the rate, random value, rate and decision in the outgoing context agree.
     #[test]
-    fn the_decision_is_what_rand_and_rate_say_in_every_context_that_leaves(
+    fn every_outgoing_context_agrees_with_its_decision(
         id in 1..u128::MAX,
         rate in 0.0..=1.0,
         flag in any::<Option<bool>>(),
@@ -156,7 +156,7 @@ proptest! {
             prop_assert_eq!(dsc.sample_rate(), decision.sample_rate);
             prop_assert_eq!(dsc.sample_rate().map(|rate| rand.is_below(rate)), decision.sampled);
         } else {
-            prop_assert!(continued && !by_function, "only what was inherited has no rate of ours");
+            prop_assert!(continued && !by_function, "only an inherited decision has no rate");
             prop_assert_eq!(decision.sampled, flag);
         }
         prop_assert!(dsc.sampled().is_none_or(|said| Some(said) == decision.sampled));

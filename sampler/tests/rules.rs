@@ -1,12 +1,14 @@
-//! Rules, limits, the handle, and what is never sampled.
+//! Rules, limits, the handle, and requests that are never sampled.
+
+use std::error::Error;
 
 use opentelemetry::{
     Context, KeyValue, TraceId, Value,
     trace::{SpanKind, TraceContextExt},
 };
 use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
-use opentelemetry_sentry_protocol::{Incoming, RemoteTrace};
-use opentelemetry_sentry_sampler::{Rule, SentrySampler};
+use opentelemetry_sentry_protocol::{Incoming, InvalidSampleRate, RemoteTrace, SampleRate};
+use opentelemetry_sentry_sampler::{InvalidLimit, Rule, SentrySampler};
 use opentelemetry_sentry_semantics::semconv;
 
 /// A root span, as a middleware starts it.
@@ -22,6 +24,7 @@ impl Root {
         Self { kind: SpanKind::Server, attributes, cx: Context::new().with_value(RemoteTrace::default()) }
     }
 
+    /// The same root with a parent that has decided.
     fn decided(mut self, sampled: bool) -> Self {
         let incoming = Incoming::from_sentry(T, Some(sampled), None);
         self.cx = Context::new().with_value(RemoteTrace::new(Some(incoming), ""));
@@ -69,28 +72,28 @@ fn sentrys_own_example_as_function_and_as_rules() {
 }
 
 #[test]
-fn each_condition_is_met_or_not() {
+fn each_condition_matches_or_not() {
     let client = Root { kind: SpanKind::Client, ..route("/") };
     let admin = Root::request(&[("http.request.method", "GET"), ("url.full", "https://h.io:8443/admin/x?y=/api")]);
     let number = Root { attributes: vec![KeyValue::new("code", 200)], ..route("/") };
     let cases = [
-        (Rule::drop().with_name("GET /?"), route("/a"), true),
-        (Rule::drop().with_name("GET /?"), route("/ab"), false),
-        (Rule::drop().with_op("http.*"), route("/a"), true),
-        (Rule::drop().with_op("db"), route("/a"), false),
-        (Rule::drop().with_kind(SpanKind::Client), client, true),
-        (Rule::drop().with_kind(SpanKind::Client), route("/"), false),
-        (Rule::drop().with_path_prefix("/admin/"), admin, true),
-        (Rule::drop().with_path_prefix("/admin/"), route("/administer"), false),
-        (Rule::drop().with_attribute("code", 200), number, true),
+        (Rule::never().with_name("GET /?"), route("/a"), true),
+        (Rule::never().with_name("GET /?"), route("/ab"), false),
+        (Rule::never().with_op("http.*"), route("/a"), true),
+        (Rule::never().with_op("db"), route("/a"), false),
+        (Rule::never().with_kind(SpanKind::Client), client, true),
+        (Rule::never().with_kind(SpanKind::Client), route("/"), false),
+        (Rule::never().with_path_prefix("/admin/"), admin, true),
+        (Rule::never().with_path_prefix("/admin/"), route("/administer"), false),
+        (Rule::never().with_attribute("code", 200), number, true),
         (
-            Rule::drop().with_attribute("code", "200"),
+            Rule::never().with_attribute("code", "200"),
             Root { attributes: vec![KeyValue::new("code", 200)], ..route("/") },
             false,
         ),
-        (Rule::drop().with_attribute("code", Value::I64(404)), route("/"), false),
-        (Rule::drop().with_name("GET /*").with_op("db"), route("/a"), false),
-        (Rule::drop(), route("/a"), true),
+        (Rule::never().with_attribute("code", Value::I64(404)), route("/"), false),
+        (Rule::never().with_name("GET /*").with_op("db"), route("/a"), false),
+        (Rule::never(), route("/a"), true),
     ];
     for (rule, root, matches) in cases {
         let text = format!("{rule:?}");
@@ -100,7 +103,7 @@ fn each_condition_is_met_or_not() {
 }
 
 #[test]
-fn health_checks_are_known_by_path_and_by_who_asks() {
+fn health_checks_are_recognised_by_path_and_by_user_agent() {
     let sampler = SentrySampler::builder().with_rule(Rule::health_checks()).with_rate(1.0).build().unwrap();
     for path in ["/health", "/healthz", "/livez", "/readyz/", "/metrics"] {
         assert!(!Root::request(&[("http.request.method", "GET"), ("url.path", path)]).is_sampled(&sampler), "{path}");
@@ -115,22 +118,22 @@ fn health_checks_are_known_by_path_and_by_who_asks() {
 }
 
 #[test]
-fn a_rule_beats_the_parent_and_another_one_follows_it() {
+fn a_rule_overrides_the_parent_and_an_inheriting_rule_follows_it() {
     let sampler = SentrySampler::builder()
         .with_rule(Rule::inherit().with_name("*inherit*"))
-        .with_rule(Rule::drop().with_name("*drop*"))
+        .with_rule(Rule::never().with_name("*never*"))
         .with_function(|_| 1.0)
         .build()
         .unwrap();
     assert!(!route("/inherit").decided(false).is_sampled(&sampler));
     assert!(route("/inherit").decided(true).is_sampled(&sampler));
-    assert!(route("/inherit").is_sampled(&sampler), "nobody decided, so the function does");
-    assert!(!route("/drop").decided(true).is_sampled(&sampler));
+    assert!(route("/inherit").is_sampled(&sampler), "no decision came in, so the function decides");
+    assert!(!route("/never").decided(true).is_sampled(&sampler));
     assert!(route("/other").decided(false).is_sampled(&sampler));
 }
 
 #[test]
-fn without_parents_everyone_applies_their_own_rate() {
+fn a_sampler_that_is_not_parent_based_applies_its_own_rate() {
     let own = SentrySampler::builder().with_rate(0.0).with_parent_based(false).build().unwrap();
     let root = route("/").decided(true);
     assert!(!root.is_sampled(&own));
@@ -138,22 +141,23 @@ fn without_parents_everyone_applies_their_own_rate() {
 }
 
 #[test]
-fn head_and_options_are_sampled_only_if_wanted() {
+fn head_and_options_are_sampled_only_if_configured() {
     for method in ["HEAD", "options"] {
         let root = || Root::request(&[("http.request.method", method), ("url.path", "/")]);
         let usual = SentrySampler::rate(1.0).unwrap();
         let dropped = root();
         assert!(!dropped.is_sampled(&usual));
         assert_eq!(dropped.rate(), Some(0.0));
-        assert!(root().decided(true).is_sampled(&usual), "the trace is whole or absent");
+        assert!(root().decided(true).is_sampled(&usual), "a trace must not be sampled in part");
         let wanted = SentrySampler::builder().with_rate(1.0).with_head_and_options(true).build().unwrap();
         assert!(root().is_sampled(&wanted));
     }
 }
 
 #[test]
-fn requests_to_sentry_are_never_sampled_not_even_below_a_sampled_span() {
-    let sampler = SentrySampler::rate(1.0).unwrap().without_requests_to("https://o1.ingest.sentry.io/api/1/envelope/");
+fn requests_to_an_excluded_host_are_never_sampled_not_even_below_a_sampled_span() {
+    let url = "https://o1.ingest.sentry.io/api/1/envelope/";
+    let sampler = SentrySampler::builder().with_rate(1.0).without_requests_to(url).build().unwrap();
     let call = |url: &str| Root {
         kind: SpanKind::Client,
         ..Root::request(&[("http.request.method", "POST"), ("url.full", url)])
@@ -172,6 +176,13 @@ fn requests_to_sentry_are_never_sampled_not_even_below_a_sampled_span() {
         ..call("https://o1.ingest.sentry.io/")
     };
     assert!(!child.is_sampled(&sampler));
+
+    let built = SentrySampler::rate(1.0).unwrap();
+    let excluding = built.clone().excluding_requests_to(url);
+    assert!(!call(url).is_sampled(&excluding));
+    assert!(call(url).is_sampled(&built), "the sampler that it was made from is unchanged");
+    built.handle().set_rate(Some(0.0)).unwrap();
+    assert!(!call("https://o2.ingest.sentry.io/").is_sampled(&excluding), "they share the rate");
 }
 
 #[test]
@@ -192,18 +203,18 @@ fn the_handle_changes_rate_and_limit_at_run_time() {
 }
 
 #[test]
-fn what_the_limit_refuses_is_refused_by_its_rate() {
+fn a_trace_over_the_limit_is_rejected_by_the_rate_that_is_reported() {
     let sampler = SentrySampler::builder().with_rate(1.0).with_max_traces_per_second(1).build().unwrap();
     assert!(route("/").is_sampled(&sampler));
     let second = route("/");
     assert!(!second.is_sampled(&sampler));
     let rand = opentelemetry_sentry_protocol::SampleRand::from_trace_id(T).get();
     assert!(rand >= second.rate().unwrap());
-    assert!(route("/").decided(true).is_sampled(&sampler), "decisions that came in do not count");
+    assert!(route("/").decided(true).is_sampled(&sampler), "traces that came in with a decision do not count");
 }
 
 #[test]
-fn what_cannot_be_built_says_why() {
+fn a_build_error_names_the_setting_and_the_value() {
     let error = |builder: opentelemetry_sentry_sampler::SentrySamplerBuilder| builder.build().unwrap_err().to_string();
     assert_eq!(
         error(SentrySampler::builder().with_rule(Rule::sample(7.0))),
@@ -216,7 +227,16 @@ fn what_cannot_be_built_says_why() {
 }
 
 #[test]
-fn with_everything_recorded_only_the_sample_is_sentrys() {
+fn a_build_error_keeps_its_source() {
+    let error = SentrySampler::builder().with_rate(7.0).build().unwrap_err();
+    let source = error.source().expect("the reason").downcast_ref::<InvalidSampleRate>();
+    assert_eq!(source, SampleRate::try_from(7.0).as_ref().err());
+    let error = SentrySampler::builder().with_max_traces_per_second(f64::NAN).build().unwrap_err();
+    assert!(error.source().is_some_and(|source| source.is::<InvalidLimit>()));
+}
+
+#[test]
+fn with_record_all_sentry_still_gets_only_sampled_traces() {
     let sampler = SentrySampler::builder().with_rate(0.0).with_record_all(true).build().unwrap();
     let root = route("/");
     let result = sampler.should_sample(Some(&root.cx), T, "GET", &root.kind, &root.attributes, &[]);
@@ -232,11 +252,11 @@ fn roots_that_are_not_sampled_are_counted_and_inherited_decisions_are_not() {
     route("/").is_sampled(&sampler);
     route("/").decided(false).is_sampled(&sampler);
     route("/").decided(true).is_sampled(&sampler);
-    assert_eq!(sampler.decision_log().unsampled(), 1);
+    assert_eq!(sampler.decision_log().feedback().unsampled(), 1);
 }
 
 #[test]
-fn a_hundred_thousand_traces_are_sampled_at_their_rate_and_alike_everywhere() {
+fn a_hundred_thousand_traces_are_sampled_at_their_rate_and_equally_by_every_sampler() {
     let (one, other) = (SentrySampler::rate(0.25).unwrap(), SentrySampler::rate(0.25).unwrap());
     let total = 100_000_u32;
     let sampled = (0..total).filter(|number| {

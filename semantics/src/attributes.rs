@@ -1,4 +1,4 @@
-//! Looking things up in a span's attributes.
+//! Lookups in the attributes of a span.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -6,7 +6,9 @@ use opentelemetry::{Array, KeyValue, Value};
 
 use crate::keys::Keys;
 
-/// The attributes of a span. A key may be there twice, as `tracing` records fields: the last one counts.
+/// The attributes of a span.
+///
+/// A key can occur twice, because `tracing` records a field again when its value changes. Then the last value wins.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     all: &'a [KeyValue],
@@ -17,11 +19,11 @@ pub struct Attributes<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AttributeIndex {
     keys: Keys,
-    /// Those that may be there twice.
+    /// The keys that may occur twice. Without it, `unique` would compare every key with all later ones.
     repeated: Keys,
 }
 
-/// From so many attributes on, those that were set twice are looked up in a table.
+/// With more attributes than this, `unique` uses a table: comparing each key with all later ones takes quadratic time.
 const MANY: usize = 64;
 
 impl<'a> Attributes<'a> {
@@ -61,13 +63,13 @@ impl<'a> Attributes<'a> {
         self.all.iter().rev().find(|attribute| attribute.key.as_str() == key).map(|attribute| &attribute.value)
     }
 
-    /// Whether there are none.
+    /// Whether the span has no attributes.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.all.is_empty()
     }
 
-    /// The attributes that no later one takes the place of.
+    /// The attributes without those that a later one with the same key replaces.
     pub fn unique(self) -> impl Iterator<Item = &'a KeyValue> {
         let last = (self.all.len() > MANY).then(|| self.last_places());
         let is_last = move |(place, attribute): &(usize, &KeyValue)| {
@@ -81,12 +83,12 @@ impl<'a> Attributes<'a> {
         self.all.iter().enumerate().filter(is_last).map(|(_, attribute)| attribute)
     }
 
-    /// Where each key was set last.
+    /// The index at which each key was set last.
     fn last_places(self) -> HashMap<&'a str, usize> {
         self.all.iter().enumerate().map(|(place, attribute)| (attribute.key.as_str(), place)).collect()
     }
 
-    /// The value of a key as text. An empty text is none: some middleware sets attributes before it knows them.
+    /// The value of a key as text; `None` if it is empty, because some middleware sets attributes before it knows them.
     #[inline]
     #[must_use]
     pub fn text(self, key: &str) -> Option<Cow<'a, str>> {
@@ -98,14 +100,14 @@ impl<'a> Attributes<'a> {
         self.find(key).map(Value::as_str).filter(|text| !text.is_empty())
     }
 
-    /// The first of several keys that has a text: the newest name of an attribute goes first.
+    /// The text of the first of several keys that has one. List the newest name of an attribute first.
     #[inline]
     #[must_use]
     pub fn first_text<const N: usize>(self, keys: [&str; N]) -> Option<Cow<'a, str>> {
         keys.into_iter().find_map(|key| self.text(key))
     }
 
-    /// The value of a key as a whole number, also when it came as text: `tracing` makes text of unsigned numbers.
+    /// The value of a key as a whole number. Text is parsed, because `tracing` records unsigned numbers as text.
     #[inline]
     #[must_use]
     pub fn integer(self, key: &str) -> Option<i64> {
@@ -122,7 +124,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// The value of a key as a number that JSON has a word for, also when it came as text.
+    /// The value of a key as a number that JSON can express (neither infinite nor NaN). Text is parsed.
     #[must_use]
     pub fn float(self, key: &str) -> Option<f64> {
         let number = match self.get(key)? {
@@ -134,7 +136,7 @@ impl<'a> Attributes<'a> {
         number.filter(|number| number.is_finite())
     }
 
-    /// The value of a key as a list of texts; a single text is a list of one.
+    /// The value of a key as a list of texts; a single text becomes a list of one.
     #[must_use]
     pub fn texts(self, key: &str) -> Vec<&'a str> {
         match self.get(key) {

@@ -1,116 +1,51 @@
-//! What is this span called in Sentry? Its op, its name (a child's description) and where the name comes from.
+//! What is this span called in Sentry? Its op, its name (for a child span, the description) and the source of the name.
 //!
 //! The first row that matches decides:
 //!
-//! | attribute | op | name | source | rules |
-//! | --- | --- | --- | --- | --- |
-//! | `http.request.method`, `http.method` | `http`, `http.client`, `http.server` | method and route or path | `route`, `url` | `describe/http.rs` |
-//! | `db.system.name`, `db.system` | `db` | the query | `task` | `describe/db.rs` |
-//! | `gen_ai.operation.name` | `gen_ai.chat`, … | the span's own | `custom` | `describe/gen_ai.rs` |
-//! | `rpc.service`, `rpc.system.name`, `rpc.system` | `rpc` | the span's own | `route` | |
-//! | `messaging.system` | `queue.publish`, … | the span's own | `route` | `describe/messaging.rs` |
-//! | `faas.trigger` | `function`, … | the span's own | `route` | `describe/faas.rs` |
-//! | `graphql.operation.type` | `graphql` | the span's own | `custom` | |
-//! | none of these | none | the span's own | `custom` | |
+//! | attribute | op | name | source |
+//! | --- | --- | --- | --- |
+//! | `http.request.method`, `http.method` | `http`, `http.client`, `http.server` | method and route or path | `route`, `url` |
+//! | `db.system.name`, `db.system` | `db` | the query | `task` |
+//! | `gen_ai.operation.name` | `gen_ai.chat`, … | the span's own | `custom` |
+//! | `rpc.service`, `rpc.system.name`, `rpc.system` | `rpc` | the span's own | `route` |
+//! | `messaging.system` | `queue.publish`, … | the span's own | `route` |
+//! | `faas.trigger` | `function`, … | the span's own | `route` |
+//! | `graphql.operation.type` | `graphql` | the span's own | `custom` |
+//! | none of these | no op | the span's own | `custom` |
 //!
-//! Ops are a closed set: no attribute's value becomes part of one. Whatever the row says, `sentry.op`, `sentry.source` and `sentry.custom_span_name` beat it.
+//! Ops are a closed set: no attribute's value becomes part of an op. The attributes `sentry.op`, `sentry.source` and
+//! `sentry.custom_span_name` override every row.
 
 mod db;
+mod description;
 mod faas;
 mod gen_ai;
+mod graphql;
 mod http;
 mod messaging;
+mod rpc;
 
 use std::borrow::Cow;
 
 use opentelemetry::{KeyValue, trace::SpanKind};
 
+use self::description::Described;
+pub use self::description::{Description, Source};
 use crate::{attributes::Attributes, semconv};
 
-/// Op, name and source of a span.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Description<'a> {
-    /// The kind of work, from a small set of words; `None` when nothing is known about it.
-    pub op: Option<Cow<'a, str>>,
-    /// The name of a transaction, the description of a span.
-    pub name: Cow<'a, str>,
-    /// Where the name comes from.
-    pub source: Source,
-}
+/// Recognises the spans of one family by their attributes.
+type Family = for<'a> fn(&Described<'a, '_>) -> Option<Description<'a>>;
 
-/// The longest name of a transaction that Sentry keeps, in characters.
-const MAX_NAME: usize = 200;
-
-/// A name, cut to the 200 characters that Sentry keeps of a transaction's.
-#[must_use]
-pub fn shortened(name: &str) -> &str {
-    cut(name, MAX_NAME)
-}
-
-/// The first characters of a text, at most so many.
-#[must_use]
-pub fn cut(text: &str, max_chars: usize) -> &str {
-    if text.len() <= max_chars {
-        return text;
-    }
-    text.char_indices().nth(max_chars).map_or(text, |(end, _)| &text[..end])
-}
-
-impl<'a> Description<'a> {
-    /// A span of which nothing is known but its own name.
-    const fn unknown(name: &'a str) -> Self {
-        Self { op: None, name: Cow::Borrowed(name), source: Source::Custom }
-    }
-
-    /// A span that keeps its own name.
-    const fn named(name: &'a str, op: &'static str, source: Source) -> Self {
-        Self { op: Some(Cow::Borrowed(op)), name: Cow::Borrowed(name), source }
-    }
-}
-
-/// Where the name of a transaction comes from: [Sentry's transaction sources].
-///
-/// [Sentry's transaction sources]: https://develop.sentry.dev/sdk/foundations/transport/event-payloads/properties/transaction_info/
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Source {
-    /// The user's own choice.
-    #[default]
-    Custom,
-    /// A software component.
-    Component,
-    /// A route with its parameters left open.
-    Route,
-    /// A task or a query.
-    Task,
-    /// A raw URL: Sentry must not group by it before it has cleaned it.
-    Url,
-    /// The name of a view.
-    View,
-}
-
-impl Source {
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Custom => "custom",
-            Self::Component => "component",
-            Self::Route => "route",
-            Self::Task => "task",
-            Self::Url => "url",
-            Self::View => "view",
-        }
-    }
-
-    /// The source with this word, if there is one.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        let all = [Self::Custom, Self::Component, Self::Route, Self::Task, Self::Url, Self::View];
-        all.into_iter().find(|source| source.as_str() == word)
-    }
-}
+/// The rows of the table above, in its order: the first family that recognises a span describes it.
+const FAMILIES: [Family; 7] = [
+    http::describe,
+    db::describe,
+    gen_ai::describe,
+    rpc::describe,
+    messaging::describe,
+    faas::describe,
+    graphql::describe,
+];
 
 /// Describes a span from its name, kind and attributes.
 ///
@@ -137,14 +72,8 @@ impl<'a> Attributes<'a> {
             return Description::unknown(name);
         }
         let op = self.text(semconv::SENTRY_OP);
-        let inferred = http::describe(name, kind, self)
-            .or_else(|| db::describe(name, op.as_deref(), self))
-            .or_else(|| gen_ai::describe(name, self))
-            .or_else(|| rpc(name, self))
-            .or_else(|| messaging::describe(name, kind, self))
-            .or_else(|| faas::describe(name, self))
-            .or_else(|| graphql(name, self))
-            .unwrap_or(Description::unknown(name));
+        let span = Described { name, kind, op: op.as_deref(), attributes: self };
+        let inferred = FAMILIES.iter().find_map(|family| family(&span)).unwrap_or(Description::unknown(name));
         let source = source_override(self);
         let own_name = self.text(semconv::SENTRY_CUSTOM_SPAN_NAME);
         let keeps_name = own_name.is_some() || source == Some(Source::Custom);
@@ -156,17 +85,26 @@ impl<'a> Attributes<'a> {
     }
 }
 
-fn rpc<'a>(name: &'a str, attributes: Attributes<'a>) -> Option<Description<'a>> {
-    attributes.first_text([semconv::RPC_SERVICE, semconv::RPC_SYSTEM_NAME, semconv::RPC_SYSTEM])?;
-    Some(Description::named(name, "rpc", Source::Route))
-}
-
-fn graphql<'a>(name: &'a str, attributes: Attributes<'a>) -> Option<Description<'a>> {
-    attributes.text(semconv::GRAPHQL_OPERATION_TYPE)?;
-    Some(Description::named(name, "graphql", Source::Custom))
-}
-
+/// The source that the application has set.
 fn source_override(attributes: Attributes<'_>) -> Option<Source> {
     let names = [semconv::SENTRY_SOURCE, semconv::SENTRY_SEGMENT_NAME_SOURCE, semconv::SENTRY_SPAN_SOURCE];
     names.into_iter().find_map(|name| Source::from_word(&attributes.text(name)?))
+}
+
+/// The number of characters that Sentry keeps of a transaction's name.
+const MAX_NAME: usize = 200;
+
+/// A transaction's name, cut to the 200 characters that Sentry keeps.
+#[must_use]
+pub fn shortened(name: &str) -> &str {
+    cut(name, MAX_NAME)
+}
+
+/// The first `max_chars` characters of a text.
+#[must_use]
+pub fn cut(text: &str, max_chars: usize) -> &str {
+    if text.len() <= max_chars {
+        return text;
+    }
+    text.char_indices().nth(max_chars).map_or(text, |(end, _)| &text[..end])
 }

@@ -1,6 +1,6 @@
-//! Is it worth while to look for a key?
+//! A cheap filter for keys that are not in a list.
 
-/// A set of keys that tells at once of most others that they are not in it.
+/// A set of keys that rejects most other keys without comparing them (a Bloom filter with one hash).
 ///
 /// ```
 /// use opentelemetry_sentry_semantics::Keys;
@@ -11,7 +11,7 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Keys {
-    /// A bit for each key; several keys share one.
+    /// One bit per key; several keys can share a bit.
     bits: u64,
 }
 
@@ -35,7 +35,7 @@ impl Keys {
         Self { bits: self.bits | bit(key) }
     }
 
-    /// Whether a key may be in the set. If not, it is not; if so, it probably is.
+    /// Whether a key may be in the set: `false` is certain, `true` is probable.
     #[inline]
     #[must_use]
     pub const fn may_have(self, key: &str) -> bool {
@@ -43,7 +43,7 @@ impl Keys {
     }
 }
 
-/// The bit of a key: keys differ most in how long they are and in how they begin and end.
+/// The bit of a key. Attribute names differ most in length, first and last byte, so this takes no pass over the key.
 #[inline]
 const fn bit(key: &str) -> u64 {
     match key.as_bytes() {

@@ -1,11 +1,11 @@
-//! Secrets, by the words that speak of them: in keys, and in URLs wherever they stand.
+//! Finds secrets: by words in the names of attributes and of URL parameters, and by user info in URLs.
 
 use crate::url::FILTERED_USER;
 
-/// What stands in the place of a value that must not be shown.
+/// Replaces a value that must not be shown.
 const FILTERED: &str = "[Filtered]";
 
-/// Parts of the keys of attributes whose text must not be shown, and their letters.
+/// Words in the key of an attribute whose text must not be shown, each with the set of its letters.
 const SENSITIVE: [(&str, u32); 7] = [
     word("authorization"),
     word("cookie"),
@@ -16,9 +16,17 @@ const SENSITIVE: [(&str, u32); 7] = [
     word("api_key"),
 ];
 
-/// Whether a key speaks of a secret. Most do not: a word is only looked for where all of its letters are.
+/// Whether a key names a secret: it contains a word such as `token` or `password`, in any case.
+///
+/// ```
+/// use opentelemetry_sentry_semantics::is_sensitive;
+///
+/// assert!(is_sensitive("http.request.header.Authorization"));
+/// assert!(!is_sensitive("http.route"));
+/// ```
 #[must_use]
 pub fn is_sensitive(key: &str) -> bool {
+    // Most keys lack a letter of each word, and are not searched.
     let has = letters(key);
     let contains =
         |word: &str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
@@ -29,7 +37,7 @@ const fn word(word: &'static str) -> (&'static str, u32) {
     (word, letters(word))
 }
 
-/// A bit for each letter of a text, in whatever case; other characters share these bits.
+/// The set of the letters of a text, ignoring case. Other characters share their bits, which only costs a search.
 const fn letters(text: &str) -> u32 {
     let mut letters = 0;
     let mut rest = text.as_bytes();
@@ -40,8 +48,8 @@ const fn letters(text: &str) -> u32 {
     letters
 }
 
-/// A text without the secrets of the URLs in it: user info, and the values of parameters whose names speak of a secret.
-/// `None` if it has none.
+/// A text with the secrets in its URLs filtered: user info, and the values of parameters whose names are
+/// [sensitive](is_sensitive). `None` if there are none.
 ///
 /// ```
 /// use opentelemetry_sentry_semantics::without_secrets;
@@ -61,10 +69,10 @@ pub fn without_secrets(text: &str) -> Option<String> {
     without_both.or(without_user)
 }
 
-/// What stands between the scheme of a URL and its host.
+/// Separates the scheme of a URL from its host.
 const MARK: &str = "://";
 
-/// The text with the user info of all its URLs filtered; `None` if there is none.
+/// A text with the user info of all its URLs filtered; `None` if no URL has any.
 fn without_user_info(text: &str) -> Option<String> {
     if !text.as_bytes().contains(&b'@') {
         return None;
@@ -86,8 +94,8 @@ fn without_user_info(text: &str) -> Option<String> {
     (shown != text).then_some(shown)
 }
 
-/// A query, or a text with URLs, with the values filtered of parameters whose names speak of a secret; `None` if there
-/// are none.
+/// A query, or a text with URLs, with the values of [sensitive](is_sensitive) parameters filtered; `None` if there are
+/// none.
 #[must_use]
 pub fn without_parameters(text: &str) -> Option<String> {
     let ends_name = |c: char| matches!(c, '?' | '&' | '#' | ';' | '/') || c.is_whitespace();
@@ -98,7 +106,7 @@ pub fn without_parameters(text: &str) -> Option<String> {
         let (before, value) = rest.split_at(place + 1);
         let start = before[..place].rfind(ends_name);
         let mut name = before[start.unwrap_or(0)..place].chars();
-        // Where a path begins, or words, there is no parameter.
+        // A name that follows a slash or a blank is not a parameter; one at the very beginning of a query is.
         let is_parameter = match start.and_then(|_| name.next()) {
             Some(mark) => matches!(mark, '?' | '&' | '#' | ';'),
             None => shown.is_empty() || shown.ends_with(FILTERED),
@@ -124,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_info_is_filtered_wherever_a_url_stands() {
+    fn user_info_is_filtered_in_every_url_of_a_text() {
         for (text, shown) in [
             ("https://user:pw@h.io:443/a?x#y", "https://[filtered]:[filtered]@h.io:443/a?x#y"),
             ("postgres://me:p@ss@db/shop", "postgres://[filtered]:[filtered]@db/shop"),
@@ -143,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_speak_of_secrets_are_filtered() {
+    fn sensitive_parameters_are_filtered() {
         for (text, shown) in [
             ("https://h/a?x=1&API_KEY=2&t#f", "https://h/a?x=1&API_KEY=[Filtered]&t#f"),
             ("see https://h/#access_token=x.", "see https://h/#access_token=[Filtered]"),
@@ -158,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_speak_of_secrets_are_known() {
+    fn sensitive_keys_are_recognised() {
         for key in
             ["authorization", "http.request.header.Cookie", "x-api-key", "dbPassword", "refresh_token", "SECRETS"]
         {
@@ -171,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_filtered_stays_as_it_is(text in ".{0,40}(://.{0,20}@.{0,20}[?&#](token|x)=.{0,9}){0,3}") {
+        fn filtering_a_filtered_text_changes_nothing(text in ".{0,40}(://.{0,20}@.{0,20}[?&#](token|x)=.{0,9}){0,3}") {
             let shown = without_secrets(&text).unwrap_or_else(|| text.clone());
             prop_assert_eq!(without_secrets(&shown).unwrap_or_else(|| shown.clone()), shown);
         }

@@ -1,7 +1,7 @@
 //! Attribute names: OpenTelemetry's semantic conventions, old and new, and Sentry's own.
 //!
-//! They are written out here because the newest crate of constants hides half of them behind features and deprecates
-//! the old names, which spans in the field still carry.
+//! They are written out here because the crate of constants hides half of them behind features and deprecates the old
+//! names, which the spans of many instrumentations still have.
 
 /// HTTP: the method, stable name.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
@@ -27,23 +27,23 @@ pub const URL_QUERY: &str = "url.query";
 pub const URL_SCHEME: &str = "url.scheme";
 /// URL: the scheme, old name.
 pub const HTTP_SCHEME: &str = "http.scheme";
-/// HTTP: host and port that the client asked for, old name.
+/// HTTP: host and port that the client requested, old name.
 pub const HTTP_HOST: &str = "http.host";
 /// Server: name or address, stable name.
 pub const SERVER_ADDRESS: &str = "server.address";
 /// Server: the port, stable name.
 pub const SERVER_PORT: &str = "server.port";
-/// HTTP: before the name of a request's header, in lower case.
+/// HTTP: prefix of attributes for request headers; the header's name follows in lower case.
 pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
-/// HTTP: before the name of a response's header, in lower case.
+/// HTTP: prefix of attributes for response headers; the header's name follows in lower case.
 pub const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
-/// HTTP: the bytes of a response's body, stable name.
+/// HTTP: the size of a response's body in bytes, stable name.
 pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
-/// HTTP: the bytes of a response's body, old name.
+/// HTTP: the size of a response's body in bytes, old name.
 pub const HTTP_RESPONSE_CONTENT_LENGTH: &str = "http.response_content_length";
-/// User agent: what the client calls itself, stable name.
+/// User agent: the text that the client sends, stable name.
 pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
-/// User agent: what the client calls itself, old name.
+/// User agent: the text that the client sends, old name.
 pub const HTTP_USER_AGENT: &str = "http.user_agent";
 /// Database: the product, stable name.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
@@ -55,19 +55,19 @@ pub const DB_QUERY_TEXT: &str = "db.query.text";
 pub const DB_STATEMENT: &str = "db.statement";
 /// Database: a summary of the query with low cardinality.
 pub const DB_QUERY_SUMMARY: &str = "db.query.summary";
-/// Serverless functions: what started it.
+/// Serverless functions: the event that started it.
 pub const FAAS_TRIGGER: &str = "faas.trigger";
-/// Generative models: what was asked for.
+/// Generative models: the operation, such as `chat`.
 pub const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
 /// GraphQL: query, mutation or subscription.
 pub const GRAPHQL_OPERATION_TYPE: &str = "graphql.operation.type";
 /// Messaging: the product.
 pub const MESSAGING_SYSTEM: &str = "messaging.system";
-/// Messaging: what is done with the message, stable name.
+/// Messaging: the operation, such as `publish`, stable name.
 pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
-/// Messaging: what is done with the message, old name.
+/// Messaging: the operation, such as `publish`, old name.
 pub const MESSAGING_OPERATION: &str = "messaging.operation";
-/// RPC: the service that is called, old name.
+/// RPC: the called service, old name.
 pub const RPC_SERVICE: &str = "rpc.service";
 /// RPC: the framework, newest name.
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
@@ -77,43 +77,43 @@ pub const RPC_SYSTEM: &str = "rpc.system";
 pub const RPC_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
 /// RPC: the status by name or number, newest name.
 pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
-/// Exceptions: the name of a span event, and the beginning of its attributes' names.
+/// Exceptions: the name of the span event, and the prefix of its attributes.
 pub const EXCEPTION: &str = "exception";
 /// Exceptions: the type.
 pub const EXCEPTION_TYPE: &str = "exception.type";
 /// Exceptions: the message.
 pub const EXCEPTION_MESSAGE: &str = "exception.message";
-/// Exceptions: the stack as text; `tracing-opentelemetry` puts the list of causes there.
+/// Exceptions: the stack as text. `tracing-opentelemetry` records the list of causes under this name.
 pub const EXCEPTION_STACKTRACE: &str = "exception.stacktrace";
-/// Exceptions: whether it left the span.
+/// Exceptions: whether it ended the span.
 pub const EXCEPTION_ESCAPED: &str = "exception.escaped";
-/// Errors: the type of what went wrong, also on spans.
+/// Errors: the type of the error, also on spans.
 pub const ERROR_TYPE: &str = "error.type";
-/// Errors: what `tracing` events call the error that they tell of.
+/// Errors: the field in which `tracing` events record an error.
 pub const ERROR: &str = "error";
-/// Errors: the causes of [`ERROR`], the nearest first.
+/// Errors: the causes of [`ERROR`], the direct cause first.
 pub const ERROR_CHAIN: &str = "error.chain";
-/// Events: the severity that `tracing-opentelemetry` notes.
+/// Events: the severity, as `tracing-opentelemetry` records it.
 pub const LEVEL: &str = "level";
-/// Browsers: the event that tells of a web vital, and the beginning of its attributes' names.
+/// Browsers: the name of an event with a web vital, and the prefix of its attributes.
 pub const BROWSER_WEB_VITAL: &str = "browser.web_vital";
-/// Scope: the name of the instrumentation, as OpenTelemetry tells back ends that know no scopes.
+/// Scope: the name of the instrumentation, for back ends that do not know scopes.
 pub const OTEL_SCOPE_NAME: &str = "otel.scope.name";
 /// Scope: the version of the instrumentation.
 pub const OTEL_SCOPE_VERSION: &str = "otel.scope.version";
-/// Dropped by the SDK: attributes.
+/// Limits of the SDK: the number of dropped attributes.
 pub const OTEL_DROPPED_ATTRIBUTES_COUNT: &str = "otel.dropped_attributes_count";
-/// Dropped by the SDK: events.
+/// Limits of the SDK: the number of dropped events.
 pub const OTEL_DROPPED_EVENTS_COUNT: &str = "otel.dropped_events_count";
-/// Dropped by the SDK: links.
+/// Limits of the SDK: the number of dropped links.
 pub const OTEL_DROPPED_LINKS_COUNT: &str = "otel.dropped_links_count";
 /// Resource: the service's name.
 pub const SERVICE_NAME: &str = "service.name";
 /// Resource: the service's version.
 pub const SERVICE_VERSION: &str = "service.version";
-/// Resource: where the service is deployed, stable name.
+/// Resource: the environment in which the service is deployed, stable name.
 pub const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
-/// Resource: where the service is deployed, old name.
+/// Resource: the environment in which the service is deployed, old name.
 pub const DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
 /// Resource: the host's name.
 pub const HOST_NAME: &str = "host.name";
@@ -128,15 +128,15 @@ pub const SENTRY_SEGMENT_NAME_SOURCE: &str = "sentry.segment.name.source";
 pub const SENTRY_SPAN_SOURCE: &str = "sentry.span.source";
 /// Sentry: sets the name.
 pub const SENTRY_CUSTOM_SPAN_NAME: &str = "sentry.custom_span_name";
-/// Sentry: who made the span.
+/// Sentry: the instrumentation that made the span.
 pub const SENTRY_ORIGIN: &str = "sentry.origin";
-/// Sentry: GraphQL operations to show beside an HTTP route.
+/// Sentry: GraphQL operations to show after an HTTP route.
 pub const SENTRY_GRAPHQL_OPERATION: &str = "sentry.graphql.operation";
 /// Sentry: the request is a prefetch.
 pub const SENTRY_HTTP_PREFETCH: &str = "sentry.http.prefetch";
-/// Sentry: what the status says beside its word.
+/// Sentry: the message of the status.
 pub const SENTRY_STATUS_MESSAGE: &str = "sentry.status.message";
-/// Sentry: the value of a measurement, on an event whose name is the measurement's.
+/// Sentry: the value of a measurement, on an event that is named after the measurement.
 pub const SENTRY_MEASUREMENT_VALUE: &str = "sentry.measurement_value";
 /// Sentry: the unit of a measurement.
 pub const SENTRY_MEASUREMENT_UNIT: &str = "sentry.measurement_unit";
@@ -146,14 +146,14 @@ pub const SENTRY_URL: &str = "url";
 pub const SENTRY_HTTP_QUERY: &str = "http.query";
 /// Sentry: the fragment of a request's URL.
 pub const SENTRY_HTTP_FRAGMENT: &str = "http.fragment";
-/// Sentry: the rate that was applied to the trace here.
+/// Sentry: the rate that this service applied to the trace.
 pub const SENTRY_SAMPLE_RATE: &str = "sentry.sample_rate";
 
-/// From sampler to exporter, on local roots only, and removed there: the frozen context of the trace.
+/// From sampler to exporter, which removes it; on local roots only: the frozen context of the trace.
 pub const DSC_FROZEN: &str = "sentry.dsc";
-/// From sampler to exporter, on local roots only, and removed there: the transaction's name at the head of the trace.
+/// From sampler to exporter, which removes it; on local roots only: the name of the transaction with which the trace begins.
 pub const DSC_TRANSACTION: &str = "sentry.dsc.transaction";
-/// From sampler to exporter, on local roots only, and removed there: the random value, where it came in alone.
+/// From sampler to exporter, which removes it; on local roots only: the random value, if it came in without a context.
 pub const DSC_SAMPLE_RAND: &str = "sentry.dsc.sample_rand";
-/// From sampler to exporter, on every span of a trace that is recorded for others alone.
+/// From sampler to exporter: this span was recorded for the application's other span processors only.
 pub const NOT_SAMPLED: &str = "sentry.not_sampled";

@@ -1,13 +1,13 @@
-//! URLs as they may be shown: without user info, query and fragment.
+//! URLs without user info, query and fragment.
 
 use std::borrow::Cow;
 
-/// What stands in the place of user info, as in Sentry's SDKs.
-pub(super) const FILTERED_USER: &str = "[filtered]:[filtered]@";
+/// Replaces user info, as in Sentry's SDKs.
+pub(crate) const FILTERED_USER: &str = "[filtered]:[filtered]@";
 
-/// Takes from a URL what must not be shown: user info is filtered, the scheme's own port, query and fragment go.
+/// A URL with its user info filtered, and without port 80 or 443, query and fragment.
 ///
-/// What has no `://` is taken as a path.
+/// A text without `://` is treated as a path.
 ///
 /// ```
 /// use opentelemetry_sentry_semantics::sanitize_url;
@@ -31,7 +31,7 @@ pub fn sanitize_url(url: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{scheme}://{user}{bare}{path}"))
 }
 
-/// The host and port of an absolute URL, in lower case; the port is the scheme's own where none is given.
+/// The host and port of an absolute URL, in lower case. A missing port is the default of the scheme.
 ///
 /// ```
 /// use opentelemetry_sentry_semantics::host_of_url;

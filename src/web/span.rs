@@ -94,16 +94,16 @@ fn passed_on(cx: &Context, active: &SpanContext) -> RemoteTrace {
     let sentry_trace = header(SentryTrace::HEADER).and_then(|header| header.parse::<SentryTrace>().ok());
     let dsc = Baggage::parse(header(Baggage::HEADER)).into_dsc();
 
-    let mut decision = Decision::default();
-    decision.recorded = active.is_sampled();
-    decision.sampled = sentry_trace.as_ref().map_or(Some(active.is_sampled()), SentryTrace::sampled);
+    let sampled = sentry_trace.as_ref().map_or(Some(active.is_sampled()), SentryTrace::sampled);
     let incoming = match sentry_trace {
-        Some(_) => Incoming::from_sentry(trace_id, decision.sampled, dsc),
+        Some(_) => Incoming::from_sentry(trace_id, sampled, dsc),
         // Another propagator than ours: it knows no context, and the exporter fills in its own.
-        None => Incoming::from_w3c(trace_id, decision.sampled),
+        None => Incoming::from_w3c(trace_id, sampled),
     };
-    decision.sample_rate = incoming.sample_rate();
-    decision.frozen = incoming.frozen().cloned();
+    let decision = Decision::new(sampled)
+        .with_recorded(active.is_sampled())
+        .with_sample_rate(incoming.sample_rate())
+        .with_frozen(incoming.frozen().cloned());
 
     let foreign = RemoteTrace::from_context(cx).map(|trace| trace.foreign().collect::<Vec<_>>().join(","));
     let trace = RemoteTrace::new(Some(incoming), foreign.unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use opentelemetry_sentry_protocol::DecisionLog;
+use opentelemetry_sentry_protocol::__shared::Feedback;
 
 use super::{
     counts::Counts,
@@ -11,8 +11,8 @@ use super::{
 };
 
 /// What the sampler decided against. Only the local root of such a trace is known.
-pub(crate) fn unsampled(decisions: &DecisionLog) -> impl Iterator<Item = (DropReason, Dropped)> {
-    let counts = [(DropReason::SampleRate, decisions.unsampled()), (DropReason::Backpressure, decisions.held_back())];
+pub(crate) fn unsampled(feedback: &Feedback) -> impl Iterator<Item = (DropReason, Dropped)> {
+    let counts = [(DropReason::SampleRate, feedback.unsampled()), (DropReason::Backpressure, feedback.held_back())];
     let dropped = |(reason, count)| (reason, Dropped { spans: count, transactions: count, errors: 0 });
     counts.into_iter().filter(|(_, count)| *count > 0).map(dropped)
 }

@@ -87,7 +87,7 @@ impl Reports {
 
     fn unreported(&self) -> Report {
         let mut dropped = self.ledger.stats().dropped;
-        dropped.extend(unsampled(&self.decisions));
+        dropped.extend(unsampled(self.decisions.feedback()));
         let unreported = |(reason, now): (DropReason, Dropped)| {
             let before = self.reported.get(&reason).copied().unwrap_or_default();
             let new = Dropped {

@@ -11,7 +11,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{Span, SpanData, SpanProcessor},
 };
-use opentelemetry_sentry_protocol::own_thread;
+use opentelemetry_sentry_protocol::__shared::own_thread;
 
 use super::exporter::{FLUSH_TIMEOUT, SentryExporter, sdk_result};
 use crate::{

@@ -43,8 +43,9 @@ impl Backpressure {
             return;
         }
         self.due = now + CHECK_UP;
-        let halvings = if is_unhealthy() { self.decisions.halvings() + 1 } else { 0 };
-        self.decisions.set_halvings(halvings.min(MAX_HALVINGS));
+        let feedback = self.decisions.feedback();
+        let halvings = if is_unhealthy() { feedback.halvings() + 1 } else { 0 };
+        feedback.set_halvings(halvings.min(MAX_HALVINGS));
     }
 }
 
@@ -64,11 +65,11 @@ mod tests {
             backpressure.check_up(now - Duration::from_nanos(1), || unreachable!("it is not time yet"));
             backpressure.check_up(now, || true);
             backpressure.check_up(now, || unreachable!("once each time"));
-            assert_eq!(decisions.halvings(), expected);
+            assert_eq!(decisions.feedback().halvings(), expected);
         }
         // A worker that was late looks once, and not as often as it should have.
         now += 5 * CHECK_UP;
         backpressure.check_up(now, || false);
-        assert_eq!((decisions.halvings(), backpressure.due()), (0, now + CHECK_UP));
+        assert_eq!((decisions.feedback().halvings(), backpressure.due()), (0, now + CHECK_UP));
     }
 }

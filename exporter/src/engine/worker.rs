@@ -13,7 +13,7 @@ use std::{
 
 use opentelemetry::{Context, otel_debug, otel_warn};
 use opentelemetry_http::HttpClient;
-use opentelemetry_sentry_protocol::{DecisionLog, own_thread};
+use opentelemetry_sentry_protocol::{__shared::own_thread, DecisionLog};
 use tokio::{
     runtime::{self, Runtime},
     task::{Id, JoinError, JoinSet, yield_now},

@@ -1,21 +1,13 @@
-//! The application's own functions run here: whatever they do, the worker goes on.
-
-use std::{
-    mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+//! Hooks and scrubbers of the application, called so that a panic in one of them does not end the worker.
 
 use opentelemetry::otel_warn;
+use opentelemetry_sentry_protocol::__shared;
 
-/// What a function returns; `None` if it panicked.
-pub(crate) fn contain<T>(what: &'static str, f: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(value) => Some(value),
-        Err(panic) => {
-            otel_warn!(name: "SentryExporter.FunctionPanicked", function = what);
-            // Dropping what somebody panicked with may panic, too.
-            mem::forget(panic);
-            None
-        }
+/// Calls a function of the application; `None` if it panicked, which is logged.
+pub(crate) fn contain<T>(what: &'static str, function: impl FnOnce() -> T) -> Option<T> {
+    let value = __shared::contain(function);
+    if value.is_none() {
+        otel_warn!(name: "SentryExporter.FunctionPanicked", function = what);
     }
+    value
 }

@@ -35,10 +35,9 @@ impl TraceContext {
         if transaction.is_none() && root.parent_span_id != SpanId::INVALID {
             return Self::Unknown;
         }
-        let mut decision = Decision::default();
-        decision.sampled = Some(true);
-        decision.sample_rate = text(semconv::SENTRY_SAMPLE_RATE).and_then(|rate| rate.parse::<SampleRate>().ok());
-        decision.transaction = transaction.filter(|name| !name.is_empty()).map(|name| shortened(&name).into());
+        let rate = text(semconv::SENTRY_SAMPLE_RATE).and_then(|rate| rate.parse::<SampleRate>().ok());
+        let name = transaction.filter(|name| !name.is_empty()).map(|name| shortened(&name).into());
+        let decision = Decision::new(Some(true)).with_sample_rate(rate).with_transaction(name);
         let rand = text(semconv::DSC_SAMPLE_RAND).and_then(|rand| rand.parse().ok());
         let sample_rand = rand.unwrap_or_else(|| SampleRand::from_trace_id(root.span_context.trace_id()));
         Self::Own { sample_rand, decision }

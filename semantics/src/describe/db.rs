@@ -1,20 +1,21 @@
-//! Database spans: named by their query.
+//! Database spans are named after their query.
 //!
 //! | has | name |
 //! | --- | --- |
-//! | `db.query.text` | it |
-//! | `db.statement` | it |
-//! | `db.query.summary` | it |
+//! | `db.query.text` | its value |
+//! | `db.statement` | its value |
+//! | `db.query.summary` | its value |
 //! | none of these | the span's own |
 
 use std::borrow::Cow;
 
-use super::{Description, Source};
-use crate::{attributes::Attributes, semconv};
+use super::description::{Described, Description, Source};
+use crate::semconv;
 
-pub(super) fn describe<'a>(name: &'a str, op: Option<&str>, attributes: Attributes<'a>) -> Option<Description<'a>> {
+pub(super) fn describe<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
+    let Described { name, op, attributes, .. } = *span;
     attributes.first_text([semconv::DB_SYSTEM_NAME, semconv::DB_SYSTEM])?;
-    // A cache is often a database, too, and has ops of its own.
+    // A cache is often a database as well, and has ops of its own.
     if op.is_some_and(|op| op.starts_with("cache.")) {
         return None;
     }

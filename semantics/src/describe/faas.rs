@@ -1,4 +1,4 @@
-//! Spans of serverless functions, with their own names.
+//! Spans of serverless functions keep their own names. Their source is `route`.
 //!
 //! | `faas.trigger` | op |
 //! | --- | --- |
@@ -6,14 +6,14 @@
 //! | `pubsub` | `queue.process` |
 //! | any other | `function` |
 
-use super::{Description, Source};
-use crate::{attributes::Attributes, semconv};
+use super::description::{Described, Description, Source};
+use crate::semconv;
 
-pub(super) fn describe<'a>(name: &'a str, attributes: Attributes<'a>) -> Option<Description<'a>> {
-    let op = match attributes.text(semconv::FAAS_TRIGGER)?.as_ref() {
+pub(super) fn describe<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
+    let op = match span.attributes.text(semconv::FAAS_TRIGGER)?.as_ref() {
         "http" => "http.server",
         "pubsub" => "queue.process",
         _ => "function",
     };
-    Some(Description::named(name, op, Source::Route))
+    Some(Description::named(span.name, op, Source::Route))
 }

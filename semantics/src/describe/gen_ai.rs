@@ -1,11 +1,20 @@
-//! Spans of generative models and agents, with their own names.
+//! Spans of generative models and agents keep their own names. Their source is `custom`.
 //!
-//! The op is `gen_ai.` and the operation, if that is one of those that Sentry knows; otherwise it is `gen_ai`.
+//! | `gen_ai.operation.name` | op |
+//! | --- | --- |
+//! | `chat`, `text_completion` | `gen_ai.chat` |
+//! | `embeddings` | `gen_ai.embeddings` |
+//! | `execute_tool` | `gen_ai.execute_tool` |
+//! | `generate_content` | `gen_ai.generate_content` |
+//! | `handoff` | `gen_ai.handoff` |
+//! | `invoke_agent` | `gen_ai.invoke_agent` |
+//! | `rerank` | `gen_ai.rerank` |
+//! | any other | `gen_ai` |
 
-use super::{Description, Source};
-use crate::{attributes::Attributes, semconv};
+use super::description::{Described, Description, Source};
+use crate::semconv;
 
-/// Operations and their ops. What is called a text completion is a chat to Sentry.
+/// Operations and their ops. Sentry has no op for text completions and counts them as chats.
 const OPERATIONS: [(&str, &str); 8] = [
     ("chat", "gen_ai.chat"),
     ("embeddings", "gen_ai.embeddings"),
@@ -17,8 +26,8 @@ const OPERATIONS: [(&str, &str); 8] = [
     ("text_completion", "gen_ai.chat"),
 ];
 
-pub(super) fn describe<'a>(name: &'a str, attributes: Attributes<'a>) -> Option<Description<'a>> {
-    let operation = attributes.text(semconv::GEN_AI_OPERATION_NAME)?;
+pub(super) fn describe<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
+    let operation = span.attributes.text(semconv::GEN_AI_OPERATION_NAME)?;
     let known = OPERATIONS.iter().find(|(known, _)| *known == operation);
-    Some(Description::named(name, known.map_or("gen_ai", |(_, op)| *op), Source::Custom))
+    Some(Description::named(span.name, known.map_or("gen_ai", |(_, op)| *op), Source::Custom))
 }

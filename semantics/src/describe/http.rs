@@ -1,4 +1,4 @@
-//! HTTP spans: method and route, or else method and path.
+//! HTTP spans are named after method and route, or else method and path.
 //!
 //! | has | name | source |
 //! | --- | --- | --- |
@@ -6,18 +6,20 @@
 //! | server with `http.target` or `url.path` | `GET /users/42` | `url` |
 //! | `http.url` or `url.full` | `GET https://example.com/users/42` | `url` |
 //! | `http.target` or `url.path` | `GET /users/42` | `url` |
-//! | none of these, or neither client nor server nor made by an instrumentation | the span's own | `custom` |
+//! | none of these | the span's own | `custom` |
 //!
-//! The path `/` alone counts as a route. Query, fragment and user info never become part of a name.
+//! A span that is neither a client nor a server span keeps its own name (source `custom`), unless its `sentry.origin` begins
+//! with `auto`. The path `/` alone counts as a route. Query, fragment and user info never become part of a name.
 
 use std::borrow::Cow;
 
 use opentelemetry::trace::SpanKind;
 
-use super::{Description, Source};
+use super::description::{Described, Description, Source};
 use crate::{attributes::Attributes, semconv, url::sanitize_url};
 
-pub(super) fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: Attributes<'a>) -> Option<Description<'a>> {
+pub(super) fn describe<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
+    let Described { name, kind, attributes, .. } = *span;
     let method = attributes.first_text([semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD])?;
     let op = Some(op(kind, attributes));
     let path = path(kind, attributes).filter(|_| is_instrumented(kind, attributes));
@@ -29,7 +31,7 @@ pub(super) fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: Attribute
     Some(Description { op, name, source })
 }
 
-/// The parts in one text: often it is the span's own name already.
+/// The parts as one text. Often that is the span's own name already, and then nothing is allocated.
 fn joined<'a>(name: &'a str, parts: &[&str]) -> Cow<'a, str> {
     let rest = parts.iter().try_fold(name, |rest, part| rest.strip_prefix(part));
     if rest == Some("") { Cow::Borrowed(name) } else { Cow::Owned(parts.concat()) }
@@ -58,13 +60,13 @@ fn path<'a>(kind: &SpanKind, attributes: Attributes<'a>) -> Option<(Cow<'a, str>
     Some((path, source))
 }
 
-/// Whether the span is the request itself, and not somebody's own work that mentions one.
+/// Whether the span is the request itself, and not work of the application that has the request's attributes.
 fn is_instrumented(kind: &SpanKind, attributes: Attributes<'_>) -> bool {
     let origin = || attributes.text(semconv::SENTRY_ORIGIN).unwrap_or_default();
     matches!(kind, SpanKind::Client | SpanKind::Server) || origin().starts_with("auto")
 }
 
-/// ` (query Me)`: at most five operations, in order of name.
+/// The GraphQL operations of a request, such as ` (query Me)`: at most five, sorted.
 fn graphql_operations(attributes: Attributes<'_>) -> String {
     const SHOWN: usize = 5;
     let mut operations = attributes.texts(semconv::SENTRY_GRAPHQL_OPERATION);

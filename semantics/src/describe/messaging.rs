@@ -1,22 +1,23 @@
-//! Spans of queues, with their own names.
+//! Spans of message queues keep their own names. Their source is `route`.
 //!
-//! | operation | op |
+//! | `messaging.operation.type`, `messaging.operation` | op |
 //! | --- | --- |
 //! | `publish`, `send` | `queue.publish` |
 //! | `create` | `queue.create` |
 //! | `receive` | `queue.receive` |
 //! | `process`, `deliver` | `queue.process` |
 //! | `settle` | `queue.settle` |
-//! | another or none, of a producer | `queue.publish` |
-//! | another or none, of a consumer | `queue.process` |
-//! | another or none | `queue` |
+//! | any other, or missing, on a producer span | `queue.publish` |
+//! | any other, or missing, on a consumer span | `queue.process` |
+//! | any other, or missing | `queue` |
 
 use opentelemetry::trace::SpanKind;
 
-use super::{Description, Source};
-use crate::{attributes::Attributes, semconv};
+use super::description::{Described, Description, Source};
+use crate::semconv;
 
-pub(super) fn describe<'a>(name: &'a str, kind: &SpanKind, attributes: Attributes<'a>) -> Option<Description<'a>> {
+pub(super) fn describe<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
+    let Described { name, kind, attributes, .. } = *span;
     attributes.text(semconv::MESSAGING_SYSTEM)?;
     let operation = attributes.first_text([semconv::MESSAGING_OPERATION_TYPE, semconv::MESSAGING_OPERATION]);
     let op = match (operation.as_deref(), kind) {

@@ -1,30 +1,36 @@
-//! Hexadecimal ids: exactly so many digits, never `from_str_radix`, which also takes a sign and fewer digits.
+//! Hexadecimal ids, with exactly the expected number of digits.
+//!
+//! `from_str_radix` would not do: it also accepts a sign and fewer digits.
 
 use opentelemetry::{SpanId, TraceId};
 
-/// Which letters count as digits.
+/// The letters that are accepted as digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Case {
-    /// W3C: `a` to `f` only.
+#[expect(clippy::exhaustive_enums, reason = "shared with siblings of the same version only")]
+pub enum Case {
+    /// `a` to `f` only, as W3C demands.
     Lower,
-    /// Sentry: both, as some SDKs send upper case.
+    /// Both cases: some Sentry SDKs send upper case.
     Any,
 }
 
-/// Reads a trace id; all zeros is none.
-pub(crate) fn trace_id(text: &str, case: Case) -> Option<TraceId> {
+/// Reads a trace id; all zeros is not a valid one.
+#[must_use]
+pub fn trace_id(text: &str, case: Case) -> Option<TraceId> {
     let id = TraceId::from_bytes(bytes(text, case)?);
     (id != TraceId::INVALID).then_some(id)
 }
 
-/// Reads a span id; all zeros is none.
-pub(crate) fn span_id(text: &str, case: Case) -> Option<SpanId> {
+/// Reads a span id; all zeros is not a valid one.
+#[must_use]
+pub fn span_id(text: &str, case: Case) -> Option<SpanId> {
     let id = SpanId::from_bytes(bytes(text, case)?);
     (id != SpanId::INVALID).then_some(id)
 }
 
 /// Decodes exactly `2 * N` digits.
-pub(crate) fn bytes<const N: usize>(text: &str, case: Case) -> Option<[u8; N]> {
+#[must_use]
+pub fn bytes<const N: usize>(text: &str, case: Case) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != 2 * N {
         return None;
@@ -36,8 +42,8 @@ pub(crate) fn bytes<const N: usize>(text: &str, case: Case) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// Writes two lower-case digits for each byte.
-pub(crate) fn write(digits: &mut [u8], bytes: &[u8]) {
+/// Writes two lower-case digits for each byte. `digits` is twice as long as `bytes`.
+pub fn write(digits: &mut [u8], bytes: &[u8]) {
     for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 0xf)];
@@ -45,7 +51,8 @@ pub(crate) fn write(digits: &mut [u8], bytes: &[u8]) {
 }
 
 /// The value of one digit.
-pub(crate) fn digit(byte: u8, case: Case) -> Option<u8> {
+#[must_use]
+pub fn digit(byte: u8, case: Case) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),

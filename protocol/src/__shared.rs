@@ -1,0 +1,10 @@
+//! What the sibling crates use of this one. It is public for the compiler only and may change in any release.
+
+mod contain;
+mod feedback;
+pub mod hex;
+pub mod own_thread;
+mod setting_error;
+
+pub use self::{contain::contain, feedback::Feedback, setting_error::SettingError};
+pub use crate::header::is_visible;

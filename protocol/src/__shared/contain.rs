@@ -1,0 +1,42 @@
+//! Functions of the application, called so that a panic in one of them ends neither a request nor the worker.
+
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// Calls a function of the application; `None` if it panicked.
+///
+/// The caller logs the panic: the macros of `internal-logs` read the features of the crate that they are used in.
+pub fn contain<T>(function: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(function)) {
+        Ok(value) => Some(value),
+        Err(payload) => {
+            // The payload can be of any type, and its `Drop` can panic as well. Leaking it is the safe choice.
+            mem::forget(payload);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::panic_any;
+
+    use super::*;
+
+    struct PanicsOnDrop;
+
+    impl Drop for PanicsOnDrop {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_contained_even_if_its_payload_panics_when_dropped() {
+        assert_eq!(contain(|| 1), Some(1));
+        assert_eq!(contain::<()>(|| panic!("the application's own")), None);
+        assert_eq!(contain::<()>(|| panic_any(PanicsOnDrop)), None);
+    }
+}
