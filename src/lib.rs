@@ -55,6 +55,8 @@
 //! With `default-features = false` there is no HTTP client: enable one of the two, or pass your own to
 //! [`with_http_client`](SentryBuilder::with_http_client).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod checkup;
 mod environment;
 #[cfg(all(feature = "reqwest-013", feature = "tracing"))]

@@ -56,6 +56,8 @@
 //! It makes no decision: that is a sampler's, and `opentelemetry-sentry-sampler` is one that reads what this crate
 //! extracted. It needs no SDK, no HTTP client and no async runtime.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod environment;
 mod extract;

@@ -18,6 +18,8 @@
 //!
 //! It reads and writes no header, makes no decision and sends nothing; it has no async, no HTTP and no serde.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod baggage;
 mod decision;
 mod dsc;

@@ -45,6 +45,8 @@
 //!
 //! It never looks at spans that have a local parent, other than to decide as the parent was decided.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod context;
 mod decision;

@@ -18,6 +18,8 @@
 //!
 //! It reads attributes and writes nothing. It needs the OpenTelemetry API and nothing else.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod attributes;
 mod describe;
 mod keys;
