@@ -111,7 +111,7 @@ def part_of(parent: Module, module: Module) -> Module | None:
 
 
 def circles(graph: dict[Path, dict[Path, Edge]]) -> list[list[Edge]]:
-    """The shortest circles, of which no two share an import."""
+    """The shortest circles. No two of them share an import."""
     found, edges = [], set()
     for circle in sorted((shortest_circle(graph, start) for start in sorted(graph)), key=len):
         if circle and edges.isdisjoint(circle):
@@ -121,7 +121,7 @@ def circles(graph: dict[Path, dict[Path, Edge]]) -> list[list[Edge]]:
 
 
 def shortest_circle(graph: dict[Path, dict[Path, Edge]], start: Path) -> list[Edge]:
-    """The shortest way from `start` back to it; empty if there is none."""
+    """The shortest way from `start` back to it; empty if no way leads back."""
     ways = deque([(start, [])])
     seen = set()
     while ways:
