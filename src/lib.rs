@@ -42,7 +42,6 @@
 //!
 //! | feature | default | |
 //! | --- | --- | --- |
-//! | `propagator`, `sampler`, `exporter` | yes | the parts; [`Sentry`] needs all three |
 //! | `reqwest-rustls` | yes | the built-in HTTP client, with TLS |
 //! | `reqwest-client` | with it | the built-in HTTP client, for `http://` DSNs alone |
 //! | `tracing` | yes | [`Sentry::tracing_layer`] |
@@ -52,41 +51,35 @@
 //! | `zstd` | no | `exporter::Encoding::Zstd` for what is sent |
 //! | `sentry-sdk` | no | the module `sentry_sdk`: errors of the `sentry` crate 0.49 in the traces of this one; wants Rust 1.89 |
 //! | `internal-logs` | no | what the library has to say about itself, as `tracing` events |
+//!
+//! With `default-features = false` there is no HTTP client: enable one of the two, or pass your own to
+//! [`with_http_client`](SentryBuilder::with_http_client).
 
-#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod checkup;
-#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod environment;
 #[cfg(all(feature = "reqwest-013", feature = "tracing"))]
 pub mod guide;
 #[cfg(feature = "sentry-sdk")]
 pub mod sentry_sdk;
-#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod setup;
-#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 mod setup_error;
 #[cfg(feature = "tower")]
 pub mod web;
 
-#[cfg(feature = "exporter")]
 pub use opentelemetry_sentry_exporter as exporter;
-#[cfg(feature = "propagator")]
 pub use opentelemetry_sentry_propagator as propagator;
 pub use opentelemetry_sentry_protocol as protocol;
-#[cfg(feature = "sampler")]
 pub use opentelemetry_sentry_sampler as sampler;
 pub use opentelemetry_sentry_semantics as semantics;
 
-#[cfg(feature = "exporter")]
 pub use opentelemetry_sentry_exporter::{
     FlushError, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats, TransactionEvent,
 };
-#[cfg(feature = "propagator")]
 pub use opentelemetry_sentry_propagator::SentryPropagator;
-#[cfg(feature = "sampler")]
 pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 
-#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
 pub use crate::{
     setup::{Sentry, SentryBuilder},
     setup_error::SetupError,

@@ -38,6 +38,8 @@
 //! [`with_exceptions_as_errors`](SentryExporterBuilder::with_exceptions_as_errors)); there is no span streaming (span v2)
 //! and no OTLP.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // In the order in which a span walks through them; `.ci/rooms` holds imports to one direction.
 mod account;
 mod convert;

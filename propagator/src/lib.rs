@@ -26,6 +26,8 @@
 //!
 //! A propagator does not know the URL of a request. Give it an injector that does: [`PropagationTargets::injector`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod environment;
 mod extract;

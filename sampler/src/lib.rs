@@ -30,6 +30,8 @@
 //! it when it injects headers. For traces that begin in this process, share [`SentrySampler::decision_log`] with the
 //! propagator. The exporter gets the trace's dynamic sampling context as attributes of sampled local roots.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod context;
 mod decision;

@@ -28,7 +28,6 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// limiter serve both.
 ///
 /// ```
-/// # #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))] {
 /// # mod sentry {
 /// #     pub use sentry_core::*;
 /// #     pub fn init(options: impl Into<ClientOptions>) {
@@ -49,7 +48,6 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// let traces = Sentry::builder().with_dsn(dsn).with_http_client(SharedTransport::new(client)?).build()?;
 /// # Ok(()) }
 /// # main().unwrap();
-/// # }
 /// ```
 ///
 /// They go where the client's DSN says; give both the same. At the end shut down [`Sentry`](crate::Sentry) first, and the

@@ -29,6 +29,7 @@ use http::{HeaderName, Request, Response, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use opentelemetry_http::{Bytes, HttpClient, HttpError};
+use opentelemetry_sentry_exporter::http_client;
 use opentelemetry_sentry_protocol::{Dsn, InvalidDsn};
 use tower_service::Service;
 
@@ -236,7 +237,7 @@ impl TunnelBuilder {
         let Self { dsns, client, max_body, timeout, client_address } = self;
         let project = |dsn: Result<Dsn, InvalidDsn>| {
             let dsn = dsn.map_err(Kind::Dsn)?;
-            let client = client.clone().map_or_else(|| project::built_in_client(&dsn), Ok).map_err(Kind::Client)?;
+            let client = client.clone().map_or_else(|| http_client(&dsn), Ok).map_err(Kind::Client)?;
             Ok(Project::new(dsn, client).map_err(Kind::Url)?)
         };
         let projects = dsns.into_iter().map(project).collect::<Result<_, TunnelBuildError>>()?;

@@ -30,6 +30,8 @@
 //!
 //! It does not judge the content of items: a transaction has to be a JSON object, and that is all.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod answer;
 mod check;
 mod decode;

@@ -9,7 +9,7 @@ use http::{
 };
 use http_body_util::Full;
 use opentelemetry::{Context, otel_debug, trace::FutureExt};
-use opentelemetry_http::{Bytes, HttpClient, HttpError};
+use opentelemetry_http::{Bytes, HttpClient};
 use opentelemetry_sentry_protocol::Dsn;
 
 pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -75,16 +75,4 @@ impl fmt::Debug for Project {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Project").field(&self.dsn).finish()
     }
-}
-
-/// The client that the exporter would use for this DSN.
-#[cfg(feature = "exporter")]
-pub(super) fn built_in_client(dsn: &Dsn) -> Result<Arc<dyn HttpClient>, HttpError> {
-    opentelemetry_sentry_exporter::http_client(dsn)
-}
-
-/// Without the exporter there is none.
-#[cfg(not(feature = "exporter"))]
-pub(super) fn built_in_client(_: &Dsn) -> Result<Arc<dyn HttpClient>, HttpError> {
-    Err("there is no HTTP client: enable the feature `reqwest-rustls`, or set one with `with_http_client`".into())
 }
