@@ -53,18 +53,22 @@
 //! | `sentry-sdk` | no | the module `sentry_sdk`: errors of the `sentry` crate 0.49 in the traces of this one; wants Rust 1.89 |
 //! | `internal-logs` | no | what the library has to say about itself, as `tracing` events |
 
-#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
-mod checkup;
-#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
-mod environment;
 #[cfg(all(feature = "reqwest-013", feature = "tracing"))]
 pub mod guide;
 #[cfg(feature = "sentry-sdk")]
 pub mod sentry_sdk;
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
-mod setup;
-#[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
-mod setup_error;
+mod setup {
+    mod builder;
+    mod checkup;
+    mod environment;
+    mod error;
+
+    pub use self::{
+        builder::{Sentry, SentryBuilder},
+        error::SetupError,
+    };
+}
 #[cfg(feature = "tower")]
 pub mod web;
 
@@ -87,7 +91,4 @@ pub use opentelemetry_sentry_propagator::SentryPropagator;
 pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
-pub use crate::{
-    setup::{Sentry, SentryBuilder},
-    setup_error::SetupError,
-};
+pub use crate::setup::{Sentry, SentryBuilder, SetupError};

@@ -11,7 +11,7 @@ use opentelemetry::{
 use opentelemetry_sentry_exporter::Problem;
 
 /// What a propagator that should be Sentry's makes of a trace.
-pub(crate) fn propagator_problem(propagator: &dyn TextMapPropagator) -> Option<Problem> {
+pub(super) fn propagator_problem(propagator: &dyn TextMapPropagator) -> Option<Problem> {
     let span = SpanContext::new(
         TraceId::from_bytes([1; 16]),
         SpanId::from_bytes([1; 8]),

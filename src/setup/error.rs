@@ -8,10 +8,10 @@ use opentelemetry_sentry_protocol::{InvalidDsn, InvalidSampleRate};
 
 /// Sentry could not be set up. The message names the setting, what was found (never a secret) and what was expected.
 pub struct SetupError {
-    pub(crate) kind: Kind,
+    pub(super) kind: Kind,
 }
 
-pub(crate) enum Kind {
+pub(super) enum Kind {
     Dsn(&'static str, InvalidDsn),
     Rate(InvalidSampleRate),
     Exporter(ExporterBuildError),

@@ -21,10 +21,10 @@ use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, Service};
 use opentelemetry_sentry_sampler::{SamplerHandle, SamplingContext, SentrySampler};
 use opentelemetry_sentry_semantics::semconv;
 
-use crate::{
+use super::{
     checkup::propagator_problem,
     environment::Environment,
-    setup_error::{Kind, SetupError},
+    error::{Kind, SetupError},
 };
 
 /// How long a `Sentry` that is dropped without a shutdown may take to send what is left, as in Sentry's SDKs.

@@ -19,18 +19,18 @@ const SPOTLIGHT_URL: &str = "http://localhost:8969/stream";
 
 /// The variables that are set.
 #[derive(Debug, Default)]
-pub(crate) struct Environment {
-    pub(crate) dsn: Option<String>,
-    pub(crate) release: Option<String>,
-    pub(crate) environment: Option<String>,
-    pub(crate) server_name: Option<String>,
-    pub(crate) traces_sample_rate: Option<f64>,
-    pub(crate) spotlight: Option<String>,
+pub(super) struct Environment {
+    pub(super) dsn: Option<String>,
+    pub(super) release: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) server_name: Option<String>,
+    pub(super) traces_sample_rate: Option<f64>,
+    pub(super) spotlight: Option<String>,
 }
 
 impl Environment {
     /// Reads the process's own.
-    pub(crate) fn read() -> Self {
+    pub(super) fn read() -> Self {
         Self::from_lookup(|name| env::var(name).ok())
     }
 
