@@ -58,17 +58,7 @@ pub mod guide;
 #[cfg(feature = "sentry-sdk")]
 pub mod sentry_sdk;
 #[cfg(all(feature = "propagator", feature = "sampler", feature = "exporter"))]
-mod setup {
-    mod builder;
-    mod checkup;
-    mod environment;
-    mod error;
-
-    pub use self::{
-        builder::{Sentry, SentryBuilder},
-        error::SetupError,
-    };
-}
+mod setup;
 #[cfg(feature = "tower")]
 pub mod web;
 

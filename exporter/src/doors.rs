@@ -6,7 +6,7 @@ mod metrics;
 mod processor;
 
 pub use self::{
-    builder::{ExporterBuildError, SentryExporterBuilder},
+    builder::{ExporterBuildError, SenderSettings, SentryExporterBuilder},
     exporter::SentryExporter,
     processor::SentrySpanProcessor,
 };

@@ -33,7 +33,7 @@ impl Default for Settings {
 #[must_use]
 pub struct SentryPropagatorBuilder {
     /// Parsed at once, so that no text with a secret is kept.
-    dsn: Option<Result<Dsn, InvalidDsn>>,
+    dsn: Option<Result<Option<Dsn>, InvalidDsn>>,
     release: Option<String>,
     environment: Option<String>,
     org_id: Option<u64>,
@@ -44,8 +44,7 @@ pub struct SentryPropagatorBuilder {
 impl SentryPropagatorBuilder {
     /// Sets the DSN, from which the public key and the organisation are taken. Defaults to none; empty is none.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
-        let dsn = dsn.into();
-        self.dsn = (!dsn.trim().is_empty()).then(|| dsn.parse());
+        self.dsn = Some(Dsn::parse_setting(&dsn.into()));
         self
     }
 
@@ -109,7 +108,7 @@ impl SentryPropagatorBuilder {
     ///
     /// If the DSN is not one.
     pub fn build(self) -> Result<SentryPropagator, PropagatorBuildError> {
-        let dsn = self.dsn.transpose().map_err(|error| PropagatorBuildError { error })?;
+        let dsn = self.dsn.transpose().map_err(|error| PropagatorBuildError { error })?.flatten();
         let service = self.service.unwrap_or_else(|| {
             Service::new(dsn).with_release(self.release).with_environment(self.environment).with_org_id(self.org_id)
         });

@@ -48,7 +48,7 @@
 //! | `strict_trace_continuation`, `org_id` | [`with_strict_trace_continuation`](crate::SentryBuilder::with_strict_trace_continuation), [`with_org_id`](crate::SentryBuilder::with_org_id) |
 //! | the provider's `force_flush` and `shutdown`, which did nothing | [`flush`](crate::Sentry::flush) and [`shutdown`](crate::Sentry::shutdown), within a time that you give |
 //! | errors in the right trace on hubs of that one thread | on all hubs of the client: [`TraceIntegration`](crate::sentry_sdk::TraceIntegration) |
-//! | tags and user of the hub's scope on transactions | [`with_tag`](crate::SentryBuilder::with_tag), [`with_tag_attributes`](crate::SentryBuilder::with_tag_attributes), attributes `user.*`; the scope is for events |
+//! | tags and user of the hub's scope on transactions | [`with_tag`](crate::exporter::SentryExporterBuilder::with_tag), [`with_tag_attributes`](crate::exporter::SentryExporterBuilder::with_tag_attributes), attributes `user.*`; the scope is for events |
 //! | a queue of 30 envelopes | 32 MiB of them, with retries; or the client's queue, with [`SharedTransport`](crate::sentry_sdk::SharedTransport) |
 //!
 //! # From `sentry-tracing`
@@ -83,7 +83,7 @@
 //! | the field `sentry.name` | `otel.name` when the span begins, `sentry.custom_span_name` at any time |
 //! | the field `sentry.op`, by default `target::name` | the field `sentry.op`; by default found from the semantic conventions; without one, Sentry shows `default` |
 //! | the field `sentry.trace` | the layer of your server reads the headers, all of them: `tower_otel::trace::HttpLayer::server` |
-//! | fields `tags.*` | [`with_tag_attributes`](crate::SentryBuilder::with_tag_attributes) |
+//! | fields `tags.*` | [`with_tag_attributes`](crate::exporter::SentryExporterBuilder::with_tag_attributes) |
 //! | `#[instrument(err)]` with `ErrorLayer` | the same, or [`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors); not both, as each makes an event |
 //! | `sentry::start_transaction`, `sentry_tower::SentryHttpLayer` with transactions | `tracing` spans, `HttpLayer::server` |
 //!

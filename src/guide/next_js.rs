@@ -423,9 +423,12 @@
 //!     .build()?;
 //! let sentry = Sentry::builder()
 //!     .with_sampler(sampler)
-//!     .with_backpressure(true) // half the rate, step by step, while Sentry cannot keep up
-//!     .with_ignore_transactions(["GET /metrics"])
-//!     .with_ignore_spans([SpanFilter::new().with_op("cache.*")])
+//!     .with_exporter(|exporter| {
+//!         exporter
+//!             .with_backpressure(true) // halves the rate, step by step, while Sentry cannot keep up
+//!             .with_ignore_transactions(["GET /metrics"])
+//!             .with_ignore_spans([SpanFilter::new().with_op("cache.*")])
+//!     })
 //!     .build()?;
 //!
 //! // … and while it runs, from an admin route or a feature flag:

@@ -29,7 +29,7 @@ const QUEUE_LIMIT: usize = 32 << 20;
 #[must_use]
 pub struct SentryExporterBuilder {
     /// Parsed at once, so that no text with a secret is kept.
-    dsn: Option<Result<Dsn, InvalidDsn>>,
+    dsn: Option<Result<Option<Dsn>, InvalidDsn>>,
     release: Option<String>,
     environment: Option<String>,
     server_name: Option<String>,
@@ -81,8 +81,7 @@ impl Default for SentryExporterBuilder {
 impl SentryExporterBuilder {
     /// Sets where to send to. Defaults to nowhere; empty is nowhere, too.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
-        let dsn = dsn.into();
-        self.dsn = (!dsn.trim().is_empty()).then(|| dsn.parse());
+        self.dsn = Some(Dsn::parse_setting(&dsn.into()));
         self
     }
 
@@ -298,13 +297,27 @@ impl SentryExporterBuilder {
         self
     }
 
+    /// Takes out what was set about the sender. The facade fills in the rest, gives the same service to the propagator,
+    /// and sets all of it again.
+    #[doc(hidden)]
+    pub fn take_sender(&mut self) -> SenderSettings {
+        SenderSettings {
+            dsn: self.dsn.take(),
+            release: self.release.take(),
+            environment: self.environment.take(),
+            server_name: self.server_name.take(),
+            service: self.service.take(),
+            spotlight: self.spotlight.take(),
+        }
+    }
+
     /// Builds the exporter, and starts its thread unless there is nowhere to send to.
     ///
     /// # Errors
     ///
     /// If the DSN, the Spotlight URL, a tag or a filter's regular expression is invalid, if there is no HTTP client for it, or if no thread can be started.
     pub fn build(self) -> Result<SentryExporter, ExporterBuildError> {
-        let dsn = self.dsn.transpose().map_err(Kind::Dsn)?;
+        let dsn = self.dsn.transpose().map_err(Kind::Dsn)?.flatten();
         if let Some(error) = self.invalid_tag {
             return Err(Kind::Tag(error).into());
         }
@@ -343,6 +356,25 @@ impl SentryExporterBuilder {
         }
         Ok(SentryExporter::new(Some(engine), has_grace))
     }
+}
+
+/// What was set about the sender, and where copies go. `None` is what was not set.
+#[doc(hidden)] // for the facade
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SenderSettings {
+    /// The DSN, or "send nowhere".
+    pub dsn: Option<Result<Option<Dsn>, InvalidDsn>>,
+    /// The release.
+    pub release: Option<String>,
+    /// The environment.
+    pub environment: Option<String>,
+    /// The name of this machine.
+    pub server_name: Option<String>,
+    /// Everything about the service at once, in place of DSN, release and environment.
+    pub service: Option<Service>,
+    /// The URL of a local Spotlight.
+    pub spotlight: Option<String>,
 }
 
 /// A name for the folder of a project: host, project and key, without what no file system takes.

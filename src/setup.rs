@@ -1,0 +1,10 @@
+//! Sets up Sentry: settings from code, the environment and the resource become one [`Sentry`].
+
+mod builder;
+mod checkup;
+mod environment;
+mod error;
+mod sender;
+mod sentry;
+
+pub use self::{builder::SentryBuilder, error::SetupError, sentry::Sentry};
