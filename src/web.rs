@@ -47,7 +47,16 @@
 //! It makes no span of requests that come in: that is what `tower-otel` and others of its kind do well.
 
 mod action;
-mod client;
+mod client {
+    mod call;
+    mod layer;
+    #[cfg(feature = "reqwest-013")]
+    mod reqwest;
+
+    pub use self::layer::{ClientLayer, TracedClient, TracedFuture};
+    #[cfg(feature = "reqwest-013")]
+    pub use self::reqwest::RequestBuilderExt;
+}
 mod deferred;
 mod server_timing;
 mod span;

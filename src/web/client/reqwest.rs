@@ -11,7 +11,10 @@ use reqwest::{Client, Request, RequestBuilder, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ClientLayer, TracedClient, TracedFuture, call};
+use super::{
+    call,
+    layer::{ClientLayer, TracedClient, TracedFuture},
+};
 
 impl Service<Request> for TracedClient<Client> {
     type Response = Response;

@@ -10,10 +10,6 @@
 //! | `error.type` | that status, or the type of the error |
 //! | the status's description | what the error says; of reqwest's, what its first cause says, which has no URL in it |
 
-mod call;
-#[cfg(feature = "reqwest-013")]
-mod reqwest;
-
 use std::{
     any::type_name,
     fmt,
@@ -28,9 +24,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-#[cfg(feature = "reqwest-013")]
-pub use self::reqwest::RequestBuilderExt;
-use super::span::OpenSpan;
+use super::call;
+use crate::web::span::OpenSpan;
 
 /// Makes a span (`http.client`) of each request that an HTTP client sends, and puts the trace's headers on it.
 ///
@@ -82,8 +77,8 @@ impl<S> Layer<S> for ClientLayer {
 /// An HTTP client of which [`ClientLayer`] makes spans.
 #[derive(Clone, Debug)]
 pub struct TracedClient<S> {
-    inner: S,
-    targets: Arc<PropagationTargets>,
+    pub(super) inner: S,
+    pub(super) targets: Arc<PropagationTargets>,
 }
 
 impl<S, Q, R> Service<Request<Q>> for TracedClient<S>
@@ -118,7 +113,7 @@ pin_project! {
 }
 
 impl<F, R, E> TracedFuture<F, R, E> {
-    fn new(
+    pub(super) fn new(
         open: Option<OpenSpan>,
         status: fn(&R) -> StatusCode,
         message: fn(&E) -> String,
