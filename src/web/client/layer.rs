@@ -1,14 +1,4 @@
-//! How do requests that go out become spans, and carry their trace along?
-//!
-//! | attribute | value |
-//! | --- | --- |
-//! | the span's name | the method; Sentry shows the URL with it |
-//! | `http.request.method` | one that HTTP knows, else `_OTHER` with `http.request.method_original` |
-//! | `url.full` | the URL without user info; the exporter filters secrets in its query |
-//! | `server.address`, `server.port` | from the URL; the scheme's own port if it has none |
-//! | `http.response.status_code` | once there is a response; from 400 on the span's status is an error |
-//! | `error.type` | that status, or the type of the error |
-//! | the status's description | what the error says; of reqwest's, what its first cause says, which has no URL in it |
+//! The layer, the service that it makes, and the response of that.
 
 use std::{
     any::type_name,
@@ -27,11 +17,10 @@ use tower_service::Service;
 use super::call;
 use crate::web::span::OpenSpan;
 
-/// Makes a span (`http.client`) of each request that an HTTP client sends, and puts the trace's headers on it.
+/// Makes a span (`http.client`) for each request that an HTTP client sends, and adds the trace's headers to it.
 ///
-/// It goes around any service that takes an [`http::Request`], and with the feature `reqwest-013` around a
-/// `reqwest::Client`. The span ends when the response's head is there. Use it for clients that no other
-/// middleware makes spans of.
+/// It wraps any service that takes an [`http::Request`], and with the feature `reqwest-013` a `reqwest::Client`. The
+/// span ends when the head of the response has arrived. Use it for clients that no other middleware traces.
 ///
 /// ```
 /// use opentelemetry_sentry::{propagator::PropagationTargets, web::ClientLayer};
@@ -46,8 +35,10 @@ use crate::web::span::OpenSpan;
 /// # Ok(()) }
 /// ```
 ///
-/// Where telemetry is suppressed there is neither a span nor a header. A client that follows redirects by itself takes
-/// the headers with it, whatever the targets say.
+/// The [guide](crate::guide::web#outgoing-requests) lists the attributes of the span.
+///
+/// Where telemetry is suppressed it makes no span and adds no header. A client that follows redirects by itself sends the
+/// headers to the new URL too, whatever the targets say.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ClientLayer {
@@ -55,12 +46,12 @@ pub struct ClientLayer {
 }
 
 impl ClientLayer {
-    /// Makes one whose headers go everywhere.
+    /// Makes a layer that adds headers to every request.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets which URLs get the trace's headers. Defaults to all.
+    /// Sets which URLs get the trace's headers. Defaults to all. The span is made for every URL.
     pub fn with_targets(self, targets: PropagationTargets) -> Self {
         Self { targets: Arc::new(targets) }
     }
@@ -74,7 +65,7 @@ impl<S> Layer<S> for ClientLayer {
     }
 }
 
-/// An HTTP client of which [`ClientLayer`] makes spans.
+/// An HTTP client that [`ClientLayer`] traces.
 #[derive(Clone, Debug)]
 pub struct TracedClient<S> {
     pub(super) inner: S,
