@@ -1,11 +1,4 @@
-//! How does a child process or a job get the trace of whoever started it?
-//!
-//! | variable | header |
-//! | --- | --- |
-//! | `SENTRY_TRACE` | `sentry-trace` |
-//! | `SENTRY_BAGGAGE` | `baggage` |
-//!
-//! With `SENTRY_USE_ENVIRONMENT` set to `false`, `n`, `no`, `off` or `0`, they are not read.
+//! The trace in environment variables. The rules are in the guide, page `headers`, section "Child processes".
 
 use std::{collections::HashMap, env};
 

@@ -1,11 +1,4 @@
-//! Which trace does this request continue, and what came with it?
-//!
-//! | `sentry-trace` | `traceparent` | the trace | dynamic sampling context |
-//! | --- | --- | --- | --- |
-//! | valid | any | continues `sentry-trace` | as it came, frozen; without Sentry members frozen empty |
-//! | none or invalid | valid, alone | continues `traceparent` | our own |
-//! | none or invalid | none, invalid or two | new | our own |
-//! | of another organisation | any | new | our own |
+//! Reads the headers of a request. The rules are in the guide, page `headers`, section "What a request continues".
 
 use opentelemetry::{
     Context, TraceFlags,

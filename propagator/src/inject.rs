@@ -1,14 +1,4 @@
-//! What does the next service need to know?
-//!
-//! The headers are made from the active span's ids, from what was decided for its trace and from what came in.
-//!
-//! | the active span | trace and span id | decision |
-//! | --- | --- | --- |
-//! | ours | its own | the sampler's; without one its *sampled* flag |
-//! | remote: nothing was recorded here | as they came in | as it came in |
-//! | none | no trace headers; `baggage` of others still goes out | |
-//!
-//! Nothing at all goes out of a context in which telemetry is suppressed.
+//! Writes the headers of a request. The rules are in the guide, page `headers`, section "What the next service gets".
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 

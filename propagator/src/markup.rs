@@ -1,7 +1,5 @@
-//! How does a page that is rendered here tell the browser which trace it belongs to?
-//!
-//! The values are those that the global propagator injects into headers, so that a page load continues exactly where
-//! a call to another service would.
+//! The trace in pages: `<meta>` elements or a `Server-Timing` header. The rules are in the guide, page `headers`,
+//! section "Pages".
 
 use std::{collections::HashMap, fmt::Write as _};
 

@@ -1,4 +1,4 @@
-//! Which URLs get the headers?
+//! Which URLs get headers. The rules are in the guide, page `headers`, section "Where headers go".
 
 use std::{error::Error, fmt};
 

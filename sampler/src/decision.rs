@@ -1,18 +1,4 @@
-//! Is this trace kept? Plain values in, plain values out.
-//!
-//! The first row that applies decides:
-//!
-//! | set up | parent's decision | rate | applied here |
-//! | --- | --- | --- | --- |
-//! | `HEAD` or `OPTIONS` request, unless they are kept | not known | 0 | yes |
-//! | a rule that matches, with a rate | any | the rule's | yes |
-//! | a rule that matches, to inherit | known | kept as it is | no |
-//! | a function | any | what it returns | yes |
-//! | parent-based | known | kept as it is | no |
-//! | a rate | any | the rate | yes |
-//! | nothing | any | none: not recorded, the decision is passed on | no |
-//!
-//! What a rate samples, the limit may still refuse; the rate that is applied is then a lower one.
+//! How a trace is decided. The rules are in the guide, page `sampling`, section "Who decides".
 
 use std::{
     cell::Cell,

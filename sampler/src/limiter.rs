@@ -1,9 +1,9 @@
-//! How many traces a second at most, and at which rate does that sample them?
+//! The limit of traces a second, and the sample rate under it. The rules are in the guide, page `sampling`, section "The
+//! limit".
 //!
-//! Sentry multiplies each sampled trace by the inverse of its rate, so the rate must be what was really applied. It
-//! follows the load: each second the share that the limit leaves is measured, and the next second's traces are sampled
-//! at their rate times that share, by the same random value as always. The bucket of tokens is what holds the limit
-//! while the load is still growing.
+//! Sentry multiplies each sampled trace by the inverse of its rate, so the rate must be the one that was really applied.
+//! Each second the limiter measures the share of traces that the limit allows; in the next second it multiplies rates by
+//! that share. A token bucket holds the limit while the load is still growing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Rules: which local roots are sampled how, as data.
+//! Rules for sampling. The guide lists them on its page `sampling`, section "Rules".
 
 use opentelemetry::{Value, trace::SpanKind};
 use opentelemetry_sentry_protocol::{InvalidSampleRate, SampleRate};

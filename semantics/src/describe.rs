@@ -1,19 +1,7 @@
-//! What is this span called in Sentry? Its op, its name (a child's description) and where the name comes from.
+//! Op, name and source of a span.
 //!
-//! The first row that matches decides:
-//!
-//! | attribute | op | name | source | rules |
-//! | --- | --- | --- | --- | --- |
-//! | `http.request.method`, `http.method` | `http`, `http.client`, `http.server` | method and route or path | `route`, `url` | `describe/http.rs` |
-//! | `db.system.name`, `db.system` | `db` | the query | `task` | `describe/db.rs` |
-//! | `gen_ai.operation.name` | `gen_ai.chat`, … | the span's own | `custom` | `describe/gen_ai.rs` |
-//! | `rpc.service`, `rpc.system.name`, `rpc.system` | `rpc` | the span's own | `route` | |
-//! | `messaging.system` | `queue.publish`, … | the span's own | `route` | `describe/messaging.rs` |
-//! | `faas.trigger` | `function`, … | the span's own | `route` | `describe/faas.rs` |
-//! | `graphql.operation.type` | `graphql` | the span's own | `custom` | |
-//! | none of these | none | the span's own | `custom` | |
-//!
-//! Ops are a closed set: no attribute's value becomes part of one. Whatever the row says, `sentry.op`, `sentry.source` and `sentry.custom_span_name` beat it.
+//! The guide of `opentelemetry-sentry` has the tables, on its page `mapping`. [`Attributes::describe`] asks the families
+//! in the order of the first table.
 
 mod db;
 mod faas;

@@ -1,6 +1,4 @@
-//! Attributes, as the `data` of a span.
-//!
-//! Of a key that was set twice the last value counts. What only the sampler and we talk about is left out.
+//! The `data` of a span. The rules are in the guide, page `mapping`, section "Data".
 
 use std::borrow::Cow;
 

@@ -1,9 +1,4 @@
-//! Exceptions that spans tell of, as error events.
-//!
-//! A span event is one if it is named `exception`, has `exception.type` or `exception.message`, or is a `tracing` event
-//! of level `ERROR` with a field `error`. One failure that travels through several spans is one event: exceptions of a
-//! trace with the same message are one, and so is an exception whose causes contain another. It belongs to the span
-//! that told of it first, which is the innermost.
+//! Exceptions as error events. The rules are in the guide, page `mapping`, section "Errors".
 
 use std::{
     borrow::Cow,

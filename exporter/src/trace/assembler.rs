@@ -1,17 +1,7 @@
-//! Which spans belong together, and is their trace ready to be sent?
+//! Groups ended spans into traces. The rules are in the guide, page `delivery`, section "When a span leaves".
 //!
-//! Spans arrive in the order in which they ended, traces mixed. They wait for their *local root*, the span that has
-//! no parent in this process. When it has ended, it and all its descendants become one [`Trace`].
-//!
-//! | a span whose | goes |
-//! | --- | --- |
-//! | local root has ended | with its root, after a short grace for those that end a little later |
-//! | parent was sent already | with its own descendants, after the same grace: it is late |
-//! | root is still open after [`MAX_WAIT`] | out with its own descendants: it is early |
-//! | parent never came, though its only local root was sent | as a child of that root, after [`MAX_WAIT`] |
-//! | trace has more than [`MAX_SPANS`] spans | in several traces, each a subtree with its real parent |
-//!
-//! Nothing here knows a clock, a thread or a lock: time is an argument.
+//! Spans arrive in the order in which they ended, with traces mixed. Nothing here knows a clock, a thread or a lock: time
+//! is an argument.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},

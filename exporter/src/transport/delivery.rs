@@ -1,12 +1,4 @@
-//! One envelope's way out, and what the answer means.
-//!
-//! | answer | outcome |
-//! | --- | --- |
-//! | 2xx | delivered |
-//! | 429 | dropped: rate limited |
-//! | other 4xx and 5xx | dropped: refused |
-//! | 3xx | dropped: another host is another recipient |
-//! | none, none in time | tried again, and then kept on disk or dropped |
+//! Sends one envelope and reads the answer. The rules are in the guide, page `delivery`, section "What an answer means".
 
 use std::{
     error::Error,

@@ -1,13 +1,6 @@
-//! What waits to be sent, what is out, and what becomes of it.
+//! The send queue, requests in flight, and what becomes of each envelope. The rules are in the guide, page `delivery`.
 //!
-//! | an envelope that | goes |
-//! | --- | --- |
-//! | is limited by the server for now | away, counted |
-//! | finds no room in the queue | on disk if there is a directory, else away, counted |
-//! | got an answer | away: delivered, or counted |
-//! | got none | back to the front, up to [`MAX_TRIES`] times; then as one that finds no room |
-//!
-//! One transaction is one request, so many are out at the same time. Time is an argument.
+//! One transaction is one request, so many requests are in flight at a time. Time is an argument.
 
 use std::{
     collections::{HashMap, VecDeque},

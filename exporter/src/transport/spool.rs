@@ -1,14 +1,7 @@
-//! Where do envelopes stay that could not be delivered? In a directory, until they can be.
+//! Keeps envelopes on disk that could not be delivered. The rules are in the guide, page `delivery`, section "The spool".
 //!
-//! | | |
-//! | --- | --- |
-//! | bounded | in number, bytes and age; the oldest make room |
-//! | torn or damaged | never handed out: written under another name first, size and checksum in the final one |
-//! | several processes | all store, whoever holds the lock replays, oldest first |
-//! | a crash while sending | it is sent again: at least once; Sentry knows the event's id |
-//! | whatever fails | told once, counted, tried again later; never fatal |
-//!
-//! The pace, the HTTP and the rate limits are the caller's. So is the directory: all envelopes in it go to one project.
+//! The caller decides about pace, HTTP and rate limits. It also chooses the directory: all envelopes in it go to one
+//! project.
 
 mod error;
 mod folder;

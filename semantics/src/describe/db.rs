@@ -1,11 +1,4 @@
-//! Database spans: named by their query.
-//!
-//! | has | name |
-//! | --- | --- |
-//! | `db.query.text` | it |
-//! | `db.statement` | it |
-//! | `db.query.summary` | it |
-//! | none of these | the span's own |
+//! Database spans. The rules are in the guide, page `mapping`, section "Databases".
 
 use std::borrow::Cow;
 

@@ -1,10 +1,4 @@
-//! Spans of serverless functions, with their own names.
-//!
-//! | `faas.trigger` | op |
-//! | --- | --- |
-//! | `http` | `http.server` |
-//! | `pubsub` | `queue.process` |
-//! | any other | `function` |
+//! Spans of serverless functions. The rules are in the guide, page `mapping`, section "Functions".
 
 use super::{Description, Source};
 use crate::{attributes::Attributes, semconv};

@@ -1,6 +1,4 @@
-//! Spans of generative models and agents, with their own names.
-//!
-//! The op is `gen_ai.` and the operation, if that is one of those that Sentry knows; otherwise it is `gen_ai`.
+//! Spans of generative models and agents. The rules are in the guide, page `mapping`, section "Generative models".
 
 use super::{Description, Source};
 use crate::{attributes::Attributes, semconv};

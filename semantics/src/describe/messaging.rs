@@ -1,15 +1,4 @@
-//! Spans of queues, with their own names.
-//!
-//! | operation | op |
-//! | --- | --- |
-//! | `publish`, `send` | `queue.publish` |
-//! | `create` | `queue.create` |
-//! | `receive` | `queue.receive` |
-//! | `process`, `deliver` | `queue.process` |
-//! | `settle` | `queue.settle` |
-//! | another or none, of a producer | `queue.publish` |
-//! | another or none, of a consumer | `queue.process` |
-//! | another or none | `queue` |
+//! Spans of queues. The rules are in the guide, page `mapping`, section "Queues".
 
 use opentelemetry::trace::SpanKind;
 
