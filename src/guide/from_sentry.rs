@@ -53,7 +53,8 @@
 //!
 //! # The trace of an event
 //!
-//! [`TraceIntegration`](crate::sentry_sdk::TraceIntegration) sets the `trace` context of each event of the `sentry` crate:
+//! [`TraceIntegration`](crate::sentry_sdk::TraceIntegration) sets the `trace` context of each event of the `sentry`
+//! crate:
 //!
 //! | the active OpenTelemetry span | the event's `trace` context |
 //! | --- | --- |

@@ -38,8 +38,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The rate applies to traces that begin here. A trace that began in the browser keeps the browser's decision, so that it
-//! is whole or absent. Without a rate nothing is recorded, and decisions are passed on. See [`sampling`](super::sampling).
+//! The rate applies to traces that begin here. A trace that began in the browser keeps the browser's decision, so that
+//! it is whole or absent. Without a rate nothing is recorded, and decisions are passed on. See
+//! [`sampling`](super::sampling).
 //!
 //! # Sampling by route
 //!
@@ -120,8 +121,8 @@
 //!     .layer(HttpLayer::server(tracing::Level::INFO)); // after the routes
 //! ```
 //!
-//! Drivers such as sqlx log their queries, but make no spans for them. A span with these attributes appears in Sentry as a
-//! query, with the statement as its description and `db` as its op:
+//! Drivers such as sqlx log their queries, but make no spans for them. A span with these attributes appears in Sentry
+//! as a query, with the statement as its description and `db` as its op:
 //!
 //! ```
 //! use tracing::{Instrument, info_span};
@@ -171,8 +172,8 @@
 //!
 //! # Web vitals
 //!
-//! The browser measures and sends them. If ad blockers block Sentry's host, the backend can forward them, with the option
-//! `tunnel: "/tunnel"` in the browser:
+//! The browser measures and sends them. If ad blockers block Sentry's host, the backend can forward them, with the
+//! option `tunnel: "/tunnel"` in the browser:
 //!
 //! ```
 //! use axum::Router;
@@ -219,8 +220,8 @@
 //! | `onlyIfParent` | | `if Context::current().has_active_span()` |
 //! | a callback that throws | `#[instrument(err)]` | `span.record_error(&error)`, `set_status` |
 //!
-//! Without an op, one is [inferred](super::mapping#op-name-and-source) from the semantic conventions: `http.server`, `db`,
-//! `queue.publish`.
+//! Without an op, one is [inferred](super::mapping#op-name-and-source) from the semantic conventions: `http.server`,
+//! `db`, `queue.publish`.
 //!
 //! `startSpan` around a function or a block:
 //!
@@ -260,8 +261,8 @@
 //! # }
 //! ```
 //!
-//! `startInactiveSpan` is a span that is not entered. `startSpanManual` is one whose end you choose: a span ends when it is
-//! dropped. With OpenTelemetry's API:
+//! `startInactiveSpan` is a span that is not entered. `startSpanManual` is one whose end you choose: a span ends when
+//! it is dropped. With OpenTelemetry's API:
 //!
 //! ```
 //! use opentelemetry::{
@@ -317,13 +318,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The [headers](super::headers) are `sentry-trace`, `baggage` and `traceparent`, and always agree. For other clients than
-//! reqwest, [`ClientLayer`] is a layer of tower.
+//! The [headers](super::headers) are `sentry-trace`, `baggage` and `traceparent`, and always agree. For other clients
+//! than reqwest, [`ClientLayer`] is a layer of tower.
 //!
 //! # Pages
 //!
-//! Next.js adds the tags itself. A page that Rust renders gets them in its `<head>`; a page that it only serves gets the
-//! header `Server-Timing`:
+//! Next.js adds the tags itself. A page that Rust renders gets them in its `<head>`; a page that it only serves gets
+//! the header `Server-Timing`:
 //!
 //! ```
 //! use axum::{Router, response::Html, routing::get};
@@ -444,8 +445,8 @@
 //! # Errors
 //!
 //! `Sentry.captureException` has two counterparts: exceptions that spans record
-//! ([`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors)), and the `sentry` crate, whose events
-//! get the active span's trace with the feature `sentry-sdk`.
+//! ([`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors)), and the `sentry` crate, whose
+//! events get the active span's trace with the feature `sentry-sdk`.
 //!
 //! [`Sentry::stats`]: crate::Sentry::stats
 //! [`ClientLayer`]: crate::web::ClientLayer

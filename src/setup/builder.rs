@@ -245,9 +245,9 @@ impl SentryBuilder {
     /// # Ok::<(), opentelemetry_sentry::SetupError>(())
     /// ```
     ///
-    /// The closure gets the builder that the setters above write to as well. So a setting that both have is one
-    /// setting, of which the last call counts: a DSN, a release or an environment that is set in the closure also holds
-    /// for outgoing headers, and beats its variable. A [`Service`](SentryExporterBuilder::with_service) takes the place
+    /// The closure gets the builder to which the setters above write as well. So a setting that both have is one setting,
+    /// and its last call counts: a DSN, a release or an environment that is set in the closure also holds for outgoing
+    /// headers, and beats its variable. A [`Service`](SentryExporterBuilder::with_service) takes the place
     /// of DSN, release, environment and their variables, wherever they are set. The
     /// [decision log](SentryExporterBuilder::with_decision_log) is always that of the sampler.
     pub fn with_exporter(mut self, f: impl FnOnce(SentryExporterBuilder) -> SentryExporterBuilder) -> Self {

@@ -77,7 +77,7 @@ impl<T> ServerAction<T> {
         self.with_extractor(&HeaderExtractor(headers))
     }
 
-    /// Sets the headers of the request from any carrier. See [`with_headers`](Self::with_headers).
+    /// Sets the headers of the request from any carrier. Defaults to none. See [`with_headers`](Self::with_headers).
     pub fn with_extractor(mut self, headers: &dyn Extractor) -> Self {
         let cx = Context::current();
         self.remote = Some(global::get_text_map_propagator(|propagator| propagator.extract_with_context(&cx, headers)));
