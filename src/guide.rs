@@ -1,14 +1,48 @@
-//! How is what you know from elsewhere done here?
+//! What becomes of your spans, and how to do what you know from elsewhere.
+//!
+//! | you want to know | read |
+//! | --- | --- |
+//! | what op, name, status, data, tags and errors are made of | [`mapping`] |
+//! | which headers are read and written | [`headers`] |
+//! | which traces are sampled | [`sampling`] |
+//! | what leaves the process, and how to hide more | [`privacy`] |
+//! | when spans leave, what can be lost, and where to see it | [`delivery`] |
+//! | which environment variables are read | [`environment`] |
+//! | what servers and clients get: outgoing requests, the tunnel, server actions | [`web`] |
 //!
 //! | you come with | read |
 //! | --- | --- |
-//! | a frontend in Next.js, and Sentry's guide to tracing in it | [`next_js`] |
+//! | a frontend in Next.js, and Sentry's guide to tracing in it | `next_js` (feature `reqwest-013`) |
 //! | Kafka, another queue, child processes or cron jobs | [`queues_and_jobs`] |
 //! | the crates `sentry-opentelemetry` or `sentry-tracing` | `from_sentry` (feature `sentry-sdk`) |
 //!
-//! The modules hold documentation alone. All of their code is compiled and run as a test.
+//! The modules have documentation only. Their code is compiled and run as tests.
+
+#[doc = include_str!("guide/delivery.md")]
+pub mod delivery {}
+
+#[doc = include_str!("guide/environment.md")]
+pub mod environment {}
 
 #[cfg(feature = "sentry-sdk")]
 pub mod from_sentry;
+
+#[doc = include_str!("guide/headers.md")]
+pub mod headers {}
+
+#[doc = include_str!("guide/mapping.md")]
+pub mod mapping {}
+
+#[cfg(all(feature = "reqwest-013", feature = "tracing"))]
 pub mod next_js;
+
+#[doc = include_str!("guide/privacy.md")]
+pub mod privacy {}
+
 pub mod queues_and_jobs;
+
+#[doc = include_str!("guide/sampling.md")]
+pub mod sampling {}
+
+#[doc = include_str!("guide/web.md")]
+pub mod web {}

@@ -1,7 +1,5 @@
-//! Send OpenTelemetry and `tracing` spans to Sentry.
-//!
-//! A service that is traced with `tracing` or OpenTelemetry appears in Sentry as if Sentry had instrumented it, and
-//! takes its place in a trace that began in a browser, a Next.js server or any other service.
+//! Sends the spans of a Rust service to Sentry, from `tracing` or OpenTelemetry, in one trace with the browser, the
+//! Next.js server and every other service around it.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -24,63 +22,124 @@
 //! # }
 //! ```
 //!
-//! # The parts
+//! The [`guide`] says what becomes of your spans: [op, name, status and data](crate::guide::mapping),
+//! [headers](crate::guide::headers), [sampling](crate::guide::sampling), [privacy](crate::guide::privacy),
+//! [delivery](crate::guide::delivery), [environment variables](crate::guide::environment), [servers and
+//! clients](crate::guide::web).
 //!
-//! | module | what it is |
+//! # What you write
+//!
+//! | you want | you write |
 //! | --- | --- |
-//! | [`propagator`] | `sentry-trace`, `baggage` and `traceparent`, in and out |
-//! | [`sampler`] | one decision per local root |
-//! | [`exporter`] | ended spans to delivered transactions |
-//! | [`protocol`] | the words they share |
-//! | `sentry_sdk` | for those who have the `sentry` crate beside this one |
-//! | `web` | for servers: page loads, a tunnel for browsers, server actions, deferred work, outgoing calls |
-//! | `guide` | no code, but how to do here what you know from Next.js, from queues, or from Sentry's own crates |
+//! | sampling by route | [`with_sampler`] with [rules](crate::sampler::Rule), or a function: [`with_traces_sampler`] |
+//! | to change the rate while the process runs | [`sentry.sampler()`](Sentry::sampler) |
+//! | your own names and ops | the attributes `otel.name` and `otel.kind` when a span starts, `sentry.op` and `sentry.custom_span_name` at any time ([mapping](crate::guide::mapping#op-name-and-source)) |
+//! | tags, and the user | [`with_tag`], [`with_tag_attributes`]; attributes `user.id`, `user.email`, … ([mapping](crate::guide::mapping#tags)) |
+//! | measurements | an event with `sentry.measurement_value` ([mapping](crate::guide::mapping#measurements)) |
+//! | errors beside traces | [`with_exceptions_as_errors`] |
+//! | errors of the `sentry` crate in the active span's trace | `sentry_sdk::TraceIntegration`, and `sentry_sdk::SharedTransport` for one transport (feature `sentry-sdk`) |
+//! | no health checks, no cache spans | [`with_ignore_transactions`], [`with_ignore_spans`] |
+//! | to change or hide what is sent | [`with_before_send_transaction`], [`with_before_send_span`], [`with_scrubber`] ([privacy](crate::guide::privacy)) |
+//! | less in the data of spans | options of the [`tracing_layer`](Sentry::tracing_layer) |
+//! | to survive an outage | [`with_spool_dir`] ([delivery](crate::guide::delivery#the-spool)) |
+//! | less load while Sentry cannot keep up | [`with_backpressure`] |
+//! | other limits of memory | [`with_buffer_limit`], [`with_queue_limit`], [`with_trace_limit`] |
+//! | zstd, your own certificate, your own HTTP client | [`with_encoding`], [`with_root_certificate`], [`with_http_client`] |
+//! | a second destination for spans | [`with_span_processor`] |
+//! | a local viewer | [`with_spotlight`], or `SENTRY_SPOTLIGHT=1` |
+//! | to know why nothing arrives | [`Sentry::check`] |
+//! | to know what was lost | [`Sentry::stats`], [`with_internal_metrics`] ([delivery](crate::guide::delivery)) |
+//! | headers for some hosts only | [`PropagationTargets`](crate::propagator::PropagationTargets) ([headers](crate::guide::headers#where-headers-go)) |
+//! | pages that continue the trace | [`meta_tags`](crate::propagator::meta_tags), or `web::ServerTimingLayer` ([headers](crate::guide::headers#pages)) |
+//! | spans and headers for outgoing requests | `web::ClientLayer`, `web::RequestBuilderExt` for reqwest ([web](crate::guide::web#outgoing-requests)) |
+//! | browsers whose ad blockers block Sentry, or of another origin | `web::Tunnel`, `web::TRACE_HEADERS` ([web](crate::guide::web#answers-of-the-tunnel)) |
+//! | server actions, and work after the response | `web::server_action`, `web::deferred` ([web](crate::guide::web#results-of-server-actions)) |
+//! | queues, child processes, cron jobs | [the guide](crate::guide::queues_and_jobs) |
+//! | tests of your own | `exporter::testing::LocalIngest` (feature `testing`) with [`build`](SentryBuilder::build), which touches nothing global |
 //!
-//! [`Sentry`] puts them together; each also works alone, and each is a crate of its own.
+//! What is not on [`SentryBuilder`] itself is set through [`with_exporter`](SentryBuilder::with_exporter).
+//!
+//! [`with_sampler`]: SentryBuilder::with_sampler
+//! [`with_traces_sampler`]: SentryBuilder::with_traces_sampler
+//! [`with_exceptions_as_errors`]: SentryBuilder::with_exceptions_as_errors
+//! [`with_before_send_transaction`]: SentryBuilder::with_before_send_transaction
+//! [`with_spool_dir`]: SentryBuilder::with_spool_dir
+//! [`with_http_client`]: SentryBuilder::with_http_client
+//! [`with_span_processor`]: SentryBuilder::with_span_processor
+//! [`with_spotlight`]: SentryBuilder::with_spotlight
+//! [`with_tag`]: crate::exporter::SentryExporterBuilder::with_tag
+//! [`with_tag_attributes`]: crate::exporter::SentryExporterBuilder::with_tag_attributes
+//! [`with_ignore_transactions`]: crate::exporter::SentryExporterBuilder::with_ignore_transactions
+//! [`with_ignore_spans`]: crate::exporter::SentryExporterBuilder::with_ignore_spans
+//! [`with_before_send_span`]: crate::exporter::SentryExporterBuilder::with_before_send_span
+//! [`with_scrubber`]: crate::exporter::SentryExporterBuilder::with_scrubber
+//! [`with_backpressure`]: crate::exporter::SentryExporterBuilder::with_backpressure
+//! [`with_buffer_limit`]: crate::exporter::SentryExporterBuilder::with_buffer_limit
+//! [`with_queue_limit`]: crate::exporter::SentryExporterBuilder::with_queue_limit
+//! [`with_trace_limit`]: crate::exporter::SentryExporterBuilder::with_trace_limit
+//! [`with_encoding`]: crate::exporter::SentryExporterBuilder::with_encoding
+//! [`with_root_certificate`]: crate::exporter::SentryExporterBuilder::with_root_certificate
+//! [`with_internal_metrics`]: crate::exporter::SentryExporterBuilder::with_internal_metrics
+//!
+//! # Modules
+//!
+//! | module | what it has |
+//! | --- | --- |
+//! | [`guide`] | documentation: tables of what becomes of spans, and how to come from elsewhere |
+//! | [`propagator`] | `sentry-trace`, `baggage` and `traceparent`, read and written |
+//! | [`sampler`] | one decision for each local root |
+//! | [`exporter`] | ended spans to delivered transactions |
+//! | [`protocol`] | headers, DSN and other values that the parts share |
+//! | [`semantics`] | what attributes mean: op, name, source, secrets |
+//! | `web` | layers and services of `tower` for servers and clients (feature `tower`) |
+//! | `sentry_sdk` | for services that also use the `sentry` crate (feature `sentry-sdk`) |
+//!
+//! [`Sentry`] connects propagator, sampler and exporter. Each also works alone, and is a crate of its own.
 //!
 //! # Features
 //!
 //! | feature | default | |
 //! | --- | --- | --- |
 //! | `reqwest-rustls` | yes | the built-in HTTP client, with TLS |
-//! | `reqwest-client` | with it | the built-in HTTP client, for `http://` DSNs alone |
+//! | `reqwest-client` | with it | the built-in HTTP client without TLS, for `http://` DSNs only |
 //! | `tracing` | yes | [`Sentry::tracing_layer`] |
 //! | `tower` | no | the module `web`, for servers and clients that are services of `tower` |
-//! | `reqwest-013` | no | `web::RequestBuilderExt`: client spans for requests that reqwest 0.13 sends |
-//! | `testing` | no | `exporter::testing::LocalIngest`, an ingest on loopback for your own tests |
-//! | `zstd` | no | `exporter::Encoding::Zstd` for what is sent |
-//! | `sentry-sdk` | no | the module `sentry_sdk`: errors of the `sentry` crate 0.49 in the traces of this one; wants Rust 1.89 |
-//! | `internal-logs` | no | what the library has to say about itself, as `tracing` events |
+//! | `reqwest-013` | no | `web::RequestBuilderExt`: client spans for requests of reqwest 0.13 |
+//! | `testing` | no | `exporter::testing::LocalIngest`, an ingest on loopback for tests |
+//! | `zstd` | no | `exporter::Encoding::Zstd`, to compress envelopes |
+//! | `sentry-sdk` | no | the module `sentry_sdk`: events of the `sentry` crate 0.49 in the traces of this one; needs Rust 1.89 |
+//! | `internal-logs` | no | log lines of this library, as `tracing` events |
 //!
 //! With `default-features = false` there is no HTTP client: enable one of the two, or pass your own to
 //! [`with_http_client`](SentryBuilder::with_http_client).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod checkup;
-mod environment;
-#[cfg(all(feature = "reqwest-013", feature = "tracing"))]
 pub mod guide;
 #[cfg(feature = "sentry-sdk")]
 pub mod sentry_sdk;
 mod setup;
-mod setup_error;
 #[cfg(feature = "tower")]
 pub mod web;
 
+#[doc(inline)]
 pub use opentelemetry_sentry_exporter as exporter;
+#[doc(inline)]
 pub use opentelemetry_sentry_propagator as propagator;
+#[doc(inline)]
 pub use opentelemetry_sentry_protocol as protocol;
+#[doc(inline)]
 pub use opentelemetry_sentry_sampler as sampler;
+#[doc(inline)]
 pub use opentelemetry_sentry_semantics as semantics;
 
+#[doc(inline)]
 pub use opentelemetry_sentry_exporter::{
     FlushError, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats, TransactionEvent,
 };
+#[doc(inline)]
 pub use opentelemetry_sentry_propagator::SentryPropagator;
+#[doc(inline)]
 pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 
-pub use crate::{
-    setup::{Sentry, SentryBuilder},
-    setup_error::SetupError,
-};
+pub use crate::setup::{Sentry, SentryBuilder, SetupError};

@@ -1,17 +1,16 @@
-//! How do errors of the `sentry` crate find the trace that they happened in?
+//! Puts events of the `sentry` crate into the traces of this one.
 //!
 //! | you want | you write |
 //! | --- | --- |
 //! | events of `sentry::capture_error` and the like in the trace of the active span | [`TraceIntegration`] |
 //! | one queue and one rate limiter for both | [`SharedTransport`] |
 //!
-//! `sentry` stands for version 0.49 of that crate; this module needs its part `sentry-core` alone, which wants
-//! Rust 1.89.
+//! This is for `sentry` 0.49. The module depends on its part `sentry-core` only, which needs Rust 1.89.
 //!
 //! # What it does not do
 //!
-//! It makes no traces of `sentry`'s own transactions and spans: leave its `traces_sample_rate` at 0, so that nothing is
-//! sent twice. It does not touch its structured logs and metrics, which know the trace of the hub's scope.
+//! It does not convert transactions and spans of `sentry`: leave its `traces_sample_rate` at 0, so that nothing is sent
+//! twice. It does not change its structured logs and metrics, which have the trace of the hub's scope.
 
 mod integration;
 mod transport;

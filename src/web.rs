@@ -1,22 +1,25 @@
-//! What does a server between a browser and other services need?
+//! Layers and services of `tower` for a server between browsers and other services.
 //!
 //! | you want | you write |
 //! | --- | --- |
-//! | a page load that continues the server's trace, where the page cannot be changed | [`ServerTimingLayer`] |
-//! | the same in a page of your own | [`meta_tags`](crate::propagator::meta_tags) in its `<head>` |
-//! | browsers whose ad blockers know Sentry | [`Tunnel`] |
-//! | browsers of another origin that may send the trace's headers | [`TRACE_HEADERS`] |
-//! | server actions as Next.js has them | [`server_action`] |
-//! | work that outlives its response, as Next.js's `after()` | [`deferred`] |
-//! | spans of the requests that go out, and headers on them | [`ClientLayer`]; `RequestBuilderExt` for reqwest |
+//! | a page load that continues the server's trace, though the page cannot be changed | [`ServerTimingLayer`] |
+//! | the same in a page that you render | [`meta_tags`](crate::propagator::meta_tags) in its `<head>` |
+//! | envelopes of browsers whose ad blockers block Sentry | [`Tunnel`] |
+//! | trace headers from browsers of another origin | [`TRACE_HEADERS`] |
+//! | server actions as in Next.js | [`server_action`] |
+//! | work that outlives its response, as `after()` in Next.js | [`deferred`] |
+//! | spans and headers for outgoing requests | [`ClientLayer`]; `RequestBuilderExt` for reqwest |
 //!
 //! Everything here uses OpenTelemetry's **global** tracer provider and propagator, which
-//! [`SentryBuilder::install`](crate::SentryBuilder::install) sets. Where telemetry is suppressed nothing is made.
+//! [`SentryBuilder::install`](crate::SentryBuilder::install) sets. Where telemetry is suppressed, no span is made.
+//!
+//! The [guide](crate::guide::web) has the tables: attributes of outgoing requests, answers of the tunnel, results of
+//! server actions.
 //!
 //! # In axum
 //!
-//! A layer of axum covers the routes that stand before it. So the span of the request goes around the page, and the
-//! tunnel stands outside of it: what it forwards is no request of the application.
+//! A layer of axum applies to the routes that were added before it. So the page is served inside the span of its
+//! request, and the tunnel outside of any: the envelopes that it forwards are not requests of the application.
 //!
 //! ```
 //! use axum::{Router, response::Html, routing::get};
@@ -35,8 +38,8 @@
 //! let tunnel = Tunnel::builder().with_dsn("https://public@o1.ingest.sentry.io/2").build()?;
 //! let app: Router = Router::new()
 //!     .route("/", get(page))
-//!     .layer(ServerTimingLayer::new()) // inside of the request's span …
-//!     .layer(HttpLayer::server(tracing::Level::INFO)) // … which this one makes
+//!     .layer(ServerTimingLayer::new()) // inside the request's span,
+//!     .layer(HttpLayer::server(tracing::Level::INFO)) // which this layer makes
 //!     .route_service("/tunnel", tunnel); // outside of it
 //! # let _: Router = app;
 //! # Ok(()) }
@@ -44,7 +47,7 @@
 //!
 //! # What it does not do
 //!
-//! It makes no span of requests that come in: that is what `tower-otel` and others of its kind do well.
+//! It makes no spans for incoming requests: use `tower-otel` or another middleware for OpenTelemetry.
 
 mod action;
 mod client;
@@ -67,8 +70,8 @@ pub use self::{
 
 /// The headers of a trace that a browser of another origin must be allowed to send.
 ///
-/// Sentry's browser SDK sends the first two, and the third with `propagateTraceparent`. With tower-http, beside the headers
-/// that your application needs:
+/// Sentry's browser SDK sends the first two, and with `propagateTraceparent` the third. With tower-http, beside the
+/// headers that your application needs:
 ///
 /// ```
 /// use http::{HeaderValue, Method, header::CONTENT_TYPE};
@@ -81,7 +84,7 @@ pub use self::{
 ///     .allow_headers(TRACE_HEADERS.into_iter().chain([CONTENT_TYPE]).collect::<Vec<_>>());
 /// ```
 ///
-/// The layer belongs outside of everything else, so that it answers preflight requests before they become spans.
+/// The layer belongs outside all others, so that it answers preflight requests before they become spans.
 pub const TRACE_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("sentry-trace"),
     HeaderName::from_static("baggage"),

@@ -1,20 +1,7 @@
-//! How does a trace look to Sentry? Pure functions from `SpanData` to what is serialised.
+//! A trace as Sentry's JSON: pure functions from `SpanData`. The rules are in the guide, page `mapping`.
 //!
-//! | file | rule |
-//! | --- | --- |
-//! | `transaction.rs` | the root: top-level fields and contexts |
-//! | `span.rs` | every other span |
-//! | `status.rs` | OpenTelemetry status and status codes to Sentry's words |
-//! | `data.rs` | attributes to `data` |
-//! | `link.rs` | links to spans of other traces |
-//! | `measurement.rs` | numbers from events, and web vitals |
-//! | `user.rs`, `request.rs`, `tags.rs` | attributes to what Sentry searches and groups by |
-//! | `resource.rs` | the resource to contexts |
-//! | `exception.rs`, `backtrace.rs` | exceptions to error events |
-//!
-//! Op, name and source are decided in `opentelemetry_sentry_semantics`.
-//!
-//! Nothing is copied on the way: the types borrow the spans and are serialised straight into the envelope.
+//! Op, name and source come from `opentelemetry_sentry_semantics`. The types borrow the spans and are serialised straight
+//! into the envelope, so no attribute is copied.
 
 mod backtrace;
 mod data;

@@ -8,6 +8,6 @@ mod options;
 mod processor;
 
 pub use self::{
-    build_error::ExporterBuildError, builder::SentryExporterBuilder, exporter::SentryExporter,
+    build_error::ExporterBuildError, builder::SentryExporterBuilder, exporter::SentryExporter, options::SenderSettings,
     processor::SentrySpanProcessor,
 };

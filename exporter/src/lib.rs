@@ -64,6 +64,8 @@ pub fn http_client(
     Ok(transport::default_client(Some(dsn), &transport::ClientSettings::without_http2())?)
 }
 
+#[doc(hidden)]
+pub use crate::doors::SenderSettings;
 pub use crate::{
     account::{DropReason, Dropped, Stats, Trimmed},
     doors::{ExporterBuildError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor},

@@ -18,7 +18,7 @@ impl SentryPropagator {
 #[must_use]
 pub struct SentryPropagatorBuilder {
     /// Parsed at once, so that no text with a secret is kept and `Debug` cannot show one.
-    dsn: Option<Result<Dsn, InvalidDsn>>,
+    dsn: Option<Result<Option<Dsn>, InvalidDsn>>,
     release: Option<String>,
     environment: Option<String>,
     org_id: Option<u64>,
@@ -30,8 +30,7 @@ impl SentryPropagatorBuilder {
     /// Sets the DSN, which names the project and the organisation of traces that begin here. An empty text counts as not
     /// set. Defaults to no DSN.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
-        let dsn = dsn.into();
-        self.dsn = (!dsn.trim().is_empty()).then(|| dsn.parse());
+        self.dsn = Some(Dsn::parse_setting(&dsn.into()));
         self
     }
 
@@ -98,7 +97,7 @@ impl SentryPropagatorBuilder {
     /// If the DSN is invalid.
     pub fn build(self) -> Result<SentryPropagator, PropagatorBuildError> {
         let dsn = self.dsn.transpose().map_err(SettingError::of("with_dsn"));
-        let dsn = dsn.map_err(|error| PropagatorBuildError { error })?;
+        let dsn = dsn.map_err(|error| PropagatorBuildError { error })?.flatten();
         let service = self.service.unwrap_or_else(|| {
             Service::new(dsn).with_release(self.release).with_environment(self.environment).with_org_id(self.org_id)
         });

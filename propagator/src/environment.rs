@@ -1,11 +1,4 @@
-//! How does a child process or a job continue the trace of the process that started it?
-//!
-//! | variable | header |
-//! | --- | --- |
-//! | `SENTRY_TRACE` | `sentry-trace` |
-//! | `SENTRY_BAGGAGE` | `baggage` |
-//!
-//! If `SENTRY_USE_ENVIRONMENT` is `false`, `f`, `n`, `no`, `off` or `0`, they are not read.
+//! The trace in environment variables. The rules are in the guide, page `headers`, section "Child processes".
 
 use std::{collections::HashMap, env};
 

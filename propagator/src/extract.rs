@@ -1,11 +1,4 @@
-//! Which trace does this request continue, and what came with it?
-//!
-//! | `sentry-trace` | `traceparent` | the trace | dynamic sampling context |
-//! | --- | --- | --- | --- |
-//! | valid | any | continues `sentry-trace` | frozen as it came in; without Sentry members frozen empty |
-//! | missing or invalid | one, valid | continues `traceparent` | this service's own |
-//! | missing or invalid | missing, invalid or several | new | this service's own |
-//! | of another organisation | any | new | this service's own |
+//! Reads the headers of a request. The rules are in the guide, page `headers`, section "What a request continues".
 
 use opentelemetry::{
     Context, TraceFlags,

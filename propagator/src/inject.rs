@@ -1,14 +1,4 @@
-//! What does the next service need to know?
-//!
-//! The headers are made from the active span's ids, the decision about its trace and the headers that came in.
-//!
-//! | the active span | trace and span id | decision |
-//! | --- | --- | --- |
-//! | local | its own | the sampler's; if there is no record of it, the span's *sampled* flag |
-//! | remote (nothing is recorded here) | as they came in | as it came in |
-//! | missing | no trace headers; foreign `baggage` still goes out | |
-//!
-//! If telemetry is suppressed in the context, no header is written.
+//! Writes the headers of a request. The rules are in the guide, page `headers`, section "What the next service gets".
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 

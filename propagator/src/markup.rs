@@ -1,7 +1,5 @@
-//! How does a page that is rendered here tell the browser which trace it belongs to?
-//!
-//! The values are those that the global propagator would inject into headers, so the browser continues the same trace from
-//! the same span as another service would.
+//! The trace in pages: `<meta>` elements or a `Server-Timing` header. The rules are in the guide, page `headers`,
+//! section "Pages".
 
 use std::{collections::HashMap, fmt::Write as _};
 

@@ -1,4 +1,4 @@
-//! To which URLs are trace headers sent?
+//! Which URLs get headers. The rules are in the guide, page `headers`, section "Where headers go".
 
 use std::{error::Error, fmt};
 

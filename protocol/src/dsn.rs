@@ -41,6 +41,16 @@ enum Scheme {
 }
 
 impl Dsn {
+    /// Parses the DSN of a setting: `None` if the text is empty or blank, which means "send nowhere".
+    ///
+    /// # Errors
+    ///
+    /// If any other text is not a DSN.
+    #[doc(hidden)] // for the builders of the sibling crates
+    pub fn parse_setting(text: &str) -> Result<Option<Self>, InvalidDsn> {
+        if text.trim().is_empty() { Ok(None) } else { text.parse().map(Some) }
+    }
+
     /// The key that identifies the sender. It is not a secret.
     #[must_use]
     pub fn public_key(&self) -> &str {

@@ -1,20 +1,4 @@
-//! Which rate applies to a trace, or whose decision?
-//!
-//! The first row that matches decides:
-//!
-//! | condition | parent's decision | rate | applied here |
-//! | --- | --- | --- | --- |
-//! | `HEAD` or `OPTIONS` request, unless [`with_head_and_options`] is on | missing | 0 | yes |
-//! | a rule with a rate matches | any | the rule's | yes |
-//! | an inheriting rule matches | present | the decision is kept | no |
-//! | a function is set | any | the one it returns | yes |
-//! | parent-based (the default), and a rate is set | present | the decision is kept | no |
-//! | a rate is set | any | this rate | yes |
-//! | otherwise | any | no rate: nothing is recorded, and the parent's decision is passed on | no |
-//!
-//! The limit may still reject a trace that its rate would sample. Then a lower rate is applied.
-//!
-//! [`with_head_and_options`]: crate::SentrySamplerBuilder::with_head_and_options
+//! How a trace is decided. The rules are in the guide, page `sampling`, section "Who decides".
 
 use opentelemetry_sentry_protocol::SampleRate;
 use opentelemetry_sentry_semantics::{Attributes, semconv};

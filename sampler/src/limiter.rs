@@ -1,13 +1,9 @@
-//! A limit of sampled traces per second, and the rate that results from it.
+//! The limit of traces a second, and the sample rate under it. The rules are in the guide, page `sampling`, section "The
+//! limit".
 //!
-//! Sentry multiplies each sampled trace by the inverse of its rate, so the reported rate must be the one that was applied.
-//! Two mechanisms work together:
-//!
-//! * **The share** keeps the rate true. Once a second, the load is measured; in the next second each trace is sampled at
-//!   its own rate times `limit / load`, by the same random value as always.
-//! * **The bucket** of tokens keeps the limit while the load grows faster than the share follows.
-//!
-//! Time is an argument.
+//! Sentry multiplies each sampled trace by the inverse of its rate, so the rate must be the one that was really applied.
+//! Each second the limiter measures the share of traces that the limit allows; in the next second it multiplies rates by
+//! that share. A token bucket holds the limit while the load is still growing.
 
 use std::{error::Error, fmt, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Sampling rules as data: conditions on a local root, and what to do if they match.
+//! Rules for sampling. The guide lists them on its page `sampling`, section "Rules".
 
 use opentelemetry::{Value, trace::SpanKind};
 use opentelemetry_sentry_protocol::{InvalidSampleRate, SampleRate};

@@ -1,20 +1,7 @@
-//! What is this span called in Sentry? Its op, its name (for a child span, the description) and the source of the name.
+//! Op, name and source of a span.
 //!
-//! The first row that matches decides:
-//!
-//! | attribute | op | name | source |
-//! | --- | --- | --- | --- |
-//! | `http.request.method`, `http.method` | `http`, `http.client`, `http.server` | method and route or path | `route`, `url` |
-//! | `db.system.name`, `db.system` | `db` | the query | `task` |
-//! | `gen_ai.operation.name` | `gen_ai.chat`, … | the span's own | `custom` |
-//! | `rpc.service`, `rpc.system.name`, `rpc.system` | `rpc` | the span's own | `route` |
-//! | `messaging.system` | `queue.publish`, … | the span's own | `route` |
-//! | `faas.trigger` | `function`, … | the span's own | `route` |
-//! | `graphql.operation.type` | `graphql` | the span's own | `custom` |
-//! | none of these | no op | the span's own | `custom` |
-//!
-//! Ops are a closed set: no attribute's value becomes part of an op. The attributes `sentry.op`, `sentry.source` and
-//! `sentry.custom_span_name` override every row.
+//! The guide of `opentelemetry-sentry` has the tables, on its page `mapping`. [`Attributes::describe`] asks the families
+//! in the order of the first table.
 
 mod db;
 mod description;

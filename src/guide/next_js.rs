@@ -1,23 +1,23 @@
-//! From Next.js to Rust: Sentry's guide to tracing, item by item.
+//! Sentry's guide to tracing in Next.js, item by item, with the Rust code for each.
 //!
-//! The left column is what `@sentry/nextjs` has, the right one what a Rust service behind it writes.
+//! The left column is an item of `@sentry/nextjs`, the right one what a Rust service behind it uses.
 //!
 //! | Next.js | Rust |
 //! | --- | --- |
 //! | `tracesSampleRate` | [`with_traces_sample_rate`](#sample-rate) |
 //! | `tracesSampler` | [`with_traces_sampler`, or rules](#sampling-by-route) |
-//! | what is traced without being asked | [a layer of tower, and `#[instrument]`](#what-is-traced-by-itself) |
+//! | automatic instrumentation | [a layer of tower, and `#[instrument]`](#automatic-instrumentation) |
 //! | `withServerActionInstrumentation` | [`server_action`](#server-actions) |
-//! | web vitals | [the tunnel; measurements of your own](#web-vitals) |
-//! | `startSpan`, `startInactiveSpan`, `startSpanManual` | [`tracing` spans](#spans-of-your-own) |
+//! | web vitals | [the tunnel; custom measurements](#web-vitals) |
+//! | `startSpan`, `startInactiveSpan`, `startSpanManual` | [`tracing` spans](#custom-spans) |
 //! | `tracePropagationTargets` | [`PropagationTargets`](#where-headers-go) |
 //! | `<meta name="sentry-trace">` | [`meta_tags`, `ServerTimingLayer`](#pages) |
 //! | CORS | [`TRACE_HEADERS`](#cors) |
 //! | `after()` | [`deferred`](#work-after-the-response) |
 //! | `startNewTrace`, spans without a parent | [`parent: None`](#detached-spans) |
-//! | advice for high volume | [rules, limits, and a handle](#high-volume) |
+//! | high volume | [rules, limits, and a handle](#high-volume) |
 //!
-//! The snippets want the features `reqwest-013` and `tower`.
+//! The examples need the features `reqwest-013` and `tower`.
 //!
 //! # Sample rate
 //!
@@ -38,8 +38,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The rate is for traces that begin here. One that began in the browser was decided there, and stays so: whole or
-//! absent. Without a rate nothing is recorded, and the decisions of others are passed on.
+//! The rate applies to traces that begin here. A trace that began in the browser keeps the browser's decision, so that
+//! it is whole or absent. Without a rate nothing is recorded, and decisions are passed on. See
+//! [`sampling`](super::sampling).
 //!
 //! # Sampling by route
 //!
@@ -48,7 +49,7 @@
 //!   name.includes("health") ? 0 : name.startsWith("POST /checkout") ? 1 : inheritOrSampleWith(0.1)
 //! ```
 //!
-//! As a function, which is asked about traces that came in decided, too:
+//! As a function, which is also called for traces that arrive with a decision:
 //!
 //! ```
 //! use opentelemetry_sentry::Sentry;
@@ -66,7 +67,7 @@
 //! # Ok::<(), opentelemetry_sentry::SetupError>(())
 //! ```
 //!
-//! As rules, of which the first that fits is used:
+//! As rules, of which the first that matches decides:
 //!
 //! ```
 //! use opentelemetry_sentry::{Sentry, SentrySampler, sampler::Rule};
@@ -81,21 +82,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The name is the one that the span begins with. Layers of axum that stand after the routes know the route:
+//! The name is the one that the span has when it starts. Layers that axum runs after routing know the route:
 //! `GET /orders/{id}`.
 //!
-//! # What is traced by itself
+//! # Automatic instrumentation
 //!
 //! | | browser | Next.js on Node.js | Next.js on the edge | Rust |
 //! | --- | --- | --- | --- | --- |
 //! | page loads, navigation | yes | | | |
-//! | requests that come in | | yes | yes | `tower_otel::trace::HttpLayer::server` |
-//! | requests that go out | `fetch`, XHR | `fetch`, `http` | `fetch` | [`ClientLayer`], `RequestBuilderExt` for reqwest, or `HttpLayer::client` |
+//! | incoming requests | | yes | yes | `tower_otel::trace::HttpLayer::server` |
+//! | outgoing requests | `fetch`, XHR | `fetch`, `http` | `fetch` | [`ClientLayer`], `RequestBuilderExt` for reqwest, or `HttpLayer::client` |
 //! | queries | | many drivers | | a span around the query; see below |
 //! | server components, route handlers | | yes | yes | `#[tracing::instrument]` |
 //! | web vitals, interactions | yes | | | |
 //!
-//! Nothing in Rust is traced behind your back: a layer, an attribute or a span says what is. With axum and reqwest:
+//! In Rust a layer, an attribute or a span says what is traced. With axum and reqwest:
 //!
 //! ```no_run
 //! use axum::{Router, extract::State, http::StatusCode, routing::get};
@@ -120,8 +121,8 @@
 //!     .layer(HttpLayer::server(tracing::Level::INFO)); // after the routes
 //! ```
 //!
-//! Drivers such as sqlx log their queries, but make no spans of them. A span with these attributes is a query in Sentry,
-//! with the statement as its description and `db` as its op:
+//! Drivers such as sqlx log their queries, but make no spans for them. A span with these attributes appears in Sentry
+//! as a query, with the statement as its description and `db` as its op:
 //!
 //! ```
 //! use tracing::{Instrument, info_span};
@@ -148,7 +149,7 @@
 //!
 //! async fn create_order(headers: &HeaderMap, form: &[(String, String)]) -> Result<u64, StatusCode> {
 //!     server_action("createOrder")
-//!         .with_headers(headers) // continued where no span is active
+//!         .with_headers(headers) // continued if no span is active
 //!         .with_form_data(form.iter().map(|(name, value)| (name, value))) // filtered as all attributes are
 //!         .with_result(|order: &u64| order.to_string().into())
 //!         .run_with(store(form), |status: &StatusCode| (*status).into())
@@ -165,14 +166,14 @@
 //! # }
 //! ```
 //!
-//! The transaction is `serverAction/createOrder` with the op `function.server_action`. What is not found has that status,
-//! a redirect is `ok`, and any other error is `internal_error`; with
-//! [`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors) it is an error event, too.
+//! The transaction is `serverAction/createOrder` with the op `function.server_action`. Its status depends on the
+//! [result](super::web#results-of-server-actions). With
+//! [`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors) a failure is also an error event.
 //!
 //! # Web vitals
 //!
-//! The browser measures and sends them. A backend has nothing to do but to let them through where blockers know Sentry,
-//! with the option `tunnel: "/tunnel"` in the browser:
+//! The browser measures and sends them. If ad blockers block Sentry's host, the backend can forward them, with the
+//! option `tunnel: "/tunnel"` in the browser:
 //!
 //! ```
 //! use axum::Router;
@@ -184,7 +185,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Numbers of your own, which are `Sentry.setMeasurement` there, are events of a span:
+//! Custom measurements (`Sentry.setMeasurement`) are events of a span:
 //!
 //! ```
 //! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
@@ -202,7 +203,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Spans of your own
+//! # Custom spans
 //!
 //! ```js
 //! await Sentry.startSpan({ name: "resize image", op: "image.resize", attributes: { width: 640 } }, async () => { … });
@@ -210,7 +211,7 @@
 //!
 //! | `startSpan` … | `tracing` | OpenTelemetry |
 //! | --- | --- | --- |
-//! | `name` | the span's name, or `otel.name` for one that is made at run time | `span_builder(name)`, `update_name` |
+//! | `name` | the span's name, or `otel.name` for a name made at run time | `span_builder(name)`, `update_name` |
 //! | `op` | the field `sentry.op` | the attribute `sentry.op` |
 //! | `attributes` | fields | `with_attributes`, `set_attribute` |
 //! | `startTime` | | `with_start_time` |
@@ -219,9 +220,10 @@
 //! | `onlyIfParent` | | `if Context::current().has_active_span()` |
 //! | a callback that throws | `#[instrument(err)]` | `span.record_error(&error)`, `set_status` |
 //!
-//! Where no op is given, one is found from the semantic conventions: `http.server`, `db`, `queue.publish`.
+//! Without an op, one is [inferred](super::mapping#op-name-and-source) from the semantic conventions: `http.server`,
+//! `db`, `queue.publish`.
 //!
-//! `startSpan`, around a function or a block:
+//! `startSpan` around a function or a block:
 //!
 //! ```
 //! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
@@ -247,9 +249,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Numbers that are signed stay numbers; the `tracing` layer makes text of unsigned ones.
+//! Signed numbers stay numbers; the `tracing` layer turns unsigned ones into text.
 //!
-//! In async code the span belongs to the future, and not to a guard that is held over an `.await`:
+//! In async code attach the span to the future. Do not hold a guard across an `.await`:
 //!
 //! ```
 //! use tracing::{Instrument, info_span};
@@ -259,8 +261,8 @@
 //! # }
 //! ```
 //!
-//! `startInactiveSpan` is a span that is not entered, and `startSpanManual` one whose end you choose; it ends when it is
-//! dropped. With OpenTelemetry's own interface:
+//! `startInactiveSpan` is a span that is not entered. `startSpanManual` is one whose end you choose: a span ends when
+//! it is dropped. With OpenTelemetry's API:
 //!
 //! ```
 //! use opentelemetry::{
@@ -268,7 +270,7 @@
 //!     trace::{Span, SpanBuilder, TraceContextExt, Tracer},
 //! };
 //!
-//! // `tracing`: inactive, and ended by hand
+//! // `tracing`: inactive, ended by dropping it
 //! let span = tracing::info_span!("wait for payment", sentry.op = "payment.wait");
 //! drop(span);
 //!
@@ -280,15 +282,15 @@
 //!     .with_attributes([KeyValue::new("sentry.op", "payment.wait"), KeyValue::new("amount", 12)]);
 //! let mut span = tracer.build(payment);
 //! span.end();
-//! // startSpanManual: active in a scope, and ended after it
+//! // startSpanManual: active in a scope, ended after it
 //! let cx = Context::current_with_span(tracer.start("import"));
 //! let active = cx.clone().attach();
-//! // … work, whose spans are children of this one
+//! // … spans that start here are children of this one
 //! drop(active);
 //! cx.span().end();
 //! ```
 //!
-//! Both kinds nest in each other. `getActiveSpan()` is `tracing::Span::current()`, or `Context::current().span()`.
+//! Spans of both APIs can be nested. `getActiveSpan()` is `tracing::Span::current()`, or `Context::current().span()`.
 //!
 //! # Where headers go
 //!
@@ -316,13 +318,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What goes out is `sentry-trace`, `baggage` and `traceparent` in agreement. Around other clients than reqwest,
-//! [`ClientLayer`] is a layer of tower.
+//! The [headers](super::headers) are `sentry-trace`, `baggage` and `traceparent`, and always agree. For other clients
+//! than reqwest, [`ClientLayer`] is a layer of tower.
 //!
 //! # Pages
 //!
-//! In Next.js the tags come by themselves. A page that Rust renders has them in its `<head>`, and one that it only serves
-//! has the header `Server-Timing`:
+//! Next.js adds the tags itself. A page that Rust renders gets them in its `<head>`; a page that it only serves gets
+//! the header `Server-Timing`:
 //!
 //! ```
 //! use axum::{Router, response::Html, routing::get};
@@ -336,15 +338,15 @@
 //!
 //! let app: Router = Router::new()
 //!     .route("/", get(page))
-//!     .layer(ServerTimingLayer::new()) // inside of the request's span
+//!     .layer(ServerTimingLayer::new()) // inside the request's span
 //!     .layer(HttpLayer::server(tracing::Level::INFO));
 //! ```
 //!
-//! Do not cache such pages: all who get one would share a trace.
+//! Do not cache such pages: every visitor would continue the same trace.
 //!
 //! # CORS
 //!
-//! A browser of another origin asks first whether it may send the trace's headers:
+//! A browser of another origin asks in a preflight request whether it may send the trace's headers:
 //!
 //! ```
 //! use http::{HeaderValue, header::CONTENT_TYPE};
@@ -370,7 +372,7 @@
 //! async fn place_order() -> &'static str {
 //!     // a transaction of its own in the same trace, linked to the request:
 //!     tokio::spawn(deferred("send_confirmation", send_confirmation(42)));
-//!     // a part of the request's transaction, which waits for it:
+//!     // a part of the request's transaction, which is sent when this is done:
 //!     tokio::spawn(send_confirmation(42).instrument(info_span!("send_confirmation")));
 //!     "ordered"
 //! }
@@ -379,7 +381,7 @@
 //!
 //! # Detached spans
 //!
-//! `startNewTrace` is a span without a parent. A link tells Sentry where it came from:
+//! `startNewTrace` is a span without a parent. A link shows in Sentry where it came from:
 //!
 //! ```
 //! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
@@ -406,8 +408,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In OpenTelemetry: `tracer.build_with_context(builder.with_links(links), &Context::new())`. The sampler decides about it
-//! as about any trace that begins here.
+//! In OpenTelemetry: `tracer.build_with_context(builder.with_links(links), &Context::new())`. The sampler decides about
+//! the new trace as about any other that begins here.
 //!
 //! # High volume
 //!
@@ -419,13 +421,16 @@
 //!     .with_rule(Rule::sample(0.01).with_path_prefix("/static/"))
 //!     .with_rule(Rule::sample(1.0).with_name("POST /checkout*"))
 //!     .with_rate(0.1)
-//!     .with_max_traces_per_second(50) // whatever comes
+//!     .with_max_traces_per_second(50)
 //!     .build()?;
 //! let sentry = Sentry::builder()
 //!     .with_sampler(sampler)
-//!     .with_backpressure(true) // half the rate, step by step, while Sentry cannot keep up
-//!     .with_ignore_transactions(["GET /metrics"])
-//!     .with_ignore_spans([SpanFilter::new().with_op("cache.*")])
+//!     .with_exporter(|exporter| {
+//!         exporter
+//!             .with_backpressure(true) // halves the rate, step by step, while Sentry cannot keep up
+//!             .with_ignore_transactions(["GET /metrics"])
+//!             .with_ignore_spans([SpanFilter::new().with_op("cache.*")])
+//!     })
 //!     .build()?;
 //!
 //! // … and while it runs, from an admin route or a feature flag:
@@ -434,14 +439,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The rate that was really applied goes along in the trace's headers, so that Sentry's numbers stay right. What was
-//! dropped, and why, is in [`Sentry::stats`](crate::Sentry::stats).
+//! Headers and transactions carry the rate that was really applied, so Sentry's totals stay right. [`Sentry::stats`]
+//! counts what was dropped, by [reason](super::delivery#reasons).
 //!
 //! # Errors
 //!
-//! `Sentry.captureException` has two counterparts: the exceptions that spans tell of
-//! ([`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors)), and the `sentry` crate, whose events
-//! get the active span's trace with the feature `sentry-sdk`.
+//! `Sentry.captureException` has two counterparts: exceptions that spans record
+//! ([`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors)), and the `sentry` crate, whose
+//! events get the active span's trace with the feature `sentry-sdk`.
 //!
+//! [`Sentry::stats`]: crate::Sentry::stats
 //! [`ClientLayer`]: crate::web::ClientLayer
 //! [`deferred`]: crate::web::deferred

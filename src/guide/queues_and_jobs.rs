@@ -1,8 +1,8 @@
-//! Queues, child processes and cron jobs: the same headers, carried otherwise.
+//! Traces through queues, child processes and cron jobs.
 //!
 //! # A queue
 //!
-//! Kafka and its kind have headers of bytes. Ten lines make a carrier of them:
+//! Messages of Kafka and similar queues have headers whose values are bytes. A carrier for them takes ten lines:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -33,7 +33,7 @@
 //! use tracing::info_span;
 //! use tracing_opentelemetry::OpenTelemetrySpanExt;
 //!
-//! /// Who publishes: a span of the kind `producer`, whose trace goes along.
+//! /// Publishes in a span of the kind `producer`, and adds its trace to the message.
 //! fn publish(propagator: &SentryPropagator) -> Headers {
 //!     let span = info_span!(
 //!         "publish",
@@ -49,7 +49,7 @@
 //!     })
 //! }
 //!
-//! /// Who processes: a span of the kind `consumer`, a transaction of its own in the same trace.
+//! /// Processes in a span of the kind `consumer`: a transaction of its own in the same trace.
 //! fn process(propagator: &SentryPropagator, headers: &Headers) {
 //!     let span = info_span!(
 //!         "process",
@@ -58,7 +58,7 @@
 //!         messaging.operation.type = "process",
 //!         messaging.destination.name = "orders",
 //!     );
-//!     // It fails only for a span that has begun, or that nobody records.
+//!     // It fails only for a span that has started already, or that no layer records.
 //!     let _ = span.set_parent(propagator.extract_with_context(&Context::new(), headers));
 //!     span.in_scope(|| { /* … */ });
 //! }
@@ -78,10 +78,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where Sentry is installed, the propagator is the global one:
+//! After `install` the propagator is the global one:
 //! `global::get_text_map_propagator(|propagator| propagator.inject_context(&cx, &mut headers))`.
 //!
-//! A batch of messages has many traces and one span. Link it to each of them:
+//! A batch of messages is processed in one span, but each message has its own trace. Link the span to each of them:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -103,8 +103,8 @@
 //!
 //! # A child process
 //!
-//! All of Sentry's SDKs read `SENTRY_TRACE` and `SENTRY_BAGGAGE`. Who starts a process sets them, and it begins with what
-//! they say:
+//! All of Sentry's SDKs read the trace to continue from `SENTRY_TRACE` and `SENTRY_BAGGAGE`. The parent process sets
+//! them, and the child process reads them:
 //!
 //! ```no_run
 //! use std::process::Command;
@@ -124,12 +124,12 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It works between languages: a job that a Next.js server or a Python script starts goes on with their trace.
+//! It works between languages: a job that a Next.js server or a Python script starts continues their trace.
 //!
 //! # A cron job
 //!
-//! Without the variables, the same program begins a trace of its own at each run, with the rate of its own set-up. End it
-//! with a shutdown, so that nothing is left behind:
+//! Without the variables the same program begins a new trace at each run, and samples it at its own rate. It calls
+//! `shutdown` at the end, so that no span is lost:
 //!
 //! ```no_run
 //! use std::time::Duration;

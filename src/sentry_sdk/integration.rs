@@ -1,10 +1,4 @@
-//! Which trace does an event belong to?
-//!
-//! | the active OpenTelemetry span | the event's `trace` context |
-//! | --- | --- |
-//! | began in this process | its trace id and span id; the interface of OpenTelemetry does not know its parent |
-//! | came in with headers, and nothing began here | its trace id, a span id of the event's own, and the span as the parent |
-//! | none | as `sentry` has it |
+//! The trace of an event; the guide's page `from_sentry` has the table.
 
 use opentelemetry::{
     Context,
@@ -17,9 +11,10 @@ use sentry_core::{
 
 /// Gives each event of a client the trace of the OpenTelemetry span that is active where it is captured.
 ///
-/// Integrations belong to the client, and are called on the thread that captures. So it works for every hub of the
-/// client, on any thread and in any task, in `tracing` spans and in OpenTelemetry's own, also for spans that are not
-/// sampled. Where none is active, the event stays as it is.
+/// An integration belongs to the client and is called on the thread that captures the event. So it works for every hub
+/// of the client, on any thread and in any task, for `tracing` spans and OpenTelemetry's own, also if they are not
+/// sampled. If no span is active, the event stays as it is. The [guide](crate::guide::from_sentry#the-trace-of-an-event)
+/// lists the fields.
 ///
 /// ```
 /// # mod sentry {
@@ -36,7 +31,7 @@ use sentry_core::{
 pub struct TraceIntegration;
 
 impl TraceIntegration {
-    /// Makes one.
+    /// Makes the integration.
     #[must_use]
     pub const fn new() -> Self {
         Self
@@ -59,7 +54,7 @@ impl Integration for TraceIntegration {
 
 fn trace_of(active: &SpanContext) -> TraceContext {
     let span_id = SpanId::from(active.span_id().to_bytes());
-    // The default of a span id is a random one.
+    // `SpanId::default()` is random.
     let (span_id, parent_span_id) =
         if active.is_remote() { (SpanId::default(), Some(span_id)) } else { (span_id, None) };
     TraceContext { trace_id: active.trace_id().to_bytes().into(), span_id, parent_span_id, ..TraceContext::default() }

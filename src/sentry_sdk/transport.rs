@@ -1,4 +1,4 @@
-//! How do envelopes of traces leave through the transport of the `sentry` crate?
+//! Sends the envelopes of traces through the transport of the `sentry` crate.
 
 use std::{
     fmt,
@@ -17,15 +17,15 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use sentry_core::{Client, Envelope};
 use tokio::sync::oneshot;
 
-/// How many envelopes wait in the client's queue at most. It takes 30 by default and drops what comes then; the rest is
-/// for its own.
+/// The most envelopes of ours in the client's queue. The queue has 30 places by default and drops what does not fit; the
+/// other 14 are for the client's own envelopes.
 const BATCH: usize = 16;
 
-/// How long the client may take for a batch before it gets the next one.
+/// How long the client may take to send a batch before it gets the next one.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hands the envelopes of traces to a client of the `sentry` crate, so that one connection, one queue and one rate
-/// limiter serve both.
+/// Passes the envelopes of traces to a client of the `sentry` crate, so that both share one connection, queue and rate
+/// limiter.
 ///
 /// ```
 /// # mod sentry {
@@ -47,33 +47,36 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// let client = sentry::Hub::current().client().ok_or("sentry is not initialised")?;
 /// let traces = Sentry::builder().with_dsn(dsn).with_http_client(SharedTransport::new(client)?).build()?;
 /// # Ok(()) }
-/// # main().unwrap();
 /// ```
 ///
-/// They go where the client's DSN says; give both the same. At the end shut down [`Sentry`](crate::Sentry) first, and the
-/// client after it.
+/// The client sends them to its own DSN; set the same for both. At the end of the process shut
+/// [`Sentry`](crate::Sentry) down first and the client after it.
 ///
 /// # What it costs
 ///
-/// The client tells nobody what became of an envelope. What it got counts as sent, and is neither tried again nor kept
-/// in a spool; it sends one envelope at a time and without compression; and it knows an envelope of ours as a lump of
-/// bytes, so it heeds a limit for everything, but leaves one for transactions alone to the server. Our own transport does
-/// all of that. What waits stays with us: the client gets a few envelopes at a time, so its queue does not overflow.
+/// - The client does not report whether an envelope was delivered. An envelope that it received counts as sent; it is not
+///   tried again and not kept in a spool.
+/// - It sends one envelope at a time, without compression.
+/// - It does not look into our envelopes. So it obeys a rate limit for everything, but not one for transactions only,
+///   which the server then enforces.
+///
+/// The built-in transport has none of these limits. Envelopes that wait stay in the exporter: the client gets 16 at a
+/// time, so its queue does not overflow.
 #[derive(Clone)]
 pub struct SharedTransport {
     client: Arc<Client>,
-    /// No more than the exporter's requests in flight.
+    /// Unbounded, but the exporter has at most 64 requests in flight, and each waits here once.
     jobs: mpsc::Sender<Job>,
 }
 
 struct Job {
     envelope: Vec<u8>,
-    /// Told when the client is done with it.
+    /// Completed when the client has taken and flushed the envelope. The exporter drops the other end when it gives up.
     done: oneshot::Sender<()>,
 }
 
 impl SharedTransport {
-    /// Makes one, with a thread that waits for the client. The thread ends with the last clone.
+    /// Makes a transport, and starts the thread that waits for the client. It ends when the last clone is dropped.
     ///
     /// # Errors
     ///
@@ -116,7 +119,7 @@ impl HttpClient for SharedTransport {
 
 impl fmt::Debug for SharedTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The client's debug text has the DSN in it.
+        // The client is left out: its debug text contains the DSN.
         f.debug_struct("SharedTransport").finish_non_exhaustive()
     }
 }
@@ -125,10 +128,10 @@ fn work(client: &Client, inbox: &mpsc::Receiver<Job>) {
     let _no_traces = Context::enter_telemetry_suppressed_scope();
     while let Ok(first) = inbox.recv() {
         let batch = iter::once(first).chain(inbox.try_iter().take(BATCH - 1));
-        // What the exporter gave up waiting for comes again, or is counted.
+        // The exporter gave up on the others: it sends them again or counts them, so they must not leave from here.
         let wanted = batch.filter(|job| !job.done.is_closed());
         let done: Vec<_> = wanted.map(|job| hand_in(client, job)).collect();
-        // Whether it was in time or not, the envelopes are the client's now: to try again would send them twice.
+        // The result does not matter: the client has the envelopes, and sending them again would duplicate them.
         let _ = client.flush(Some(FLUSH_TIMEOUT));
         for done in done {
             let _ = done.send(());
@@ -137,14 +140,14 @@ fn work(client: &Client, inbox: &mpsc::Receiver<Job>) {
 }
 
 fn hand_in(client: &Client, job: Job) -> oneshot::Sender<()> {
-    // Raw bytes are taken as they are, and written as they are: parsed, they would lose what `sentry` has no fields for.
+    // Raw, so that the client writes the same bytes: parsing would drop all that `sentry` has no fields for.
     if let Ok(envelope) = Envelope::from_bytes_raw(job.envelope) {
         client.send_envelope(envelope);
     }
     job.done
 }
 
-/// The envelope as it was before it was compressed; `None` for a compression that nobody knows here.
+/// The envelope without compression; `None` if its encoding is not supported here.
 fn unpacked(request: &Request<Bytes>) -> io::Result<Option<Vec<u8>>> {
     match request.headers().get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
         None => Ok(Some(request.body().to_vec())),

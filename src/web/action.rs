@@ -1,12 +1,4 @@
-//! What is a server action in Sentry?
-//!
-//! | what the action returns | status | error event, if exceptions are errors |
-//! | --- | --- | --- |
-//! | `Ok`, or an error that is a redirect | `ok` | no |
-//! | an error that says that something is not there | `not_found` | no |
-//! | any other error | `internal_error` | yes, as not handled |
-//! | nothing: it panics | `internal_error` | no; the panic goes on |
-//! | nothing: nobody waits for it any more | `cancelled` | no |
+//! Server actions; the guide's page `web` lists what their results become.
 
 use std::{any::type_name, borrow::Cow, fmt};
 
@@ -19,7 +11,7 @@ use opentelemetry::{
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sentry_semantics::semconv;
 
-use super::span::{INTERNAL_ERROR, NOT_FOUND, OpenSpan, apart};
+use super::span::{INTERNAL_ERROR, NOT_FOUND, OpenSpan, as_local_root};
 
 const OP: &str = "function.server_action";
 const ORIGIN: &str = "auto.function.server_action";
@@ -29,9 +21,9 @@ const RESULT: &str = "server_action.result";
 
 /// Wraps an async function as Next.js wraps server actions: a transaction `serverAction/<name>` of its own.
 ///
-/// It is a child of the active span; where none is active, it continues the trace of the
-/// [headers](ServerAction::with_headers). Form data and result are recorded if you say so, and filtered by the names of
-/// their fields as all attributes are.
+/// It is a child of the active span. If no span is active, it continues the trace of the
+/// [headers](ServerAction::with_headers). Form data and result are recorded only if you ask for it, and secrets in them
+/// are filtered as in all attributes.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
@@ -65,26 +57,27 @@ pub fn server_action<T>(name: impl AsRef<str>) -> ServerAction<T> {
     }
 }
 
-/// A server action that is not running yet. See [`server_action`].
+/// A server action that does not run yet. See [`server_action`].
 #[must_use = "it does nothing until it is run"]
 pub struct ServerAction<T> {
     name: String,
-    /// What came in with the headers.
+    /// The context that was extracted from the headers.
     remote: Option<Context>,
     attributes: Vec<KeyValue>,
     result: Option<Box<Describe<T>>>,
 }
 
-/// What an attribute says about what an action returns.
+/// Returns the value of the attribute that describes a result.
 type Describe<T> = dyn FnOnce(&T) -> Value + Send;
 
 impl<T> ServerAction<T> {
-    /// Sets the headers of the request. Their trace is continued if no span is active when the action runs.
+    /// Sets the headers of the request. Their trace is continued if no span is active when the action runs. Defaults to
+    /// none.
     pub fn with_headers(self, headers: &HeaderMap) -> Self {
         self.with_extractor(&HeaderExtractor(headers))
     }
 
-    /// Sets the headers of the request, however they came. See [`with_headers`](Self::with_headers).
+    /// Sets the headers of the request from any carrier. Defaults to none. See [`with_headers`](Self::with_headers).
     pub fn with_extractor(mut self, headers: &dyn Extractor) -> Self {
         let cx = Context::current();
         self.remote = Some(global::get_text_map_propagator(|propagator| propagator.extract_with_context(&cx, headers)));
@@ -105,7 +98,7 @@ impl<T> ServerAction<T> {
         self
     }
 
-    /// Runs the action. Every error is a failure, and its text the message.
+    /// Runs the action. Every error is a failure with the error's text as its message.
     ///
     /// # Errors
     ///
@@ -114,9 +107,9 @@ impl<T> ServerAction<T> {
         self.run_with(action, ActionOutcome::failed).await
     }
 
-    /// Runs the action, and lets a function say what its errors are.
+    /// Runs the action. A function classifies its errors.
     ///
-    /// The function works with any type, such as those that axum makes responses of:
+    /// The error can be of any type, for example one that axum turns into a response:
     ///
     /// ```
     /// use axum::response::{IntoResponse, Redirect, Response};
@@ -148,7 +141,7 @@ impl<T> ServerAction<T> {
         let cx = Context::current();
         let parent = match remote {
             Some(remote) if !cx.span().span_context().is_valid() => remote,
-            _ => apart(&cx),
+            _ => as_local_root(&cx),
         };
         let span = SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_attributes(attributes);
         let open = OpenSpan::start(span, &parent);
@@ -168,34 +161,35 @@ impl<T> ServerAction<T> {
 
 impl<T> fmt::Debug for ServerAction<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What a form has in it may be secret.
+        // Attributes are left out: form data may be secret.
         f.debug_struct("ServerAction").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 fn note(open: &OpenSpan, outcome: ActionOutcome, error_type: &'static str) {
     match outcome {
-        ActionOutcome::Redirect => {}
+        ActionOutcome::NoError | ActionOutcome::Redirect => {}
         ActionOutcome::NotFound => open.fail(NOT_FOUND),
         ActionOutcome::Failed(message) => {
-            let told = [
+            let exception = [
                 KeyValue::new(semconv::EXCEPTION_TYPE, error_type),
                 KeyValue::new(semconv::EXCEPTION_MESSAGE, message.into_owned()),
-                // As Sentry's SDK for Next.js has it: nobody handled it inside of the action.
+                // As in Sentry's SDK for Next.js: the action did not handle it.
                 KeyValue::new(semconv::EXCEPTION_ESCAPED, true),
             ];
-            open.span().add_event(semconv::EXCEPTION, told.into());
+            open.span().add_event(semconv::EXCEPTION, exception.into());
             open.fail(INTERNAL_ERROR);
         }
     }
 }
 
-/// What an error of a server action is.
+/// What the error of a server action means for its transaction.
 ///
 /// ```
 /// use http::StatusCode;
 /// use opentelemetry_sentry::web::ActionOutcome;
 ///
+/// assert_eq!(ActionOutcome::from(StatusCode::OK), ActionOutcome::NoError);
 /// assert_eq!(ActionOutcome::from(StatusCode::SEE_OTHER), ActionOutcome::Redirect);
 /// assert_eq!(ActionOutcome::from(StatusCode::NOT_FOUND), ActionOutcome::NotFound);
 /// assert_eq!(ActionOutcome::failed(&"no stock"), ActionOutcome::Failed("no stock".into()));
@@ -203,28 +197,31 @@ fn note(open: &OpenSpan, outcome: ActionOutcome, error_type: &'static str) {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ActionOutcome {
-    /// A way to send the browser elsewhere, and no error.
+    /// Not an error: the action answers early, for example with a cached page.
+    NoError,
+    /// Not an error: the action sends the browser to another URL.
     Redirect,
-    /// Something is not there.
+    /// Something does not exist.
     NotFound,
-    /// Anything else, with what it has to say.
+    /// Any other error, with its message.
     Failed(Cow<'static, str>),
 }
 
 impl ActionOutcome {
-    /// A failure that says what this error says.
+    /// A failure with the text of this error as its message.
     pub fn failed(error: &impl fmt::Display) -> Self {
         Self::Failed(error.to_string().into())
     }
 }
 
 impl From<StatusCode> for ActionOutcome {
-    /// 404 is not found, whatever else is 400 or above a failure, and all below no error.
+    /// 3xx is `Redirect`, 404 is `NotFound`, other 4xx and 5xx are failures, and anything else is `NoError`.
     fn from(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
+            status if status.is_redirection() => Self::Redirect,
             status if status.is_client_error() || status.is_server_error() => Self::failed(&status),
-            _ => Self::Redirect,
+            _ => Self::NoError,
         }
     }
 }

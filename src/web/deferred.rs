@@ -1,4 +1,4 @@
-//! How does work that outlives its response stay in the trace?
+//! Work that outlives its response and stays in the trace.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,14 @@ use opentelemetry::{
     trace::{FutureExt, Link, SpanBuilder, SpanKind, TraceContextExt},
 };
 
-use super::span::{OpenSpan, apart};
+use super::span::{OpenSpan, as_local_root};
 
-/// Work that goes on when the response has left, as `after()` of Next.js: a transaction of its own in the same trace.
+/// Wraps work that goes on after the response was sent, as `after()` of Next.js: a transaction of its own in the same
+/// trace.
 ///
-/// The transaction is a child of the span that is active **here**, and linked to it. What the trace's sampling decided
-/// holds for it. The request's transaction does not wait for it; all that the work does is part of this one. Nothing is
-/// spawned: give the future to the runtime of your choice.
+/// The transaction is a child of the span that is active where `deferred` is called, and linked to it. It has the
+/// sampling decision of the trace. The request's transaction does not wait for it, and the spans of the work belong to
+/// the new one. Nothing is spawned: pass the future to the runtime of your choice.
 ///
 /// ```
 /// use opentelemetry_sentry::web::deferred;
@@ -27,16 +28,17 @@ use super::span::{OpenSpan, apart};
 /// # }
 /// ```
 ///
-/// Do not add `.in_current_span()` to it: a `tracing` span stays open as long as something runs inside of it. The span
-/// begins when the work does. If the future is dropped before it is done, or panics, the span says so.
+/// Do not add `.in_current_span()` to it: that would keep the request's span open until the work is done. The new span
+/// starts when the future is first polled. If the future is dropped before it is done, the span's status is `cancelled`;
+/// if it panics, the status is `internal_error`.
 ///
-/// At the end of the process, wait for the work before you shut down Sentry.
+/// At the end of the process, wait for the work before you shut Sentry down.
 pub fn deferred<F: Future>(name: impl Into<Cow<'static, str>>, work: F) -> impl Future<Output = F::Output> {
     let cx = Context::current();
     let request = cx.span().span_context().clone();
     let links = if request.is_valid() { vec![Link::with_context(request)] } else { Vec::new() };
     let span = SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_links(links);
-    let parent = apart(&cx);
+    let parent = as_local_root(&cx);
     async move {
         let open = OpenSpan::start(span, &parent);
         let done = work.with_context(open.context().clone()).await;

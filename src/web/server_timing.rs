@@ -1,4 +1,4 @@
-//! How does a page that is served as it is tell the browser which trace it belongs to?
+//! A header that names the trace to browsers, for pages that are served as they are.
 
 use std::{
     pin::Pin,
@@ -14,11 +14,11 @@ use tower_service::Service;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Adds a `Server-Timing` header to responses, from which the browser's SDK continues the trace of the page it loads.
+/// Adds a `Server-Timing` header to responses. Sentry's browser SDK reads it and continues the trace of the page load.
 ///
-/// It says what [`server_timing`](crate::propagator::server_timing) says about the span that is active when the response
-/// is made. So it belongs **inside** of the layer that makes the request's span: in axum before it, in tower's
-/// `ServiceBuilder` after it. Without an active span there is no header. Other `Server-Timing` lines stay.
+/// The value is that of [`server_timing`](crate::propagator::server_timing) for the span that is active when the response
+/// is ready. So this layer belongs **inside** the layer that makes the request's span: in axum before it, in tower's
+/// `ServiceBuilder` after it. Without an active span no header is added. Other `Server-Timing` lines stay.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -31,13 +31,13 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 ///     .layer(HttpLayer::server(tracing::Level::INFO));
 /// ```
 ///
-/// With the header goes the trace's dynamic sampling context: release, environment and the like.
+/// The header contains the trace's dynamic sampling context: release, environment, public key, sample rate.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ServerTimingLayer;
 
 impl ServerTimingLayer {
-    /// Makes one.
+    /// Makes the layer.
     #[must_use]
     pub const fn new() -> Self {
         Self
@@ -52,7 +52,7 @@ impl<S> Layer<S> for ServerTimingLayer {
     }
 }
 
-/// A service of which [`ServerTimingLayer`] marks the responses.
+/// A service to whose responses [`ServerTimingLayer`] adds the header.
 #[derive(Clone, Debug)]
 pub struct ServerTiming<S> {
     inner: S,
@@ -86,7 +86,7 @@ impl<F: Future<Output = Result<Response<B>, E>>, B, E> Future for ServerTimingFu
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let mut response = ready!(self.project().inner.poll(cx))?;
-        // Now and not at the call: the span is active whenever the future is polled, whoever activates it.
+        // Not in `call`: some layers make their span active only while the future is polled.
         let value = Context::map_current(server_timing);
         if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
             response.headers_mut().append(SERVER_TIMING, value);

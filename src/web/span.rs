@@ -1,6 +1,6 @@
-//! How do the spans begin and end that are made here?
+//! The spans of this module: how they start and end, and which of them become transactions.
 
-use std::{collections::HashMap, fmt, sync::Arc, thread};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, thread};
 
 use opentelemetry::{
     Context, global,
@@ -8,17 +8,17 @@ use opentelemetry::{
 };
 use opentelemetry_sentry_protocol::{Baggage, Decision, Incoming, RemoteTrace, SentryTrace};
 
-/// The name under which the spans appear as an instrumentation.
+/// The instrumentation scope of the spans.
 const SCOPE: &str = "opentelemetry-sentry";
 
-/// What Sentry calls the status of what failed for a reason that has no word of its own.
+/// Sentry's status for a failure that has no more specific one.
 pub(super) const INTERNAL_ERROR: &str = "internal_error";
-/// What Sentry calls the status of what was not there.
+/// Sentry's status for something that does not exist.
 pub(super) const NOT_FOUND: &str = "not_found";
-/// What Sentry calls the status of what nobody waited for any more.
+/// Sentry's status for work that was dropped before it was done.
 const CANCELLED: &str = "cancelled";
 
-/// A span that is open. One that is dropped before its end was cancelled, or panicked, and says so.
+/// An open span. If it is dropped before [`end`](Self::end), its future was cancelled or panicked: it gets that status.
 pub(super) struct OpenSpan {
     cx: Context,
     has_ended: bool,
@@ -40,7 +40,7 @@ impl OpenSpan {
         self.cx.span()
     }
 
-    pub(super) fn fail(&self, description: impl Into<std::borrow::Cow<'static, str>>) {
+    pub(super) fn fail(&self, description: impl Into<Cow<'static, str>>) {
         self.span().set_status(Status::error(description));
     }
 
@@ -65,12 +65,12 @@ impl fmt::Debug for OpenSpan {
     }
 }
 
-/// The same context, but the next span in it begins a transaction of its own: a child of the active span, as if it ran
-/// in another service.
+/// A context like this one in which the next span is a local root: it becomes a transaction of its own and a child of
+/// the active span, as if it ran in another service.
 ///
-/// A span under a remote parent is a local root, for sampler and exporter alike. What was decided for the trace and its
-/// dynamic sampling context go along, so that the sampler does not decide anew.
-pub(super) fn apart(cx: &Context) -> Context {
+/// Sampler and exporter take a span for a local root if its parent is marked as remote. The decision of the trace and
+/// its dynamic sampling context stay in the context. Without them the sampler would decide again.
+pub(super) fn as_local_root(cx: &Context) -> Context {
     let span = cx.span();
     let active = span.span_context();
     if !active.is_valid() || active.is_remote() {
@@ -78,15 +78,15 @@ pub(super) fn apart(cx: &Context) -> Context {
     }
     let (trace_id, flags, state) = (active.trace_id(), active.trace_flags(), active.trace_state().clone());
     let remote = SpanContext::new(trace_id, active.span_id(), flags, true, state);
-    let apart = cx.with_remote_span_context(remote);
+    let local_root = cx.with_remote_span_context(remote);
     match RemoteTrace::from_context(cx).and_then(|trace| trace.decision(trace_id)) {
-        Some(_) => apart,
-        None => apart.with_value(passed_on(cx, active)),
+        Some(_) => local_root,
+        None => local_root.with_value(as_received(cx, active)),
     }
 }
 
-/// What another service would be told about the trace of the active span by the global propagator.
-fn passed_on(cx: &Context, active: &SpanContext) -> RemoteTrace {
+/// The trace of the active span as another service would receive it from the global propagator.
+fn as_received(cx: &Context, active: &SpanContext) -> RemoteTrace {
     let mut headers = HashMap::new();
     global::get_text_map_propagator(|propagator| propagator.inject_context(cx, &mut headers));
     let header = |name| headers.get(name).map(String::as_str);
@@ -97,7 +97,7 @@ fn passed_on(cx: &Context, active: &SpanContext) -> RemoteTrace {
     let sampled = sentry_trace.as_ref().map_or(Some(active.is_sampled()), SentryTrace::sampled);
     let incoming = match sentry_trace {
         Some(_) => Incoming::from_sentry(trace_id, sampled, dsc),
-        // Another propagator than ours: it knows no context, and the exporter fills in its own.
+        // The global propagator is not Sentry's and wrote no such context. The exporter then fills in its own.
         None => Incoming::from_w3c(trace_id, sampled),
     };
     let decision = Decision::new(sampled)

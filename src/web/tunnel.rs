@@ -1,15 +1,4 @@
-//! How do a browser's envelopes reach Sentry where blockers know its host?
-//!
-//! | what comes | answer |
-//! | --- | --- |
-//! | an envelope of a project on the list | Sentry's status, with `Retry-After`, `X-Sentry-Rate-Limits` and `X-Sentry-Error` |
-//! | no envelope: no body, no header line, no DSN in it, or none that is a DSN | 400 |
-//! | an envelope of any other project | 403 |
-//! | another method than POST | 405 |
-//! | a body that does not end in time | 408 |
-//! | a body over the limit | 413 |
-//! | a body that is compressed, so that its header cannot be read; browsers send none | 415 |
-//! | any of these, but Sentry cannot be reached, does not answer in time, or redirects | 500 |
+//! A tunnel that forwards the envelopes of browsers; the guide's page `web` lists its answers.
 
 mod envelope;
 mod project;
@@ -25,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, Request, Response, request::Parts};
+use http::{HeaderName, HeaderValue, Request, Response, header::USER_AGENT, request::Parts, uri::InvalidUri};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use opentelemetry_http::{Bytes, HttpClient, HttpError};
@@ -39,18 +28,20 @@ use self::{
     refusal::Refusal,
 };
 
-/// The most bytes of an envelope by default: two of the largest transactions that Sentry takes. What needs more is
-/// large replays, profiles and attachments.
+/// The most bytes of an envelope by default: room for two transactions of the largest size that Sentry accepts. Only
+/// large replays, profiles and attachments need more.
 const MAX_BODY: usize = 2 << 20;
 
-/// How long a browser may take to send its envelope, and Sentry to answer, by default.
+/// How long a browser may take to send its envelope by default, and Sentry to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Forwards the envelopes of browsers to Sentry: the other end of the option `tunnel` of Sentry's browser SDK.
+/// Forwards the envelopes of browsers to Sentry: the server side of the option `tunnel` of Sentry's browser SDK.
 ///
-/// A service of tower, to be mounted under a path of your own. It forwards envelopes of the projects on its list and no
-/// others, and to nowhere else: the URL is made of your DSN, never of what came in, and redirects are not followed by
-/// the built-in client. The body is forwarded as it came.
+/// It is a service of tower that you mount under a path of your choice. It forwards envelopes of the projects whose DSNs
+/// you set, and refuses all others. The URL comes from your DSN, never from the request, and the built-in client does not
+/// follow redirects. The body is forwarded unchanged.
+///
+/// The [guide](crate::guide::web#answers-of-the-tunnel) lists its answers.
 ///
 /// ```
 /// use axum::Router;
@@ -65,24 +56,23 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Limits
 ///
-/// An envelope is held in memory while it is forwarded, as [`HttpClient`] wants it whole. Its DSN is judged as soon as
-/// the first line is there, which must end within 16 KiB; nothing more is read of an envelope that is refused. So the
-/// requests in flight times the [limit](TunnelBuilder::with_max_body_size) is what it can take: tower's
-/// `ConcurrencyLimit` bounds the first.
+/// The whole envelope is in memory while it is forwarded, because [`HttpClient`] takes one piece. Its DSN is checked as
+/// soon as the first line has arrived, which must end within 16 KiB. The rest of an envelope that is refused is not
+/// read. So memory is bounded by the number of requests in flight times the
+/// [limit](TunnelBuilder::with_max_body_size); tower's `ConcurrencyLimit` bounds that number.
 ///
 /// # Traces
 ///
-/// Its request to Sentry is no span and carries no headers of a trace; the built-in client speaks HTTP/1.1, whose
-/// connections make no spans either. Put the tunnel outside of the layer that makes
-/// spans of requests that come in; in axum, behind it.
+/// Its request to Sentry makes no span and has no trace headers. The built-in client speaks HTTP/1.1, whose connections
+/// make no spans either. Put the tunnel outside the layer that makes spans for incoming requests: in axum, after it.
 ///
-/// # Who sends
+/// # The user's address
 ///
-/// Sentry takes the address of whoever connects for the user's: with a tunnel, that is your server, unless
-/// [`with_client_address_from`](TunnelBuilder::with_client_address_from) says otherwise. The browser's `User-Agent` goes
-/// along; cookies and all other headers stay here.
+/// Sentry takes the address of the TCP peer for the user's. With a tunnel the peer is your server, unless
+/// [`with_client_address_from`](TunnelBuilder::with_client_address_from) names a header with the user's address. The
+/// browser's `User-Agent` is forwarded; cookies and all other headers are not.
 ///
-/// It says nothing about CORS: to be used from another origin it needs a `CorsLayer` around it.
+/// The tunnel does not handle CORS. Browsers of another origin need a `CorsLayer` around it.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
     shared: Arc<Shared>,
@@ -97,7 +87,7 @@ struct Shared {
 }
 
 impl Tunnel {
-    /// Begins to set one up.
+    /// Begins to set up a tunnel.
     pub fn builder() -> TunnelBuilder {
         TunnelBuilder::default()
     }
@@ -117,7 +107,7 @@ impl Shared {
         answer.ok().flatten().ok_or(Refusal::Upstream)
     }
 
-    /// Reads an envelope, and no more of it than is wanted.
+    /// Reads an envelope; stops at the first reason to refuse it.
     async fn read<B: Body<Data = Bytes>>(&self, body: B) -> Result<(&Project, Bytes), Refusal> {
         let mut body = pin!(body);
         let mut collected = Collected::new(self.max_body);
@@ -143,15 +133,11 @@ impl Shared {
         self.projects.iter().find(|project| project.is_of(&dsn)).ok_or(Refusal::NotAllowed)
     }
 
-    /// The headers that go along.
-    fn passed_on<'a>(&self, head: &'a Parts) -> impl Iterator<Item = (HeaderName, &'a http::HeaderValue)> {
+    /// The headers of the request that are forwarded.
+    fn passed_on<'a>(&self, head: &'a Parts) -> impl Iterator<Item = (HeaderName, &'a HeaderValue)> {
         let address = self.client_address.iter().flat_map(|name| head.headers.get_all(name));
         let address = address.map(|value| (project::FORWARDED_FOR, value));
-        head.headers
-            .get(http::header::USER_AGENT)
-            .map(|value| (http::header::USER_AGENT, value))
-            .into_iter()
-            .chain(address)
+        head.headers.get(USER_AGENT).map(|value| (USER_AGENT, value)).into_iter().chain(address)
     }
 }
 
@@ -188,47 +174,54 @@ impl Default for TunnelBuilder {
 }
 
 impl TunnelBuilder {
-    /// Adds a DSN whose envelopes are forwarded: the same scheme, host, port, path, project and public key. An empty text
-    /// adds none. Defaults to none; then everything is refused.
+    /// Adds a project whose envelopes are forwarded: those with a DSN of the same scheme, host, port, path, project and
+    /// public key. An empty text adds none. Defaults to none; then every envelope is refused.
     pub fn with_dsn(mut self, dsn: impl AsRef<str>) -> Self {
-        let dsn = dsn.as_ref().trim();
-        if !dsn.is_empty() {
-            self.dsns.push(dsn.parse());
-        }
+        self.dsns.extend(Dsn::parse_setting(dsn.as_ref()).transpose());
         self
     }
 
-    /// Sets the HTTP client. Defaults to the one that the features `reqwest-rustls` and `reqwest-client` bring along.
+    /// Sets the HTTP client. Defaults to the built-in one of the feature `reqwest-rustls` or `reqwest-client`.
     ///
-    /// It runs in the runtime that the tunnel is called in, and must not follow redirects. Telemetry is suppressed around
-    /// its requests; but with HTTP/2 a `tracing` layer without a filter for `h2` makes spans of its connections.
+    /// It runs in the runtime in which the tunnel is called, and must not follow redirects. Its requests run with
+    /// telemetry suppressed. With HTTP/2, though, a `tracing` layer without a filter for `h2` makes spans for its
+    /// connections.
     pub fn with_http_client(mut self, client: impl HttpClient + 'static) -> Self {
         self.client = Some(Arc::new(client));
         self
     }
 
-    /// Sets how many bytes an envelope may have. Defaults to 2 MiB. Sentry takes 1 MiB of a transaction, 200 MiB of
-    /// an envelope with attachments.
+    /// Sets how many bytes an envelope may have. Sentry accepts transactions of up to 1 MiB, and envelopes with
+    /// attachments of up to 200 MiB. Defaults to 2 MiB.
     pub const fn with_max_body_size(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// Sets how long an envelope may take to come in, and Sentry's answer after that. Defaults to 10 seconds each.
+    /// Sets how long the browser may take to send its envelope, and Sentry to answer after that. Defaults to 10 seconds
+    /// each.
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sends Sentry the user's address, as `X-Forwarded-For`, from this header of the request: one that your own
-    /// proxy sets, such as `x-forwarded-for` or `x-real-ip`, as users can write what they like into any other. Defaults
-    /// to sending none.
+    /// Forwards the user's address to Sentry as `X-Forwarded-For`, taken from this header of the request. Defaults to
+    /// forwarding none.
+    ///
+    /// It must be a header that your own proxy sets, such as `x-forwarded-for` or `x-real-ip`: users can forge any other.
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use opentelemetry_sentry::web::Tunnel;
+    ///
+    /// let builder = Tunnel::builder().with_client_address_from(HeaderName::from_static("x-real-ip"));
+    /// ```
     pub fn with_client_address_from(mut self, header: HeaderName) -> Self {
         self.client_address = Some(header);
         self
     }
 
-    /// Makes the tunnel. It needs no runtime yet, but one of tokio when it is called.
+    /// Builds the tunnel. It needs a tokio runtime only when it is called.
     ///
     /// # Errors
     ///
@@ -245,7 +238,7 @@ impl TunnelBuilder {
     }
 }
 
-/// A tunnel could not be set up. The message names what was found, and never a secret.
+/// A tunnel could not be set up. The message says what was found; it never contains a secret.
 #[derive(Debug)]
 pub struct TunnelBuildError {
     kind: Kind,
@@ -254,7 +247,7 @@ pub struct TunnelBuildError {
 #[derive(Debug)]
 enum Kind {
     Dsn(InvalidDsn),
-    Url(http::uri::InvalidUri),
+    Url(InvalidUri),
     Client(HttpError),
 }
 
@@ -278,7 +271,7 @@ impl Error for TunnelBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
             Kind::Client(error) => error.source(),
-            // What the others come from is in their message.
+            // The messages of the others contain that of their source.
             Kind::Dsn(_) | Kind::Url(_) => None,
         }
     }

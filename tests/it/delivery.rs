@@ -290,7 +290,7 @@ fn spans_that_a_client_makes_on_threads_of_ours_are_not_recorded() {
 #[test]
 fn the_longest_grace_is_one() {
     let (_ingest, builder) = sentry_to_ingest();
-    let sentry = builder.with_late_span_grace(Duration::MAX).build().unwrap();
+    let sentry = builder.with_exporter(|exporter| exporter.with_late_span_grace(Duration::MAX)).build().unwrap();
     end_spans(&sentry, 10);
     assert_eq!(sentry.flush(PATIENCE), Ok(()));
     assert_eq!(sentry.stats().spans_sent, 10);

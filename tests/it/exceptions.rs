@@ -12,7 +12,11 @@ use crate::support::{PATIENCE, sentry_to_ingest};
 /// Runs something with `tracing` spans, and returns the error events that come of it.
 fn errors_of(work: impl FnOnce()) -> Vec<Value> {
     let (ingest, builder) = sentry_to_ingest();
-    let sentry = builder.with_exceptions_as_errors(true).with_tag("team", "shop").build().expect("a valid setup");
+    let sentry = builder
+        .with_exceptions_as_errors(true)
+        .with_exporter(|exporter| exporter.with_tag("team", "shop"))
+        .build()
+        .expect("a valid setup");
     tracing::subscriber::with_default(tracing_subscriber::registry().with(sentry.tracing_layer()), work);
     errors(&sentry, &ingest)
 }

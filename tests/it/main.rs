@@ -14,3 +14,4 @@ mod support;
 mod trace;
 mod transport;
 mod two_back_ends;
+mod with_exporter;

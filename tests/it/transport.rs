@@ -70,7 +70,7 @@ fn a_limit_counts_whatever_the_status_and_for_its_category_alone() {
 #[test]
 fn losses_ride_on_the_next_envelope_and_again_if_that_is_lost() {
     let (ingest, builder) = sentry_to_ingest();
-    let sentry = builder.with_ignore_transactions(["ignored"]).build().unwrap();
+    let sentry = builder.with_exporter(|exporter| exporter.with_ignore_transactions(["ignored"])).build().unwrap();
     sentry.tracer_provider().tracer("test").start("ignored");
     assert_eq!(sentry.flush(PATIENCE), Ok(()), "nothing is lost that was to be ignored");
     ingest.answer_next([Answer::status(500)]);

@@ -42,6 +42,8 @@ async fn errors_become_what_nextjs_makes_of_them() {
     for (sent, expected, count) in [
         (run(Err::<(), _>(redirect.clone()), |_| ActionOutcome::Redirect).await, "ok", 0),
         (run(Err::<(), _>(redirect.into_response()), response).await, "ok", 0),
+        (run(Err::<(), _>(StatusCode::OK), status).await, "ok", 0),
+        (run(Err::<(), _>("cached"), |_| ActionOutcome::NoError).await, "ok", 0),
         (run(Err::<(), _>(StatusCode::NOT_FOUND), status).await, "not_found", 0),
         (run(Err::<(), _>(StatusCode::BAD_GATEWAY), status).await, "internal_error", 1),
         (run(Err::<(), _>("no stock"), ActionOutcome::failed).await, "internal_error", 1),
@@ -58,6 +60,23 @@ async fn errors_become_what_nextjs_makes_of_them() {
             assert!(exception["value"] == "no stock" || exception["value"] == "502 Bad Gateway", "{exception}");
             assert_eq!(exception["mechanism"]["handled"], false);
         }
+    }
+}
+
+#[test]
+fn each_class_of_status_has_an_outcome() {
+    for (status, expected) in [
+        (100, ActionOutcome::NoError),
+        (200, ActionOutcome::NoError),
+        (204, ActionOutcome::NoError),
+        (301, ActionOutcome::Redirect),
+        (303, ActionOutcome::Redirect),
+        (404, ActionOutcome::NotFound),
+        (410, ActionOutcome::Failed("410 Gone".into())),
+        (500, ActionOutcome::Failed("500 Internal Server Error".into())),
+        (600, ActionOutcome::NoError),
+    ] {
+        assert_eq!(ActionOutcome::from(StatusCode::from_u16(status).expect("a status")), expected, "{status}");
     }
 }
 

@@ -74,6 +74,17 @@ async fn a_status_from_400_on_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_outlives_its_layer_and_can_be_spawned() {
+    let url = neighbour().await;
+    let request = {
+        let layer = ClientLayer::new();
+        http_client().get(format!("{url}/200")).send_traced(&layer)
+    };
+    let answer = tokio::spawn(request).await.expect("no panic").expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn headers_go_to_targets_alone() {
     let url = neighbour().await;
     let wanted = PropagationTargets::builder().with_text("/200").build().expect("a target");

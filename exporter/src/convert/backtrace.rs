@@ -1,17 +1,6 @@
-//! Stack traces: the text of `exception.stacktrace` to Sentry's frames.
+//! Stack traces as Sentry's frames. The rules are in the guide, page `mapping`, section "Errors".
 //!
-//! | file | |
-//! | --- | --- |
-//! | `text.rs` | which lines are frames |
-//! | `path.rs` | what a function's path tells |
-//!
-//! | frames | become |
-//! | --- | --- |
-//! | order | turned round: Rust begins with the innermost, Sentry with the outermost |
-//! | innermost ones of std and of error crates | left out, so that the last frame is the code that failed or asked |
-//! | more than Sentry keeps | left out in the middle: deep recursion is seen at its end, and where it came from |
-//! | `in_app` | false by crate, or by the directory of cargo's downloads and of Rust itself |
-//! | `<Type as Trait>::method` | belongs to the type, or to the trait if the type is a parameter or a primitive |
+//! `text.rs` finds the lines that are frames, and `path.rs` reads the path of a function.
 
 mod path;
 mod text;

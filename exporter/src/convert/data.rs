@@ -1,7 +1,4 @@
-//! Attributes, as the `data` of a span.
-//!
-//! The table [`OWN`] has the keys that do not pass through: those that are inferred, and those that only our own parts
-//! read. Of a key that was set twice the last value counts.
+//! The `data` of a span. The rules are in the guide, page `mapping`, section "Data".
 
 use std::borrow::Cow;
 

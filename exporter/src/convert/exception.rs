@@ -1,9 +1,4 @@
-//! Exceptions that spans recorded.
-//!
-//! A span event is one if it is named `exception`, has `exception.type` or `exception.message`, or is a `tracing` event
-//! of level `ERROR` with a field `error`. One failure that travels through several spans is one exception: those of a
-//! trace with the same message are one, and so is one whose causes contain another. It belongs to the span that
-//! recorded it first, which is the innermost.
+//! Exceptions as error events. The rules are in the guide, page `mapping`, section "Errors".
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! Links to spans of other traces.
+//! Links to other spans. The rules are in the guide, page `mapping`, section "Links".
 
 use opentelemetry::trace::Link;
 use opentelemetry_sdk::trace::SpanLinks;

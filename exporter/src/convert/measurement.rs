@@ -1,12 +1,4 @@
-//! Measurements: numbers that Sentry keeps beside the duration.
-//!
-//! | what says so | name | unit |
-//! | --- | --- | --- |
-//! | an event with `sentry.measurement_value` | the event's | `sentry.measurement_unit`, else the vital's, else `none` |
-//! | an event `browser.web_vital` with `name` and `value` | the vital's | the vital's |
-//! | an attribute `browser.web_vital.lcp.value` | the vital's | the vital's |
-//!
-//! Web vitals say something about the page, so those of a child belong to the transaction.
+//! Measurements from events and attributes. The rules are in the guide, page `mapping`, section "Measurements".
 
 use std::borrow::Cow;
 

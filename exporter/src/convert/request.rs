@@ -1,4 +1,5 @@
-//! The request that a transaction answers, and the response.
+//! The request that a transaction answers, and its response. The rules are in the guide, page `mapping`, section "Request
+//! and response".
 
 use std::{borrow::Cow, collections::BTreeMap};
 

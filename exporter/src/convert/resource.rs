@@ -1,4 +1,4 @@
-//! The resource: what all events of a process have in common, as contexts.
+//! Contexts from the resource. The rules are in the guide, page `mapping`, section "Resource".
 
 use std::collections::BTreeMap;
 

@@ -1,12 +1,4 @@
-//! Status: what OpenTelemetry, HTTP and gRPC say, in Sentry's words.
-//!
-//! | OpenTelemetry status | text | becomes |
-//! | --- | --- | --- |
-//! | `Ok` | | `ok` |
-//! | `Error` | one of Sentry's words, such as `cancelled` | that word |
-//! | `Error` | any other | `internal_error` |
-//! | `Error` | none | by HTTP status if that is an error, else by gRPC status, else `internal_error` |
-//! | `Unset` | | by HTTP status, else by gRPC status, else `ok` |
+//! The status of a span in Sentry's words. The rules are in the guide, page `mapping`, section "Status".
 
 use opentelemetry::trace::Status;
 use opentelemetry_sentry_semantics::{

@@ -1,4 +1,4 @@
-//! Tags: the few texts by which Sentry groups and searches events.
+//! Tags of events. The rules are in the guide, page `mapping`, section "Tags".
 
 use std::{borrow::Cow, collections::BTreeMap, error::Error, fmt};
 

@@ -1,4 +1,4 @@
-//! The root of a trace: the transaction itself.
+//! The root of a trace as a transaction event. The rules are in the guide, page `mapping`.
 
 use std::{cell::Cell, io};
 

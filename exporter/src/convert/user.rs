@@ -1,4 +1,4 @@
-//! Who the trace was for, as far as attributes say so.
+//! The user of an event. The rules are in the guide, page `mapping`, section "User".
 
 use std::{borrow::Cow, net::IpAddr};
 

@@ -4,13 +4,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use opentelemetry::{Value, metrics::Meter};
 use opentelemetry_http::HttpClient;
-use opentelemetry_sentry_protocol::{DecisionLog, Service};
+use opentelemetry_sentry_protocol::{DecisionLog, Dsn, Service};
 
 use super::{
     build_error::{ExporterBuildError, Kind},
     exporter::SentryExporter,
     metrics,
-    options::Options,
+    options::{Options, SenderSettings},
 };
 use crate::{
     engine::{Engine, Setup},
@@ -28,39 +28,38 @@ pub struct SentryExporterBuilder {
 impl SentryExporterBuilder {
     /// Sets where to send to. Defaults to nowhere; empty is nowhere, too.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {
-        let dsn = dsn.into();
-        self.options.identity.dsn = (!dsn.trim().is_empty()).then(|| dsn.parse());
+        self.options.sender.dsn = Some(Dsn::parse_setting(&dsn.into()));
         self
     }
 
     /// Sets the release. Defaults to `service.name@service.version` of the tracer provider's resource if it has a
     /// version, else to none.
     pub fn with_release(mut self, release: impl Into<String>) -> Self {
-        self.options.identity.release = Some(release.into());
+        self.options.sender.release = Some(release.into());
         self
     }
 
     /// Sets the environment. Defaults to `deployment.environment.name` of the resource, else to `production`.
     pub fn with_environment(mut self, environment: impl Into<String>) -> Self {
-        self.options.identity.environment = Some(environment.into());
+        self.options.sender.environment = Some(environment.into());
         self
     }
 
     /// Sets the name of this machine. Defaults to `host.name` of the resource, else to none.
     pub fn with_server_name(mut self, name: impl Into<String>) -> Self {
-        self.options.identity.server_name = Some(name.into());
+        self.options.sender.server_name = Some(name.into());
         self
     }
 
     /// Sets everything about the service at once, in place of DSN, release and environment.
     pub fn with_service(mut self, service: Service) -> Self {
-        self.options.identity.service = Some(service);
+        self.options.sender.service = Some(service);
         self
     }
 
     /// Sets the URL of a local [Spotlight](https://spotlightjs.com) that gets a copy of everything. Defaults to none.
     pub fn with_spotlight(mut self, url: impl Into<String>) -> Self {
-        self.options.spotlight = Some(url.into());
+        self.options.sender.spotlight = Some(url.into());
         self
     }
 
@@ -85,7 +84,7 @@ impl SentryExporterBuilder {
     /// `filename`, `function`, `release` and `user` for itself: they, and an empty key, are an error of
     /// [`build`](Self::build). An empty value is no tag.
     pub fn with_tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.options.identity.add_tag(|tags| tags.add(key.as_ref(), value.as_ref()));
+        self.options.tags.add(|tags| tags.add(key.as_ref(), value.as_ref()));
         self
     }
 
@@ -93,7 +92,7 @@ impl SentryExporterBuilder {
     /// first span of the transaction that has them, else of the resource. They beat tags of the same name that were set with [`with_tag`](Self::with_tag).
     pub fn with_tag_attributes(mut self, attributes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         for attribute in attributes {
-            self.options.identity.add_tag(|tags| tags.add_attribute(attribute.as_ref()));
+            self.options.tags.add(|tags| tags.add_attribute(attribute.as_ref()));
         }
         self
     }
@@ -243,6 +242,13 @@ impl SentryExporterBuilder {
         self
     }
 
+    /// Takes out what was set about the sender. The facade fills in the rest, gives the same service to the propagator,
+    /// and sets all of it again.
+    #[doc(hidden)]
+    pub fn take_sender(&mut self) -> SenderSettings {
+        std::mem::take(&mut self.options.sender)
+    }
+
     /// Builds the exporter, and starts its thread unless there is nowhere to send to.
     ///
     /// # Errors
@@ -250,12 +256,13 @@ impl SentryExporterBuilder {
     /// If the DSN, the Spotlight URL, a tag or a filter's regular expression is invalid, if there is no HTTP client for
     /// the DSN, or if the system has no thread left.
     pub fn build(self) -> Result<SentryExporter, ExporterBuildError> {
-        let Options { identity, rules, wait, engine, delivery, client, http_client, spotlight, decisions, meter } =
+        let Options { mut sender, tags, rules, wait, engine, delivery, client, http_client, decisions, meter } =
             self.options;
         if let Some(error) = rules.invalid_pattern() {
             return Err(Kind::Pattern(error).into());
         }
-        let sender = identity.into_sender()?;
+        let spotlight = sender.spotlight.take();
+        let sender = sender.into_sender(tags)?;
         let dsn = sender.service.dsn();
         let Some(destinations) = Destinations::new(dsn, spotlight.as_deref()).map_err(Kind::Url)? else {
             return Ok(SentryExporter::new(None));

@@ -19,46 +19,60 @@ use crate::{
 
 #[derive(Debug, Default)]
 pub(super) struct Options {
-    pub(super) identity: Identity,
+    pub(super) sender: SenderSettings,
+    pub(super) tags: Tags,
     pub(super) rules: Rules,
     pub(super) wait: WaitLimits,
     pub(super) engine: EngineOptions,
     pub(super) delivery: DeliveryOptions,
     pub(super) client: ClientSettings,
     pub(super) http_client: Option<Arc<dyn HttpClient>>,
-    pub(super) spotlight: Option<String>,
     pub(super) decisions: Arc<DecisionLog>,
     pub(super) meter: Option<Meter>,
 }
 
-/// Who sends.
+/// What was set about the sender, and where copies go. `None` is what was not set.
+#[doc(hidden)] // for the facade
 #[derive(Debug, Default)]
-pub(super) struct Identity {
-    /// Parsed at once, so that no text with a secret is kept.
-    pub(super) dsn: Option<Result<Dsn, InvalidDsn>>,
-    pub(super) release: Option<String>,
-    pub(super) environment: Option<String>,
-    pub(super) server_name: Option<String>,
-    pub(super) service: Option<Service>,
-    tags: TagRules,
-    /// The first one; `build` returns it.
-    invalid_tag: Option<InvalidTag>,
+#[non_exhaustive]
+pub struct SenderSettings {
+    /// The DSN, or "send nowhere". Parsed at once, so that no text with a secret is kept.
+    pub dsn: Option<Result<Option<Dsn>, InvalidDsn>>,
+    /// The release.
+    pub release: Option<String>,
+    /// The environment.
+    pub environment: Option<String>,
+    /// The name of this machine.
+    pub server_name: Option<String>,
+    /// Everything about the service at once, in place of DSN, release and environment.
+    pub service: Option<Service>,
+    /// The URL of a local Spotlight.
+    pub spotlight: Option<String>,
 }
 
-impl Identity {
-    pub(super) fn add_tag(&mut self, add: impl FnOnce(&mut TagRules) -> Result<(), InvalidTag>) {
-        let added = add(&mut self.tags);
-        self.invalid_tag = self.invalid_tag.take().or(added.err());
-    }
+/// Tags, and the first one that is invalid: `build` returns it.
+#[derive(Debug, Default)]
+pub(super) struct Tags {
+    rules: TagRules,
+    invalid: Option<InvalidTag>,
+}
 
-    pub(super) fn into_sender(self) -> Result<Sender, Kind> {
-        let dsn = self.dsn.transpose().map_err(Kind::Dsn)?;
-        if let Some(error) = self.invalid_tag {
+impl Tags {
+    pub(super) fn add(&mut self, add: impl FnOnce(&mut TagRules) -> Result<(), InvalidTag>) {
+        let added = add(&mut self.rules);
+        self.invalid = self.invalid.take().or(added.err());
+    }
+}
+
+impl SenderSettings {
+    pub(super) fn into_sender(self, tags: Tags) -> Result<Sender, Kind> {
+        let dsn = self.dsn.transpose().map_err(Kind::Dsn)?.flatten();
+        if let Some(error) = tags.invalid {
             return Err(Kind::Tag(error));
         }
         let service = self
             .service
             .unwrap_or_else(|| Service::new(dsn).with_release(self.release).with_environment(self.environment));
-        Ok(Sender::new(service, self.server_name, self.tags))
+        Ok(Sender::new(service, self.server_name, tags.rules))
     }
 }

@@ -1,9 +1,5 @@
-//! Does the server keep up? While it does not, less is sampled.
-//!
-//! | at each look, every 10 s | the sample rate |
-//! | --- | --- |
-//! | the queue is full, or the server limits us | is halved, ten times at most |
-//! | neither | is what it was meant to be, at once |
+//! Halves the sample rate while the server does not keep up. The rules are in the guide, page `sampling`, section
+//! "Backpressure".
 //!
 //! Time is an argument.
 

@@ -1,14 +1,7 @@
-//! What must not be shown, and what stands in its place.
+//! Filters secrets out of spans. The rules are in the guide, page `privacy`.
 //!
-//! | in | becomes |
-//! | --- | --- |
-//! | the text of an attribute whose key speaks of a secret | `[Filtered]` |
-//! | the value of a parameter of a URL whose name does, in any text | `[Filtered]` |
-//! | user info in a URL, in any text | `[filtered]:[filtered]@` |
-//! | what the application's own function says | what it returns |
-//!
-//! It happens to the spans themselves, before anything is read from them: names, contexts, tags and error events are
-//! made of what is left.
+//! It changes the spans themselves before anything else reads them, so names, contexts, tags and error events are made of
+//! what is left.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 

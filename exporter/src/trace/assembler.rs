@@ -1,15 +1,7 @@
-//! Which spans belong together, and is their trace ready to be sent?
+//! Groups ended spans into traces. The rules are in the guide, page `delivery`, section "When a span leaves".
 //!
-//! Spans arrive in the order in which they ended, traces mixed. They wait for their *local root*, the span that has
-//! no parent in this process. When it has ended, it and all its descendants become one [`Trace`].
-//!
-//! | a span whose | leaves |
-//! | --- | --- |
-//! | local root has ended | with its root, after a short grace for those that end a little later |
-//! | parent was sent already | after the same grace, together with other late spans of the trace |
-//! | parent is still open after [`MAX_WAIT`], or never came | together with the others of its local root |
-//!
-//! Ids and parents stay what they are. Nothing here knows a clock, a thread or a lock: time is an argument.
+//! Spans arrive in the order in which they ended, with traces mixed. Nothing here knows a clock, a thread or a lock: time
+//! is an argument.
 
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},

@@ -1,4 +1,4 @@
-//! Sends one request, and waits for its answer.
+//! Sends one envelope and reads the answer. The rules are in the guide, page `delivery`, section "What an answer means".
 
 use std::{error::Error, iter, time::Duration};
 

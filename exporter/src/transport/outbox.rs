@@ -1,16 +1,6 @@
-//! The way out: what is sent next, and what becomes of it.
+//! The send queue, requests in flight, and what becomes of each envelope. The rules are in the guide, page `delivery`.
 //!
-//! | an envelope that | goes |
-//! | --- | --- |
-//! | is limited by the server for now | away, counted |
-//! | finds no room in the queue | on disk if there is a directory, else away, counted |
-//! | got an answer | away: delivered, or counted |
-//! | got none | behind the others, with a pause of its own; while the server is away, until it is back |
-//! | got none [`MAX_TRIES`] times while others got answers | away, counted: it is the envelope's own fault |
-//! | waited for [`INSURED_AFTER`] in an outage | on disk, if there is a directory |
-//!
-//! One transaction is one request, so many are out at the same time. Nothing here has a thread, a socket, a disk or a
-//! clock: requests and jobs for the disk are handed out, and answers, results and the time come in.
+//! One transaction is one request, so many requests are in flight at a time. Time is an argument.
 
 use std::{
     collections::{BTreeMap, HashMap},

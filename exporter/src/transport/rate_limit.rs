@@ -1,20 +1,4 @@
-//! What does the server not want for now? Rate limits, by category.
-//!
-//! | answer | limits |
-//! | --- | --- |
-//! | any status, `X-Sentry-Rate-Limits: 60:transaction;error:key, 10::organization` | those it names, each for its seconds |
-//! | 429, `Retry-After: 30` or an HTTP date | everything until then |
-//! | 429, any other `Retry-After`, or neither header | everything for a minute |
-//! | any other | nothing |
-//!
-//! | part of `X-Sentry-Rate-Limits` | |
-//! | --- | --- |
-//! | seconds | may have decimals, and are rounded up; a limit with anything else is skipped |
-//! | categories | none means all; unknown ones are skipped, so that a limit of only those limits nothing |
-//! | scope, reason | are for the server |
-//! | namespaces | a limit on `metric_bucket` is for us if there is none, or `custom` among them |
-//!
-//! Where several limits speak of one category, the one that ends last counts, in whatever order they came.
+//! Rate limits by category. The rules are in the guide, page `delivery`, section "Rate limits".
 //!
 //! Specification: <https://develop.sentry.dev/sdk/expected-features/rate-limiting/>
 

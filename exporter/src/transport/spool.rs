@@ -1,18 +1,7 @@
-//! Where do envelopes stay that could not be delivered? In a directory, until they can be.
+//! Keeps envelopes on disk that could not be delivered. The rules are in the guide, page `delivery`, section "The spool".
 //!
-//! Many envelopes share a file, a **segment**. One spool appends to it; whichever spool locks it afterwards reads it.
-//!
-//! | | |
-//! | --- | --- |
-//! | durable | when [`Spool::store`] returns: one `fdatasync` for each call and segment, one `fsync` of the directory for each new segment |
-//! | bounded | in bytes over the whole directory, and in age; the oldest segments make room |
-//! | torn or damaged | each record has a checksum; a torn tail is ignored, a damaged record skipped and counted |
-//! | several processes | each appends to segments of its own; a lock on the segment keeps two from sending the same record |
-//! | a crash while sending | its records are sent again: at least once; Sentry knows the event's id |
-//! | the clock jumps | nothing expires: ages are measured by the monotonic clock, from the start of this process on |
-//! | an operation fails | it is reported once, counted, tried again later; never fatal |
-//!
-//! The caller decides on pace, HTTP and rate limits, and chooses the directory: all envelopes in it go to one project.
+//! The caller decides about pace, HTTP and rate limits. It also chooses the directory: all envelopes in it go to one
+//! project.
 
 mod error;
 mod folder;

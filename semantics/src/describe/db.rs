@@ -1,11 +1,4 @@
-//! Database spans are named after their query.
-//!
-//! | has | name |
-//! | --- | --- |
-//! | `db.query.text` | its value |
-//! | `db.statement` | its value |
-//! | `db.query.summary` | its value |
-//! | none of these | the span's own |
+//! Database spans. The rules are in the guide, page `mapping`, section "Databases".
 
 use std::borrow::Cow;
 

@@ -1,10 +1,4 @@
-//! Spans of serverless functions keep their own names. Their source is `route`.
-//!
-//! | `faas.trigger` | op |
-//! | --- | --- |
-//! | `http` | `http.server` |
-//! | `pubsub` | `queue.process` |
-//! | any other | `function` |
+//! Spans of serverless functions. The rules are in the guide, page `mapping`, section "Functions".
 
 use super::description::{Described, Description, Source};
 use crate::semconv;

@@ -1,15 +1,4 @@
-//! Spans of generative models and agents keep their own names. Their source is `custom`.
-//!
-//! | `gen_ai.operation.name` | op |
-//! | --- | --- |
-//! | `chat`, `text_completion` | `gen_ai.chat` |
-//! | `embeddings` | `gen_ai.embeddings` |
-//! | `execute_tool` | `gen_ai.execute_tool` |
-//! | `generate_content` | `gen_ai.generate_content` |
-//! | `handoff` | `gen_ai.handoff` |
-//! | `invoke_agent` | `gen_ai.invoke_agent` |
-//! | `rerank` | `gen_ai.rerank` |
-//! | any other | `gen_ai` |
+//! Spans of generative models and agents. The rules are in the guide, page `mapping`, section "Generative models".
 
 use super::description::{Described, Description, Source};
 use crate::semconv;

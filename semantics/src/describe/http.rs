@@ -1,15 +1,4 @@
-//! HTTP spans are named after method and route, or else method and path.
-//!
-//! | has | name | source |
-//! | --- | --- | --- |
-//! | `http.route` | `GET /users/:id` | `route` |
-//! | server with `http.target` or `url.path` | `GET /users/42` | `url` |
-//! | `http.url` or `url.full` | `GET https://example.com/users/42` | `url` |
-//! | `http.target` or `url.path` | `GET /users/42` | `url` |
-//! | none of these | the span's own | `custom` |
-//!
-//! A span that is neither a client nor a server span keeps its own name (source `custom`), unless its `sentry.origin` begins
-//! with `auto`. The path `/` alone counts as a route. Query, fragment and user info never become part of a name.
+//! HTTP spans. The rules are in the guide, page `mapping`, section "HTTP".
 
 use std::borrow::Cow;
 

@@ -1,15 +1,4 @@
-//! Spans of message queues keep their own names. Their source is `route`.
-//!
-//! | `messaging.operation.type`, `messaging.operation` | op |
-//! | --- | --- |
-//! | `publish`, `send` | `queue.publish` |
-//! | `create` | `queue.create` |
-//! | `receive` | `queue.receive` |
-//! | `process`, `deliver` | `queue.process` |
-//! | `settle` | `queue.settle` |
-//! | any other, or missing, on a producer span | `queue.publish` |
-//! | any other, or missing, on a consumer span | `queue.process` |
-//! | any other, or missing | `queue` |
+//! Spans of queues. The rules are in the guide, page `mapping`, section "Queues".
 
 use opentelemetry::trace::SpanKind;
 

@@ -1,4 +1,4 @@
-//! The span of one request that goes out.
+//! The span of one outgoing request, from its start to its end.
 
 use http::{HeaderMap, Method, StatusCode, Uri};
 use opentelemetry::{
@@ -13,10 +13,10 @@ use crate::web::span::OpenSpan;
 
 const METHOD_ORIGINAL: &str = "http.request.method_original";
 
-/// What stands for a method that HTTP does not know, so that nobody can make up attributes without end.
+/// The method to report for any that HTTP does not define. A caller could otherwise create any number of values.
 const OTHER: &str = "_OTHER";
 
-/// The methods that HTTP knows (RFC 9110 and RFC 5789).
+/// The methods that HTTP defines (RFC 9110 and RFC 5789).
 const KNOWN: [Method; 9] = [
     Method::GET,
     Method::POST,
@@ -29,7 +29,7 @@ const KNOWN: [Method; 9] = [
     Method::CONNECT,
 ];
 
-/// Starts the span and sets the headers; `None` where telemetry is suppressed.
+/// Starts the span and sets the headers. Returns `None` where telemetry is suppressed.
 pub(super) fn start(
     targets: &PropagationTargets,
     method: &Method,
@@ -55,7 +55,7 @@ fn span(method: &Method, uri: &Uri, url: &str) -> SpanBuilder {
     if !is_known {
         attributes.push(KeyValue::new(METHOD_ORIGINAL, method.to_string()));
     }
-    // Without a host it is no URL: some other part of the client knows where the request goes.
+    // Without a host this is only a path: another part of the client knows where the request goes.
     if let Some(host) = uri.host() {
         attributes.push(KeyValue::new(semconv::URL_FULL, url.to_owned()));
         attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, host.trim_matches(['[', ']']).to_owned()));
@@ -65,18 +65,18 @@ fn span(method: &Method, uri: &Uri, url: &str) -> SpanBuilder {
     SpanBuilder::from_name(name).with_kind(SpanKind::Client).with_attributes(attributes)
 }
 
-/// Ends the span of a request that was answered.
+/// Ends the span of a request that got a response.
 pub(super) fn answered(open: OpenSpan, status: StatusCode) {
     open.span().set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16())));
     if status.is_client_error() || status.is_server_error() {
         open.span().set_attribute(KeyValue::new(semconv::ERROR_TYPE, status.as_str().to_owned()));
-        // The status code says it all.
+        // No description: the status code is in an attribute.
         open.fail("");
     }
     open.end();
 }
 
-/// Ends the span of a request that got no answer.
+/// Ends the span of a request that got no response.
 pub(super) fn failed(open: OpenSpan, error_type: &'static str, message: String) {
     open.span().set_attribute(KeyValue::new(semconv::ERROR_TYPE, error_type));
     open.fail(message);

@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    pin::Pin,
     task::{self, Poll},
 };
 
@@ -11,7 +10,10 @@ use reqwest::{Client, Request, RequestBuilder, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ClientLayer, TracedClient, TracedFuture, call};
+use super::{
+    call,
+    layer::{ClientLayer, TracedClient, TracedFuture},
+};
 
 impl Service<Request> for TracedClient<Client> {
     type Response = Response;
@@ -30,7 +32,7 @@ impl Service<Request> for TracedClient<Client> {
     }
 }
 
-/// What went wrong in the first place. What reqwest itself says has the URL in it, with whatever is secret there.
+/// The text of the innermost cause. The text of a reqwest error contains the URL, which may contain secrets.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
@@ -54,29 +56,31 @@ fn root_cause(error: &reqwest::Error) -> String {
 /// # Ok(()) }
 /// ```
 ///
-/// Where a service of tower is wanted, the layer itself makes one: `ClientLayer::new().layer(client)`.
+/// For a service of tower, wrap the client with the layer: `ClientLayer::new().layer(client)`.
 pub trait RequestBuilderExt: Sealed {
-    /// Sends the request, with a span around it and the trace's headers on it. See [`ClientLayer`].
+    /// Sends the request in a span and with the trace's headers. See [`ClientLayer`].
     ///
     /// # Errors
     ///
     /// Those of [`RequestBuilder::send`].
-    fn send_traced(self, layer: &ClientLayer)
-    -> Pin<Box<dyn Future<Output = Result<Response, reqwest::Error>> + Send>>;
+    fn send_traced(
+        self,
+        layer: &ClientLayer,
+    ) -> impl Future<Output = Result<Response, reqwest::Error>> + Send + 'static;
 }
 
 impl RequestBuilderExt for RequestBuilder {
     fn send_traced(
         self,
         layer: &ClientLayer,
-    ) -> Pin<Box<dyn Future<Output = Result<Response, reqwest::Error>> + Send>> {
+    ) -> impl Future<Output = Result<Response, reqwest::Error>> + Send + 'static {
         let (client, request) = self.build_split();
         let mut client = layer.layer(client);
-        Box::pin(async move { client.call(request?).await })
+        async move { client.call(request?).await }
     }
 }
 
-/// The trait is for reqwest's own type alone.
+/// Keeps others from implementing the trait, so that it can grow.
 pub trait Sealed {}
 
 impl Sealed for RequestBuilder {}

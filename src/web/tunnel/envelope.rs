@@ -1,4 +1,4 @@
-//! What is read of an envelope: its first line, and how long it is.
+//! Checks the head of a request, the length of its envelope, and the DSN in the envelope's first line.
 
 use http::{Method, header::CONTENT_ENCODING, request::Parts};
 use opentelemetry_http::Bytes;
@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::refusal::Refusal;
 
-/// The most bytes of the first line: twice what a dynamic sampling context can have, the longest thing in there.
+/// The most bytes of the first line: twice the longest dynamic sampling context, which is the longest part of it.
 const MAX_HEADER: usize = 16 << 10;
 
-/// Refuses what can be refused before anything is read.
+/// Refuses requests that can be judged before their body is read.
 pub(super) fn check_head(head: &Parts) -> Result<(), Refusal> {
     if head.method != Method::POST {
         return Err(Refusal::Method);
@@ -22,11 +22,12 @@ pub(super) fn check_head(head: &Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// As much as has come in of an envelope.
+/// The part of an envelope that has arrived.
 pub(super) struct Collected {
     bytes: Vec<u8>,
     max: usize,
-    /// How many bytes are known to have no end of line.
+    /// How many bytes were searched for the end of the first line. Without this, a body that arrives byte by byte would be
+    /// searched again each time.
     searched: usize,
 }
 
@@ -43,7 +44,7 @@ impl Collected {
         Ok(())
     }
 
-    /// The first line, if all of it is there.
+    /// The first line, if it has arrived.
     pub(super) fn header(&mut self) -> Result<Option<&[u8]>, Refusal> {
         let line = self.bytes.iter().skip(self.searched).position(|byte| *byte == b'\n');
         match line.map(|end| self.searched + end) {
@@ -70,9 +71,9 @@ struct Header {
     dsn: String,
 }
 
-/// The DSN in an envelope's header. One that is there twice is none: who reads it next may take the other.
+/// The DSN in an envelope's header. Duplicate `dsn` keys are refused: Sentry's parser could pick the other one.
 pub(super) fn dsn(header: &[u8]) -> Result<Dsn, Refusal> {
-    // An array would do as well for serde.
+    // Serde would also read the fields from an array.
     if header.trim_ascii_start().first() != Some(&b'{') {
         return Err(Refusal::Header);
     }

@@ -1,4 +1,4 @@
-//! A project that envelopes are forwarded to.
+//! A project to which envelopes are forwarded.
 
 use std::{fmt, sync::Arc};
 
@@ -14,11 +14,11 @@ use opentelemetry_sentry_protocol::Dsn;
 
 pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What Sentry says to SDKs about what they may send, beside the status.
+/// The headers by which Sentry tells an SDK, beside the status, what it may send.
 const PASSED_BACK: [HeaderName; 3] =
     [RETRY_AFTER, HeaderName::from_static("x-sentry-rate-limits"), HeaderName::from_static("x-sentry-error")];
 
-/// A project, where its envelopes go, and by which client.
+/// A project, the URL for its envelopes, and the client that sends them.
 pub(super) struct Project {
     dsn: Dsn,
     url: Uri,
@@ -34,7 +34,7 @@ impl Project {
         self.dsn.is_same_project(dsn)
     }
 
-    /// The request that forwards an envelope. Its credential is the DSN in the envelope.
+    /// The request that forwards an envelope. The DSN in the envelope authenticates it.
     pub(super) fn request<'a>(
         &self,
         envelope: Bytes,
@@ -44,7 +44,7 @@ impl Project {
         headers.fold(request, |request, (name, value)| request.header(name, value)).body(envelope)
     }
 
-    /// Sends it with telemetry suppressed; `None` if there is no answer to pass back.
+    /// Sends it with telemetry suppressed. Returns `None` if there is no answer to pass back.
     pub(super) async fn send(&self, request: Request<Bytes>) -> Option<Response<Full<Bytes>>> {
         let suppressed = Context::new().with_telemetry_suppressed();
         let answer = async { self.client.send_bytes(request).await }.with_context(suppressed).await;
@@ -56,7 +56,7 @@ impl Project {
             }
         };
         let status = answer.status();
-        // Sentry does not redirect: that would be somebody else.
+        // Sentry does not redirect, so this answer comes from another server.
         if !(status.is_success() || status.is_client_error() || status.is_server_error()) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Why an envelope is not forwarded, and how a browser is told.
+//! The reasons to refuse an envelope, and the response to each.
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -19,7 +19,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let (status, text) = self.said();
+        let (status, text) = self.status();
         let mut response = Response::new(Full::from(text));
         *response.status_mut() = status;
         let text = (header::CONTENT_TYPE, "text/plain; charset=utf-8");
@@ -29,9 +29,9 @@ impl Refusal {
         response
     }
 
-    const fn said(self) -> (StatusCode, &'static str) {
+    const fn status(self) -> (StatusCode, &'static str) {
         match self {
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "envelopes are posted"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "an envelope must be sent with POST"),
             Self::Compressed => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the envelope must not be compressed"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the envelope is too large"),
             Self::Unfinished => (StatusCode::REQUEST_TIMEOUT, "the envelope did not end in time"),
@@ -42,7 +42,7 @@ impl Refusal {
         }
     }
 
-    /// The header that HTTP wants with it.
+    /// The header that HTTP requires with this status.
     const fn hint(self) -> Option<(HeaderName, &'static str)> {
         match self {
             Self::Method => Some((header::ALLOW, "POST")),

@@ -16,8 +16,10 @@ use tracing_subscriber::prelude::*;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let builder = Sentry::builder().with_exceptions_as_errors(true).with_tag("team", "shop");
-    let sentry = builder.with_tag_attributes(["tenant"]).install()?;
+    let sentry = Sentry::builder()
+        .with_exceptions_as_errors(true)
+        .with_exporter(|exporter| exporter.with_tag("team", "shop").with_tag_attributes(["tenant"]))
+        .install()?;
     tracing_subscriber::registry().with(sentry.tracing_layer()).init();
     let _ = returned();
     logged();

@@ -53,7 +53,11 @@ fn a_certificate_is_refused_unless_it_is_trusted_and_for_this_server() {
     for (name, server, pem, works) in cases {
         let before = server.heads().len();
         let builder = sentry_to(server);
-        let builder = if let Some(pem) = pem { builder.with_root_certificate(pem.as_str()) } else { builder };
+        let builder = if let Some(pem) = pem {
+            builder.with_exporter(|exporter| exporter.with_root_certificate(pem.as_str()))
+        } else {
+            builder
+        };
         let sentry = builder.build().unwrap();
         end_spans(&sentry, 1);
         let lost = if works { None } else { Some((DropReason::NetworkError, 1)) };
@@ -68,6 +72,7 @@ fn a_certificate_is_refused_unless_it_is_trusted_and_for_this_server() {
 fn what_is_no_certificate_is_told_at_once() {
     let (server, _) = server("127.0.0.1");
     for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-        assert!(sentry_to(&server).with_root_certificate(pem).build().is_err(), "{pem:?}");
+        let builder = sentry_to(&server).with_exporter(|exporter| exporter.with_root_certificate(pem));
+        assert!(builder.build().is_err(), "{pem:?}");
     }
 }

@@ -18,7 +18,7 @@ fn end_large_spans(sentry: &Sentry, count: usize) {
 #[test]
 fn bodies_arrive_and_can_be_read() {
     let (ingest, builder) = sentry_to_ingest();
-    let sentry = builder.with_encoding(Encoding::Zstd).build().unwrap();
+    let sentry = builder.with_exporter(|exporter| exporter.with_encoding(Encoding::Zstd)).build().unwrap();
     end_large_spans(&sentry, 2);
     assert_eq!(sentry.flush(PATIENCE), Ok(()));
     assert_eq!(ingest.transactions().len(), 2);
@@ -32,7 +32,7 @@ fn bodies_arrive_and_can_be_read() {
 fn a_server_that_does_not_know_it_gets_gzip_for_good_and_nothing_is_lost() {
     for status in [400, 415] {
         let (ingest, builder) = sentry_to_ingest();
-        let sentry = builder.with_encoding(Encoding::Zstd).build().unwrap();
+        let sentry = builder.with_exporter(|exporter| exporter.with_encoding(Encoding::Zstd)).build().unwrap();
         ingest.answer_next([Answer::status(status)]);
         end_large_spans(&sentry, 1);
         assert_eq!(sentry.flush(PATIENCE), Ok(()), "{status}");
@@ -50,7 +50,7 @@ fn a_server_that_does_not_know_it_gets_gzip_for_good_and_nothing_is_lost() {
 #[test]
 fn a_refusal_of_gzip_is_one() {
     let (ingest, builder) = sentry_to_ingest();
-    let sentry = builder.with_encoding(Encoding::Zstd).build().unwrap();
+    let sentry = builder.with_exporter(|exporter| exporter.with_encoding(Encoding::Zstd)).build().unwrap();
     ingest.answer_next([Answer::status(400), Answer::status(400)]);
     end_large_spans(&sentry, 1);
     assert!(sentry.flush(PATIENCE).is_err());

@@ -11,9 +11,13 @@ use opentelemetry_sdk::{
 use opentelemetry_sentry::{
     FlushError, SamplingContext, Sentry, SentryBuilder, SentryExporter, SentryPropagator, SentrySampler,
     SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, TransactionEvent,
-    exporter::{DropReason, Dropped, ExporterBuildError, Trimmed, testing::LocalIngest},
+    exporter::{
+        DropReason, Dropped, Encoding, ExporterBuildError, SentryExporterBuilder, Trimmed, testing::LocalIngest,
+    },
     propagator::{PropagationTargets, SentryPropagatorBuilder, meta_tags, server_timing},
-    protocol::{Baggage, Dsn, DynamicSamplingContext, SampleRand, SampleRate, SentryTrace, TraceParent},
+    protocol::{
+        Baggage, Dsn, DynamicSamplingContext, SampleRand, SampleRate, SentryTrace, Service as Sender, TraceParent,
+    },
     sampler::{InvalidSampleRate, Rule, SamplerHandle, SentrySamplerBuilder},
     sentry_sdk::{SharedTransport, TraceIntegration},
     web::{
@@ -63,15 +67,44 @@ fn facade(ingest: &LocalIngest) -> Result<Sentry, SetupError> {
         .with_org_id(1)
         .with_strict_trace_continuation(false)
         .with_before_send_transaction(|event: TransactionEvent| (event.name != "ping").then_some(event))
+        .with_exceptions_as_errors(true)
+        .with_spotlight(ingest.spotlight_url())
+        .with_resource(Resource::builder().build())
+        .with_exporter(|exporter| every_option(exporter, ingest));
+    builder.install()
+}
+
+/// Every option of the exporter, as the closure of `with_exporter` sets them.
+fn every_option(exporter: SentryExporterBuilder, ingest: &LocalIngest) -> SentryExporterBuilder {
+    // These change the file system, or need a file: that they are there is enough.
+    let _: fn(SentryBuilder, &'static str) -> SentryBuilder = SentryBuilder::with_spool_dir;
+    let _: fn(SentryExporterBuilder, &'static str) -> SentryExporterBuilder = SentryExporterBuilder::with_spool_dir;
+    let _: fn(SentryExporterBuilder, Vec<u8>) -> SentryExporterBuilder = SentryExporterBuilder::with_root_certificate;
+    let _: fn(SentryExporterBuilder, NoNetwork) -> SentryExporterBuilder = SentryExporterBuilder::with_http_client;
+    exporter
+        .with_dsn(ingest.dsn())
+        .with_release("shop@1.2.3")
+        .with_environment("test")
+        .with_server_name("host-1")
+        .with_service(Sender::new(ingest.dsn().parse().ok()))
+        .with_spotlight(ingest.spotlight_url())
+        .with_decision_log(Arc::default())
+        .with_tag("team", "shop")
+        .with_tag_attributes(["tenant"])
+        .with_scrubber(|_, _| None)
+        .with_default_scrubbing(true)
+        .with_before_send_transaction(Some)
         .with_before_send_span(|span: &mut SpanEvent| span.description.truncate(100))
         .with_ignore_transactions(["GET /health"])
         .with_ignore_spans([SpanFilter::new().with_op("cache.*")])
         .with_exceptions_as_errors(true)
-        .with_tag("team", "shop")
-        .with_tag_attributes(["tenant"])
-        .with_scrubber(|_, _| None)
-        .with_resource(Resource::builder().build());
-    builder.install()
+        .with_late_span_grace(Duration::from_millis(10))
+        .with_trace_limit(1000)
+        .with_buffer_limit(16 << 20)
+        .with_queue_limit(8 << 20)
+        .with_encoding(Encoding::default())
+        .with_backpressure(true)
+        .with_internal_metrics(&opentelemetry::global::meter("shop"))
 }
 
 fn protocol() -> Result<(), Box<dyn std::error::Error>> {
@@ -174,7 +207,7 @@ fn sentry_sdk(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A client of one's own.
+/// An HTTP client that the application brings.
 #[derive(Debug)]
 struct NoNetwork;
 

@@ -1,40 +1,31 @@
-//! What is not set in code comes from the environment, under the names that all of Sentry's SDKs read.
-//!
-//! | variable | |
-//! | --- | --- |
-//! | `SENTRY_DSN`, `SENTRY_RELEASE`, `SENTRY_ENVIRONMENT` | as in code |
-//! | `SENTRY_NAME` | the server's name |
-//! | `SENTRY_TRACES_SAMPLE_RATE` | a number from 0 to 1; anything else is ignored |
-//! | `SENTRY_SPOTLIGHT` | `true` for the usual address, or the URL of a local Spotlight |
-//!
-//! Values are trimmed, and an empty one is none.
+//! The `SENTRY_*` variables of this process; the guide's page `environment` lists them.
 
 use std::env;
 
 use opentelemetry::otel_warn;
 use opentelemetry_sentry_protocol::SampleRate;
 
-/// Where Spotlight listens if nobody says otherwise.
+/// Where Spotlight listens by default.
 const SPOTLIGHT_URL: &str = "http://localhost:8969/stream";
 
-/// The variables that are set.
+/// The variables that are set and valid.
 #[derive(Debug, Default)]
-pub(crate) struct Environment {
-    pub(crate) dsn: Option<String>,
-    pub(crate) release: Option<String>,
-    pub(crate) environment: Option<String>,
-    pub(crate) server_name: Option<String>,
-    pub(crate) traces_sample_rate: Option<f64>,
-    pub(crate) spotlight: Option<String>,
+pub(super) struct Environment {
+    pub(super) dsn: Option<String>,
+    pub(super) release: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) server_name: Option<String>,
+    pub(super) traces_sample_rate: Option<f64>,
+    pub(super) spotlight: Option<String>,
 }
 
 impl Environment {
-    /// Reads the process's own.
-    pub(crate) fn read() -> Self {
+    /// Reads those of this process.
+    pub(super) fn read() -> Self {
         Self::from_lookup(|name| env::var(name).ok())
     }
 
-    /// Reads from anything that has names and values.
+    /// Reads from any mapping of names to values. Values are trimmed; an empty one is as good as unset.
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let text = |name| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         Self {
@@ -73,13 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn values_are_trimmed_and_empty_ones_are_none() {
+    fn values_are_trimmed_and_empty_ones_are_ignored() {
         assert_eq!(read("SENTRY_RELEASE", " shop@1 ").release.as_deref(), Some("shop@1"));
         assert_eq!(read("SENTRY_DSN", "  ").dsn, None);
     }
 
     #[test]
-    fn a_rate_that_is_none_is_ignored() {
+    fn an_invalid_rate_is_ignored() {
         assert_eq!(read("SENTRY_TRACES_SAMPLE_RATE", "0.5").traces_sample_rate, Some(0.5));
         for value in ["NaN", "2", "-1", "half", "inf"] {
             assert_eq!(read("SENTRY_TRACES_SAMPLE_RATE", value).traces_sample_rate, None, "{value}");

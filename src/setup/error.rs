@@ -1,4 +1,4 @@
-//! Why Sentry could not be set up.
+//! Errors of the set-up.
 
 use std::{error::Error, fmt};
 
@@ -8,10 +8,10 @@ use opentelemetry_sentry_protocol::{InvalidDsn, InvalidSampleRate};
 
 /// Sentry could not be set up. The message names the setting, what was found (never a secret) and what was expected.
 pub struct SetupError {
-    pub(crate) kind: Kind,
+    pub(super) kind: Kind,
 }
 
-pub(crate) enum Kind {
+pub(super) enum Kind {
     Dsn(&'static str, InvalidDsn),
     Rate(InvalidSampleRate),
     Exporter(ExporterBuildError),
@@ -38,7 +38,7 @@ impl fmt::Display for SetupError {
 }
 
 impl fmt::Debug for SetupError {
-    /// The message, as this is what a `main` that returns the error prints.
+    /// Prints the message: a `main` that returns the error prints it through `Debug`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -48,7 +48,7 @@ impl Error for SetupError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
             Kind::Exporter(error) => error.source(),
-            // What the others come from is in their message.
+            // The messages of the others contain that of their source.
             Kind::Dsn(..) | Kind::Rate(_) | Kind::Propagator(_) | Kind::AlreadyInstalled => None,
         }
     }

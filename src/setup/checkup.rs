@@ -1,4 +1,4 @@
-//! What the facade alone can see of a set-up.
+//! The part of a check that only the facade can do: a look at the global propagator.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use opentelemetry::{
 };
 use opentelemetry_sentry_exporter::Problem;
 
-/// What a propagator that should be Sentry's makes of a trace.
-pub(crate) fn propagator_problem(propagator: &dyn TextMapPropagator) -> Option<Problem> {
+/// Injects a trace with a propagator that should be Sentry's, and returns what is wrong with the headers.
+pub(super) fn propagator_problem(propagator: &dyn TextMapPropagator) -> Option<Problem> {
     let span = SpanContext::new(
         TraceId::from_bytes([1; 16]),
         SpanId::from_bytes([1; 8]),
@@ -19,14 +19,14 @@ pub(crate) fn propagator_problem(propagator: &dyn TextMapPropagator) -> Option<P
         false,
         TraceState::default(),
     );
-    // Some OpenTelemetry baggage, so that whoever writes it does.
+    // With OpenTelemetry baggage, so that every propagator that can write `baggage` does.
     let cx = Context::new().with_remote_span_context(span).with_baggage([KeyValue::new("check", "up")]);
     let mut headers = HashMap::new();
     propagator.inject_context(&cx, &mut headers);
-    let is_ours = |header: &str, text: &str| headers.get(header).is_some_and(|value: &String| value.contains(text));
-    if !is_ours("sentry-trace", "") {
+    let has = |header: &str, text: &str| headers.get(header).is_some_and(|value: &String| value.contains(text));
+    if !has("sentry-trace", "") {
         Some(Problem::NoPropagator)
-    } else if !is_ours("baggage", "sentry-") {
+    } else if !has("baggage", "sentry-") {
         Some(Problem::BaggageOverwritten)
     } else {
         None
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_that_write_our_headers_are_seen() {
+    fn a_propagator_that_overwrites_our_headers_is_found() {
         let both = |first: Box<dyn TextMapPropagator + Send + Sync>, second| {
             propagator_problem(&TextMapCompositePropagator::new(vec![first, second]))
         };
@@ -50,6 +50,6 @@ mod tests {
         assert_eq!(propagator_problem(&SentryPropagator::new()), None);
         assert_eq!(propagator_problem(&TraceContextPropagator::new()), Some(Problem::NoPropagator));
         assert_eq!(both(ours(), baggage()), Some(Problem::BaggageOverwritten));
-        assert_eq!(both(baggage(), ours()), None, "ours goes last, and has it all");
+        assert_eq!(both(baggage(), ours()), None, "ours writes last, and merges everything");
     }
 }

@@ -1,0 +1,311 @@
+//! The settings of Sentry, and how they become one.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use opentelemetry::global;
+use opentelemetry_http::HttpClient;
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
+};
+use opentelemetry_sentry_exporter::{SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TransactionEvent};
+use opentelemetry_sentry_propagator::SentryPropagator;
+use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
+
+use super::{
+    environment::Environment,
+    error::{Kind, SetupError},
+    sender::Sender,
+    sentry::Sentry,
+};
+
+impl Sentry {
+    /// Begins to set up Sentry. Everything has a default; what is not set in code comes from [`SENTRY_*` variables].
+    ///
+    /// [`SENTRY_*` variables]: crate::guide::environment
+    pub fn builder() -> SentryBuilder {
+        SentryBuilder::default()
+    }
+}
+
+/// Sets up [`Sentry`].
+///
+/// Each setting comes from code; if it is not set there, from the [environment](crate::guide::environment), then from
+/// the resource, then from a default.
+///
+/// The setters here are those that most services need. Every other option of the exporter (tags, filters, scrubbing,
+/// limits, compression, …) is set through [`with_exporter`](Self::with_exporter).
+///
+/// ```
+/// use opentelemetry_sentry::Sentry;
+///
+/// let sentry = Sentry::builder()
+///     .with_dsn("https://public@o1.ingest.sentry.io/1")
+///     .with_traces_sample_rate(0.25)
+///     .with_exporter(|exporter| exporter.with_tag("team", "shop").with_backpressure(true))
+///     .build()?;
+/// # Ok::<(), opentelemetry_sentry::SetupError>(())
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct SentryBuilder {
+    rate: Option<f64>,
+    sampler: Option<SentrySampler>,
+    org_id: Option<u64>,
+    strict: bool,
+    resource: Option<Resource>,
+    /// Holds every setting that the exporter has too, so that no setting can have two values.
+    exporter: SentryExporterBuilder,
+    provider: TracerProviderBuilder,
+}
+
+impl Default for SentryBuilder {
+    fn default() -> Self {
+        Self {
+            rate: None,
+            sampler: None,
+            org_id: None,
+            strict: false,
+            resource: None,
+            exporter: SentryExporter::builder(),
+            provider: SdkTracerProvider::builder(),
+        }
+    }
+}
+
+impl SentryBuilder {
+    /// Sets the DSN of the project to send to. Defaults to `SENTRY_DSN`.
+    ///
+    /// An empty text means none, also if `SENTRY_DSN` is set. Without a DSN trace headers are still passed on, and
+    /// nothing is sent.
+    pub fn with_dsn(self, dsn: impl Into<String>) -> Self {
+        self.with_exporter(|exporter| exporter.with_dsn(dsn))
+    }
+
+    /// Sets the release. Defaults to `SENTRY_RELEASE`, else to `service.name@service.version` of the resource if it
+    /// has a version, else to none.
+    ///
+    /// ```
+    /// # use opentelemetry_sentry::Sentry;
+    /// let builder = Sentry::builder().with_release(concat!(env!("CARGO_PKG_NAME"), "@", env!("CARGO_PKG_VERSION")));
+    /// ```
+    pub fn with_release(self, release: impl Into<String>) -> Self {
+        self.with_exporter(|exporter| exporter.with_release(release))
+    }
+
+    /// Sets the environment, such as `staging`. Defaults to `SENTRY_ENVIRONMENT`, else to `deployment.environment.name`
+    /// of the resource, else to `production`.
+    pub fn with_environment(self, environment: impl Into<String>) -> Self {
+        self.with_exporter(|exporter| exporter.with_environment(environment))
+    }
+
+    /// Sets the name of this machine. Defaults to `SENTRY_NAME`, else to `host.name` of the resource, else to the host
+    /// name that the operating system knows.
+    pub fn with_server_name(self, name: impl Into<String>) -> Self {
+        self.with_exporter(|exporter| exporter.with_server_name(name))
+    }
+
+    /// Sets the share of traces to sample among those that arrive without a decision or begin here, from 0 to 1.
+    /// Defaults to `SENTRY_TRACES_SAMPLE_RATE`, else to none: then nothing is recorded here, and the decision is left
+    /// to the next service.
+    ///
+    /// A rate in code that is not a number from 0 to 1 is an error of [`build`](Self::build). Such a rate in the
+    /// variable is ignored, as in all of Sentry's SDKs, and logged with the feature `internal-logs`.
+    pub const fn with_traces_sample_rate(mut self, rate: f64) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// Sets a function that returns the sample rate of each trace that begins or arrives here. It takes the place of
+    /// the rate. Defaults to none.
+    ///
+    /// It is also asked about traces that arrive with a decision: [`SamplingContext::inherit_or_sample_with`] keeps
+    /// that decision. If it returns anything but a number from 0 to 1, or panics, the trace is not sampled.
+    ///
+    /// ```
+    /// # use opentelemetry_sentry::Sentry;
+    /// let builder = Sentry::builder().with_traces_sampler(|context| {
+    ///     if context.name.starts_with("GET /health") { 0.0 } else { context.inherit_or_sample_with(0.1) }
+    /// });
+    /// ```
+    pub fn with_traces_sampler(self, f: impl Fn(&SamplingContext<'_>) -> f64 + Send + Sync + 'static) -> Self {
+        self.with_sampler(SentrySampler::function(f))
+    }
+
+    /// Sets a sampler with rules or limits. It takes the place of the rate and of a function. Defaults to none.
+    ///
+    /// ```
+    /// use opentelemetry_sentry::{Sentry, SentrySampler, sampler::Rule};
+    ///
+    /// let sampler = SentrySampler::builder()
+    ///     .with_rule(Rule::health_checks())
+    ///     .with_rate(0.1)
+    ///     .with_max_traces_per_second(50)
+    ///     .build()?;
+    /// let builder = Sentry::builder().with_sampler(sampler);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_sampler(mut self, sampler: SentrySampler) -> Self {
+        self.sampler = Some(sampler);
+        self
+    }
+
+    /// Sets the organisation's id. Defaults to the one in the DSN's host (`o123.…`), else to none.
+    pub const fn with_org_id(mut self, id: u64) -> Self {
+        self.org_id = Some(id);
+        self
+    }
+
+    /// Sets whether a trace is continued only if both services name the same organisation. Defaults to `false`: then a
+    /// trace is also continued if one of them names none.
+    pub const fn with_strict_trace_continuation(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Sets a hook that can change each transaction before it is sent, or drop it by returning `None`. Defaults to
+    /// none. See [`TransactionEvent`].
+    ///
+    /// ```
+    /// # use opentelemetry_sentry::Sentry;
+    /// let builder = Sentry::builder().with_before_send_transaction(|mut transaction| {
+    ///     transaction.data.remove("db.query.text");
+    ///     (transaction.name != "GET /internal").then_some(transaction)
+    /// });
+    /// ```
+    pub fn with_before_send_transaction(
+        self,
+        f: impl Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync + 'static,
+    ) -> Self {
+        self.with_exporter(|exporter| exporter.with_before_send_transaction(f))
+    }
+
+    /// Sets whether the exceptions that spans record become error events in their trace: those of
+    /// `#[instrument(err)]`, of `error!(error = …)` and of OpenTelemetry's `record_error`. Defaults to `false`.
+    ///
+    /// They come from spans, so a trace that is not sampled has none. See
+    /// [`SentryExporterBuilder::with_exceptions_as_errors`].
+    pub fn with_exceptions_as_errors(self, on: bool) -> Self {
+        self.with_exporter(|exporter| exporter.with_exceptions_as_errors(on))
+    }
+
+    /// Sets a directory that keeps envelopes which could not be delivered: when the network is down, when a shutdown
+    /// runs out of time, or when the queue is full. They are sent when the network works again, also by the next
+    /// process. Defaults to none. See [`SentryExporterBuilder::with_spool_dir`].
+    pub fn with_spool_dir(self, dir: impl Into<PathBuf>) -> Self {
+        self.with_exporter(|exporter| exporter.with_spool_dir(dir))
+    }
+
+    /// Sets the resource that describes this service. Defaults to the SDK's, which reads `OTEL_SERVICE_NAME` and
+    /// `OTEL_RESOURCE_ATTRIBUTES`.
+    pub fn with_resource(mut self, resource: Resource) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// Sets the HTTP client. Defaults to the built-in one of the feature `reqwest-rustls` or `reqwest-client`.
+    ///
+    /// The exporter calls it on its own thread, inside a tokio runtime. It must not follow redirects.
+    pub fn with_http_client(self, client: impl HttpClient + 'static) -> Self {
+        self.with_exporter(|exporter| exporter.with_http_client(client))
+    }
+
+    /// Sets the URL of a local [Spotlight](https://spotlightjs.com), which gets a copy of everything, with or without
+    /// a DSN. Defaults to `SENTRY_SPOTLIGHT`, else to none.
+    ///
+    /// The variable is a URL, or `true`, `t`, `yes`, `y`, `on` or `1` for `http://localhost:8969/stream`.
+    pub fn with_spotlight(self, url: impl Into<String>) -> Self {
+        self.with_exporter(|exporter| exporter.with_spotlight(url))
+    }
+
+    /// Adds a span processor: a second destination beside Sentry, which sees the same sampled spans. Defaults to none.
+    pub fn with_span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
+        self.provider = self.provider.with_span_processor(processor);
+        self
+    }
+
+    /// Sets any option of the exporter: tags, filters, hooks, scrubbing, limits, compression, certificates, metrics.
+    ///
+    /// ```
+    /// use opentelemetry_sentry::{Sentry, SpanFilter};
+    ///
+    /// let sentry = Sentry::builder()
+    ///     .with_exporter(|exporter| {
+    ///         exporter
+    ///             .with_queue_limit(8 << 20)
+    ///             .with_tag_attributes(["tenant"])
+    ///             .with_ignore_transactions(["GET /health*"])
+    ///             .with_ignore_spans([SpanFilter::new().with_op("cache.*")])
+    ///             .with_scrubber(|key, _| (key == "card.number").then(|| "[card]".into()))
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), opentelemetry_sentry::SetupError>(())
+    /// ```
+    ///
+    /// The closure gets the builder to which the setters above write as well. So a setting that both have is one setting,
+    /// and its last call counts: a DSN, a release or an environment that is set in the closure also holds for outgoing
+    /// headers, and beats its variable. A [`Service`](SentryExporterBuilder::with_service) takes the place
+    /// of DSN, release, environment and their variables, wherever they are set. The
+    /// [decision log](SentryExporterBuilder::with_decision_log) is always that of the sampler.
+    pub fn with_exporter(mut self, f: impl FnOnce(SentryExporterBuilder) -> SentryExporterBuilder) -> Self {
+        self.exporter = f(self.exporter);
+        self
+    }
+
+    /// Sets everything up without touching anything global.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is invalid, from code or from `SENTRY_DSN`; if there is no HTTP client; or if no thread can be
+    /// started.
+    pub fn build(self) -> Result<Sentry, SetupError> {
+        self.build_with(Environment::read())
+    }
+
+    /// Sets everything up, and makes propagator and tracer provider the global ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and if this process has called it before.
+    pub fn install(self) -> Result<Sentry, SetupError> {
+        static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+        let sentry = self.build()?;
+        if INSTALLED.swap(true, Ordering::AcqRel) {
+            return Err(Kind::AlreadyInstalled.into());
+        }
+        global::set_text_map_propagator(sentry.propagator.clone());
+        global::set_tracer_provider(sentry.provider.clone());
+        Ok(sentry)
+    }
+
+    fn build_with(self, environment: Environment) -> Result<Sentry, SetupError> {
+        let Self { rate, sampler, org_id, strict, resource, mut exporter, provider } = self;
+        let resource = resource.unwrap_or_else(|| Resource::builder().build());
+        let sender = Sender::new(exporter.take_sender(), org_id, &environment, &resource)?;
+        let rate = rate.or(environment.traces_sample_rate);
+        let has_no_rate = sampler.is_none() && rate.is_none();
+        let sampler = match (sampler, rate) {
+            (Some(sampler), _) => sampler,
+            (None, Some(rate)) => SentrySampler::rate(rate).map_err(Kind::Rate)?,
+            (None, None) => SentrySampler::off(),
+        };
+        let sampler = sender.without_own_requests(sampler);
+        let propagator = SentryPropagator::builder()
+            .with_service(sender.service.clone())
+            .with_strict_trace_continuation(strict)
+            .with_decision_log(sampler.decision_log())
+            .build()
+            .map_err(Kind::Propagator)?;
+        let exporter =
+            sender.give_to(exporter).with_decision_log(sampler.decision_log()).build().map_err(Kind::Exporter)?;
+        let processor = SentrySpanProcessor::from(exporter);
+        let handle = sampler.handle();
+        let provider = provider.with_resource(resource).with_sampler(sampler);
+        let provider = provider.with_span_processor(processor.clone()).build();
+        Ok(Sentry { provider, propagator, processor, sampler: handle, has_no_rate })
+    }
+}

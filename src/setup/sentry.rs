@@ -1,0 +1,173 @@
+//! Sentry, set up and running.
+
+use std::time::{Duration, Instant};
+
+use opentelemetry::global;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sentry_exporter::{FlushError, Problem, SentrySpanProcessor, Stats};
+use opentelemetry_sentry_propagator::SentryPropagator;
+use opentelemetry_sentry_sampler::SamplerHandle;
+
+use super::checkup::propagator_problem;
+
+/// How long a `Sentry` that is dropped without a shutdown may take to send what is left, as in Sentry's SDKs.
+const DROP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long [`Sentry::check`] waits for the server.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The instrumentation scope of `tracing` spans.
+#[cfg(feature = "tracing")]
+const SCOPE: &str = "opentelemetry-sentry";
+
+/// A running Sentry: a tracer provider whose spans are sent there, and the propagator that belongs to it.
+///
+/// [`Sentry::builder`] sets it up. Keep it until the end of `main`, and call [`shutdown`](Self::shutdown) there. If it
+/// is dropped instead, it shuts down within two seconds.
+///
+/// See the [crate documentation](crate) for an example.
+#[derive(Debug)]
+#[must_use = "dropping it shuts Sentry down"]
+pub struct Sentry {
+    pub(super) provider: SdkTracerProvider,
+    pub(super) propagator: SentryPropagator,
+    pub(super) processor: SentrySpanProcessor,
+    pub(super) sampler: SamplerHandle,
+    /// Whether no sample rate and no sampler was set. `check` reports it, as such a service records nothing.
+    pub(super) has_no_rate: bool,
+}
+
+impl Sentry {
+    /// The tracer provider. [`install`](crate::SentryBuilder::install) makes it the global one.
+    #[must_use]
+    pub const fn tracer_provider(&self) -> &SdkTracerProvider {
+        &self.provider
+    }
+
+    /// The propagator. [`install`](crate::SentryBuilder::install) makes it the global one.
+    #[must_use]
+    pub const fn propagator(&self) -> &SentryPropagator {
+        &self.propagator
+    }
+
+    /// Changes the sample rate and the limit while the process runs.
+    ///
+    /// ```
+    /// # let sentry = opentelemetry_sentry::Sentry::builder().with_dsn("").build()?;
+    /// // from an admin route or a feature flag:
+    /// sentry.sampler().set_rate(Some(0.02))?;
+    /// sentry.sampler().set_max_traces_per_second(Some(10.0))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn sampler(&self) -> &SamplerHandle {
+        &self.sampler
+    }
+
+    /// A layer for `tracing_subscriber` that turns `tracing` spans into OpenTelemetry spans of this provider.
+    ///
+    /// ```
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// # let sentry = opentelemetry_sentry::Sentry::builder().with_dsn("").build()?;
+    /// // `data` of spans then has no thread, busy and idle time, file, line and module:
+    /// let layer =
+    ///     sentry.tracing_layer().with_threads(false).with_tracked_inactivity(false).with_location(false).with_target(false);
+    /// let subscriber = tracing_subscriber::registry().with(layer);
+    /// # drop(subscriber);
+    /// # Ok::<(), opentelemetry_sentry::SetupError>(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn tracing_layer<S>(&self) -> tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
+    where
+        S: tracing_core::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    {
+        use opentelemetry::trace::TracerProvider as _;
+        tracing_opentelemetry::layer().with_tracer(self.provider.tracer(SCOPE))
+    }
+
+    /// The span processor. A clone of it still returns the stats after the shutdown.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # let sentry = opentelemetry_sentry::Sentry::builder().with_dsn("").build()?;
+    /// let processor = sentry.span_processor().clone();
+    /// sentry.shutdown(Duration::from_secs(2))?;
+    /// eprintln!("{}", processor.stats());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn span_processor(&self) -> &SentrySpanProcessor {
+        &self.processor
+    }
+
+    /// Checks the set-up and returns every problem that it finds, each of which prints as a sentence.
+    ///
+    /// It asks the server whether it accepts the DSN (for up to five seconds), compares clocks, and tries the global
+    /// propagator. Call it when some spans have ended.
+    ///
+    /// ```no_run
+    /// # let sentry = opentelemetry_sentry::Sentry::builder().build()?;
+    /// for problem in sentry.check() {
+    ///     eprintln!("{problem}");
+    /// }
+    /// # Ok::<(), opentelemetry_sentry::SetupError>(())
+    /// ```
+    #[must_use]
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = self.processor.check(CHECK_TIMEOUT);
+        if self.has_no_rate && self.sampler.rate().is_none() {
+            problems.retain(|problem| *problem != Problem::NoSpans);
+            problems.push(Problem::TracingOff);
+        }
+        problems.extend(global::get_text_map_propagator(propagator_problem));
+        problems
+    }
+
+    /// What was received, sent and dropped so far. With neither a DSN nor Spotlight nothing is received.
+    ///
+    /// The [guide](crate::guide::delivery#reasons) lists the reasons for which something is dropped.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.processor.stats()
+    }
+
+    /// Sends every span that has ended so far, and waits until the server has accepted all of them.
+    ///
+    /// Spans whose local root is still open are sent without it. Any thread may call this, also one of an async
+    /// runtime, which it then blocks.
+    ///
+    /// # Errors
+    ///
+    /// If that takes longer than `timeout`, if a span could not be delivered since the last flush, or after a shutdown.
+    pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
+        self.processor.flush(timeout)
+    }
+
+    /// Sends every span that has ended so far, and shuts the tracer provider down.
+    ///
+    /// # Errors
+    ///
+    /// If that takes longer than `timeout` (what is left is then dropped and counted), if a span could not be delivered
+    /// since the last flush, or if the tracer provider was shut down before.
+    pub fn shutdown(self, timeout: Duration) -> Result<(), FlushError> {
+        self.end(timeout)
+    }
+
+    fn end(&self, timeout: Duration) -> Result<(), FlushError> {
+        let start = Instant::now();
+        let result = self.processor.close(timeout);
+        // Other processors get the time that is left. Ours returns an error here, as it is shut down already.
+        let _ = self.provider.shutdown_with_timeout(timeout.saturating_sub(start.elapsed()));
+        result
+    }
+}
+
+impl Drop for Sentry {
+    fn drop(&mut self) {
+        // After a shutdown this does nothing. Otherwise there is no caller to return an error to.
+        let _ = self.end(DROP_TIMEOUT);
+    }
+}
