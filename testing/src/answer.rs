@@ -6,7 +6,7 @@ use hyper::{StatusCode, header::CONTENT_TYPE};
 use opentelemetry_http::{Bytes, Response};
 use serde_json::json;
 
-use crate::check::{ERROR_HEADER, Refusal};
+use crate::refusal::{ERROR_HEADER, Refusal};
 
 /// What [`LocalIngest`](super::LocalIngest) says to a request that passes its checks.
 ///

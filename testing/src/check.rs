@@ -1,7 +1,5 @@
 //! What Sentry refuses, and how.
 
-use std::fmt;
-
 use hyper::{
     HeaderMap, Method, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue},
@@ -9,10 +7,7 @@ use hyper::{
 };
 use opentelemetry_http::Bytes;
 
-use crate::{
-    decode::decode,
-    envelope::{Envelope, Item},
-};
+use crate::{decode::decode, envelope::Envelope, item::Item, refusal::Refusal};
 
 /// The way a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,46 +180,12 @@ fn bad_request(detail: &'static str, reason: String) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, detail, reason)
 }
 
-/// Why a request is refused.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    detail: &'static str,
-    cause: String,
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, detail: &'static str, cause: String) -> Self {
-        Self { status, detail, cause }
-    }
-
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    pub(super) fn detail(&self) -> &'static str {
-        self.detail
-    }
-
-    pub(super) fn cause(&self) -> &str {
-        &self.cause
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.detail, self.cause)
-    }
-}
-
 /// The user of [`LocalIngest::dsn`](super::LocalIngest::dsn).
 pub(super) const PUBLIC_KEY: &str = "public";
 /// The only project.
 pub(super) const PROJECT_ID: &str = "1";
 /// Where Spotlight takes envelopes.
 pub(super) const SPOTLIGHT_PATH: &str = "/stream";
-/// The response header that says why an envelope was refused.
-pub(super) const ERROR_HEADER: &str = "x-sentry-error";
 
 const ENVELOPE_PATH: &str = "/api/1/envelope/";
 const ENVELOPE_TYPE: &str = "application/x-sentry-envelope";

@@ -6,7 +6,7 @@ use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use hyper::StatusCode;
 use opentelemetry_http::Bytes;
 
-use crate::check::Refusal;
+use crate::refusal::Refusal;
 
 /// Sentry's limit for an envelope, compressed or not, in bytes. Nothing beyond it is kept or unpacked.
 pub(super) const MAX_ENVELOPE: usize = 200 * 1024 * 1024;

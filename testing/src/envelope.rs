@@ -1,10 +1,10 @@
 //! The envelope as the receiving side reads it.
 
-use std::{error, fmt, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::framing::Reader;
+use crate::{framing::Reader, invalid_envelope::InvalidEnvelope, item::Item};
 
 /// An [envelope] that was taken apart. Cloning it is cheap.
 ///
@@ -82,82 +82,4 @@ impl Envelope {
     pub(super) fn dsn(&self) -> Option<&str> {
         self.headers().get("dsn")?.as_str()
     }
-}
-
-/// One item of an [`Envelope`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Item {
-    headers: Map<String, Value>,
-    payload: Vec<u8>,
-}
-
-impl Item {
-    pub(super) fn new(headers: Map<String, Value>, payload: Vec<u8>) -> Self {
-        Self { headers, payload }
-    }
-
-    /// The headers of the item.
-    #[must_use]
-    pub fn headers(&self) -> &Map<String, Value> {
-        &self.headers
-    }
-
-    /// The `type` of the headers, such as `transaction`.
-    #[must_use]
-    pub fn item_type(&self) -> &str {
-        let item_type = self.headers.get("type").and_then(Value::as_str);
-        item_type.unwrap_or_default() // which the parser rules out
-    }
-
-    /// The payload, without the newline that may follow.
-    #[must_use]
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// Reads the payload as JSON.
-    ///
-    /// # Errors
-    ///
-    /// When it is not JSON.
-    pub fn json(&self) -> serde_json::Result<Value> {
-        serde_json::from_slice(&self.payload)
-    }
-}
-
-/// The bytes were not an envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidEnvelope {
-    line: usize,
-    part: Part,
-    expected: String,
-}
-
-impl InvalidEnvelope {
-    pub(super) fn new(line: usize, part: Part, expected: impl Into<String>) -> Self {
-        let expected = expected.into();
-        Self { line, part, expected }
-    }
-}
-
-impl fmt::Display for InvalidEnvelope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, ", self.line)?;
-        match self.part {
-            Part::Headers => write!(f, "envelope headers")?,
-            Part::ItemHeaders(number) => write!(f, "headers of item {number}")?,
-            Part::Payload(number) => write!(f, "payload of item {number}")?,
-        }
-        write!(f, ": expected {}", self.expected)
-    }
-}
-
-impl error::Error for InvalidEnvelope {}
-
-/// The part of an envelope that is wrong. Items count from one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Headers,
-    ItemHeaders(usize),
-    Payload(usize),
 }

@@ -8,7 +8,10 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::envelope::{InvalidEnvelope, Item, Part};
+use crate::{
+    invalid_envelope::{InvalidEnvelope, Part},
+    item::Item,
+};
 
 /// Reads an envelope from front to back.
 pub(super) struct Reader<'a> {

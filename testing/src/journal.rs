@@ -9,11 +9,7 @@ use std::{
 
 use hyper::{HeaderMap, http::request::Parts};
 
-use crate::{
-    answer::Answer,
-    check::{Refusal, Route},
-    envelope::Envelope,
-};
+use crate::{answer::Answer, check::Route, envelope::Envelope, refusal::Refusal};
 
 /// One HTTP request as it came, and how it was answered.
 #[derive(Clone, Debug)]

@@ -35,12 +35,16 @@ mod check;
 mod decode;
 mod envelope;
 mod framing;
+mod invalid_envelope;
+mod item;
 mod journal;
 mod record;
+mod refusal;
 mod server;
+mod wait_timeout;
 
 use std::{
-    error, fmt, io,
+    fmt, io,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -49,9 +53,8 @@ use std::{
 use serde_json::Value;
 
 pub use self::{
-    answer::Answer,
-    envelope::{Envelope, InvalidEnvelope, Item},
-    journal::RecordedRequest,
+    answer::Answer, envelope::Envelope, invalid_envelope::InvalidEnvelope, item::Item, journal::RecordedRequest,
+    wait_timeout::WaitTimeout,
 };
 use self::{
     journal::{Journal, SharedJournal},
@@ -223,43 +226,3 @@ impl fmt::Debug for LocalIngest {
         f.debug_struct("LocalIngest").field("address", &self.address()).finish_non_exhaustive()
     }
 }
-
-/// What was waited for did not come in time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitTimeout {
-    wanted: Option<usize>,
-    accepted: usize,
-    timeout: Duration,
-    refused: usize,
-    last_refusal: Option<String>,
-}
-
-impl WaitTimeout {
-    fn new(wanted: Option<usize>, timeout: Duration, journal: &Journal) -> Self {
-        let refusals = journal.refusals();
-        Self {
-            wanted,
-            accepted: journal.accepted(),
-            timeout,
-            refused: refusals.len(),
-            last_refusal: refusals.last().map(ToString::to_string),
-        }
-    }
-}
-
-impl fmt::Display for WaitTimeout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (accepted, timeout) = (self.accepted, self.timeout);
-        match self.wanted {
-            Some(wanted) => write!(f, "wanted {wanted} envelopes, {accepted} came")?,
-            None => write!(f, "the condition did not hold, {accepted} envelopes came")?,
-        }
-        write!(f, " within {timeout:?}")?;
-        match &self.last_refusal {
-            Some(reason) => write!(f, "; {} refused, the last one: {reason}", self.refused),
-            None => Ok(()),
-        }
-    }
-}
-
-impl error::Error for WaitTimeout {}

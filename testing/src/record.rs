@@ -10,10 +10,7 @@ use std::{
 
 use hyper::StatusCode;
 
-use crate::{
-    check::{Refusal, is_event},
-    envelope::{Envelope, Item},
-};
+use crate::{check::is_event, envelope::Envelope, item::Item, refusal::Refusal};
 
 /// Appends events and transactions to the file of one ingest. There is none until the first comes.
 #[derive(Debug)]

@@ -22,10 +22,11 @@ use tokio::{
 
 use crate::{
     answer::{Answer, Reply, refuse},
-    check::{Refusal, Route},
+    check::Route,
     decode::{MAX_ENVELOPE, too_large},
     journal::{Arrival, Journal, SharedJournal},
     record::Recorder,
+    refusal::Refusal,
 };
 
 /// A listening thread. Dropping it stops and joins it.
