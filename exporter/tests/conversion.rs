@@ -19,12 +19,12 @@ use opentelemetry_sdk::{
 };
 use opentelemetry_sentry_exporter::SentryExporter;
 use opentelemetry_sentry_protocol::Service;
-use opentelemetry_sentry_vectors::each;
+use opentelemetry_sentry_vectors::{Attributes, Joined, each};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    case::{Attributes, SpanCase},
+    case::SpanCase,
     support::{Pipeline, span},
 };
 
@@ -59,9 +59,7 @@ fn the_data_of_a_span_are_what_was_inferred_and_its_attributes() {
 }
 
 #[derive(Deserialize)]
-struct SpanAndFields {
-    #[serde(flatten)]
-    span: SpanCase,
+struct Fields {
     op: Value,
     description: Value,
     source: Value,
@@ -76,10 +74,10 @@ struct SpanAndFields {
 
 fn a_span_becomes(file: &str) {
     let pipeline = Pipeline::start(|builder| builder);
-    each(file, |case: &SpanAndFields| {
-        let SpanAndFields { op, description, result, origin, data, .. } = case;
+    each(file, |Joined(span, case): &Joined<SpanCase, Fields>| {
+        let Fields { op, description, result, origin, data, .. } = case;
 
-        let event = sent_as_root(&pipeline, &case.span);
+        let event = sent_as_root(&pipeline, span);
         let fields = &event["contexts"]["trace"];
         let mut data_of_root = data.clone();
         data_of_root.insert("sentry.source".to_owned(), case.source.clone());
@@ -97,7 +95,7 @@ fn a_span_becomes(file: &str) {
         });
         assert_eq!(found, wanted, "as a root: found, wanted");
 
-        let event = sent_as_child(&pipeline, &case.span);
+        let event = sent_as_child(&pipeline, span);
         let fields = &event["spans"][0];
         let found = json!({
             "op": fields["op"], "description": fields["description"], "status": fields["status"],
@@ -117,15 +115,13 @@ fn a_span_becomes(file: &str) {
 fn a_span_has_one_of_the_statuses_that_sentry_knows() {
     #[derive(Deserialize)]
     struct Case {
-        #[serde(flatten)]
-        span: SpanCase,
         expected: String,
     }
     let pipeline = Pipeline::start(|builder| builder);
-    each("status", |case: &Case| {
-        let event = sent_as_root(&pipeline, &case.span);
+    each("status", |Joined(span, case): &Joined<SpanCase, Case>| {
+        let event = sent_as_root(&pipeline, span);
         assert_eq!(event["contexts"]["trace"]["status"], case.expected.as_str(), "as a root");
-        let event = sent_as_child(&pipeline, &case.span);
+        let event = sent_as_child(&pipeline, span);
         assert_eq!(event["spans"][0]["status"], case.expected.as_str(), "as a child");
         assert_eq!(event["contexts"]["trace"]["status"], "ok", "the root of a child");
     });
@@ -135,15 +131,13 @@ fn a_span_has_one_of_the_statuses_that_sentry_knows() {
 fn links_lead_to_other_spans() {
     #[derive(Deserialize)]
     struct Case {
-        #[serde(flatten)]
-        span: SpanCase,
         expected: Value,
     }
     let pipeline = Pipeline::start(|builder| builder);
-    each("links", |case: &Case| {
-        let event = sent_as_root(&pipeline, &case.span);
+    each("links", |Joined(span, case): &Joined<SpanCase, Case>| {
+        let event = sent_as_root(&pipeline, span);
         assert_eq!(event["contexts"]["trace"]["links"], case.expected, "as a root");
-        let event = sent_as_child(&pipeline, &case.span);
+        let event = sent_as_child(&pipeline, span);
         assert_eq!(event["spans"][0]["links"], case.expected, "as a child");
         assert_eq!(event["contexts"]["trace"]["links"], Value::Null, "the root of a child");
     });
@@ -153,7 +147,7 @@ fn links_lead_to_other_spans() {
 type Measurements = Option<BTreeMap<String, Measurement>>;
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields)] // also read from what arrives
 struct Measurement {
     value: f64,
     unit: String,
@@ -165,8 +159,6 @@ fn measurements(holder: &Value) -> Measurements {
 
 #[derive(Deserialize)]
 struct MeasurementsCase {
-    #[serde(flatten)]
-    span: SpanCase,
     measurements: Measurements,
     vitals: Measurements,
 }
@@ -174,11 +166,11 @@ struct MeasurementsCase {
 #[test]
 fn measurements_of_a_root_are_those_of_the_transaction() {
     let pipeline = Pipeline::start(|builder| builder);
-    each("measurements", |case: &MeasurementsCase| {
+    each("measurements", |Joined(span, case): &Joined<SpanCase, MeasurementsCase>| {
         let all: BTreeMap<_, _> = case.measurements.iter().chain(&case.vitals).flatten().collect();
         let wanted = all.into_iter().map(|(name, measurement)| (name.clone(), measurement.clone())).collect();
         let wanted = Some(wanted).filter(|all: &BTreeMap<_, _>| !all.is_empty());
-        let event = sent_as_root(&pipeline, &case.span);
+        let event = sent_as_root(&pipeline, span);
         assert_eq!(measurements(&event), wanted);
     });
 }
@@ -186,8 +178,8 @@ fn measurements_of_a_root_are_those_of_the_transaction() {
 #[test]
 fn measurements_of_a_child_are_its_own_and_web_vitals_those_of_the_transaction() {
     let pipeline = Pipeline::start(|builder| builder);
-    each("measurements", |case: &MeasurementsCase| {
-        let event = sent_as_child(&pipeline, &case.span);
+    each("measurements", |Joined(span, case): &Joined<SpanCase, MeasurementsCase>| {
+        let event = sent_as_child(&pipeline, span);
         assert_eq!(measurements(&event["spans"][0]), case.measurements, "of the child");
         assert_eq!(measurements(&event), case.vitals, "of the transaction");
     });
@@ -216,7 +208,7 @@ fn the_golden_envelope_is_sent() {
         server_name: String,
         org_id: u64,
         resource: Attributes,
-        spans: Vec<TimedSpan>,
+        spans: Vec<Joined<SpanCase, Timed>>,
         trace: Value,
         event: Value,
     }
@@ -231,7 +223,7 @@ fn the_golden_envelope_is_sent() {
         let resource = Resource::builder_empty().with_attributes(case.resource.0.clone()).build();
         pipeline.exporter.set_resource(&resource);
 
-        let envelopes = pipeline.send(case.spans.iter().map(TimedSpan::data).collect());
+        let envelopes = pipeline.send(case.spans.iter().map(|Joined(span, timed)| timed.data(span)).collect());
         assert_eq!(envelopes.len(), 1);
         let headers = envelopes[0].headers();
         assert_eq!(headers["trace"], case.trace);
@@ -252,11 +244,9 @@ fn the_golden_envelope_is_sent() {
     });
 }
 
-/// A span with ids and times of its own, in seconds since 1970.
+/// The ids and the times of a span, in seconds since 1970.
 #[derive(Deserialize)]
-struct TimedSpan {
-    #[serde(flatten)]
-    span: SpanCase,
+struct Timed {
     trace_id: String,
     span_id: String,
     parent_span_id: String,
@@ -281,12 +271,12 @@ fn set_back(event: &mut Value) {
     }
 }
 
-impl TimedSpan {
-    fn data(&self) -> SpanData {
+impl Timed {
+    fn data(&self, case: &SpanCase) -> SpanData {
         let time = |seconds: f64| UNIX_EPOCH + Duration::from_micros(((seconds + days_since()) * 1e6).round() as u64);
         let trace_id = TraceId::from_hex(&self.trace_id).expect("a trace id");
         let id = |id: &str| SpanId::from_hex(id).expect("a span id");
-        let mut span = self.span.describe(span(trace_id, 1, 0));
+        let mut span = case.describe(span(trace_id, 1, 0));
         span.span_context =
             SpanContext::new(trace_id, id(&self.span_id), TraceFlags::SAMPLED, false, TraceState::default());
         span.parent_span_id = id(&self.parent_span_id);

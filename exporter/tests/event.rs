@@ -6,12 +6,12 @@ mod support;
 
 use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
 use opentelemetry_sentry_exporter::SentryExporterBuilder;
-use opentelemetry_sentry_vectors::each;
+use opentelemetry_sentry_vectors::{Attributes, Joined, each};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    case::{Attributes, SpanCase},
+    case::SpanCase,
     support::{Pipeline, span},
 };
 
@@ -19,8 +19,6 @@ const ROOT: u64 = 1;
 
 #[derive(Deserialize)]
 struct Case {
-    #[serde(flatten)]
-    root: SpanCase,
     #[serde(default)]
     children: Vec<SpanCase>,
     #[serde(default)]
@@ -31,7 +29,7 @@ struct Case {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 struct SetUp {
     release: Option<String>,
     environment: Option<String>,
@@ -60,7 +58,7 @@ impl SetUp {
 
 #[test]
 fn a_transaction_tells_who_what_and_where() {
-    each("event", |case: &Case| {
+    each("event", |Joined(root, case): &Joined<SpanCase, Case>| {
         let mut pipeline = Pipeline::start(|builder| case.builder.apply(builder));
         let resource = Resource::builder_empty().with_attributes(case.resource.0.clone()).build();
         pipeline.exporter.set_resource(&resource);
@@ -69,7 +67,7 @@ fn a_transaction_tells_who_what_and_where() {
         let mut spans: Vec<_> = children.map(|(id, child)| child.describe(span(trace_id, id, ROOT))).collect();
         // They ended in the opposite order of their start.
         spans.reverse();
-        spans.push(case.root.describe(span(trace_id, ROOT, 0)));
+        spans.push(root.describe(span(trace_id, ROOT, 0)));
 
         let envelopes = pipeline.send(spans);
         assert_eq!(envelopes.len(), 1, "{}", pipeline.exporter.stats());
