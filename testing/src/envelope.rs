@@ -1,4 +1,4 @@
-//! The envelope as the receiving side reads it.
+//! An envelope as the receiving side reads it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{framing::Reader, invalid_envelope::InvalidEnvelope, item::Item};
 
-/// An [envelope] that was taken apart. Cloning it is cheap.
+/// A parsed [envelope]. Cloning it is cheap.
 ///
 /// ```
 /// use opentelemetry_sentry_testing::Envelope;
@@ -29,7 +29,7 @@ struct Content {
 }
 
 impl Envelope {
-    /// Takes an uncompressed envelope apart.
+    /// Parses an uncompressed envelope.
     ///
     /// ```text
     /// Envelope = Headers { "\n" Item } [ "\n" ] ;
@@ -37,13 +37,13 @@ impl Envelope {
     /// Payload  = exactly `length` bytes | without `length`, the bytes up to the next "\n" or the end ;
     /// ```
     ///
-    /// Headers are JSON objects on one line, with no key twice. Where they are there, `event_id` is 32 hex
+    /// Headers are JSON objects on one line in which no key occurs twice. If present, `event_id` is 32 hex
     /// digits (or a UUID with dashes), `sent_at` is RFC 3339 in UTC with a `Z`, `dsn` is a string and
-    /// `trace` is an object of strings. Item types are not checked, nor is the content of items.
+    /// `trace` is an object of strings. Neither the types nor the content of items are checked.
     ///
     /// # Errors
     ///
-    /// When the bytes are anything else. A `length` has to end before a newline or at the end of the bytes.
+    /// If the bytes are anything else. A payload with a `length` must end before a newline or at the end of the bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidEnvelope> {
         let mut reader = Reader::new(bytes);
         let headers = reader.envelope_headers()?;
@@ -55,25 +55,25 @@ impl Envelope {
         Ok(Self { content })
     }
 
-    /// The headers of the envelope, with those that are unknown.
+    /// All headers of the envelope, unknown ones included.
     #[must_use]
     pub fn headers(&self) -> &Map<String, Value> {
         &self.content.headers
     }
 
-    /// The items in their order.
+    /// The items, in their order.
     #[must_use]
     pub fn items(&self) -> &[Item] {
         &self.content.items
     }
 
-    /// The `event_id` of the headers, as written.
+    /// The header `event_id`, as written.
     #[must_use]
     pub fn event_id(&self) -> Option<&str> {
         self.headers().get("event_id")?.as_str()
     }
 
-    /// The `trace` of the headers: the dynamic sampling context.
+    /// The header `trace`: the dynamic sampling context.
     #[must_use]
     pub fn trace(&self) -> Option<&Map<String, Value>> {
         self.headers().get("trace")?.as_object()

@@ -1,8 +1,8 @@
-//! What is wrong with bytes that are not an envelope.
+//! The error for bytes that are not an envelope.
 
 use std::{error, fmt};
 
-/// The bytes were not an envelope.
+/// The bytes are not an envelope. Displayed as the line, the part and what was expected there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidEnvelope {
     line: usize,
@@ -31,7 +31,7 @@ impl fmt::Display for InvalidEnvelope {
 
 impl error::Error for InvalidEnvelope {}
 
-/// The part of an envelope that is wrong. Items count from one.
+/// The part of an envelope that is wrong. Items are counted from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Headers,

@@ -20,14 +20,14 @@ impl Item {
         &self.headers
     }
 
-    /// The `type` of the headers, such as `transaction`.
+    /// The header `type`, such as `transaction`.
     #[must_use]
     pub fn item_type(&self) -> &str {
         let item_type = self.headers.get("type").and_then(Value::as_str);
-        item_type.unwrap_or_default() // which the parser rules out
+        item_type.unwrap_or_default() // the parser requires it
     }
 
-    /// The payload, without the newline that may follow.
+    /// The payload, without the newline that may follow it.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
@@ -37,7 +37,7 @@ impl Item {
     ///
     /// # Errors
     ///
-    /// When it is not JSON.
+    /// If the payload is not JSON.
     pub fn json(&self) -> serde_json::Result<Value> {
         serde_json::from_slice(&self.payload)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use hyper::StatusCode;
 
-/// Why a request is refused.
+/// The status and the reason of a refusal.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -36,5 +36,5 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The response header that says why an envelope was refused.
+/// The response header with the reason of a refusal.
 pub(super) const ERROR_HEADER: &str = "x-sentry-error";

@@ -1,10 +1,12 @@
-//! What came and what did not when a wait ran out of time.
+//! The error of a wait that ran out of time.
 
 use std::{error, fmt, time::Duration};
 
 use crate::journal::Journal;
 
-/// What was waited for did not come in time.
+/// What a test waited for did not arrive in time.
+///
+/// Displayed as what was wanted, what arrived and the last refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitTimeout {
     wanted: Option<usize>,
@@ -31,12 +33,12 @@ impl fmt::Display for WaitTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (accepted, timeout) = (self.accepted, self.timeout);
         match self.wanted {
-            Some(wanted) => write!(f, "wanted {wanted} envelopes, {accepted} came")?,
-            None => write!(f, "the condition did not hold, {accepted} envelopes came")?,
+            Some(wanted) => write!(f, "wanted {wanted} envelopes, accepted {accepted}")?,
+            None => write!(f, "the condition did not hold with {accepted} accepted envelopes")?,
         }
         write!(f, " within {timeout:?}")?;
         match &self.last_refusal {
-            Some(reason) => write!(f, "; {} refused, the last one: {reason}", self.refused),
+            Some(reason) => write!(f, "; refused {}, the last one because of {reason}", self.refused),
             None => Ok(()),
         }
     }
