@@ -1,4 +1,4 @@
-//! Headers in, one span, headers out: `tests/vectors/propagation.json`, with all parts wired as the facade wires them.
+//! Headers in, one span, headers out: `tests/vectors/propagation.json`, with the parts set up as the facade does it.
 
 use std::collections::{BTreeMap, HashMap};
 
