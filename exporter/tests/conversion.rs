@@ -1,4 +1,4 @@
-//! The wire cases of what becomes of a span, each sent through an exporter and read from an ingest.
+//! The wire cases of what is sent of a span, each exported and read back from an ingest.
 
 #[path = "support/case.rs"]
 mod case;
@@ -33,13 +33,13 @@ const CHILD: u64 = 0xb2;
 
 /// Sends a span as the only one of its trace, and returns the event.
 fn sent_as_root(pipeline: &Pipeline, case: &SpanCase) -> Value {
-    only_event(pipeline, vec![case.describe(span(pipeline.new_trace(), ROOT, 0))])
+    only_event(pipeline, vec![case.apply_to(span(pipeline.new_trace(), ROOT, 0))])
 }
 
 /// Sends a span as the child of a plain one, and returns the event.
 fn sent_as_child(pipeline: &Pipeline, case: &SpanCase) -> Value {
     let trace_id = pipeline.new_trace();
-    only_event(pipeline, vec![case.describe(span(trace_id, CHILD, ROOT)), span(trace_id, ROOT, 0)])
+    only_event(pipeline, vec![case.apply_to(span(trace_id, CHILD, ROOT)), span(trace_id, ROOT, 0)])
 }
 
 fn only_event(pipeline: &Pipeline, spans: Vec<SpanData>) -> Value {
@@ -49,13 +49,13 @@ fn only_event(pipeline: &Pipeline, spans: Vec<SpanData>) -> Value {
 }
 
 #[test]
-fn a_span_is_what_the_official_sdk_makes_of_it_or_better() {
-    a_span_becomes("conversion");
+fn a_span_is_sent_as_the_official_sdk_sends_it_or_better() {
+    check_spans_of("conversion");
 }
 
 #[test]
-fn the_data_of_a_span_are_what_was_inferred_and_its_attributes() {
-    a_span_becomes("data");
+fn the_data_of_a_span_are_its_attributes_and_what_is_inferred_from_them() {
+    check_spans_of("data");
 }
 
 #[derive(Deserialize)]
@@ -72,7 +72,7 @@ struct Fields {
     transaction: Option<Value>,
 }
 
-fn a_span_becomes(file: &str) {
+fn check_spans_of(file: &str) {
     let pipeline = Pipeline::start(|builder| builder);
     each(file, |Joined(span, case): &Joined<SpanCase, Fields>| {
         let Fields { op, description, result, origin, data, .. } = case;
@@ -112,7 +112,7 @@ fn a_span_becomes(file: &str) {
 }
 
 #[test]
-fn a_span_has_one_of_the_statuses_that_sentry_knows() {
+fn a_span_has_a_status_that_sentry_knows() {
     #[derive(Deserialize)]
     struct Case {
         expected: String,
@@ -128,7 +128,7 @@ fn a_span_has_one_of_the_statuses_that_sentry_knows() {
 }
 
 #[test]
-fn links_lead_to_other_spans() {
+fn links_name_other_spans() {
     #[derive(Deserialize)]
     struct Case {
         expected: Value,
@@ -164,7 +164,7 @@ struct MeasurementsCase {
 }
 
 #[test]
-fn measurements_of_a_root_are_those_of_the_transaction() {
+fn measurements_of_a_root_are_measurements_of_the_transaction() {
     let pipeline = Pipeline::start(|builder| builder);
     each("measurements", |Joined(span, case): &Joined<SpanCase, MeasurementsCase>| {
         let all: BTreeMap<_, _> = case.measurements.iter().chain(&case.vitals).flatten().collect();
@@ -176,7 +176,7 @@ fn measurements_of_a_root_are_those_of_the_transaction() {
 }
 
 #[test]
-fn measurements_of_a_child_are_its_own_and_web_vitals_those_of_the_transaction() {
+fn measurements_of_a_child_stay_with_it_and_web_vitals_go_to_the_transaction() {
     let pipeline = Pipeline::start(|builder| builder);
     each("measurements", |Joined(span, case): &Joined<SpanCase, MeasurementsCase>| {
         let event = sent_as_child(&pipeline, span);
@@ -186,7 +186,7 @@ fn measurements_of_a_child_are_its_own_and_web_vitals_those_of_the_transaction()
 }
 
 #[test]
-fn a_web_vital_of_the_root_beats_that_of_a_child() {
+fn a_web_vital_of_the_root_wins_over_that_of_a_child() {
     let pipeline = Pipeline::start(|builder| builder);
     let trace_id = pipeline.new_trace();
     let with_lcp = |mut span: SpanData, value: f64| {
@@ -256,7 +256,7 @@ struct Timed {
     end: f64,
 }
 
-/// Whole days since the times of the golden envelope, in seconds: Sentry takes no event that is older than a month.
+/// Whole days since the times of the golden envelope, in seconds. Sentry refuses events that are older than a month.
 fn days_since() -> f64 {
     const GOLDEN: f64 = 1_795_219_200.0;
     const DAY: f64 = 24.0 * 60.0 * 60.0;
@@ -264,6 +264,7 @@ fn days_since() -> f64 {
     ((now - GOLDEN) / DAY).floor() * DAY
 }
 
+/// Moves the times of an event back to those of the golden envelope.
 fn set_back(event: &mut Value) {
     for key in ["start_timestamp", "timestamp"] {
         let time = event[key].as_f64().expect("a time") - days_since();
@@ -276,7 +277,7 @@ impl Timed {
         let time = |seconds: f64| UNIX_EPOCH + Duration::from_micros(((seconds + days_since()) * 1e6).round() as u64);
         let trace_id = TraceId::from_hex(&self.trace_id).expect("a trace id");
         let id = |id: &str| SpanId::from_hex(id).expect("a span id");
-        let mut span = case.describe(span(trace_id, 1, 0));
+        let mut span = case.apply_to(span(trace_id, 1, 0));
         span.span_context =
             SpanContext::new(trace_id, id(&self.span_id), TraceFlags::SAMPLED, false, TraceState::default());
         span.parent_span_id = id(&self.parent_span_id);

@@ -1,4 +1,4 @@
-//! Spans as the wire cases write them down; the README of `tests/vectors` describes the shape.
+//! Spans as the wire cases describe them; the README of `tests/vectors` has the shape.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_vectors::{Attributes, Kind, TextOr};
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// What a case says of a span; all of it may be left out.
+/// The fields of a span that a case may have. All are optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct SpanCase {
@@ -56,8 +56,8 @@ struct LinkCase {
 }
 
 impl SpanCase {
-    /// Gives a span what the case says of it.
-    pub(crate) fn describe(&self, mut span: SpanData) -> SpanData {
+    /// Sets the fields of a span as the case says.
+    pub(crate) fn apply_to(&self, mut span: SpanData) -> SpanData {
         if let Some(name) = &self.span {
             span.name = name.clone().into();
         }
