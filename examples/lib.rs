@@ -1,4 +1,4 @@
-//! Nothing to import: every example is a program of its own.
+//! An empty library: every example is a program of its own.
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,4 +1,4 @@
-//! Requests as a browser with `@sentry/browser` makes them, and one of somebody who knows W3C's headers alone.
+//! Requests as a browser with `@sentry/browser` sends them, and one of a caller that sends W3C's headers only.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use uuid::Uuid;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A request to the gateway, and what is known of its trace on this side.
+/// A request to the gateway, and the caller's part of its trace.
 #[derive(Clone, Debug)]
 pub(crate) struct Visit {
     pub(crate) kind: Kind,
     pub(crate) trace_id: String,
-    /// The caller's own span, of which the gateway's is a child.
+    /// The caller's span, which is the parent of the gateway's.
     pub(crate) span_id: String,
-    /// What the browser says of its trace; every service reports it as it is.
+    /// The browser's dynamic sampling context, which every service must pass on unchanged.
     pub(crate) dsc: BTreeMap<String, String>,
     headers: Headers,
 }
 
-/// What a visit shows.
+/// The feature that a visit shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     PageLoad,
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Deferred,
 }
 
-/// What came back.
+/// The response to a visit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -40,27 +40,27 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// One visit of each kind. The key is that of the DSN which the services send to.
+/// One visit of each kind. `public_key` is the key of the services' DSN.
 pub(crate) fn visits(public_key: &str) -> [Visit; 7] {
     [
-        Visit::of_browser(Kind::PageLoad, "/products/:sku", public_key),
-        Visit::of_stranger(Kind::OnlyTraceparent),
-        Visit::of_browser(Kind::Failure, "/sales", public_key),
-        Visit::of_browser(Kind::Background, "/products/:sku", public_key),
-        Visit::of_browser(Kind::Page, "/", public_key),
-        Visit::of_browser(Kind::Action, "/", public_key),
-        Visit::of_browser(Kind::Deferred, "/", public_key),
+        Visit::from_browser(Kind::PageLoad, "/products/:sku", public_key),
+        Visit::with_traceparent_only(Kind::OnlyTraceparent),
+        Visit::from_browser(Kind::Failure, "/sales", public_key),
+        Visit::from_browser(Kind::Background, "/products/:sku", public_key),
+        Visit::from_browser(Kind::Page, "/", public_key),
+        Visit::from_browser(Kind::Action, "/", public_key),
+        Visit::from_browser(Kind::Deferred, "/", public_key),
     ]
 }
 
 impl Visit {
-    fn of_browser(kind: Kind, page: &str, public_key: &str) -> Self {
+    fn from_browser(kind: Kind, page: &str, public_key: &str) -> Self {
         let (trace_id, span_id) = ids();
         let (dsc, headers) = browser_headers(&trace_id, &span_id, page, public_key);
         Self { kind, trace_id, span_id, dsc, headers }
     }
 
-    fn of_stranger(kind: Kind) -> Self {
+    fn with_traceparent_only(kind: Kind) -> Self {
         let (trace_id, span_id) = ids();
         let headers = vec![("traceparent", format!("00-{trace_id}-{span_id}-01"))];
         Self { kind, trace_id, span_id, dsc: BTreeMap::new(), headers }
@@ -81,7 +81,7 @@ impl Visit {
         Ok(Answer { status, server_timing, body: response.text().await? })
     }
 
-    /// The same request in a shell.
+    /// The request as a shell command.
     pub(crate) fn as_curl(&self, gateway: &str) -> String {
         let (method, path) = self.kind.request();
         let headers = self.headers.iter().map(|(name, value)| format!(" \\\n    -H '{name}: {value}'"));
@@ -94,12 +94,12 @@ impl Kind {
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::PageLoad => "A page load in a browser",
-            Self::OnlyTraceparent => "A caller that knows W3C's traceparent alone",
+            Self::OnlyTraceparent => "A caller that sends W3C's traceparent only",
             Self::Failure => "A request that fails",
-            Self::Background => "Work that goes on after the answer",
-            Self::Page => "A page that tells the browser of its trace",
+            Self::Background => "Work in the background that ends after the answer",
+            Self::Page => "A page whose trace the browser continues",
             Self::Action => "A form that is sent to a server action",
-            Self::Deferred => "Work that is put off until after the answer",
+            Self::Deferred => "Work that is deferred until after the answer",
         }
     }
 
@@ -115,7 +115,7 @@ impl Kind {
         }
     }
 
-    /// What is sent, as forms are.
+    /// The body of a form.
     const fn form(self) -> Option<&'static str> {
         match self {
             Self::Action => Some("sku=mug"),
@@ -123,7 +123,7 @@ impl Kind {
         }
     }
 
-    /// How many transactions come of it, of all services.
+    /// The number of transactions that the services send for it.
     pub(crate) const fn transactions(self) -> usize {
         match self {
             Self::Page => 1,
@@ -132,7 +132,7 @@ impl Kind {
         }
     }
 
-    /// The status that the answer has when all is well.
+    /// The expected status of the answer.
     pub(crate) const fn status(self) -> u16 {
         match self {
             Self::PageLoad | Self::OnlyTraceparent | Self::Page => 200,
@@ -143,7 +143,7 @@ impl Kind {
     }
 }
 
-/// A trace and a span, made as the SDK for JavaScript makes them.
+/// A trace id and a span id, as the SDK for JavaScript generates them.
 fn ids() -> (String, String) {
     let id = || Uuid::new_v4().simple().to_string();
     (id(), id().split_off(16))
@@ -151,7 +151,7 @@ fn ids() -> (String, String) {
 
 type Headers = Vec<(&'static str, String)>;
 
-/// What Sentry knows of the trace, and the two headers that say so, beside a member of somebody else.
+/// The dynamic sampling context, and the two headers with it. `baggage` also has a foreign member.
 fn browser_headers(trace_id: &str, span_id: &str, page: &str, key: &str) -> (BTreeMap<String, String>, Headers) {
     let dsc = [
         ("environment", "demo"),
@@ -171,7 +171,7 @@ fn browser_headers(trace_id: &str, span_id: &str, page: &str, key: &str) -> (BTr
     (dsc.map(|(key, value)| (key.to_owned(), value.to_owned())).into(), headers)
 }
 
-/// What `encodeURIComponent` does to the characters that occur here.
+/// `encodeURIComponent`, for the characters that occur here.
 fn encode(value: &str) -> String {
     value.replace('@', "%40").replace('/', "%2F").replace(':', "%3A")
 }

@@ -1,7 +1,7 @@
-//! An embedded SQLite database whose every statement is a span.
+//! An embedded SQLite database. Every statement is a span.
 //!
-//! Sentry shows a span with `db.system.name` as a query, and takes its text from `db.query.text`. Statements have
-//! placeholders, so that no customer's data gets into the trace.
+//! Sentry shows a span with `db.system.name` as a query, with the text of `db.query.text`. Statements have placeholders,
+//! so that no customer data gets into the trace.
 
 use std::{
     panic::resume_unwind,
@@ -17,7 +17,7 @@ const SCHEMA: &str = "
     INSERT INTO stock VALUES ('lamp', 12), ('mug', 40), ('chair', 3);";
 const QUANTITY: &str = "SELECT quantity FROM stock WHERE sku = ?1";
 const RESERVE: &str = "UPDATE stock SET quantity = quantity - 1 WHERE sku = ?1";
-/// The table is still to come, so this is what fails in the example.
+/// There is no such table: this statement fails on purpose.
 const SALES: &str = "SELECT count(*) FROM sales";
 
 #[derive(Clone, Debug)]
@@ -32,12 +32,12 @@ impl Database {
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
-    /// How many there are; `None` of what is not sold here.
+    /// The quantity in stock; `None` for an unknown product.
     pub(crate) async fn quantity(&self, sku: String) -> rusqlite::Result<Option<i64>> {
         self.run(move |connection| quantity(connection, &sku)).await
     }
 
-    /// Takes one away, and returns how many are left; `None` if there was none.
+    /// Takes one from the stock, and returns the rest; `None` if the product is unknown or out of stock.
     pub(crate) async fn reserve(&self, sku: String) -> rusqlite::Result<Option<i64>> {
         self.run(move |connection| {
             let immediate = TransactionBehavior::Immediate;
@@ -56,7 +56,7 @@ impl Database {
         self.run(|connection| query(SALES, |sql| connection.query_row(sql, [], |row| row.get(0)))).await
     }
 
-    /// Runs on a thread that may block, inside of the span of the caller.
+    /// Runs on a thread that may block, inside of the caller's span.
     async fn run<T, F>(&self, f: F) -> rusqlite::Result<T>
     where
         T: Send + 'static,

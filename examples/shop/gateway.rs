@@ -1,8 +1,8 @@
-//! The service in front: it has the pages, asks the inventory over HTTP, and confirms orders after it has answered.
+//! The service in front: it serves the pages, calls the inventory over HTTP, and confirms orders after its answer.
 //!
-//! A middleware makes a span of each request that comes in, another one of each that goes out, and
-//! `#[tracing::instrument]` makes one of each function. So most of this knows nothing of Sentry. What does is the browser's
-//! side: its page, its tunnel, and the two ways to have a transaction of one's own, [`order`] and [`catalogue`].
+//! Middleware makes a span for each incoming and each outgoing request, and `#[tracing::instrument]` for each function.
+//! So most of this file has nothing to do with Sentry. The exceptions are the page and the tunnel for the browser, and
+//! the two ways to make a separate transaction, [`order`] and [`catalogue`].
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -24,8 +24,8 @@ use tracing::{Instrument, Level, info_span};
 
 use crate::{page::Page, service};
 
-/// How long the mail server takes.
-const MAIL: Duration = Duration::from_millis(60);
+/// How long the mail server takes. Longer than an answer, also on a busy machine.
+const MAIL: Duration = Duration::from_millis(250);
 
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let inventory = Inventory {
@@ -45,9 +45,9 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .route("/catalogue", get(catalogue))
         .route("/sales", get(sales_report))
         .with_state(Shop { page, inventory, background: background.clone() })
-        .layer(ServerTimingLayer::new()) // inside of the request's span, which it tells the browser of
-        .layer(HttpLayer::server(Level::INFO)) // after the routes, so that it knows which one was found
-        .route_service("/tunnel", tunnel); // after the spans: what it forwards is not ours
+        .layer(ServerTimingLayer::new()) // inside of the request's span, whose trace it sends to the browser
+        .layer(HttpLayer::server(Level::INFO)) // after the routes, so that it knows the matched route
+        .route_service("/tunnel", tunnel); // after the middleware: requests to the tunnel are not traced
     service::run("gateway@1.0.0", router, background).await
 }
 
@@ -58,14 +58,14 @@ struct Shop {
     background: TaskTracker,
 }
 
-/// A page that tells the browser of its trace.
+/// A page with its trace in `<meta>` elements.
 async fn shop_page(State(shop): State<Shop>) -> Html<String> {
     Html(shop.page.with_trace())
 }
 
-/// One that nobody can change: its trace is in the header `Server-Timing` alone.
+/// A static page: its trace is in the header `Server-Timing` only.
 async fn static_page(State(shop): State<Shop>) -> Html<String> {
-    Html(shop.page.as_it_is())
+    Html(shop.page.without_trace())
 }
 
 async fn bundle(State(shop): State<Shop>) -> Response {
@@ -81,7 +81,7 @@ async fn product_page(State(shop): State<Shop>, Path(sku): Path<String>) -> Resu
 #[tracing::instrument(skip_all, fields(%sku), err)]
 async fn place_order(State(shop): State<Shop>, Path(sku): Path<String>) -> Result<(StatusCode, Json<Value>), Failure> {
     let left = shop.inventory.call(Method::POST, &format!("/stock/{sku}/reservations")).await?;
-    // The span begins here, inside of this one, and goes along: that is what keeps the work in this trace.
+    // The span starts here, inside of this function's span, and moves into the task. So the work is in this trace.
     shop.background.spawn(send_confirmation().instrument(info_span!("send_confirmation", sku)));
     Ok((StatusCode::ACCEPTED, Json(json!({ "ordered": left["sku"] }))))
 }
@@ -91,7 +91,7 @@ struct Order {
     sku: String,
 }
 
-/// Where the page's form is sent to: a server action, as Next.js has them.
+/// The target of the page's form: a server action as in Next.js.
 async fn order(State(shop): State<Shop>, headers: HeaderMap, Form(order): Form<Order>) -> Result<Redirect, Failure> {
     let action = server_action("createOrder").with_headers(&headers).with_form_data([("sku", &*order.sku)]);
     let path = format!("/stock/{}/reservations", order.sku);
@@ -102,7 +102,7 @@ async fn order(State(shop): State<Shop>, headers: HeaderMap, Form(order): Form<O
     Ok(Redirect::to("/"))
 }
 
-/// Answers at once, and looks up afterwards what it sends: in the same trace, but a transaction of its own.
+/// Answers at once and does the work afterwards: in the same trace, as a separate transaction.
 async fn catalogue(State(shop): State<Shop>) -> (StatusCode, &'static str) {
     let inventory = shop.inventory.clone();
     shop.background.spawn(deferred("send_catalogue", async move {
@@ -121,11 +121,11 @@ async fn sales_report(State(shop): State<Shop>) -> Result<Json<Value>, Failure> 
     Ok(Json(shop.inventory.call(Method::GET, "/sales").await?))
 }
 
-/// The other service, as this one sees it.
+/// A client for the other service.
 #[derive(Clone)]
 struct Inventory {
     url: String,
-    /// Makes an `http.client` span of each request, and puts the trace's headers on it.
+    /// Makes an `http.client` span for each request, and adds the trace headers.
     http: Http<reqwest::Client>,
 }
 
@@ -137,7 +137,7 @@ impl Inventory {
     }
 }
 
-/// The inventory did not do what it was asked for.
+/// A call of the inventory failed.
 #[derive(Debug)]
 enum Failure {
     Address(<reqwest::Url as std::str::FromStr>::Err),

@@ -1,4 +1,4 @@
-//! The service behind: it keeps the stock in a database, and knows for which tenant it is asked.
+//! The service behind the gateway: it keeps the stock in a database, and records the tenant of each request.
 
 use std::{error::Error, fmt};
 
@@ -45,7 +45,7 @@ async fn sales(State(database): State<Database>) -> Result<Json<Value>, Failure>
     Ok(Json(json!({ "sold": database.sales().await? })))
 }
 
-/// The member `tenant` of the `baggage` that came with the request. It is none of Sentry's, and is passed on with them.
+/// The member `tenant` of the incoming `baggage`. It is a foreign member, which is passed on with Sentry's.
 fn tenant() -> Option<String> {
     let cx = Context::current();
     RemoteTrace::from_context(&cx)?.foreign_value("tenant").map(Into::into)

@@ -1,4 +1,4 @@
-//! Is everything whole? Pure checks of what was asked for, what arrived, and what the services say of it.
+//! Checks that nothing is missing: compares the requests, the transactions that arrived, and the services' reports.
 
 mod web;
 
@@ -16,7 +16,7 @@ pub(crate) struct Seen {
     pub(crate) trace: Vec<Transaction>,
 }
 
-/// Something that has to be so, and what was found instead if it is not.
+/// A claim, and what was found instead if it does not hold.
 #[derive(Debug)]
 pub(crate) struct Check {
     pub(crate) claim: String,
@@ -34,7 +34,7 @@ impl Check {
     }
 }
 
-/// What has to be so for one request.
+/// The checks of one request.
 pub(crate) fn judge(seen: &Seen) -> Vec<Check> {
     let status = seen.visit.kind.status();
     let found = match &seen.answer {
@@ -45,13 +45,13 @@ pub(crate) fn judge(seen: &Seen) -> Vec<Check> {
     let mut checks = vec![Check::new(format!("answered with {status}"), found)];
     checks.extend(match seen.visit.kind {
         Kind::Page => web::page(seen),
-        Kind::Action | Kind::Deferred => web::apart(seen),
+        Kind::Action | Kind::Deferred => web::own_transaction(seen),
         _ => chain(seen),
     });
     checks
 }
 
-/// What has to be so for a request that one service passes on to the other.
+/// The checks of a request that the gateway passes on to the inventory.
 fn chain(seen: &Seen) -> Vec<Check> {
     let whole = format!("trace {} on one transaction of gateway and one of inventory", seen.visit.trace_id);
     let services = ["gateway", "inventory"].map(|service| seen.only(service, |_| true));
@@ -71,7 +71,7 @@ fn missing<'a>(claim: String, found: impl IntoIterator<Item = Result<&'a Transac
 }
 
 impl Seen {
-    /// The one transaction of this service in this trace of which that is true.
+    /// The only transaction of this service in this trace that matches.
     fn only(&self, service: &str, wanted: fn(&Transaction) -> bool) -> Result<&Transaction, String> {
         let ours = self.trace.iter().filter(|transaction| transaction.trace_id == self.visit.trace_id);
         let found: Vec<_> = ours.filter(|transaction| transaction.service == service && wanted(transaction)).collect();
@@ -82,7 +82,7 @@ impl Seen {
     }
 }
 
-/// Who is whose parent, and what everybody says of the trace.
+/// The parents of the transactions, and the trace headers of their envelopes.
 fn links(visit: &Visit, gateway: &Transaction, inventory: &Transaction) -> Vec<Check> {
     let Visit { kind, span_id, dsc, .. } = visit;
     let parent = |transaction: &Transaction| transaction.root.parent.clone().unwrap_or_default();
@@ -92,7 +92,7 @@ fn links(visit: &Visit, gateway: &Transaction, inventory: &Transaction) -> Vec<C
     let claim = format!("inventory's transaction is a child of gateway's http.client span {}", calls.join(", "));
     checks.push(Check::equal(claim, vec![parent(inventory)], &calls));
     if *kind == Kind::OnlyTraceparent {
-        let claim = "both envelopes have the dynamic sampling context that gateway began";
+        let claim = "both envelopes have the dynamic sampling context that gateway created";
         let releases = [gateway, inventory].map(|transaction| transaction.dsc.get("release").map(String::as_str));
         checks.push(Check::equal(claim, releases, &[Some("gateway@1.0.0"); 2]));
         return checks;
@@ -114,7 +114,7 @@ fn queries(inventory: &Transaction) -> Check {
     Check::new("every query is a span with op db, described by its text", found)
 }
 
-/// What only this kind of request shows.
+/// The checks of this kind of request only.
 fn special(kind: Kind, gateway: &Transaction, inventory: &Transaction) -> Vec<Check> {
     match kind {
         Kind::PageLoad | Kind::OnlyTraceparent => vec![all_ok(gateway), all_ok(inventory)],
@@ -123,7 +123,7 @@ fn special(kind: Kind, gateway: &Transaction, inventory: &Transaction) -> Vec<Ch
             let queries: Vec<_> = inventory.with_op("db").map(|span| span.status.as_str()).collect();
             vec![
                 Check::equal("both transactions are internal_error", roots, &["internal_error"; 2]),
-                Check::equal("so is the query that is to blame", queries, &vec!["internal_error"]),
+                Check::equal("the query that failed is internal_error, too", queries, &vec!["internal_error"]),
             ]
         }
         Kind::Background => vec![background(gateway)],
@@ -147,11 +147,11 @@ fn background(gateway: &Transaction) -> Check {
     Check::new("send_confirmation ended after the answer, and is in the same transaction", found)
 }
 
-/// Whether a service delivered all of its spans.
+/// Checks that a service delivered all of its spans.
 pub(crate) fn judge_report(service: &str, report: &Result<Report, String>) -> Check {
     let found = match report {
         Err(problem) => Some(problem.clone()),
-        Ok(report) if report.spans_received == 0 => Some("it had none".to_owned()),
+        Ok(report) if report.spans_received == 0 => Some("it received no span".to_owned()),
         Ok(report) if !report.is_whole() => Some(report.summary()),
         Ok(_) => None,
     };
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::browser;
 
-    /// What would be seen of a page load if all were well.
+    /// A page load without any fault.
     fn page_load() -> Seen {
         let [visit, ..] = browser::visits("public");
         let span = |id: &str, op: &str, parent: &str, text: &str| {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_trace_passes() {
+    fn a_complete_trace_passes() {
         assert_eq!(wrong(&page_load()), [""; 0]);
     }
 

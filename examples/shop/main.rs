@@ -1,8 +1,8 @@
-//! Two services and a browser: one distributed trace, from the page load to the database.
+//! Two services and a browser in one distributed trace, from the page load to the database.
 //!
-//! `cargo run --example shop` needs no account. It starts itself again as two services, [`gateway`] and [`inventory`],
-//! receives what they send to Sentry on an ingest of its own, prints each trace as a waterfall, and judges whether
-//! everything is whole. Start to read in [`service`], which is what your `main` would do.
+//! `cargo run --example shop` needs no Sentry account. The program starts itself twice more, as the services [`gateway`]
+//! and [`inventory`]. It receives what they send to Sentry on a local ingest, prints each trace as a waterfall, and checks
+//! that nothing is missing. Start reading in [`service`], which does what your `main` would do.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
 mod browser;
@@ -25,15 +25,15 @@ Two services and a browser, traced from end to end with opentelemetry-sentry.
 
 Usage: cargo run --example shop [-- --serve]
 
-  --serve   keep the services running, and print how to call them
+  --serve   keep the services running and print how to call them
   --help    print this
 
-  SENTRY_DSN          send there, instead of to an ingest of its own
+  SENTRY_DSN          send to this DSN instead of to a local ingest
   SENTRY_ENVIRONMENT  the services' environment (default: demo)
-  SENTRY_SPOTLIGHT    send to Sentry's local viewer, too
-  SHOP_BROWSER_BUNDLE a bundle of @sentry/browser, for the page at /
-  NO_COLOR            no colours
-  CLICOLOR_FORCE      colours, and be it in a file";
+  SENTRY_SPOTLIGHT    also send to Spotlight, Sentry's local viewer
+  SHOP_BROWSER_BUNDLE the file of a @sentry/browser bundle, for the page at /
+  NO_COLOR            print without colours
+  CLICOLOR_FORCE      print colours to a file, too";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
     match *arguments {
         [] => shop::visit().await,
         ["--serve"] => shop::serve().await,
-        // How this program starts itself again.
+        // The roles in which the program starts itself.
         ["gateway"] => code("gateway", gateway::main().await),
         ["inventory"] => code("inventory", inventory::main().await),
         ["--help" | "-h"] => {
@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("shop: {:?} is not something it knows\n\n{HELP}", arguments.join(" "));
+            eprintln!("shop: unknown arguments: {:?}\n\n{HELP}", arguments.join(" "));
             ExitCode::from(2)
         }
     }

@@ -1,4 +1,4 @@
-//! The page that a browser loads, and what makes the browser a part of the trace.
+//! The page that a browser loads, with the trace that the browser continues.
 
 use std::{env, error::Error, fs, sync::Arc};
 
@@ -13,9 +13,9 @@ use serde_json::json;
 use crate::service;
 
 const TEMPLATE: &str = include_str!("page.html");
-/// The line of the template where the trace's `<meta>` elements go.
+/// The line of the template for the trace's `<meta>` elements.
 const TRACE: &str = "<!-- trace -->";
-/// The line of the template where Sentry's browser SDK goes.
+/// The line of the template for Sentry's browser SDK.
 const SDK: &str = "<!-- sdk -->";
 const RELEASE: &str = "shop-web@2.4.1";
 
@@ -28,7 +28,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// With the bundle that `SHOP_BROWSER_BUNDLE` names. Without one, the page loads nothing of Sentry.
+    /// Reads the bundle that `SHOP_BROWSER_BUNDLE` names. Without a bundle, the page has no browser SDK.
     pub(crate) fn from_env() -> Result<Self, Box<dyn Error>> {
         let Some(path) = env::var_os("SHOP_BROWSER_BUNDLE").filter(|path| !path.is_empty()) else {
             return Ok(Self { html: TEMPLATE.replace(SDK, "").into(), bundle: None });
@@ -43,8 +43,8 @@ impl Page {
         self.html.replace(TRACE, &meta_tags(&Context::current()))
     }
 
-    /// The page as a file that nobody can change.
-    pub(crate) fn as_it_is(&self) -> String {
+    /// The page as a static file, without a trace.
+    pub(crate) fn without_trace(&self) -> String {
         self.html.replace(TRACE, "")
     }
 
@@ -56,7 +56,7 @@ impl Page {
     }
 }
 
-/// Loads the SDK and sets it up. What it sends goes through our tunnel.
+/// The elements that load the SDK and set it up to send through our tunnel.
 fn sdk(dsn: &str, environment: &str) -> String {
     let options = json!({
         "dsn": dsn, "environment": environment, "release": RELEASE, "tunnel": "/tunnel",
@@ -72,13 +72,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_setting_ends_the_script() {
+    fn a_setting_cannot_end_the_script() {
         let sdk = sdk("http://public@localhost/1", "</script><script>alert(1)");
         assert_eq!(sdk.matches("</script>").count(), 2, "{sdk}");
     }
 
     #[test]
-    fn the_template_has_a_place_for_each_part() {
+    fn the_template_has_one_line_for_each_part() {
         assert_eq!([TRACE, SDK].map(|part| TEMPLATE.matches(part).count()), [1, 1]);
     }
 }

@@ -1,11 +1,11 @@
-//! Colours, where a person looks.
+//! Colours for a terminal.
 
 use std::{
     env,
     io::{IsTerminal, stdout},
 };
 
-/// A way to make text stand out, as a terminal's code for it.
+/// A colour or style of a terminal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Colour {
     Bold,
@@ -24,10 +24,10 @@ pub(crate) struct Paint {
 }
 
 impl Paint {
-    /// Colours for a terminal, unless `NO_COLOR` is set; none for a file, unless `CLICOLOR_FORCE` is.
+    /// Colours for a terminal unless `NO_COLOR` is set, and for a file only if `CLICOLOR_FORCE` is set.
     pub(crate) fn for_stdout() -> Self {
-        let says = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        Self { enabled: (stdout().is_terminal() || says("CLICOLOR_FORCE")) && !says("NO_COLOR") }
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        Self { enabled: (stdout().is_terminal() || is_set("CLICOLOR_FORCE")) && !is_set("NO_COLOR") }
     }
 
     #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A service as a process of its own: this very program, started again with a role.
+//! A service as a process of its own: this program, started again with a role.
 
 use std::{env, process::Stdio, time::Duration};
 
@@ -10,10 +10,10 @@ use tokio::{
 
 use crate::service::Report;
 
-/// How long a service may take to start, and to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a service may take to start and to end. A busy machine takes much less.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// It ends when its standard input does, so it never outlives this process, however that ends.
+/// A running service. It ends when its standard input is closed, so it does not outlive this process.
 #[derive(Debug)]
 pub(crate) struct Process {
     role: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts one, and waits until it listens.
+    /// Starts the service, and waits until it listens.
     pub(crate) async fn start(role: &'static str, variables: &[(&str, &str)]) -> Result<Self, String> {
         let failed = |error| format!("{role} did not start: {error}");
         let program = env::current_exe().map_err(failed)?;
@@ -37,7 +37,7 @@ impl Process {
         let mut child = command.kill_on_drop(true).spawn().map_err(failed)?;
         let output = child.stdout.take().ok_or_else(|| format!("{role} has no output"))?;
         let mut process = Self { role, url: String::new(), child, output: BufReader::new(output).lines() };
-        process.url = process.line("where it listens").await?;
+        process.url = process.line("its URL").await?;
         Ok(process)
     }
 
@@ -53,11 +53,11 @@ impl Process {
         self.child.id()
     }
 
-    /// Lets it end, and reads what became of its spans.
+    /// Makes the service end, and reads its report.
     pub(crate) async fn stop(mut self) -> Result<Report, String> {
         drop(self.child.stdin.take());
-        let line = self.line("what became of its spans").await?;
-        serde_json::from_str(&line).map_err(|error| format!("{} said {line:?}: {error}", self.role))
+        let line = self.line("its report").await?;
+        serde_json::from_str(&line).map_err(|error| format!("the report of {} is {line:?}: {error}", self.role))
     }
 
     async fn line(&mut self, what: &str) -> Result<String, String> {
@@ -67,10 +67,10 @@ impl Process {
             Ok(Ok(None)) => {
                 let status = timeout(PATIENCE, self.child.wait()).await;
                 let status = status.ok().and_then(Result::ok).map(|status| format!(" ({status})"));
-                Err(format!("{role} ended before it said {what}{}", status.unwrap_or_default()))
+                Err(format!("{role} ended before it printed {what}{}", status.unwrap_or_default()))
             }
-            Ok(Err(error)) => Err(format!("{role} could not say {what}: {error}")),
-            Err(_) => Err(format!("{role} did not say {what} within {PATIENCE:?}")),
+            Ok(Err(error)) => Err(format!("{role} could not print {what}: {error}")),
+            Err(_) => Err(format!("{role} did not print {what} within {PATIENCE:?}")),
         }
     }
 }

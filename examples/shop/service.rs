@@ -1,4 +1,4 @@
-//! What the `main` of every service does: set up Sentry, serve until it is told to end, deliver the rest.
+//! The `main` of every service: it sets up Sentry, serves until the process shall end, and delivers the last spans.
 #![expect(clippy::print_stdout, reason = "the parent reads the service's URL and its report there")]
 
 use std::{collections::BTreeMap, env, error::Error, io, thread, time::Duration};
@@ -10,12 +10,12 @@ use tokio::{net::TcpListener, signal, sync::oneshot};
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::prelude::*;
 
-/// How long the last envelopes may take. Sentry's SDKs take as long.
+/// How long the delivery of the last envelopes may take. Sentry's SDKs have the same default.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves `router` until the process is told to end, and then waits for what still runs in the `background`.
+/// Serves `router` until the process shall end, and then waits for the tasks in the `background`.
 ///
-/// Where to send to comes from `SENTRY_DSN`, the environment from `SENTRY_ENVIRONMENT`, and the service's name from
+/// The DSN comes from `SENTRY_DSN`, the environment from `SENTRY_ENVIRONMENT`, and the service's name from
 /// `OTEL_SERVICE_NAME`.
 pub(crate) async fn run(release: &'static str, router: Router, background: TaskTracker) -> Result<(), Box<dyn Error>> {
     let sentry = Sentry::builder().with_release(release).with_traces_sample_rate(1.0).install()?;
@@ -23,7 +23,7 @@ pub(crate) async fn run(release: &'static str, router: Router, background: TaskT
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}", listener.local_addr()?);
-    axum::serve(listener, router).with_graceful_shutdown(told_to_end()).await?;
+    axum::serve(listener, router).with_graceful_shutdown(end_requested()).await?;
     background.close();
     background.wait().await;
 
@@ -36,13 +36,13 @@ pub(crate) async fn run(release: &'static str, router: Router, background: TaskT
     Ok(())
 }
 
-/// Waits for Ctrl-C or the end of standard input, which also comes when the process at its other end is killed.
-pub(crate) async fn told_to_end() {
+/// Waits for Ctrl-C or the end of standard input. The latter comes also when the parent process is killed.
+pub(crate) async fn end_requested() {
     let (sender, stdin_closed) = oneshot::channel();
-    // A thread, since a runtime would wait for a reading task until there is something to read.
+    // A thread: a runtime that shuts down would wait for a task that reads standard input.
     thread::spawn(move || {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = sender.send(()); // nobody listens any more after Ctrl-C
+        let _ = sender.send(()); // fails after Ctrl-C, when the receiver is gone
     });
     tokio::select! {
         _ = stdin_closed => {}
@@ -55,7 +55,7 @@ pub(crate) fn setting(name: &str) -> Result<String, Box<dyn Error>> {
     env::var(name).map_err(|error| format!("{name}: {error}").into())
 }
 
-/// What became of a service's spans: its last line on standard output.
+/// The report on a service's spans: the last line of its standard output.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) spans_received: u64,
@@ -63,9 +63,9 @@ pub(crate) struct Report {
     pub(crate) transactions_sent: u64,
     /// Spans that were dropped, by reason.
     pub(crate) dropped: BTreeMap<String, u64>,
-    /// What is wrong with its set-up, in sentences.
+    /// The problems of its set-up, as sentences.
     pub(crate) set_up: Vec<String>,
-    /// Why the delivery is not complete.
+    /// The error of the last flush or shutdown.
     pub(crate) problem: Option<String>,
 }
 
@@ -81,12 +81,12 @@ impl Report {
         }
     }
 
-    /// Whether every span arrived.
+    /// Whether every span was sent.
     pub(crate) fn is_whole(&self) -> bool {
         self.spans_sent == self.spans_received && self.dropped.is_empty() && self.problem.is_none()
     }
 
-    /// What arrived, and why the rest did not.
+    /// How many spans were sent, and why the others were not.
     pub(crate) fn summary(&self) -> String {
         let sent = format!("{} of {} were sent", self.spans_sent, self.spans_received);
         let dropped = self.dropped.iter().map(|(reason, spans)| format!("{spans} dropped: {reason}"));

@@ -1,4 +1,4 @@
-//! The flow: start the services, visit them, show what arrived, judge.
+//! The steps: start the services, send requests, show the traces, check them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
 use std::{
@@ -23,10 +23,10 @@ use crate::{
     waterfall,
 };
 
-/// How long to wait for the transactions of a request that was answered.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for the transactions of a request. A busy machine takes much less.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Makes each kind of request once. Succeeds if everything is whole.
+/// Sends each kind of request once. Succeeds if all checks pass.
 pub(crate) async fn visit() -> ExitCode {
     match Shop::open().await {
         Ok(shop) => shop.visit().await,
@@ -34,7 +34,7 @@ pub(crate) async fn visit() -> ExitCode {
     }
 }
 
-/// Waits for the requests of others. Succeeds if everything was delivered.
+/// Serves requests from outside. Succeeds if every span was delivered.
 pub(crate) async fn serve() -> ExitCode {
     match Shop::open().await {
         Ok(shop) => shop.serve().await,
@@ -48,7 +48,7 @@ fn fail(error: &str) -> ExitCode {
 }
 
 struct Shop {
-    /// Where the services send to, unless that is somewhere else.
+    /// The ingest to which the services send, unless `SENTRY_DSN` is set.
     ingest: Option<Arc<LocalIngest>>,
     dsn: Dsn,
     gateway: Process,
@@ -67,7 +67,7 @@ impl Shop {
             }
         };
         let environment = variable("SENTRY_ENVIRONMENT").unwrap_or_else(|| "demo".to_owned());
-        // The services call each other here, and never through a proxy.
+        // The services call each other on this machine, without a proxy.
         let no_proxy = variable("NO_PROXY").map_or("127.0.0.1".to_owned(), |hosts| format!("{hosts},127.0.0.1"));
         let common = [("SENTRY_DSN", &*dsn), ("SENTRY_ENVIRONMENT", &environment), ("NO_PROXY", &no_proxy)];
         let dsn = dsn.parse().map_err(|error| format!("SENTRY_DSN: {error}"))?;
@@ -94,7 +94,7 @@ impl Shop {
     }
 
     async fn visit(self) -> ExitCode {
-        // The gateway is on this machine, so no proxy is asked. Where it redirects to is of no interest.
+        // The gateway is on this machine, so no proxy is used. Redirects are not followed.
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let client = match client.build() {
             Ok(client) => client,
@@ -111,7 +111,7 @@ impl Shop {
         let mut parts = match &ingest {
             Some(ingest) => judge_visits(visits, &trace::transactions(&ingest.envelopes())),
             None => {
-                println!("\nWhat arrived cannot be judged from here. Look for these traces in Sentry:");
+                println!("\nThis program cannot check what arrived there. Look for these traces in Sentry:");
                 visits.iter().for_each(|(visit, _)| println!("  {}  {}", visit.trace_id, visit.kind.title()));
                 Vec::new()
             }
@@ -120,7 +120,7 @@ impl Shop {
         verdict(&parts, ingest.is_some(), paint)
     }
 
-    /// Prints a trace as soon as it is whole, or what there is of it when nothing more comes.
+    /// Prints a trace when it is complete, or its spans so far after a timeout.
     fn show(&self, visit: &Visit, answer: &Result<Answer, String>) {
         let (method, path) = visit.kind.request();
         println!("\n{}", waterfall::title(&format!("{}: {method} {path}", visit.kind.title()), self.paint));
@@ -129,10 +129,10 @@ impl Shop {
             Err(error) => println!("trace {}, no answer: {error}", visit.trace_id),
         }
         let Some(ingest) = &self.ingest else { return };
-        let trace = || of_trace(&trace::transactions(&ingest.envelopes()), &visit.trace_id);
+        let trace = || in_trace(&trace::transactions(&ingest.envelopes()), &visit.trace_id);
         let as_expected = answer.as_ref().is_ok_and(|answer| answer.status == visit.kind.status());
         let expected = visit.kind.transactions();
-        // Of a request that went wrong there may never be more than a part.
+        // A request that failed unexpectedly may have only a part of its transactions.
         let patience = if as_expected { PATIENCE } else { PATIENCE / 5 };
         let whole = |trace: &[Transaction]| trace.len() >= expected && trace::is_whole(trace);
         let enough = |trace: &[Transaction]| whole(trace) || !as_expected && !trace.is_empty();
@@ -152,16 +152,16 @@ impl Shop {
             let paint = self.paint;
             thread::spawn(move || show_all(&ingest, paint));
         }
-        service::told_to_end().await;
+        service::end_requested().await;
         let paint = self.paint;
         let services = self.close().await;
         verdict(&[("The services", services)], false, paint)
     }
 
-    /// Ends the services, the one in front first, and prints and judges what became of their spans.
+    /// Ends the services, the gateway first, and prints and checks their reports.
     async fn close(self) -> Vec<Check> {
         let reports = [("gateway", self.gateway.stop().await), ("inventory", self.inventory.stop().await)];
-        println!("\n{}", waterfall::title("What the services counted", self.paint));
+        println!("\n{}", waterfall::title("The services' statistics", self.paint));
         println!(
             "{:<12} {:>15} {:>12} {:>14} {:>19}",
             "", "spans received", "spans sent", "spans dropped", "transactions sent"
@@ -178,7 +178,7 @@ impl Shop {
         }
         for (service, report) in &reports {
             match report.as_ref().map_or(&[][..], |report| &report.set_up) {
-                [] => println!("{service}: its set-up has no problem"),
+                [] => println!("{service}: the set-up has no problem"),
                 problems => problems.iter().for_each(|problem| println!("{service}: {problem}")),
             }
         }
@@ -188,20 +188,20 @@ impl Shop {
 
 fn judge_visits(visits: Vec<(Visit, Result<Answer, String>)>, all: &[Transaction]) -> Vec<(&'static str, Vec<Check>)> {
     let judge = |(visit, answer): (Visit, Result<Answer, String>)| {
-        let (title, trace) = (visit.kind.title(), of_trace(all, &visit.trace_id));
+        let (title, trace) = (visit.kind.title(), in_trace(all, &visit.trace_id));
         (title, judge::judge(&Seen { visit, answer, trace }))
     };
     visits.into_iter().map(judge).collect()
 }
 
-/// Prints each trace when it is whole, and again when it has grown, for as long as the process lives.
+/// Prints each trace when it is complete, and again when it has grown, until the process ends.
 fn show_all(ingest: &LocalIngest, paint: Paint) {
     let mut shown = BTreeMap::new();
     loop {
         let next = || {
             let all = trace::transactions(&ingest.envelopes());
             let ids: BTreeSet<_> = all.iter().map(|transaction| transaction.trace_id.clone()).collect();
-            let mut traces = ids.into_iter().map(|id| (of_trace(&all, &id), id));
+            let mut traces = ids.into_iter().map(|id| (in_trace(&all, &id), id));
             traces.find(|(trace, id)| shown.get(id) != Some(&trace.len()) && trace::is_whole(trace))
         };
         let _ = ingest.wait_until(Duration::from_secs(3600), |_| next().is_some());
@@ -211,7 +211,7 @@ fn show_all(ingest: &LocalIngest, paint: Paint) {
     }
 }
 
-/// Prints all checks. Succeeds if all hold.
+/// Prints all checks. Succeeds if all pass.
 fn verdict(parts: &[(&str, Vec<Check>)], saw_all: bool, paint: Paint) -> ExitCode {
     let word = if saw_all { "whole" } else { "delivered" };
     println!("\n{}", waterfall::title(&format!("Is everything {word}?"), paint));
@@ -234,11 +234,11 @@ fn verdict(parts: &[(&str, Vec<Check>)], saw_all: bool, paint: Paint) -> ExitCod
     ExitCode::SUCCESS
 }
 
-fn of_trace(transactions: &[Transaction], trace_id: &str) -> Vec<Transaction> {
+fn in_trace(transactions: &[Transaction], trace_id: &str) -> Vec<Transaction> {
     transactions.iter().filter(|transaction| transaction.trace_id == trace_id).cloned().collect()
 }
 
-/// An environment variable, if it says something.
+/// An environment variable that is set and not blank.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }

@@ -1,11 +1,11 @@
-//! Transactions, as they arrived at the ingest.
+//! The transactions that arrived at the ingest.
 
 use std::collections::BTreeMap;
 
 use opentelemetry_sentry::exporter::testing::Envelope;
 use serde_json::{Map, Value};
 
-/// What one service did for one request.
+/// The spans of one service for one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Transaction {
     pub(crate) service: String,
@@ -14,7 +14,7 @@ pub(crate) struct Transaction {
     pub(crate) dsc: BTreeMap<String, String>,
     /// The spans that the root is linked to.
     pub(crate) links: Vec<String>,
-    /// The root of its spans, which Sentry calls the transaction.
+    /// The root span, which Sentry calls the transaction.
     pub(crate) root: Span,
     /// All other spans.
     pub(crate) spans: Vec<Span>,
@@ -43,8 +43,7 @@ pub(crate) fn transactions(envelopes: &[Envelope]) -> Vec<Transaction> {
     envelopes.iter().flat_map(read).collect()
 }
 
-/// Whether the transaction of a request to the gateway is here, and with all of its others those of the services that
-/// they called.
+/// Whether the gateway's transaction of the request is here, and a transaction for every call that the gateway made.
 pub(crate) fn is_whole(trace: &[Transaction]) -> bool {
     let answered = |call: &Span| trace.iter().any(|transaction| transaction.root.parent.as_ref() == Some(&call.id));
     let gateways = || trace.iter().filter(|transaction| transaction.service == "gateway");
@@ -65,23 +64,23 @@ impl Transaction {
             dsc: dsc.into_iter().flatten().map(text).collect(),
             links: links.map(|link| string(&link["span_id"])).collect(),
             root: Span::new(root, &event["transaction"], event),
-            spans: event["spans"].as_array().into_iter().flatten().map(Span::of_child).collect(),
+            spans: event["spans"].as_array().into_iter().flatten().map(Span::from_child).collect(),
         }
     }
 
-    /// Whether it is a request that came in, and not work of its own.
+    /// Whether it is an incoming request. Otherwise it is a server action or deferred work.
     pub(crate) fn is_request(&self) -> bool {
         self.root.op.as_deref() == Some("http.server")
     }
 
-    /// The spans with this `op`, without the root.
+    /// The spans with this `op`, other than the root.
     pub(crate) fn with_op<'a>(&'a self, op: &'a str) -> impl Iterator<Item = &'a Span> {
         self.spans.iter().filter(move |span| span.op.as_deref() == Some(op))
     }
 }
 
 impl Span {
-    fn of_child(span: &Value) -> Self {
+    fn from_child(span: &Value) -> Self {
         Self::new(span, &span["description"], span)
     }
 

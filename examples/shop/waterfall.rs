@@ -1,7 +1,7 @@
-//! A trace as a waterfall: who called whom, what it was, how it went, when and how long.
+//! A trace as a waterfall of 100 columns: op, name, status, start and duration of every span.
 //!
-//! It takes 100 columns. A line with a service's name is its transaction; what is indented below a span was called
-//! by it, in the same service or in another one.
+//! A line with a service's name is a transaction. Spans are indented below their parent, in the same service or in
+//! another one.
 
 use crate::{
     paint::{Colour, Paint},
@@ -9,13 +9,13 @@ use crate::{
 };
 
 const WIDTH: usize = 100;
-/// Columns of the parts of a line. With the spaces between them they are [`WIDTH`].
+/// The columns of a line's parts. Their sum with the spaces between them is [`WIDTH`].
 const LABEL: usize = 54;
 const STATUS: usize = 14;
 const MILLIS: usize = 6;
 const BAR: usize = 16;
 
-/// The lines for one trace.
+/// The lines of one trace.
 pub(crate) fn render(trace: &[Transaction], paint: Paint) -> String {
     if trace.is_empty() {
         return paint.paint(Colour::Dim, "nothing arrived");
@@ -33,7 +33,7 @@ pub(crate) fn render(trace: &[Transaction], paint: Paint) -> String {
     std::iter::once(paint.paint(Colour::Dim, header.trim_end())).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// A line across the page with a title.
+/// A title with a line across the page.
 pub(crate) fn title(text: &str, paint: Paint) -> String {
     let rule = "─".repeat(WIDTH.saturating_sub(text.chars().count() + 4));
     format!(
@@ -69,7 +69,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Adds a node and all below it. `branch` leads to the node, `trunk` to those below.
+/// Adds a node and its descendants. `branch` is drawn before the node, `trunk` before its descendants.
 fn walk<'a>(node: &Node<'a>, nodes: &[Node<'a>], branch: &str, trunk: &str, rows: &mut Vec<Row<'a>>) {
     rows.push(Row { node: *node, branch: branch.to_owned() });
     let mut children: Vec<_> = nodes.iter().filter(|other| node.is_parent_of(other)).collect();
@@ -115,7 +115,7 @@ impl Row<'_> {
     }
 }
 
-/// The time that a trace took, as columns.
+/// Maps the time of a trace to columns.
 #[derive(Clone, Copy)]
 struct Scale {
     start: f64,
@@ -153,7 +153,7 @@ fn millis(seconds: f64) -> String {
     format!("{:.1}", seconds * 1000.0)
 }
 
-/// The text, or its beginning.
+/// The text, cut to a number of columns.
 fn cut(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_trace_says_so() {
+    fn an_empty_trace_has_a_line_that_says_so() {
         assert_eq!(render(&[], Paint::none()), "nothing arrived");
     }
 }

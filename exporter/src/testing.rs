@@ -5,5 +5,5 @@ mod conversion;
 pub use self::conversion::Conversion;
 #[doc(inline)]
 pub use opentelemetry_sentry_testing::{
-    Answer, Envelope, InvalidEnvelope, Item, LocalIngest, RecordedRequest, WaitTimeout,
+    Answer, Envelope, Gate, InvalidEnvelope, Item, LocalIngest, RecordedRequest, WaitTimeout,
 };

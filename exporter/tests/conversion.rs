@@ -1,4 +1,4 @@
-//! The wire cases of what becomes of a span, each sent through an exporter and read from an ingest.
+//! The wire cases of what is sent of a span, each exported and read back from an ingest.
 
 #[path = "support/case.rs"]
 mod case;
@@ -19,12 +19,12 @@ use opentelemetry_sdk::{
 };
 use opentelemetry_sentry_exporter::SentryExporter;
 use opentelemetry_sentry_protocol::Service;
-use opentelemetry_sentry_vectors::each;
+use opentelemetry_sentry_vectors::{Attributes, Joined, each};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    case::{Attributes, SpanCase},
+    case::SpanCase,
     support::{Pipeline, span},
 };
 
@@ -33,13 +33,13 @@ const CHILD: u64 = 0xb2;
 
 /// Sends a span as the only one of its trace, and returns the event.
 fn sent_as_root(pipeline: &Pipeline, case: &SpanCase) -> Value {
-    only_event(pipeline, vec![case.describe(span(pipeline.new_trace(), ROOT, 0))])
+    only_event(pipeline, vec![case.apply_to(span(pipeline.new_trace(), ROOT, 0))])
 }
 
 /// Sends a span as the child of a plain one, and returns the event.
 fn sent_as_child(pipeline: &Pipeline, case: &SpanCase) -> Value {
     let trace_id = pipeline.new_trace();
-    only_event(pipeline, vec![case.describe(span(trace_id, CHILD, ROOT)), span(trace_id, ROOT, 0)])
+    only_event(pipeline, vec![case.apply_to(span(trace_id, CHILD, ROOT)), span(trace_id, ROOT, 0)])
 }
 
 fn only_event(pipeline: &Pipeline, spans: Vec<SpanData>) -> Value {
@@ -49,19 +49,17 @@ fn only_event(pipeline: &Pipeline, spans: Vec<SpanData>) -> Value {
 }
 
 #[test]
-fn a_span_is_what_the_official_sdk_makes_of_it_or_better() {
-    a_span_becomes("conversion");
+fn a_span_is_sent_as_the_official_sdk_sends_it_or_better() {
+    check_spans_of("conversion");
 }
 
 #[test]
-fn the_data_of_a_span_are_what_was_inferred_and_its_attributes() {
-    a_span_becomes("data");
+fn the_data_of_a_span_are_its_attributes_and_what_is_inferred_from_them() {
+    check_spans_of("data");
 }
 
 #[derive(Deserialize)]
-struct SpanAndFields {
-    #[serde(flatten)]
-    span: SpanCase,
+struct Fields {
     op: Value,
     description: Value,
     source: Value,
@@ -74,12 +72,12 @@ struct SpanAndFields {
     transaction: Option<Value>,
 }
 
-fn a_span_becomes(file: &str) {
+fn check_spans_of(file: &str) {
     let pipeline = Pipeline::start(|builder| builder);
-    each(file, |case: &SpanAndFields| {
-        let SpanAndFields { op, description, result, origin, data, .. } = case;
+    each(file, |Joined(span, case): &Joined<SpanCase, Fields>| {
+        let Fields { op, description, result, origin, data, .. } = case;
 
-        let event = sent_as_root(&pipeline, &case.span);
+        let event = sent_as_root(&pipeline, span);
         let fields = &event["contexts"]["trace"];
         let mut data_of_root = data.clone();
         data_of_root.insert("sentry.source".to_owned(), case.source.clone());
@@ -97,7 +95,7 @@ fn a_span_becomes(file: &str) {
         });
         assert_eq!(found, wanted, "as a root: found, wanted");
 
-        let event = sent_as_child(&pipeline, &case.span);
+        let event = sent_as_child(&pipeline, span);
         let fields = &event["spans"][0];
         let found = json!({
             "op": fields["op"], "description": fields["description"], "status": fields["status"],
@@ -114,36 +112,32 @@ fn a_span_becomes(file: &str) {
 }
 
 #[test]
-fn a_span_has_one_of_the_statuses_that_sentry_knows() {
+fn a_span_has_a_status_that_sentry_knows() {
     #[derive(Deserialize)]
     struct Case {
-        #[serde(flatten)]
-        span: SpanCase,
         expected: String,
     }
     let pipeline = Pipeline::start(|builder| builder);
-    each("status", |case: &Case| {
-        let event = sent_as_root(&pipeline, &case.span);
+    each("status", |Joined(span, case): &Joined<SpanCase, Case>| {
+        let event = sent_as_root(&pipeline, span);
         assert_eq!(event["contexts"]["trace"]["status"], case.expected.as_str(), "as a root");
-        let event = sent_as_child(&pipeline, &case.span);
+        let event = sent_as_child(&pipeline, span);
         assert_eq!(event["spans"][0]["status"], case.expected.as_str(), "as a child");
         assert_eq!(event["contexts"]["trace"]["status"], "ok", "the root of a child");
     });
 }
 
 #[test]
-fn links_lead_to_other_spans() {
+fn links_name_other_spans() {
     #[derive(Deserialize)]
     struct Case {
-        #[serde(flatten)]
-        span: SpanCase,
         expected: Value,
     }
     let pipeline = Pipeline::start(|builder| builder);
-    each("links", |case: &Case| {
-        let event = sent_as_root(&pipeline, &case.span);
+    each("links", |Joined(span, case): &Joined<SpanCase, Case>| {
+        let event = sent_as_root(&pipeline, span);
         assert_eq!(event["contexts"]["trace"]["links"], case.expected, "as a root");
-        let event = sent_as_child(&pipeline, &case.span);
+        let event = sent_as_child(&pipeline, span);
         assert_eq!(event["spans"][0]["links"], case.expected, "as a child");
         assert_eq!(event["contexts"]["trace"]["links"], Value::Null, "the root of a child");
     });
@@ -153,7 +147,7 @@ fn links_lead_to_other_spans() {
 type Measurements = Option<BTreeMap<String, Measurement>>;
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields)] // also read from what arrives
 struct Measurement {
     value: f64,
     unit: String,
@@ -165,36 +159,34 @@ fn measurements(holder: &Value) -> Measurements {
 
 #[derive(Deserialize)]
 struct MeasurementsCase {
-    #[serde(flatten)]
-    span: SpanCase,
     measurements: Measurements,
     vitals: Measurements,
 }
 
 #[test]
-fn measurements_of_a_root_are_those_of_the_transaction() {
+fn measurements_of_a_root_are_measurements_of_the_transaction() {
     let pipeline = Pipeline::start(|builder| builder);
-    each("measurements", |case: &MeasurementsCase| {
+    each("measurements", |Joined(span, case): &Joined<SpanCase, MeasurementsCase>| {
         let all: BTreeMap<_, _> = case.measurements.iter().chain(&case.vitals).flatten().collect();
         let wanted = all.into_iter().map(|(name, measurement)| (name.clone(), measurement.clone())).collect();
         let wanted = Some(wanted).filter(|all: &BTreeMap<_, _>| !all.is_empty());
-        let event = sent_as_root(&pipeline, &case.span);
+        let event = sent_as_root(&pipeline, span);
         assert_eq!(measurements(&event), wanted);
     });
 }
 
 #[test]
-fn measurements_of_a_child_are_its_own_and_web_vitals_those_of_the_transaction() {
+fn measurements_of_a_child_stay_with_it_and_web_vitals_go_to_the_transaction() {
     let pipeline = Pipeline::start(|builder| builder);
-    each("measurements", |case: &MeasurementsCase| {
-        let event = sent_as_child(&pipeline, &case.span);
+    each("measurements", |Joined(span, case): &Joined<SpanCase, MeasurementsCase>| {
+        let event = sent_as_child(&pipeline, span);
         assert_eq!(measurements(&event["spans"][0]), case.measurements, "of the child");
         assert_eq!(measurements(&event), case.vitals, "of the transaction");
     });
 }
 
 #[test]
-fn a_web_vital_of_the_root_beats_that_of_a_child() {
+fn a_web_vital_of_the_root_wins_over_that_of_a_child() {
     let pipeline = Pipeline::start(|builder| builder);
     let trace_id = pipeline.new_trace();
     let with_lcp = |mut span: SpanData, value: f64| {
@@ -216,7 +208,7 @@ fn the_golden_envelope_is_sent() {
         server_name: String,
         org_id: u64,
         resource: Attributes,
-        spans: Vec<TimedSpan>,
+        spans: Vec<Joined<SpanCase, Timed>>,
         trace: Value,
         event: Value,
     }
@@ -231,7 +223,7 @@ fn the_golden_envelope_is_sent() {
         let resource = Resource::builder_empty().with_attributes(case.resource.0.clone()).build();
         pipeline.exporter.set_resource(&resource);
 
-        let envelopes = pipeline.send(case.spans.iter().map(TimedSpan::data).collect());
+        let envelopes = pipeline.send(case.spans.iter().map(|Joined(span, timed)| timed.data(span)).collect());
         assert_eq!(envelopes.len(), 1);
         let headers = envelopes[0].headers();
         assert_eq!(headers["trace"], case.trace);
@@ -252,11 +244,9 @@ fn the_golden_envelope_is_sent() {
     });
 }
 
-/// A span with ids and times of its own, in seconds since 1970.
+/// The ids and the times of a span, in seconds since 1970.
 #[derive(Deserialize)]
-struct TimedSpan {
-    #[serde(flatten)]
-    span: SpanCase,
+struct Timed {
     trace_id: String,
     span_id: String,
     parent_span_id: String,
@@ -266,7 +256,7 @@ struct TimedSpan {
     end: f64,
 }
 
-/// Whole days since the times of the golden envelope, in seconds: Sentry takes no event that is older than a month.
+/// Whole days since the times of the golden envelope, in seconds. Sentry refuses events that are older than a month.
 fn days_since() -> f64 {
     const GOLDEN: f64 = 1_795_219_200.0;
     const DAY: f64 = 24.0 * 60.0 * 60.0;
@@ -274,6 +264,7 @@ fn days_since() -> f64 {
     ((now - GOLDEN) / DAY).floor() * DAY
 }
 
+/// Moves the times of an event back to those of the golden envelope.
 fn set_back(event: &mut Value) {
     for key in ["start_timestamp", "timestamp"] {
         let time = event[key].as_f64().expect("a time") - days_since();
@@ -281,12 +272,12 @@ fn set_back(event: &mut Value) {
     }
 }
 
-impl TimedSpan {
-    fn data(&self) -> SpanData {
+impl Timed {
+    fn data(&self, case: &SpanCase) -> SpanData {
         let time = |seconds: f64| UNIX_EPOCH + Duration::from_micros(((seconds + days_since()) * 1e6).round() as u64);
         let trace_id = TraceId::from_hex(&self.trace_id).expect("a trace id");
         let id = |id: &str| SpanId::from_hex(id).expect("a span id");
-        let mut span = self.span.describe(span(trace_id, 1, 0));
+        let mut span = case.apply_to(span(trace_id, 1, 0));
         span.span_context =
             SpanContext::new(trace_id, id(&self.span_id), TraceFlags::SAMPLED, false, TraceState::default());
         span.parent_span_id = id(&self.parent_span_id);

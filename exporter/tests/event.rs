@@ -1,4 +1,4 @@
-//! The wire cases of what a transaction says beside its spans: user, request, response, contexts, tags, and who sends.
+//! The wire cases of a transaction's fields other than its spans: user, request, response, contexts, tags and sender.
 
 #[path = "support/case.rs"]
 mod case;
@@ -6,12 +6,12 @@ mod support;
 
 use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
 use opentelemetry_sentry_exporter::SentryExporterBuilder;
-use opentelemetry_sentry_vectors::each;
+use opentelemetry_sentry_vectors::{Attributes, Joined, each};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    case::{Attributes, SpanCase},
+    case::SpanCase,
     support::{Pipeline, span},
 };
 
@@ -19,8 +19,6 @@ const ROOT: u64 = 1;
 
 #[derive(Deserialize)]
 struct Case {
-    #[serde(flatten)]
-    root: SpanCase,
     #[serde(default)]
     children: Vec<SpanCase>,
     #[serde(default)]
@@ -31,7 +29,7 @@ struct Case {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 struct SetUp {
     release: Option<String>,
     environment: Option<String>,
@@ -59,17 +57,17 @@ impl SetUp {
 }
 
 #[test]
-fn a_transaction_tells_who_what_and_where() {
-    each("event", |case: &Case| {
+fn a_transaction_has_the_fields_of_the_wire_cases() {
+    each("event", |Joined(root, case): &Joined<SpanCase, Case>| {
         let mut pipeline = Pipeline::start(|builder| case.builder.apply(builder));
         let resource = Resource::builder_empty().with_attributes(case.resource.0.clone()).build();
         pipeline.exporter.set_resource(&resource);
         let trace_id = pipeline.new_trace();
         let children = (2..).zip(&case.children);
-        let mut spans: Vec<_> = children.map(|(id, child)| child.describe(span(trace_id, id, ROOT))).collect();
-        // They ended in the opposite order of their start.
+        let mut spans: Vec<_> = children.map(|(id, child)| child.apply_to(span(trace_id, id, ROOT))).collect();
+        // The children end in the reverse order of their start.
         spans.reverse();
-        spans.push(case.root.describe(span(trace_id, ROOT, 0)));
+        spans.push(root.apply_to(span(trace_id, ROOT, 0)));
 
         let envelopes = pipeline.send(spans);
         assert_eq!(envelopes.len(), 1, "{}", pipeline.exporter.stats());
@@ -78,7 +76,7 @@ fn a_transaction_tells_who_what_and_where() {
             let found = event.pointer(pointer).unwrap_or(&Value::Null);
             assert_eq!(found, wanted, "{pointer}: found, wanted");
         }
-        let trace = envelopes[0].trace().expect("a head of its own");
+        let trace = envelopes[0].trace().expect("the header `trace`");
         for key in ["release", "environment"] {
             assert_eq!(trace.get(key), event.get(key), "{key} in the header and in the event");
         }
@@ -86,7 +84,7 @@ fn a_transaction_tells_who_what_and_where() {
 }
 
 #[test]
-fn what_is_said_of_the_exporter_is_said_in_every_transaction() {
+fn options_of_the_exporter_are_in_every_transaction() {
     let pipeline = Pipeline::start(|builder| builder.with_tag("team", "core").with_server_name("host-1"));
     for _ in 0..3 {
         let envelopes = pipeline.send(vec![span(pipeline.new_trace(), ROOT, 0)]);

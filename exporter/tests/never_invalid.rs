@@ -1,4 +1,4 @@
-//! Whatever spans come, nothing leaves that Sentry would refuse, and every span is accounted for.
+//! Whatever spans are exported, nothing is sent that Sentry would refuse, and every span is accounted for.
 
 #[path = "support/judge.rs"]
 mod judge;
@@ -26,14 +26,14 @@ use crate::{
     support::{Pipeline, span},
 };
 
-/// How many traces are made up.
+/// How many traces are generated.
 const CASES: u32 = 250;
 
-/// Ids of spans are small, so that they meet as parents and as twins.
+/// Span ids are below this, so that they often occur as parents and twice.
 const IDS: u64 = 7;
 
 #[test]
-fn no_spans_make_an_event_that_sentry_refuses() {
+fn no_spans_lead_to_an_event_that_sentry_refuses() {
     let pipeline = Pipeline::start(|builder| builder.with_release("shop@1.2.3").with_server_name("hostile"));
     let config = Config { cases: CASES, max_shrink_iters: 500, failure_persistence: None, ..Config::default() };
     let all_arrive = |spans: Vec<SpanData>| {
@@ -44,7 +44,7 @@ fn no_spans_make_an_event_that_sentry_refuses() {
 }
 
 #[test]
-fn no_resource_makes_an_event_that_sentry_refuses() {
+fn no_resource_leads_to_an_event_that_sentry_refuses() {
     let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
     let all_arrive = |(resource, release, environment): (Vec<KeyValue>, Option<String>, Option<String>)| {
         let mut pipeline = Pipeline::start(|mut builder| {
@@ -61,7 +61,7 @@ fn no_resource_makes_an_event_that_sentry_refuses() {
 }
 
 #[test]
-fn a_trace_of_many_large_spans_is_sent_in_parts_that_sentry_takes() {
+fn a_trace_of_many_large_spans_is_sent_in_parts_that_sentry_accepts() {
     let pipeline = Pipeline::start(|builder| builder);
     let trace_id = pipeline.new_trace();
     let mut spans: Vec<_> = (1..2500).rev().map(|id| span(trace_id, id, id - 1)).collect();
@@ -73,7 +73,7 @@ fn a_trace_of_many_large_spans_is_sent_in_parts_that_sentry_takes() {
     assert_eq!(pipeline.exporter.stats().spans_sent, sent, "{}", pipeline.exporter.stats());
 }
 
-/// Sends spans, and judges what arrives of them.
+/// Exports spans and checks the envelopes that arrive.
 fn check(pipeline: &Pipeline, spans: Vec<SpanData>) -> TestCaseResult {
     let before = pipeline.exporter.stats();
     let count = spans.len() as u64;
@@ -91,7 +91,7 @@ fn check(pipeline: &Pipeline, spans: Vec<SpanData>) -> TestCaseResult {
     Ok(())
 }
 
-/// A span of this trace, if it is of one at all.
+/// Moves a span to this trace, unless its trace id is invalid.
 fn within(mut span: SpanData, trace_id: TraceId) -> SpanData {
     if span.span_context.trace_id() != TraceId::INVALID {
         let id = span.span_context.span_id();
@@ -126,7 +126,7 @@ fn any_kind() -> impl Strategy<Value = SpanKind> {
     select(vec![SpanKind::Internal, SpanKind::Client, SpanKind::Server, SpanKind::Producer, SpanKind::Consumer])
 }
 
-/// Mostly now, give or take; else a broken clock.
+/// Mostly within two hours of now; otherwise the time of a broken clock.
 fn any_time() -> impl Strategy<Value = SystemTime> {
     let after = |time: SystemTime, seconds: u64| time.checked_add(Duration::from_secs(seconds)).unwrap_or(time);
     let before = |time: SystemTime, seconds: u64| time.checked_sub(Duration::from_secs(seconds)).unwrap_or(time);

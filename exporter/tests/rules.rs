@@ -1,4 +1,4 @@
-//! What the application may say about what leaves: scrubbing, hooks, filters.
+//! How an application changes what is sent: scrubbing, hooks, filters.
 
 mod support;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use self::support::{Pipeline, span};
 
-/// A root 1 with a child 2, which has a child 3: a request, a database call, and one inside of it.
+/// A root 1 with a child 2, which has a child 3: a request, a database query, and the decoding of its rows.
 fn three(trace_id: TraceId) -> Vec<SpanData> {
     let named = |id, parent, name: &'static str, attributes: Vec<KeyValue>| {
         let mut span = span(trace_id, id, parent);
@@ -54,7 +54,7 @@ fn children(pipeline: &Pipeline) -> Vec<(String, String)> {
 }
 
 #[test]
-fn secrets_are_filtered_wherever_an_attribute_goes() {
+fn secrets_are_filtered_in_every_field_that_an_attribute_is_copied_to() {
     let pipeline = Pipeline::start(|builder| builder);
     pipeline.send(three(pipeline.new_trace()));
     let sent = pipeline.ingest.transactions().remove(0).to_string();
@@ -66,16 +66,16 @@ fn secrets_are_filtered_wherever_an_attribute_goes() {
     let sent = open.ingest.transactions().remove(0);
     assert_eq!(sent["contexts"]["trace"]["data"]["http.request.header.authorization"], "Bearer x");
     assert_eq!(sent["request"]["query_string"], "token=abc");
-    // The name and the URL of the request are sanitised whatever is said here.
+    // Credentials in the name and the URL are filtered even without scrubbing.
     assert_eq!(sent["request"]["url"], "https://[filtered]:[filtered]@shop.example/users/7");
 }
 
 #[test]
-fn a_scrubber_sees_what_is_left_and_hides_what_it_wants() {
+fn a_scrubber_sees_filtered_values_and_replaces_them() {
     let pipeline = Pipeline::start(|builder| {
         builder.with_scrubber(|key, value| match (key, value) {
             ("db.query.text", _) => Some("SELECT ?".into()),
-            ("rows", _) => panic!("the scrubber's own"),
+            ("rows", _) => panic!("as the test wants"),
             ("url.full", value) => {
                 assert!(value.as_str().contains("token=[Filtered]"));
                 None
@@ -87,7 +87,7 @@ fn a_scrubber_sees_what_is_left_and_hides_what_it_wants() {
     let sent = pipeline.ingest.transactions().remove(0);
     assert_eq!(sent["spans"][0]["description"], "SELECT ?");
     assert_eq!(sent["spans"][0]["data"]["db.query.text"], "SELECT ?");
-    assert_eq!(sent["spans"][1]["data"]["rows"], "[Filtered]", "nobody knows what it would have said");
+    assert_eq!(sent["spans"][1]["data"]["rows"], "[Filtered]", "a value whose scrubber panics is hidden");
     assert_eq!(dropped(&pipeline.exporter.stats()), BTreeMap::new());
 }
 
@@ -115,7 +115,7 @@ fn a_hook_may_change_a_transaction() {
     pipeline.send(three(pipeline.new_trace()));
     let sent = pipeline.ingest.transactions().remove(0);
     assert_eq!(sent["transaction"], "x".repeat(200));
-    assert_eq!(sent["transaction_info"]["source"], "custom", "the name is somebody's own");
+    assert_eq!(sent["transaction_info"]["source"], "custom", "the hook chose the name");
     assert_eq!(sent["contexts"]["trace"]["status"], "unknown_error");
     assert_eq!(sent["contexts"]["trace"]["op"], "http.server");
     assert_eq!(sent["contexts"]["trace"]["data"]["seen"], "0000000000000001");
@@ -126,7 +126,7 @@ fn a_hook_may_change_a_transaction() {
 }
 
 #[test]
-fn a_hook_that_changes_nothing_changes_nothing() {
+fn a_transaction_that_hooks_leave_unchanged_is_sent_as_without_hooks() {
     let plain = Pipeline::start(|builder| builder);
     let hooked = Pipeline::start(|builder| builder.with_before_send_span(|_| {}).with_before_send_transaction(Some));
     let spans = three(plain.new_trace());
@@ -138,11 +138,11 @@ fn a_hook_that_changes_nothing_changes_nothing() {
 }
 
 #[test]
-fn a_hook_may_drop_a_transaction_and_one_that_panics_does() {
+fn a_hook_drops_a_transaction_by_returning_none_or_by_panicking() {
     let pipeline = Pipeline::start(|builder| {
         builder.with_before_send_transaction(|event| match event.trace_id() {
             id if id.starts_with("0000000000000001") => None,
-            id if id.starts_with("0000000000000002") => panic!("the hook's own"),
+            id if id.starts_with("0000000000000002") => panic!("as the test wants"),
             _ => Some(event),
         })
     });
@@ -155,7 +155,7 @@ fn a_hook_may_drop_a_transaction_and_one_that_panics_does() {
 }
 
 #[test]
-fn children_of_an_ignored_span_move_up() {
+fn children_of_an_ignored_span_become_children_of_its_parent() {
     for filter in [
         SpanFilter::from("SELECT *"),
         SpanFilter::new().with_op("db"),
@@ -181,7 +181,7 @@ fn a_filter_that_does_not_match_ignores_nothing() {
 }
 
 #[test]
-fn an_ignored_root_takes_its_transaction_along() {
+fn an_ignored_root_drops_its_transaction() {
     for ignore_span in [true, false] {
         let pipeline = Pipeline::start(|builder| match ignore_span {
             true => builder.with_ignore_spans(["GET /users/*"]),
@@ -194,7 +194,7 @@ fn an_ignored_root_takes_its_transaction_along() {
 }
 
 #[test]
-fn without_the_span_at_the_top_of_an_early_part_its_children_stand_alone() {
+fn children_of_an_ignored_span_at_the_top_of_an_early_part_become_transactions() {
     let pipeline = Pipeline::start(|builder| builder.with_ignore_spans([SpanFilter::new().with_op("db")]));
     let mut spans = three(pipeline.new_trace());
     spans.remove(2);
@@ -208,7 +208,7 @@ fn without_the_span_at_the_top_of_an_early_part_its_children_stand_alone() {
 }
 
 #[test]
-fn what_cannot_be_is_told_when_the_exporter_is_built() {
+fn invalid_tags_and_filters_are_errors_when_the_exporter_is_built() {
     let build =
         |builder: opentelemetry_sentry_exporter::SentryExporterBuilder| builder.build().unwrap_err().to_string();
     let builder = SentryExporter::builder;
@@ -219,7 +219,7 @@ fn what_cannot_be_is_told_when_the_exporter_is_built() {
 }
 
 #[test]
-fn a_hook_cannot_make_more_spans() {
+fn a_hook_cannot_add_spans() {
     let pipeline = Pipeline::start(|builder| {
         builder.with_before_send_transaction(|mut event| {
             event.spans.extend(event.spans.clone());
@@ -232,7 +232,7 @@ fn a_hook_cannot_make_more_spans() {
 }
 
 #[test]
-fn thousands_of_failures_in_one_trace_are_a_hundred_events() {
+fn a_trace_with_thousands_of_exceptions_sends_a_hundred_error_events() {
     let pipeline = Pipeline::start(|builder| builder.with_exceptions_as_errors(true));
     let mut root = span(pipeline.new_trace(), 1, 0);
     for number in 0..5000 {

@@ -1,4 +1,4 @@
-//! One check per fuzz target: it panics when a law does not hold.
+//! One check per fuzz target. It panics if a law does not hold.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use opentelemetry::{
 use opentelemetry_sentry_propagator::SentryPropagator;
 use opentelemetry_sentry_protocol::{Baggage, Dsn, DynamicSamplingContext, SentryTrace, TraceParent};
 
-/// A fuzz target: its name, which is that of its folder in the corpus, and its check.
+/// A fuzz target: its name, which is also the name of its folder in the corpus and of its file, and its check.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All fuzz targets.
@@ -23,21 +23,22 @@ pub const TARGETS: [Target; 6] = [
     ("traceparent", traceparent),
 ];
 
-/// A `sentry-trace` that is accepted is accepted again as printed, and means the same.
+/// An accepted `sentry-trace` is printed as a header that is read as the same value.
 pub fn sentry_trace(input: &[u8]) {
     if let Ok(header) = text(input).parse::<SentryTrace>() {
         assert_eq!(header.to_string().parse(), Ok(header));
     }
 }
 
-/// A `traceparent` that is accepted is accepted again as printed, and means the same.
+/// An accepted `traceparent` is printed as a header that is read as the same value.
 pub fn traceparent(input: &[u8]) {
     if let Ok(header) = text(input).parse::<TraceParent>() {
         assert_eq!(header.to_string().parse(), Ok(header));
     }
 }
 
-/// Header lines of `baggage`, one per line of the input: what is printed keeps to the limits and is read as the same.
+/// Header lines of `baggage`, one per line of the input: the printed header keeps the limits and is read as the same
+/// value.
 pub fn baggage(input: &[u8]) {
     let printed = Baggage::parse(text(input).split('\n')).to_string();
     assert_is_baggage(&printed);
@@ -46,7 +47,7 @@ pub fn baggage(input: &[u8]) {
     assert_eq!(Baggage::parse([read.to_string().as_str()]), read);
 }
 
-/// A DSN that is accepted is accepted again as printed, leads to the same place and does not show its secret.
+/// An accepted DSN is printed without its secret, as a DSN with the same URL, key and project.
 pub fn dsn(input: &[u8]) {
     let Ok(dsn) = text(input).parse::<Dsn>() else { return };
     let printed = dsn.to_string();
@@ -59,7 +60,7 @@ pub fn dsn(input: &[u8]) {
     assert_eq!(read.secret_key(), None);
 }
 
-/// A context is read as it was printed, is visible ASCII, and is the same when it is made of its decoded entries.
+/// A sampling context is printed as visible ASCII and read as the same value, and can be made from its decoded entries.
 pub fn dynamic_sampling_context(input: &[u8]) {
     let Ok(dsc) = text(input).parse::<DynamicSamplingContext>();
     let printed = dsc.to_string();
@@ -73,8 +74,8 @@ pub fn dynamic_sampling_context(input: &[u8]) {
     assert_eq!(made.iter().collect::<Vec<_>>(), entries);
 }
 
-/// Header lines, `name: value` each: what goes out of the extracted context can be sent, keeps to the limits, agrees
-/// with itself, and continues what came in.
+/// Header lines, `name: value` each: the headers that are injected from the extracted context are valid, keep the limits,
+/// agree with each other, and continue the extracted trace.
 pub fn extract(input: &[u8]) {
     let text = text(input);
     let lines = Lines(text.split('\n').filter_map(|line| line.split_once(": ")).collect());
@@ -93,7 +94,7 @@ pub fn extract(input: &[u8]) {
     }
 }
 
-/// One that continues nearly everything, and one that is as strict as it can be.
+/// The default propagator, and the strictest one.
 fn propagators() -> [SentryPropagator; 2] {
     let strict = SentryPropagator::builder()
         .with_dsn("https://public@o1.ingest.sentry.io/1")
@@ -116,12 +117,12 @@ fn assert_is_baggage(header: &str) {
     assert!(header.is_empty() || header.split(',').all(|member| member.contains('=')), "{header:?}");
 }
 
-/// Whether a header can carry it.
+/// Whether it is valid as a header's value.
 fn is_visible(value: &str) -> bool {
     value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// What is not UTF-8 cannot come out of an `Extractor`; all else is kept.
+/// The input as text. An `Extractor` returns only UTF-8, so other bytes are replaced.
 fn text(input: &[u8]) -> String {
     String::from_utf8_lossy(input).into_owned()
 }

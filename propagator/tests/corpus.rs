@@ -1,4 +1,4 @@
-//! Runs the checks of the fuzz targets over `fuzz/corpus`, without a fuzzer.
+//! Runs the checks of all fuzz targets over `fuzz/corpus`, without a fuzzer.
 
 use std::{
     fs,
@@ -25,6 +25,18 @@ fn every_seed_of_the_corpus_passes_its_check() {
         };
         let failed: Vec<_> = seeds.iter().filter(fails).collect();
         assert!(failed.is_empty(), "these seeds of {name} failed: {failed:#?}");
+    }
+}
+
+#[test]
+fn every_fuzz_target_runs_its_check() {
+    let targets = entries(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/fuzz_targets"));
+    let mut found: Vec<_> = targets.iter().filter_map(|file| file.file_stem()?.to_str()).collect();
+    found.sort_unstable();
+    assert_eq!(found, checks::TARGETS.map(|(name, _)| name), "one file for each target");
+    for (file, name) in targets.iter().filter_map(|file| Some((file, file.file_stem()?.to_str()?))) {
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.contains(&format!("checks::{name}(input)")), "{text}");
     }
 }
 

@@ -6,7 +6,7 @@ use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sentry_protocol::{
     Baggage, Dsn, DynamicSamplingContext, SampleRand, SampleRate, SentryTrace, TraceParent,
 };
-use opentelemetry_sentry_vectors::each;
+use opentelemetry_sentry_vectors::{TextOr, each};
 use serde::{
     Deserialize,
     de::{Deserializer, MapAccess, Visitor},
@@ -108,23 +108,17 @@ fn baggage_print() {
     struct Case {
         sentry: Entries<Text>,
         foreign: Vec<Member>,
-        expected: Expected,
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Expected {
-        Header(String),
-        Members(Vec<Member>),
+        expected: TextOr<Vec<Member>>,
     }
     each("baggage_print", |case: &Case| {
-        let sentry: Vec<_> = case.sentry.0.iter().map(|(key, value)| (key, value.expand())).collect();
+        let sentry: Vec<_> = case.sentry.0.iter().map(|(key, value)| (key, expand(value))).collect();
         let dsc =
             DynamicSamplingContext::from_entries(sentry.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         let mut lines = vec![dsc.to_string()];
-        lines.extend(case.foreign.iter().flat_map(Member::expand));
+        lines.extend(case.foreign.iter().flat_map(expand_member));
         let expected = match &case.expected {
-            Expected::Header(header) => header.clone(),
-            Expected::Members(members) => members.iter().flat_map(Member::expand).collect::<Vec<_>>().join(","),
+            TextOr::Text(header) => header.clone(),
+            TextOr::Other(members) => members.iter().flat_map(expand_member).collect::<Vec<_>>().join(","),
         };
         let printed = parse(&lines).to_string();
         assert!(printed == expected, "{} bytes, not {}: {printed:.200}", printed.len(), expected.len());
@@ -260,38 +254,40 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for EntriesVisitor<V> {
 }
 
 /// A text, or a short text to repeat.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Text {
-    Literal(String),
-    Repeated { text: String, times: usize },
-}
+type Text = TextOr<RepeatedText>;
 
-impl Text {
-    fn expand(&self) -> String {
-        match self {
-            Self::Literal(text) => text.clone(),
-            Self::Repeated { text, times } => text.repeat(*times),
-        }
-    }
+#[derive(Deserialize)]
+struct RepeatedText {
+    text: String,
+    times: usize,
 }
 
 /// A raw member, or one with a long value, or many with numbered keys.
+type Member = TextOr<RepeatedMember>;
+
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Member {
-    Literal(String),
-    Repeated { key: String, count: Option<usize>, text: String, times: usize },
+struct RepeatedMember {
+    key: String,
+    count: Option<usize>,
+    text: String,
+    times: usize,
 }
 
-impl Member {
-    fn expand(&self) -> Vec<String> {
-        match self {
-            Self::Literal(member) => vec![member.clone()],
-            Self::Repeated { key, count: None, text, times } => vec![format!("{key}={}", text.repeat(*times))],
-            Self::Repeated { key, count: Some(count), text, times } => {
-                (0..*count).map(|number| format!("{key}{number}={}", text.repeat(*times))).collect()
-            }
+fn expand(text: &Text) -> String {
+    match text {
+        Text::Text(text) => text.clone(),
+        Text::Other(repeated) => repeated.text.repeat(repeated.times),
+    }
+}
+
+fn expand_member(member: &Member) -> Vec<String> {
+    match member {
+        Member::Text(member) => vec![member.clone()],
+        Member::Other(RepeatedMember { key, count: None, text, times }) => {
+            vec![format!("{key}={}", text.repeat(*times))]
+        }
+        Member::Other(RepeatedMember { key, count: Some(count), text, times }) => {
+            (0..*count).map(|number| format!("{key}{number}={}", text.repeat(*times))).collect()
         }
     }
 }

@@ -204,7 +204,7 @@ fn the_handle_changes_rate_and_limit_at_run_time() {
 
 #[test]
 fn a_trace_over_the_limit_is_rejected_by_the_rate_that_is_reported() {
-    let sampler = SentrySampler::builder().with_rate(1.0).with_max_traces_per_second(1).build().unwrap();
+    let sampler = SentrySampler::builder().with_rate(1.0).with_max_traces_per_second(0.001).build().unwrap();
     assert!(route("/").is_sampled(&sampler));
     let second = route("/");
     assert!(!second.is_sampled(&sampler));

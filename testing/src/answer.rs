@@ -1,14 +1,18 @@
-//! What the ingest says to a well-formed request.
+//! How the ingest answers a well-formed request.
 
 use std::time::Duration;
 
 use hyper::{StatusCode, header::CONTENT_TYPE};
 use opentelemetry_http::{Bytes, Response};
 use serde_json::json;
+use tokio::time;
 
-use crate::check::{ERROR_HEADER, Refusal};
+use crate::{
+    gate::Gate,
+    refusal::{ERROR_HEADER, Refusal},
+};
 
-/// What [`LocalIngest`](super::LocalIngest) says to a request that passes its checks.
+/// How [`LocalIngest`](super::LocalIngest) answers a request that passes its checks.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,22 +26,23 @@ use crate::check::{ERROR_HEADER, Refusal};
 #[must_use = "an answer does nothing until it is passed to `LocalIngest`"]
 pub struct Answer {
     outcome: Outcome,
+    gate: Option<Gate>,
     delay: Duration,
     headers: Vec<(String, String)>,
     body: Option<Bytes>,
 }
 
 impl Answer {
-    /// Accepts: 200, and the body `{"id":"<event id>"}`, or `{}` for an envelope without one.
+    /// Accepts with status 200. The body is `{"id":"<event id>"}`, or `{}` for an envelope without an event id.
     pub fn ok() -> Self {
         Self::status(200)
     }
 
     /// Answers with a status from 200 to 999. Any 2xx accepts the envelope.
     ///
-    /// Without [`with_body`](Self::with_body), the body of a 2xx is that of [`ok`](Self::ok), of the others
-    /// `{"detail":"told to answer <status>"}`. What HTTP cannot say (another number, a header with a line
-    /// break) becomes a 500 with the reason in `X-Sentry-Error`.
+    /// Without [`with_body`](Self::with_body), a 2xx has the body of [`ok`](Self::ok) and any other status has
+    /// `{"detail":"the test answers <status>"}`. An answer that HTTP cannot express (a status outside of the
+    /// range, a header with a line break) is sent as a 500 with the reason in `X-Sentry-Error`.
     pub fn status(status: u16) -> Self {
         Self::new(Outcome::Status(status))
     }
@@ -47,7 +52,7 @@ impl Answer {
         Self::new(Outcome::Close)
     }
 
-    /// Never answers: the connection stays open until the client leaves or the server stops.
+    /// Never answers. The connection stays open until the client closes it or the ingest is dropped.
     pub fn hang() -> Self {
         Self::new(Outcome::Hang)
     }
@@ -58,7 +63,7 @@ impl Answer {
         self
     }
 
-    /// Sets the body. Defaults to what [`status`](Self::status) says.
+    /// Sets the body. Defaults to the body that [`status`](Self::status) describes.
     pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(Bytes::from(body.into()));
         self
@@ -66,21 +71,36 @@ impl Answer {
 
     /// Waits before it answers or closes. Defaults to no delay.
     ///
-    /// The envelope counts as accepted only then, and not at all if the client went away.
+    /// The envelope is accepted when the answer is sent, and never if the client closes its connection before.
+    /// For a test that must not depend on time, use [`with_gate`](Self::with_gate).
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
+    /// Waits until the gate is open before it answers or closes. Defaults to no gate.
+    ///
+    /// A delay begins when the gate opens. See [`Gate`].
+    pub fn with_gate(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
     fn new(outcome: Outcome) -> Self {
-        Self { outcome, delay: Duration::ZERO, headers: Vec::new(), body: None }
+        Self { outcome, gate: None, delay: Duration::ZERO, headers: Vec::new(), body: None }
     }
 
-    pub(super) fn delay(&self) -> Duration {
-        self.delay
+    /// Waits for the gate and then for the delay.
+    pub(super) async fn wait(&self) {
+        if let Some(gate) = &self.gate {
+            gate.opened().await;
+        }
+        if !self.delay.is_zero() {
+            time::sleep(self.delay).await;
+        }
     }
 
-    /// The answer to an envelope with this event id.
+    /// What to do with a request whose envelope has this event id.
     pub(super) fn reply(self, event_id: Option<&str>) -> Reply {
         match self.outcome {
             Outcome::Status(status) => Reply::Response(self.response(status, event_id)),
@@ -91,7 +111,7 @@ impl Answer {
 
     fn response(self, status: u16, event_id: Option<&str>) -> Response<Bytes> {
         if status < 200 {
-            return unspeakable(&"a status below 200 is no final answer");
+            return not_http(&"a status below 200 is no final answer");
         }
         let mut response = Response::builder().status(status);
         for (name, value) in self.headers {
@@ -104,7 +124,7 @@ impl Answer {
                 default_body(status, event_id)
             }
         };
-        response.body(body).unwrap_or_else(|e| unspeakable(&e))
+        response.body(body).unwrap_or_else(|e| not_http(&e))
     }
 }
 
@@ -121,14 +141,14 @@ enum Outcome {
     Hang,
 }
 
-/// What the connection has to do.
+/// What the connection does with a request.
 pub(super) enum Reply {
     Response(Response<Bytes>),
     Close,
     Hang,
 }
 
-/// The response to a request that did not pass the checks: `{detail, causes}`, as Sentry says it.
+/// The response to a request that fails a check: a body of `{detail, causes}`, as Sentry sends it.
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     let body = json!({ "detail": refusal.detail(), "causes": [refusal.cause()] });
     let mut response = Response::new(Bytes::from(body.to_string()));
@@ -144,7 +164,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     response
 }
 
-fn unspeakable(reason: &dyn ToString) -> Response<Bytes> {
+fn not_http(reason: &dyn ToString) -> Response<Bytes> {
     refuse(&Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the test's answer is not HTTP", reason.to_string()))
 }
 
@@ -152,12 +172,12 @@ fn default_body(status: u16, event_id: Option<&str>) -> Bytes {
     let body = match (status, event_id) {
         (200..=299, Some(id)) => json!({ "id": id }),
         (200..=299, None) => json!({}),
-        _ => json!({ "detail": format!("told to answer {status}") }),
+        _ => json!({ "detail": format!("the test answers {status}") }),
     };
     Bytes::from(body.to_string())
 }
 
-/// Header values are visible ASCII and blanks.
+/// Header values may have visible ASCII and blanks only.
 fn printable(c: char) -> char {
     match c {
         ' '..='~' => c,

@@ -1,6 +1,4 @@
-//! What Sentry refuses, and how.
-
-use std::fmt;
+//! The checks of a request: what Sentry refuses, and with which status.
 
 use hyper::{
     HeaderMap, Method, StatusCode,
@@ -9,12 +7,9 @@ use hyper::{
 };
 use opentelemetry_http::Bytes;
 
-use crate::{
-    decode::decode,
-    envelope::{Envelope, Item},
-};
+use crate::{decode::decode, envelope::Envelope, item::Item, refusal::Refusal};
 
-/// The way a request came.
+/// The path to which a request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Ingest,
@@ -38,7 +33,7 @@ impl Route {
         Ok(route)
     }
 
-    /// Reads the envelope as this route does: Spotlight asks for no credentials and takes any kind of item.
+    /// Reads the envelope. Spotlight requires no credentials and takes items of any type.
     pub(super) fn read(self, head: &Parts, body: &Bytes) -> Result<Envelope, Refusal> {
         match self {
             Self::Ingest => admit(head, body),
@@ -62,7 +57,7 @@ fn admit(head: &Parts, body: &Bytes) -> Result<Envelope, Refusal> {
     Ok(envelope)
 }
 
-/// Checks the credentials of header or query. `false`: there are none, so the envelope has to bring them.
+/// Checks the credentials in the header or the query. `false` if there are none; then the envelope must have them.
 fn authenticate(head: &Parts) -> Result<bool, Refusal> {
     if let Some(value) = head.headers.get("x-sentry-auth") {
         let value = value.to_str().unwrap_or_default();
@@ -98,7 +93,7 @@ fn check_credentials<'a>(pairs: impl Iterator<Item = &'a str>) -> Result<(), Ref
     }
 }
 
-/// The host of the DSN is not compared: a tunnel's differs.
+/// The host of the DSN is not compared, as a tunnel may have sent the envelope to another one.
 fn check_dsn(dsn: &str) -> Result<(), Refusal> {
     let after_scheme = dsn.split_once("://").map(|(_, rest)| rest);
     let (user, location) = after_scheme.and_then(|rest| rest.split_once('@')).unwrap_or_default();
@@ -185,46 +180,12 @@ fn bad_request(detail: &'static str, reason: String) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, detail, reason)
 }
 
-/// Why a request is refused.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    detail: &'static str,
-    cause: String,
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, detail: &'static str, cause: String) -> Self {
-        Self { status, detail, cause }
-    }
-
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    pub(super) fn detail(&self) -> &'static str {
-        self.detail
-    }
-
-    pub(super) fn cause(&self) -> &str {
-        &self.cause
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.detail, self.cause)
-    }
-}
-
-/// The user of [`LocalIngest::dsn`](super::LocalIngest::dsn).
+/// The public key in [`LocalIngest::dsn`](super::LocalIngest::dsn).
 pub(super) const PUBLIC_KEY: &str = "public";
-/// The only project.
+/// The id of the only project.
 pub(super) const PROJECT_ID: &str = "1";
-/// Where Spotlight takes envelopes.
+/// The path at which Spotlight takes envelopes.
 pub(super) const SPOTLIGHT_PATH: &str = "/stream";
-/// The response header that says why an envelope was refused.
-pub(super) const ERROR_HEADER: &str = "x-sentry-error";
 
 const ENVELOPE_PATH: &str = "/api/1/envelope/";
 const ENVELOPE_TYPE: &str = "application/x-sentry-envelope";
@@ -232,7 +193,7 @@ const ENVELOPE_TYPE: &str = "application/x-sentry-envelope";
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Relay's default limits for one item, in bytes. Beyond them it answers 413. Other types have none of their own.
+/// Relay's default limits for one item by type, in bytes. A larger item is refused with 413; other types have no limit.
 const ITEM_LIMITS: [(&str, usize); 6] = [
     ("event", MIB),
     ("transaction", MIB),

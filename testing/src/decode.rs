@@ -1,4 +1,4 @@
-//! From the bytes of a request to the bytes of an envelope.
+//! Decompresses the body of a request.
 
 use std::io::{self, Read};
 
@@ -6,12 +6,12 @@ use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use hyper::StatusCode;
 use opentelemetry_http::Bytes;
 
-use crate::check::Refusal;
+use crate::refusal::Refusal;
 
-/// Sentry's limit for an envelope, compressed or not, in bytes. Nothing beyond it is kept or unpacked.
+/// Sentry's limit for an envelope, compressed or not, in bytes. Bytes beyond it are neither kept nor decompressed.
 pub(super) const MAX_ENVELOPE: usize = 200 * 1024 * 1024;
 
-/// Undoes a `Content-Encoding`: `gzip`, `deflate` (with zlib's frame), `br`, `zstd`, `identity` or none.
+/// Decodes a `Content-Encoding`: `gzip`, `deflate` (with zlib's frame), `br`, `zstd`, `identity` or none.
 pub(super) fn decode(encoding: &str, body: &Bytes) -> Result<Bytes, Refusal> {
     let mut rest: &[u8] = body;
     match encoding.trim().to_ascii_lowercase().as_str() {
@@ -25,7 +25,7 @@ pub(super) fn decode(encoding: &str, body: &Bytes) -> Result<Bytes, Refusal> {
         "br" => {
             let mut decoder = brotli::Decompressor::new(&mut rest, BROTLI_BUFFER);
             let unpacked = unpack(&mut decoder)?;
-            // What it has buffered behind the end, it tells only to those who read on.
+            // Only a further read fails for bytes that it has buffered beyond the end of the stream.
             decoder.read(&mut [0]).map_err(|e| corrupt(&e))?;
             drop(decoder);
             finished(rest)?;
@@ -42,7 +42,7 @@ pub(super) fn decode(encoding: &str, body: &Bytes) -> Result<Bytes, Refusal> {
 
 fn unpack(decoder: impl Read) -> Result<Bytes, Refusal> {
     let mut unpacked = Vec::new();
-    // One byte more than allowed tells a full envelope from a bomb.
+    // Reads one byte beyond the limit, so that `limited` can see that there is more.
     decoder.take(MAX_ENVELOPE as u64 + 1).read_to_end(&mut unpacked).map_err(|e| corrupt(&e))?;
     limited(Bytes::from(unpacked))
 }

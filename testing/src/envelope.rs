@@ -1,12 +1,12 @@
-//! The envelope as the receiving side reads it.
+//! An envelope as the receiving side reads it.
 
-use std::{error, fmt, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::framing::Reader;
+use crate::{framing::Reader, invalid_envelope::InvalidEnvelope, item::Item};
 
-/// An [envelope] that was taken apart. Cloning it is cheap.
+/// A parsed [envelope]. Cloning it is cheap.
 ///
 /// ```
 /// use opentelemetry_sentry_testing::Envelope;
@@ -29,7 +29,7 @@ struct Content {
 }
 
 impl Envelope {
-    /// Takes an uncompressed envelope apart.
+    /// Parses an uncompressed envelope.
     ///
     /// ```text
     /// Envelope = Headers { "\n" Item } [ "\n" ] ;
@@ -37,13 +37,13 @@ impl Envelope {
     /// Payload  = exactly `length` bytes | without `length`, the bytes up to the next "\n" or the end ;
     /// ```
     ///
-    /// Headers are JSON objects on one line, with no key twice. Where they are there, `event_id` is 32 hex
+    /// Headers are JSON objects on one line in which no key occurs twice. If present, `event_id` is 32 hex
     /// digits (or a UUID with dashes), `sent_at` is RFC 3339 in UTC with a `Z`, `dsn` is a string and
-    /// `trace` is an object of strings. Item types are not checked, nor is the content of items.
+    /// `trace` is an object of strings. Neither the types nor the content of items are checked.
     ///
     /// # Errors
     ///
-    /// When the bytes are anything else. A `length` has to end before a newline or at the end of the bytes.
+    /// If the bytes are anything else. A payload with a `length` must end before a newline or at the end of the bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidEnvelope> {
         let mut reader = Reader::new(bytes);
         let headers = reader.envelope_headers()?;
@@ -55,25 +55,25 @@ impl Envelope {
         Ok(Self { content })
     }
 
-    /// The headers of the envelope, with those that are unknown.
+    /// All headers of the envelope, unknown ones included.
     #[must_use]
     pub fn headers(&self) -> &Map<String, Value> {
         &self.content.headers
     }
 
-    /// The items in their order.
+    /// The items, in their order.
     #[must_use]
     pub fn items(&self) -> &[Item] {
         &self.content.items
     }
 
-    /// The `event_id` of the headers, as written.
+    /// The header `event_id`, as written.
     #[must_use]
     pub fn event_id(&self) -> Option<&str> {
         self.headers().get("event_id")?.as_str()
     }
 
-    /// The `trace` of the headers: the dynamic sampling context.
+    /// The header `trace`: the dynamic sampling context.
     #[must_use]
     pub fn trace(&self) -> Option<&Map<String, Value>> {
         self.headers().get("trace")?.as_object()
@@ -82,82 +82,4 @@ impl Envelope {
     pub(super) fn dsn(&self) -> Option<&str> {
         self.headers().get("dsn")?.as_str()
     }
-}
-
-/// One item of an [`Envelope`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Item {
-    headers: Map<String, Value>,
-    payload: Vec<u8>,
-}
-
-impl Item {
-    pub(super) fn new(headers: Map<String, Value>, payload: Vec<u8>) -> Self {
-        Self { headers, payload }
-    }
-
-    /// The headers of the item.
-    #[must_use]
-    pub fn headers(&self) -> &Map<String, Value> {
-        &self.headers
-    }
-
-    /// The `type` of the headers, such as `transaction`.
-    #[must_use]
-    pub fn item_type(&self) -> &str {
-        let item_type = self.headers.get("type").and_then(Value::as_str);
-        item_type.unwrap_or_default() // which the parser rules out
-    }
-
-    /// The payload, without the newline that may follow.
-    #[must_use]
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// Reads the payload as JSON.
-    ///
-    /// # Errors
-    ///
-    /// When it is not JSON.
-    pub fn json(&self) -> serde_json::Result<Value> {
-        serde_json::from_slice(&self.payload)
-    }
-}
-
-/// The bytes were not an envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidEnvelope {
-    line: usize,
-    part: Part,
-    expected: String,
-}
-
-impl InvalidEnvelope {
-    pub(super) fn new(line: usize, part: Part, expected: impl Into<String>) -> Self {
-        let expected = expected.into();
-        Self { line, part, expected }
-    }
-}
-
-impl fmt::Display for InvalidEnvelope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, ", self.line)?;
-        match self.part {
-            Part::Headers => write!(f, "envelope headers")?,
-            Part::ItemHeaders(number) => write!(f, "headers of item {number}")?,
-            Part::Payload(number) => write!(f, "payload of item {number}")?,
-        }
-        write!(f, ": expected {}", self.expected)
-    }
-}
-
-impl error::Error for InvalidEnvelope {}
-
-/// The part of an envelope that is wrong. Items count from one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Headers,
-    ItemHeaders(usize),
-    Payload(usize),
 }

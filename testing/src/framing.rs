@@ -1,4 +1,4 @@
-//! Where headers and payloads begin and end, and which headers hold.
+//! Finds where headers and payloads begin and end, and checks the headers.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -8,7 +8,10 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::envelope::{InvalidEnvelope, Item, Part};
+use crate::{
+    invalid_envelope::{InvalidEnvelope, Part},
+    item::Item,
+};
 
 /// Reads an envelope from front to back.
 pub(super) struct Reader<'a> {
@@ -96,11 +99,11 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads a JSON object, or says what was expected.
+/// Reads a JSON object, or returns what was expected.
 fn headers(line: &[u8]) -> Result<Map<String, Value>, String> {
     let headers = serde_json::from_slice(line);
     headers.map(|Headers(map)| map).map_err(|e| {
-        // serde_json counts lines too, but of these bytes only.
+        // serde_json's line number counts from the beginning of these bytes: it would mislead.
         let message = e.to_string();
         let reason = message.split(" at line ").next().unwrap_or_default();
         format!("a JSON object without repeated keys ({reason}, column {})", e.column())
@@ -137,7 +140,7 @@ impl<'de> Visitor<'de> for HeadersVisitor {
     }
 }
 
-/// Checks one header of the envelope, or says what was expected. Unknown ones are fine.
+/// Checks one header of the envelope, or returns what was expected. Unknown headers are allowed.
 fn check_header(name: &str, value: &Value) -> Result<(), &'static str> {
     let (good, expected) = match name {
         "event_id" => (value.as_str().is_some_and(is_event_id), "`event_id` to be 32 hex digits"),
@@ -174,7 +177,7 @@ fn in_range(text: &str) -> impl Fn(&(usize, RangeInclusive<u8>)) -> bool {
     }
 }
 
-/// Whether each byte is what the shape has at its place; `d` is a digit there, `x` a hex digit.
+/// Whether each byte is the shape's byte at that place; `d` in a shape is any digit, `x` any hex digit.
 fn has_shape(text: &str, shape: &str) -> bool {
     let fits = |(byte, wanted): (u8, u8)| match wanted {
         b'd' => byte.is_ascii_digit(),
@@ -184,6 +187,6 @@ fn has_shape(text: &str, shape: &str) -> bool {
     text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
 }
 
-/// Month, day, hour, minute and second (with leap seconds): where they start, and what they may be.
+/// Month, day, hour, minute and second (with leap seconds): where each starts, and its range.
 const TIME_FIELDS: [(usize, RangeInclusive<u8>); 5] =
     [(5, 1..=12), (8, 1..=31), (11, 0..=23), (14, 0..=59), (17, 0..=60)];

@@ -1,4 +1,4 @@
-//! What came in, and what to say to it.
+//! Everything that arrived, and the answers that are due.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,13 +9,9 @@ use std::{
 
 use hyper::{HeaderMap, http::request::Parts};
 
-use crate::{
-    answer::Answer,
-    check::{Refusal, Route},
-    envelope::Envelope,
-};
+use crate::{answer::Answer, check::Route, envelope::Envelope, refusal::Refusal};
 
-/// One HTTP request as it came, and how it was answered.
+/// One HTTP request as it arrived, and how it was answered.
 #[derive(Clone, Debug)]
 pub struct RecordedRequest {
     head: Parts,
@@ -25,10 +21,10 @@ pub struct RecordedRequest {
 }
 
 impl RecordedRequest {
-    /// The status that was answered.
+    /// The status of the answer.
     ///
-    /// `None` while the answer is due, and forever when none was given: [`Answer::close`],
-    /// [`Answer::hang`], or a client that went away first.
+    /// `None` until the answer is sent. It stays `None` after [`Answer::close`] and [`Answer::hang`], and if the
+    /// client closed its connection first.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.status
@@ -46,7 +42,7 @@ impl RecordedRequest {
         self.head.uri.path()
     }
 
-    /// What follows the `?`, not decoded.
+    /// The part after the `?`, not decoded.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.head.uri.query()
@@ -58,26 +54,28 @@ impl RecordedRequest {
         &self.head.headers
     }
 
-    /// The first value of a header, if it is there and is text.
+    /// The first value of a header, if the request has it and it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    /// The size of the body as sent, in bytes: after dechunking, before decompression.
+    /// The size of the body in bytes, without chunk headers and before decompression.
     #[must_use]
     pub fn body_size(&self) -> usize {
         self.body_size
     }
 
-    /// Why the checks refused it, or why it could not be recorded. `None` otherwise, whatever it was then told.
+    /// Why the checks refused the request, or why it could not be recorded.
+    ///
+    /// `None` if it passed the checks, whichever [`Answer`] it got.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
     }
 }
 
-/// A request that was read whole and judged.
+/// A request that was read to its end and checked.
 pub(super) struct Arrival {
     pub(super) head: Parts,
     pub(super) body_size: usize,
@@ -86,7 +84,7 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    /// The envelope, if it is one for Sentry. It shares its content.
+    /// The envelope, if it was sent to Sentry's path and passed the checks. It shares its content.
     pub(super) fn for_sentry(&self) -> Option<Envelope> {
         self.verdict.as_ref().ok().filter(|_| self.route == Some(Route::Ingest)).cloned()
     }
@@ -100,14 +98,14 @@ struct Record {
 }
 
 impl Record {
-    /// The envelope, if it came this way and was answered with a 2xx status.
+    /// The envelope, if it came by this route and was answered with a 2xx status.
     fn accepted(&self, route: Route) -> Option<&Envelope> {
         let accepted = matches!(self.request.status, Some(200..=299));
         self.envelope.as_ref().filter(|_| accepted && self.route == Some(route))
     }
 }
 
-/// Everything that one ingest remembers. Grows until it is cleared.
+/// Everything that one ingest remembers. It grows until it is cleared.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     pub(super) answer: Answer,
@@ -118,7 +116,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Notes a request, and returns the number by which [`answered`](Self::answered) finds it.
+    /// Records a request and returns the number by which [`answered`](Self::answered) finds it.
     pub(super) fn arrived(&mut self, arrival: Arrival) -> u64 {
         let (envelope, refusal) = match arrival.verdict {
             Ok(envelope) => (Some(envelope), None),
@@ -126,7 +124,7 @@ impl Journal {
         };
         let request = RecordedRequest { head: arrival.head, body_size: arrival.body_size, status: None, refusal };
         let record = Record { request, route: arrival.route, envelope };
-        // Each arrival is a change of its own, so the count of changes is a fresh and rising number.
+        // Each arrival is one change, so the count of changes is a new and larger number each time.
         self.records.insert(self.changes, record);
         self.changes
     }
@@ -135,7 +133,9 @@ impl Journal {
         self.next_answers.pop_front().unwrap_or_else(|| self.answer.clone())
     }
 
-    /// Notes what was said, and why if it became a refusal. Does nothing if the request was forgotten meanwhile.
+    /// Records the status of the answer, and the refusal if the request could not be recorded to a file.
+    ///
+    /// Does nothing if the journal was cleared since the request arrived.
     pub(super) fn answered(&mut self, number: u64, status: u16, refusal: Option<&Refusal>) {
         let Some(record) = self.records.get_mut(&number) else {
             return;
@@ -183,7 +183,7 @@ impl Journal {
     }
 }
 
-/// The journal between the server's thread and the test's. A panic of either leaves it readable.
+/// The journal that the server's thread and the test's share. It stays readable after a panic on either.
 #[derive(Debug, Default)]
 pub(super) struct SharedJournal {
     journal: Mutex<Journal>,
@@ -203,7 +203,7 @@ impl SharedJournal {
         read(&self.lock())
     }
 
-    /// Waits while `condition` holds, at most for `timeout`, and reads in either case.
+    /// Waits while `condition` holds, at most for `timeout`, and then reads.
     pub(super) fn wait_while<T>(
         &self,
         timeout: Duration,

@@ -1,9 +1,9 @@
-//! Did the spans really arrive, and in a form that Sentry takes?
+//! A real Sentry ingest on loopback, for tests of what is sent to Sentry.
 //!
-//! [`LocalIngest`] is a real HTTP server on a free port of 127.0.0.1. It refuses whatever Sentry would
-//! refuse (credentials, content type, compression, framing, sizes) and keeps the parsed envelopes.
-//! What it is told with [`Answer`] it says to well-formed requests, so that rate limits, outages and slow
-//! servers can be rehearsed.
+//! [`LocalIngest`] is an HTTP server on a free port of 127.0.0.1. It makes the checks that Sentry makes
+//! (credentials, content type, compression, framing, sizes), refuses a request with Sentry's status and reason, and keeps
+//! the parsed envelopes. With [`Answer`] a test chooses how the ingest answers well-formed requests: rate limits, outages
+//! and slow servers.
 //!
 //! ```
 //! use std::{io::Write, net::TcpStream, time::Duration};
@@ -11,7 +11,7 @@
 //!
 //! let ingest = LocalIngest::start()?;
 //!
-//! // Any client that knows `ingest.dsn()` would do; this one is the shortest.
+//! // Any client that sends to `ingest.dsn()` will do. This one is the shortest.
 //! let body = "{}\n{\"type\":\"client_report\"}\n{}";
 //! let mut connection = TcpStream::connect(ingest.address())?;
 //! write!(
@@ -28,7 +28,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It does not judge the content of items: a transaction has to be a JSON object, and that is all.
+//! # What it does not do
+//!
+//! - It does not check the content of items: a transaction must be a JSON object, and that is all.
+//! - It does not trim, normalise or group events, and it keeps everything in memory until [`LocalIngest::clear`].
+//! - It speaks HTTP/1.1 without TLS, and knows one project with one key.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -37,12 +41,17 @@ mod check;
 mod decode;
 mod envelope;
 mod framing;
+mod gate;
+mod invalid_envelope;
+mod item;
 mod journal;
 mod record;
+mod refusal;
 mod server;
+mod wait_timeout;
 
 use std::{
-    error, fmt, io,
+    fmt, io,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -51,9 +60,8 @@ use std::{
 use serde_json::Value;
 
 pub use self::{
-    answer::Answer,
-    envelope::{Envelope, InvalidEnvelope, Item},
-    journal::RecordedRequest,
+    answer::Answer, envelope::Envelope, gate::Gate, invalid_envelope::InvalidEnvelope, item::Item,
+    journal::RecordedRequest, wait_timeout::WaitTimeout,
 };
 use self::{
     journal::{Journal, SharedJournal},
@@ -62,22 +70,21 @@ use self::{
 
 /// A real HTTP ingest on a free port of 127.0.0.1.
 ///
-/// It runs on a thread of its own with telemetry suppressed, and works inside and outside of any
-/// runtime. Dropping it closes all connections and joins the thread. Everything that arrives is kept
-/// until [`clear`](Self::clear).
+/// It runs on its own thread with telemetry suppressed, and works inside and outside of an async runtime. Dropping it
+/// closes all connections and joins the thread. It keeps everything that arrives until [`clear`](Self::clear).
 ///
-/// # For judges outside of the process
+/// # Files for other programs
 ///
-/// When the environment variable `SENTRY_LOCAL_INGEST_RECORD` names a directory at the time of [`start`](Self::start),
-/// each `event` and `transaction` that is accepted is also appended to a file in there, as one line of JSON:
+/// If the environment variable `SENTRY_LOCAL_INGEST_RECORD` names a directory when [`start`](Self::start) is called,
+/// the ingest appends each accepted `event` and `transaction` to a file in that directory, as one line of JSON:
 ///
 /// ```json
 /// {"trace":{"trace_id":"…","public_key":"…"},"event":{"event_id":"…","type":"transaction"}}
 /// ```
 ///
-/// `trace` is that header of the envelope, and is missing when the envelope has none; `event` is the payload. Each
-/// ingest has a file of its own, `<process id>-<port>.ndjson`. What cannot be written is answered with 500, so that no
-/// event is missed in silence. What comes to [`spotlight_url`](Self::spotlight_url) is not recorded.
+/// `trace` is the header `trace` of the envelope, and is missing if the envelope has no such header; `event` is the
+/// payload. Each ingest has its own file, `<process id>-<port>.ndjson`. An event that cannot be written is answered with
+/// 500, so that no event is lost without notice. Envelopes to [`spotlight_url`](Self::spotlight_url) are not written.
 pub struct LocalIngest {
     journal: Arc<SharedJournal>,
     server: Server,
@@ -88,32 +95,32 @@ impl LocalIngest {
     ///
     /// # Errors
     ///
-    /// When there is no free port or no thread to be had.
+    /// If the system has no free port or no thread to give.
     pub fn start() -> io::Result<Self> {
         let journal = Arc::new(SharedJournal::default());
         let server = Server::start(Arc::clone(&journal))?;
         Ok(Self { journal, server })
     }
 
-    /// Says this to every request from now on, once those of [`answer_next`](Self::answer_next) are used up.
+    /// Answers every request like this from now on, once the answers of [`answer_next`](Self::answer_next) are used up.
     ///
-    /// Only requests that pass the checks get it; the others get the refusal they deserve.
+    /// Only requests that pass the checks get it; any other request gets Sentry's refusal.
     /// Defaults to [`Answer::ok`].
     pub fn answer_with(&self, answer: Answer) {
         self.journal.change(|journal| journal.answer = answer);
     }
 
-    /// Says these first, one for each request in order of arrival.
+    /// Answers the next requests like this, one each in order of arrival.
     ///
-    /// They queue up behind those of earlier calls that are not used up yet.
+    /// Answers of earlier calls come first.
     pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
         let answers: Vec<_> = answers.into_iter().collect();
         self.journal.change(|journal| journal.next_answers.extend(answers));
     }
 
-    /// Forgets what arrived so far. What was set with `answer_with` and `answer_next` stays.
+    /// Forgets what has arrived. Answers that were set with `answer_with` and `answer_next` stay.
     ///
-    /// A request that still waits for its answer is forgotten too.
+    /// Requests that still wait for their answer are forgotten too.
     pub fn clear(&self) {
         self.journal.change(Journal::clear);
     }
@@ -125,15 +132,15 @@ impl LocalIngest {
         format!("http://{key}@{}/{project}", self.address())
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The URL that plays Spotlight, Sentry's local viewer.
+    /// The URL at which the ingest acts as Spotlight, Sentry's local viewer.
     ///
-    /// It asks for no credentials and always answers 200. See [`spotlight`](Self::spotlight).
+    /// There it requires no credentials and always answers 200. See [`spotlight`](Self::spotlight).
     #[must_use]
     pub fn spotlight_url(&self) -> String {
         format!("http://{}{}", self.address(), check::SPOTLIGHT_PATH)
@@ -163,25 +170,25 @@ impl LocalIngest {
         items.filter_map(|item| item.json().ok()).collect()
     }
 
-    /// The envelopes that came to [`spotlight_url`](Self::spotlight_url), in order of arrival.
+    /// The envelopes that were sent to [`spotlight_url`](Self::spotlight_url), in order of arrival.
     #[must_use]
     pub fn spotlight(&self) -> Vec<Envelope> {
         self.journal.read(Journal::spotlight)
     }
 
-    /// Every request that was read whole, refused ones and Spotlight's too, in order of arrival.
+    /// Every request that was read to its end, in order of arrival. Includes refused requests and those to Spotlight.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.journal.read(Journal::requests)
     }
 
-    /// Waits until at least `count` envelopes were accepted, and returns all that were.
+    /// Waits until at least `count` envelopes are accepted, and returns all accepted envelopes.
     ///
-    /// An envelope counts a moment before its answer leaves, so the client may not have read it yet.
+    /// An envelope is accepted just before its answer is sent, so the client may not have read the answer yet.
     ///
     /// # Errors
     ///
-    /// When fewer came within `timeout`. The message says how many, and what was refused last.
+    /// If fewer are accepted within `timeout`. The message has their number and the last refusal.
     pub fn wait_for(&self, count: usize, timeout: Duration) -> Result<Vec<Envelope>, WaitTimeout> {
         let missing = |journal: &Journal| journal.accepted() < count;
         self.journal.wait_while(timeout, missing, |journal| {
@@ -192,15 +199,15 @@ impl LocalIngest {
         })
     }
 
-    /// Waits until `f` holds for the accepted envelopes, and returns them.
+    /// Waits until `f` returns true for the accepted envelopes, and returns them.
     ///
-    /// `f` is asked at once and after each change of anything that this ingest records. It may call back:
-    /// `|_| !ingest.spotlight().is_empty()` waits for Spotlight, and
-    /// `|_| ingest.requests().len() == 2` for two requests however they were answered.
+    /// `f` is called at once and after each change of anything that this ingest records. It may use the ingest:
+    /// `|_| !ingest.spotlight().is_empty()` waits for an envelope to Spotlight, and
+    /// `|_| ingest.requests().len() == 2` for two requests, whatever their answers.
     ///
     /// # Errors
     ///
-    /// When `f` did not hold within `timeout`.
+    /// If `f` does not return true within `timeout`.
     pub fn wait_until(&self, timeout: Duration, f: impl Fn(&[Envelope]) -> bool) -> Result<Vec<Envelope>, WaitTimeout> {
         let start = Instant::now();
         loop {
@@ -226,42 +233,7 @@ impl fmt::Debug for LocalIngest {
     }
 }
 
-/// What was waited for did not come in time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitTimeout {
-    wanted: Option<usize>,
-    accepted: usize,
-    timeout: Duration,
-    refused: usize,
-    last_refusal: Option<String>,
-}
-
-impl WaitTimeout {
-    fn new(wanted: Option<usize>, timeout: Duration, journal: &Journal) -> Self {
-        let refusals = journal.refusals();
-        Self {
-            wanted,
-            accepted: journal.accepted(),
-            timeout,
-            refused: refusals.len(),
-            last_refusal: refusals.last().map(ToString::to_string),
-        }
-    }
-}
-
-impl fmt::Display for WaitTimeout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (accepted, timeout) = (self.accepted, self.timeout);
-        match self.wanted {
-            Some(wanted) => write!(f, "wanted {wanted} envelopes, {accepted} came")?,
-            None => write!(f, "the condition did not hold, {accepted} envelopes came")?,
-        }
-        write!(f, " within {timeout:?}")?;
-        match &self.last_refusal {
-            Some(reason) => write!(f, "; {} refused, the last one: {reason}", self.refused),
-            None => Ok(()),
-        }
-    }
-}
-
-impl error::Error for WaitTimeout {}
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

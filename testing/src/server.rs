@@ -1,4 +1,4 @@
-//! The thread that listens, and what it does with a connection.
+//! The thread that listens, and how it serves a connection.
 
 use std::{
     error, fmt, future, io,
@@ -22,10 +22,11 @@ use tokio::{
 
 use crate::{
     answer::{Answer, Reply, refuse},
-    check::{Refusal, Route},
+    check::Route,
     decode::{MAX_ENVELOPE, too_large},
     journal::{Arrival, Journal, SharedJournal},
     record::Recorder,
+    refusal::Refusal,
 };
 
 /// A listening thread. Dropping it stops and joins it.
@@ -40,15 +41,15 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let desk = Arc::new(Desk { journal, recorder: Recorder::from_env(address.port()) });
+        let shared = Arc::new(Shared { journal, recorder: Recorder::from_env(address.port()) });
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::channel();
         let thread = thread::Builder::new().name("sentry-local-ingest".to_owned()).spawn(move || {
-            // Or the ingest of a test would trace itself.
+            // Otherwise hyper's spans would be recorded by the test that runs this ingest.
             let _suppressed = Context::enter_telemetry_suppressed_scope();
-            run(listener, &desk, stopped, &ready);
+            run(listener, &shared, stopped, &ready);
         })?;
-        started.recv().map_err(|_| io::Error::other("the thread of the ingest ended"))??;
+        started.recv().map_err(|_| io::Error::other("the ingest's thread ended before it listened"))??;
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 
@@ -61,24 +62,31 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // its panic was reported by the thread itself
+            let _ = thread.join(); // the thread itself has printed its panic
         }
     }
 }
 
-/// What each connection needs.
-struct Desk {
+/// What all connections share.
+struct Shared {
     journal: Arc<SharedJournal>,
     recorder: Recorder,
 }
 
-/// Listens until told to stop. The runtime is built here, because an outer one must not see it dropped.
-fn run(listener: TcpListener, desk: &Arc<Desk>, stopped: oneshot::Receiver<()>, ready: &mpsc::Sender<io::Result<()>>) {
-    // Nobody listens for these words if `start` gave up.
+/// Listens until `stopped` resolves.
+///
+/// The runtime is built and dropped on this thread: dropping one inside of another runtime panics.
+fn run(
+    listener: TcpListener,
+    shared: &Arc<Shared>,
+    stopped: oneshot::Receiver<()>,
+    ready: &mpsc::Sender<io::Result<()>>,
+) {
+    // Sending fails only if `start` has given up.
     match listen(listener) {
         Ok((runtime, listener)) => {
             let _ = ready.send(Ok(()));
-            runtime.block_on(accept(listener, desk, stopped));
+            runtime.block_on(accept(listener, shared, stopped));
         }
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -94,7 +102,7 @@ fn listen(listener: TcpListener) -> io::Result<(Runtime, net::TcpListener)> {
     Ok((runtime, listener))
 }
 
-async fn accept(listener: net::TcpListener, desk: &Arc<Desk>, mut stopped: oneshot::Receiver<()>) {
+async fn accept(listener: net::TcpListener, shared: &Arc<Shared>, mut stopped: oneshot::Receiver<()>) {
     loop {
         let accepted = tokio::select! {
             _ = &mut stopped => return,
@@ -102,38 +110,38 @@ async fn accept(listener: net::TcpListener, desk: &Arc<Desk>, mut stopped: onesh
         };
         match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, Arc::clone(desk)));
+                tokio::spawn(converse(stream, Arc::clone(shared)));
             }
-            // Out of file descriptors, most likely: some close in time.
+            // Most likely there are no file descriptors left. Others may close meanwhile.
             Err(_) => time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
 
-async fn converse(stream: net::TcpStream, desk: Arc<Desk>) {
-    let _ = stream.set_nodelay(true); // only makes it faster
-    let service = service_fn(|request| respond(request, &desk));
-    // A client that goes away, and `Answer::close`, end as errors here.
+async fn converse(stream: net::TcpStream, shared: Arc<Shared>) {
+    let _ = stream.set_nodelay(true); // an optimisation
+    let service = service_fn(|request| respond(request, &shared));
+    // Errors here mean that the client closed the connection, or that `Answer::close` did.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn respond(request: Request<Incoming>, desk: &Desk) -> Result<Response<Full<Bytes>>, Unanswered> {
+async fn respond(request: Request<Incoming>, shared: &Shared) -> Result<Response<Full<Bytes>>, Unanswered> {
     let arrival = receive(request).await?;
     let envelope = arrival.for_sentry();
-    let (number, delay, reply) = desk.journal.change(|journal| {
-        let (delay, reply) = decide(journal, &arrival);
-        (journal.arrived(arrival), delay, reply)
+    let (number, answer, reply) = shared.journal.change(|journal| {
+        let (answer, reply) = decide(journal, &arrival);
+        (journal.arrived(arrival), answer, reply)
     });
-    if !delay.is_zero() {
-        time::sleep(delay).await;
+    if let Some(answer) = answer {
+        answer.wait().await;
     }
     match reply {
         Reply::Response(response) => {
             let accepted = envelope.filter(|_| response.status().is_success());
-            let refusal = accepted.and_then(|envelope| desk.recorder.record(&envelope).err());
+            let refusal = accepted.and_then(|envelope| shared.recorder.record(&envelope).err());
             let response = refusal.as_ref().map_or(response, refuse);
             let status = response.status().as_u16();
-            desk.journal.change(|journal| journal.answered(number, status, refusal.as_ref()));
+            shared.journal.change(|journal| journal.answered(number, status, refusal.as_ref()));
             Ok(response.map(Full::new))
         }
         Reply::Close => Err(Unanswered),
@@ -141,7 +149,7 @@ async fn respond(request: Request<Incoming>, desk: &Desk) -> Result<Response<Ful
     }
 }
 
-/// Reads a request whole, also one that is refused: else its client could fail to read why.
+/// Reads a request to its end even if it is refused: a client that is still writing may not read the answer.
 async fn receive(request: Request<Incoming>) -> Result<Arrival, Unanswered> {
     let (head, body) = request.into_parts();
     let (body, body_size) = read(body).await?;
@@ -152,18 +160,20 @@ async fn receive(request: Request<Incoming>) -> Result<Arrival, Unanswered> {
     Ok(Arrival { head, body_size, route, verdict })
 }
 
-fn decide(journal: &mut Journal, arrival: &Arrival) -> (Duration, Reply) {
+/// What to do with a request, and the test's answer if that is to be waited for first.
+fn decide(journal: &mut Journal, arrival: &Arrival) -> (Option<Answer>, Reply) {
     match (arrival.route, &arrival.verdict) {
-        (Some(Route::Spotlight), _) => (Duration::ZERO, Answer::ok().reply(None)),
-        (_, Err(refusal)) => (Duration::ZERO, Reply::Response(refuse(refusal))),
+        (Some(Route::Spotlight), _) => (None, Answer::ok().reply(None)),
+        (_, Err(refusal)) => (None, Reply::Response(refuse(refusal))),
         (_, Ok(envelope)) => {
             let answer = journal.next_answer();
-            (answer.delay(), answer.reply(envelope.event_id()))
+            let reply = answer.clone().reply(envelope.event_id());
+            (Some(answer), reply)
         }
     }
 }
 
-/// Reads all of a body and counts it, but keeps no more than an envelope may have.
+/// Reads a body to its end and counts its bytes, but keeps no more than the limit for an envelope.
 async fn read(mut body: Incoming) -> Result<(Result<Bytes, Refusal>, usize), Unanswered> {
     let (mut kept, mut size) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Sends requests through three services, of which the middle one is ours, and compares what each made of the trace.
+"""Sends requests through three services, with ours in the middle, and compares how each continues the trace.
 
     chain.py NAME MIDDLE COMMAND..
 
-NAME is said in the last line. MIDDLE is the binary of `middle/`, COMMAND starts a service of the neighbour's SDK, which
-is first and last. All of them send to an ingest in this process, so the traces are compared as they arrive there, too.
+NAME is printed in the last line. MIDDLE is the binary of `middle/`. COMMAND starts a service with the other SDK, which is
+the first and the last one. All of them send to an ingest in this process, where the traces are compared, too.
 
-Values are compared, not texts: SDKs order and escape `baggage` each in their own way, and print numbers otherwise.
+Values are compared, not texts: SDKs differ in the order and escaping of `baggage` and in how they print numbers.
 """
 
 import atexit
@@ -22,24 +22,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 from urllib.request import urlopen
 
-# Seconds, which nothing waits for unless something is wrong.
-PATIENCE = 10
+# Seconds. Only a fault makes a test wait this long.
+PATIENCE = 60
 PLACES = ("first", "middle", "last")
 
-# rates, orgs: of the three; without a rate, tracing is off. strict: for all three.
+# rates, orgs: of the three services; without a rate, tracing is off. strict: for all three.
 # joined: whether the middle continues the trace of the first, and the last that of the middle. Defaults to both.
-# sampled: the decision that the last one gets; "rand": what the rate of the first makes of the trace's random value.
-# senders: who has a transaction in the trace in which the request ends. Defaults to all or none, by the decision.
-# walks: how many requests. Defaults to one.
+# sampled: the decision that the last service receives; "rand": the trace's random value is below the rate of the first.
+# senders: who has a transaction in the trace of the last service. Defaults to all or none, by the decision.
+# walks: the number of requests. Defaults to one.
 FIRST, MIDDLE, LAST = PLACES
 CASES = [
     dict(name="the first keeps it", rates=(1, 0, 0), sampled=True, senders={FIRST, MIDDLE, LAST}),
     dict(name="the first drops it", rates=(0, 1, 1), sampled=False, senders=set()),
-    dict(name="the first throws dice", rates=(0.5, 0, 1), sampled="rand", walks=6),
+    dict(name="the first decides at random", rates=(0.5, 0, 1), sampled="rand", walks=6),
     dict(name="the first does not trace, the middle keeps it", rates=(None, 1, 0), sampled=True,
          senders={MIDDLE, LAST}),
     dict(name="the first does not trace, the middle drops it", rates=(None, 0, 1), sampled=False, senders=set()),
-    dict(name="the last alone traces", rates=(None, None, 1), sampled=None, senders={LAST}),
+    dict(name="only the last traces", rates=(None, None, 1), sampled=None, senders={LAST}),
     dict(name="the middle does not trace", rates=(1, None, 0), sampled=True, senders={FIRST, LAST}),
     dict(name="one organisation, strictly", rates=(1, 0, 0), orgs=(7, 7, 7), strict=True, sampled=True,
          senders={FIRST, MIDDLE, LAST}),
@@ -54,7 +54,7 @@ NUMBERS = {"sample_rate", "sample_rand"}
 
 
 class Trace:
-    """What headers say of a trace."""
+    """The trace in some headers."""
 
     def __init__(self, headers):
         self.id, self.span, *flag = headers.get("sentry-trace", "missing-missing").split("-")
@@ -70,13 +70,13 @@ def values(pairs):
 
 
 def rand_of(trace):
-    """The random value of the trace, if it is one."""
+    """The random value of the trace, if it is valid."""
     rand = trace.dsc.get("sample_rand")
     return rand if rand is not None and 0 <= rand < 1 else "a number in 0..1"
 
 
 class Ingest(BaseHTTPRequestHandler):
-    """Takes envelopes; the project is the number of the place."""
+    """Receives envelopes; the project id is the number of the place."""
 
     transactions = []
 
@@ -86,7 +86,7 @@ class Ingest(BaseHTTPRequestHandler):
         encoding = self.headers.get("content-encoding", "")
         body = {"": bytes, "gzip": gzip.decompress, "deflate": zlib.decompress}[encoding](body)
         place = PLACES[int(self.path.split("/")[2]) - 1]
-        headers, *rest = body.split(b"\n")  # no payload of an SDK has a newline of its own
+        headers, *rest = body.split(b"\n")  # no SDK's payload contains a newline
         for header, payload in zip(rest[::2], rest[1::2]):
             if json.loads(header)["type"] == "transaction":
                 self.transactions.append((place, json.loads(headers).get("trace") or {}, json.loads(payload)))
@@ -108,7 +108,7 @@ class Ingest(BaseHTTPRequestHandler):
 
 
 class Services:
-    """Those that run, by place and settings: each is started once."""
+    """The running services by place and settings. Each is started once."""
 
     def __init__(self, middle, command):
         self.ingest = ThreadingHTTPServer(("127.0.0.1", 0), Ingest)
@@ -152,7 +152,7 @@ def get(url):
 
 
 class Walk:
-    """One request through all three."""
+    """One request through all three services."""
 
     def __init__(self, services, case):
         orgs = case.get("orgs", (None, None, None))
@@ -170,7 +170,7 @@ class Walk:
             self.wrong.append(f"{what}: expected {expected!r}, found {found!r}")
 
     def check(self):
-        """Everything, in the order in which it happens."""
+        """All checks, in the order in which things happen."""
         self.check_heads()
         joined = self.case.get("joined", (True, True))
         self.same("middle in the trace of the first", self.passed.id == self.sent.id, joined[0])
@@ -185,32 +185,32 @@ class Walk:
         return self.wrong
 
     def check_heads(self):
-        """The first tells of itself, and the middle passes that on or tells of itself."""
-        self.same("DSC of the first", self.sent.dsc, self.told_by(0, self.sent))
+        """The first sends its DSC; the middle passes it on or sends its own."""
+        self.same("DSC of the first", self.sent.dsc, self.dsc_of(0, self.sent))
         if not self.case.get("joined", (True, True))[0]:
-            expected = self.told_by(1, self.passed)
+            expected = self.dsc_of(1, self.passed)
         else:
             expected = dict(self.sent.dsc)
             rate = self.case["rates"][1]
-            if self.sent.sampled is None:  # then the middle makes up what all who follow decide by
+            if self.sent.sampled is None:  # then the middle chooses the random value for all later services
                 expected["sample_rand"] = rand_of(self.passed)
                 expected |= {} if rate is None else {"sample_rate": float(rate)}
         self.same("DSC passed on", self.passed.dsc, expected)
 
-    def told_by(self, place, trace):
+    def dsc_of(self, place, trace):
         rate, org = self.case["rates"][place], self.case.get("orgs", (None,) * 3)[place]
-        told = {"trace_id": trace.id, "public_key": PLACES[place], "release": f"{PLACES[place]}@1.{place + 1}"}
-        told["environment"] = "interop test"
+        dsc = {"trace_id": trace.id, "public_key": PLACES[place], "release": f"{PLACES[place]}@1.{place + 1}"}
+        dsc["environment"] = "interop test"
         if rate is not None:
-            # Node 10 does not know the names of what it does not record.
+            # Node 10 sends no name for a span that it does not record.
             if trace.sampled or place > 0 or "transaction" in trace.dsc:
-                told["transaction"] = ("GET /checkout", "GET /middle")[place]
-            told["sample_rate"] = float(rate)
-            told["sampled"] = str(trace.sampled).lower()
-            told["sample_rand"] = rand_of(trace)
+                dsc["transaction"] = ("GET /checkout", "GET /middle")[place]
+            dsc["sample_rate"] = float(rate)
+            dsc["sampled"] = str(trace.sampled).lower()
+            dsc["sample_rand"] = rand_of(trace)
         if org is not None:
-            told["org_id"] = str(org)
-        return told
+            dsc["org_id"] = str(org)
+        return dsc
 
     def check_decision(self):
         expected = self.case["sampled"]
@@ -222,7 +222,7 @@ class Walk:
             self.same("DSC at the last", self.last.dsc, self.passed.dsc)
 
     def check_transactions(self, joined):
-        """What Sentry got: who sent, with which parents, under which DSC."""
+        """The transactions at Sentry: their senders, parents and DSC."""
         senders = self.case.get("senders")
         if senders is None:
             senders = set(PLACES) if self.passed.sampled else set()
@@ -237,7 +237,7 @@ class Walk:
                 context, spans = found[above][1]["contexts"]["trace"], found[above][1].get("spans", [])
                 ids = {context["span_id"]} | {child["span_id"] for child in spans}
                 self.same(f"{above} has the parent of {place}", span in ids, True)
-        for place, (header, _) in found.items() if joined[1] else ():  # else there is only the neighbour's own
+        for place, (header, _) in found.items() if joined[1] else ():  # otherwise there is only the last service's own DSC
             self.same(f"trace header of {place}", values(header.items()), self.last.dsc)
 
     def arrived(self, senders):

@@ -1,4 +1,4 @@
-//! Which spans arrive, and under which parent: each that ended, exactly once, whatever the order and the threads.
+//! Every span that ended arrives exactly once and under its parent, whatever the order and the threads.
 
 mod account;
 mod of_tracing;

@@ -1,13 +1,15 @@
-//! What is wrong with a set-up, told in sentences.
+//! The problems of a set-up that `check` finds.
+
+use std::time::Duration;
 
 use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use opentelemetry_sentry::{Problem, Sentry, SentryExporter, SentrySpanProcessor, exporter::testing::Answer};
+use opentelemetry_sentry::{Problem, Sentry, exporter::testing::Answer};
 
-use crate::support::{PATIENCE, sentry_to_ingest};
+use crate::support::{PATIENCE, processor_to, sentry_to_ingest};
 
 #[test]
-fn a_set_up_that_works_has_no_problem_but_what_others_have_to_do() {
+fn a_set_up_that_works_has_only_the_problems_of_what_is_not_installed() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     assert_eq!(sentry.span_processor().check(PATIENCE), [Problem::NoSpans]);
@@ -16,11 +18,11 @@ fn a_set_up_that_works_has_no_problem_but_what_others_have_to_do() {
     assert_eq!(sentry.span_processor().check(PATIENCE), []);
     // Nothing is installed in this process.
     assert_eq!(sentry.check(), [Problem::NoPropagator]);
-    assert_eq!(ingest.transactions().len(), 1, "asking sends nothing");
+    assert_eq!(ingest.transactions().len(), 1, "a check sends no transaction");
 }
 
 #[test]
-fn the_server_says_what_it_does_not_like() {
+fn a_check_reports_what_the_server_answers() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     sentry.tracer_provider().tracer("test").start("work");
@@ -39,9 +41,9 @@ fn the_server_says_what_it_does_not_like() {
 }
 
 #[test]
-fn other_samplers_and_missing_dsns_are_seen() {
+fn a_check_reports_another_sampler_and_a_missing_dsn() {
     let (ingest, _) = sentry_to_ingest();
-    let processor = SentrySpanProcessor::from(SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap());
+    let processor = processor_to(&ingest);
     let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_span_processor(processor.clone());
     provider.build().tracer("test").start("work");
     assert_eq!(processor.check(PATIENCE), [Problem::OtherSampler]);
@@ -50,11 +52,11 @@ fn other_samplers_and_missing_dsns_are_seen() {
 }
 
 #[test]
-fn a_silent_server_is_asked_once_at_a_time() {
+fn only_one_check_at_a_time_asks_a_server_that_does_not_answer() {
     let (ingest, builder) = sentry_to_ingest();
     ingest.answer_with(Answer::hang());
     let sentry = builder.build().unwrap();
-    let short = std::time::Duration::from_millis(5);
+    let short = Duration::from_millis(5);
     let first = sentry.span_processor().check(short);
     assert!(first[0].to_string().contains("no answer within"), "{first:?}");
     for _ in 0..20 {

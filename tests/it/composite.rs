@@ -1,4 +1,4 @@
-//! What happens beside other propagators, in both orders. The propagator's documentation gives the advice.
+//! `SentryPropagator` together with the SDK's propagators, in both orders. Its documentation says which order to use.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use opentelemetry_sentry::SentryPropagator;
 const T: &str = "771a43a4192642f0b136d5159a501700";
 const S: &str = "7c7c2e6c5e1c4b0a";
 
-/// A request whose two trace headers disagree, and its context and outgoing headers under some propagators.
+/// Extracts a request whose two trace headers disagree; returns its context and the outgoing headers.
 fn hop(propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>>) -> (Context, HashMap<String, String>) {
     let propagator = TextMapCompositePropagator::new(propagators);
     let incoming = HashMap::from(
@@ -36,7 +36,7 @@ fn sentry() -> Box<dyn TextMapPropagator + Send + Sync> {
 }
 
 #[test]
-fn after_the_w3c_propagator_all_is_well() {
+fn after_the_w3c_propagator_sentrys_trace_wins() {
     let (cx, outgoing) = hop(vec![Box::new(TraceContextPropagator::new()), sentry()]);
     assert_eq!(cx.span().span_context().trace_id().to_string(), T);
     assert_eq!(outgoing["sentry-trace"], format!("{T}-{S}-1"));
@@ -44,7 +44,7 @@ fn after_the_w3c_propagator_all_is_well() {
 }
 
 #[test]
-fn before_the_w3c_propagator_the_trace_is_the_other_one() {
+fn before_the_w3c_propagator_the_w3c_trace_wins() {
     let (cx, outgoing) = hop(vec![sentry(), Box::new(TraceContextPropagator::new())]);
     assert_eq!(cx.span().span_context().trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(outgoing["sentry-trace"], "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0");
@@ -52,7 +52,7 @@ fn before_the_w3c_propagator_the_trace_is_the_other_one() {
 }
 
 #[test]
-fn after_the_baggage_propagator_all_is_well_and_entries_can_be_read() {
+fn after_the_baggage_propagator_the_header_is_kept_and_entries_can_be_read() {
     let (cx, outgoing) = hop(vec![Box::new(BaggagePropagator::new()), sentry()]);
     assert_eq!(cx.baggage().get("tenant").map(ToString::to_string).as_deref(), Some("a,b"));
     assert_eq!(outgoing["baggage"], "sentry-release=a,sentry-sample_rand=0.5,tenant=a%2Cb;p=1");
@@ -63,12 +63,12 @@ fn before_the_baggage_propagator_the_header_is_rewritten() {
     let (_, outgoing) = hop(vec![sentry(), Box::new(BaggagePropagator::new())]);
     let mut members: Vec<_> = outgoing["baggage"].split(',').collect();
     members.sort_unstable();
-    // The same members, in any order and encoded anew: what the baggage propagator makes of what it extracted.
+    // The baggage propagator writes the members that it extracted, in any order and encoded again.
     assert_eq!(members, ["sentry-release=a", "sentry-sample_rand=0.5", "tenant=a%2Cb;p=1"]);
 }
 
 #[test]
-fn before_the_baggage_propagator_a_context_of_ours_is_lost() {
+fn before_the_baggage_propagator_our_sampling_context_is_lost() {
     let propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = vec![sentry(), Box::new(BaggagePropagator::new())];
     let propagator = TextMapCompositePropagator::new(propagators);
     let cx =

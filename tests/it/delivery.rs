@@ -1,22 +1,38 @@
-//! Delivered, or counted: what happens when Sentry does not simply say yes.
+//! What cannot be delivered is counted, and what can be is delivered in every way to flush and to shut down.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 
 use opentelemetry::{
-    TraceFlags,
-    trace::{SpanContext, TraceState, Tracer, TracerProvider},
+    Context, KeyValue, SpanId, TraceFlags,
+    propagation::TextMapPropagator,
+    trace::{Span as _, SpanContext, TraceContextExt, TraceState, Tracer, TracerProvider},
 };
 use opentelemetry_http::{Bytes, Request, Response};
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
+use opentelemetry_sdk::{
+    testing::trace::new_test_export_span_data,
+    trace::{SdkTracer, SdkTracerProvider, SpanProcessor},
+};
 use opentelemetry_sentry::{
-    FlushError, Sentry, Stats,
-    exporter::{DropReason, SentryExporter, testing::Answer},
+    FlushError, SentryExporter, SentrySpanProcessor, SpanEvent, Stats,
+    exporter::{DropReason, testing::Answer},
+};
+use tokio::task::{spawn_blocking, yield_now};
+
+use crate::support::{
+    Answering, Client, NO_SERVER, PATIENCE, assert_gave_up, dropped, end_spans, exporter_to, processor_to, sentry_at,
+    sentry_to_ingest,
 };
 
-use crate::support::{Answering, Client, PATIENCE, dropped, end_spans, sentry_to_ingest};
-
 #[test]
-fn what_is_refused_is_counted_under_its_reason() {
+fn refused_spans_are_counted_under_their_reason() {
     let cases = [
         (Answer::status(400), DropReason::SendError),
         (Answer::status(413), DropReason::SendError),
@@ -42,7 +58,7 @@ fn what_is_refused_is_counted_under_its_reason() {
 }
 
 #[test]
-fn a_slow_answer_holds_nothing_up() {
+fn a_request_without_an_answer_does_not_hold_up_the_others() {
     let (ingest, builder) = sentry_to_ingest();
     ingest.answer_next([Answer::hang()]);
     let sentry = builder.build().unwrap();
@@ -52,15 +68,14 @@ fn a_slow_answer_holds_nothing_up() {
 }
 
 #[test]
-fn a_shutdown_ends_in_time_and_counts_what_did_not_leave() {
+fn a_shutdown_gives_up_at_its_deadline_and_counts_what_was_not_delivered() {
     let (ingest, builder) = sentry_to_ingest();
     ingest.answer_with(Answer::hang());
-    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
-    let processor = opentelemetry_sentry::SentrySpanProcessor::from(exporter);
+    let processor = processor_to(&ingest);
     let sentry = builder.with_dsn("").with_span_processor(processor.clone()).build().unwrap();
     end_spans(&sentry, 5);
     let timeout = Duration::from_millis(200);
-    assert_eq!(processor.close(timeout), Err(FlushError::Undelivered { spans: 5 }));
+    assert_gave_up(processor.close(timeout), 5, timeout);
     assert_eq!(processor.close(timeout), Err(FlushError::AlreadyShutdown));
     end_spans(&sentry, 2);
     assert_eq!(processor.stats().spans_received, 7);
@@ -68,24 +83,26 @@ fn a_shutdown_ends_in_time_and_counts_what_did_not_leave() {
 }
 
 #[test]
-fn a_client_that_holds_the_thread_is_left_behind_and_its_spans_are_counted() {
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let released = std::sync::Arc::new(std::sync::Mutex::new(released));
+fn a_shutdown_does_not_wait_for_a_client_that_blocks_the_thread_and_counts_its_spans() {
+    let (entered, has_entered) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let channels = Arc::new(Mutex::new((entered, released)));
     let blocking = Client(move |_| -> Answering {
-        let released = std::sync::Arc::clone(&released);
+        let channels = Arc::clone(&channels);
         Box::pin(async move {
-            // Until the test is over.
-            let _ = released.lock().map(|released| released.recv());
+            let channels = channels.lock().map_err(|error| error.to_string())?;
+            channels.0.send(())?;
+            let _ = channels.1.recv(); // fails when the test is over
             Err("released".into())
         })
     });
-    let exporter = SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1");
-    let exporter = exporter.with_http_client(blocking).build().unwrap();
-    let processor = opentelemetry_sentry::SentrySpanProcessor::from(exporter);
+    let exporter = SentryExporter::builder().with_dsn(NO_SERVER).with_http_client(blocking).build().unwrap();
+    let processor = SentrySpanProcessor::from(exporter);
     let provider = SdkTracerProvider::builder().with_span_processor(processor.clone()).build();
     for _ in 0..100 {
         provider.tracer("test").start("work");
     }
+    has_entered.recv_timeout(PATIENCE).expect("the first request");
     let timeout = Duration::from_millis(100);
     assert_eq!(processor.close(timeout), Err(FlushError::Timeout(timeout)));
     let late = provider.tracer("test").start("late");
@@ -97,29 +114,43 @@ fn a_client_that_holds_the_thread_is_left_behind_and_its_spans_are_counted() {
 }
 
 #[test]
-fn requests_go_on_while_spans_pour_in() {
-    let (ingest, builder) = sentry_to_ingest();
-    let sentry = std::sync::Arc::new(builder.build().unwrap());
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let producers: Vec<_> = (0..2)
-        .map(|_| {
-            let (sentry, stop) = (std::sync::Arc::clone(&sentry), std::sync::Arc::clone(&stop));
-            std::thread::spawn(move || {
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    end_spans(&sentry, 100);
-                }
-            })
+fn a_request_is_answered_while_most_of_a_long_backlog_still_has_to_be_serialised() {
+    const BACKLOG: usize = 3_000;
+    /// How often the worker must let a request run before it is answered.
+    const TURNS: usize = 2;
+    let (go, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let serialised = Arc::new(AtomicUsize::new(0));
+    let at_first_answer: Arc<OnceLock<usize>> = Arc::default();
+    let (count, first) = (Arc::clone(&serialised), Arc::clone(&at_first_answer));
+    let client = Client(move |_| -> Answering {
+        let (serialised, at_first_answer) = (Arc::clone(&serialised), Arc::clone(&at_first_answer));
+        Box::pin(async move {
+            for _ in 0..TURNS {
+                yield_now().await;
+            }
+            at_first_answer.get_or_init(|| serialised.load(Ordering::Relaxed));
+            Ok(Response::new(Bytes::new()))
         })
-        .collect();
-    // Without a turn of their own, requests were at a tenth of the pace of this.
-    let arrived = ingest.wait_for(500, 2 * PATIENCE);
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    producers.into_iter().for_each(|producer| producer.join().unwrap());
-    arrived.unwrap();
+    });
+    // The hook runs on the worker's thread, as requests do. It holds the first trace until all have ended.
+    let hold_first = move |_: &mut SpanEvent| {
+        if count.fetch_add(1, Ordering::Relaxed) == 0 {
+            let _ = gate.lock().map(|gate| gate.recv_timeout(PATIENCE));
+        }
+    };
+    let builder = sentry_at(NO_SERVER).with_http_client(client).with_before_send_span(hold_first);
+    let sentry = builder.build().unwrap();
+    end_spans(&sentry, BACKLOG);
+    go.send(()).unwrap();
+    assert_eq!(sentry.flush(PATIENCE), Ok(()));
+    assert_eq!(sentry.stats().spans_sent, BACKLOG as u64);
+    let first = *first.get().expect("an answer");
+    assert!(first < BACKLOG / 2, "the first answer came after {first} traces were serialised");
 }
 
 #[test]
-fn any_duration_is_a_timeout() {
+fn any_duration_works_as_a_timeout() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     end_spans(&sentry, 1);
@@ -130,7 +161,7 @@ fn any_duration_is_a_timeout() {
 }
 
 #[test]
-fn a_shutdown_delivers_what_has_ended() {
+fn a_shutdown_delivers_all_spans_that_have_ended() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     end_spans(&sentry, 100);
@@ -139,7 +170,7 @@ fn a_shutdown_delivers_what_has_ended() {
 }
 
 #[test]
-fn dropping_it_delivers_too() {
+fn dropping_sentry_delivers_all_spans_that_have_ended() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     end_spans(&sentry, 1);
@@ -148,7 +179,7 @@ fn dropping_it_delivers_too() {
 }
 
 #[tokio::test]
-async fn it_works_from_within_a_current_thread_runtime() {
+async fn flush_and_shutdown_work_inside_a_current_thread_runtime() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     end_spans(&sentry, 1);
@@ -159,16 +190,16 @@ async fn it_works_from_within_a_current_thread_runtime() {
 }
 
 #[test]
-fn the_exporter_works_under_the_stock_processors() {
+fn the_exporter_works_under_the_sdks_span_processors() {
     for simple in [true, false] {
         let (ingest, _) = sentry_to_ingest();
-        let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
+        let exporter = exporter_to(&ingest);
         let provider = SdkTracerProvider::builder();
         let provider =
             if simple { provider.with_simple_exporter(exporter) } else { provider.with_batch_exporter(exporter) };
         let provider = provider.build();
         provider.tracer("test").in_span("root", |_| provider.tracer("test").in_span("child", |_| {}));
-        provider.shutdown().unwrap();
+        provider.shutdown_with_timeout(PATIENCE).unwrap();
         let transactions = ingest.transactions();
         assert_eq!(transactions.len(), 1);
         assert_eq!(transactions[0]["spans"][0]["description"], "child");
@@ -176,7 +207,7 @@ fn the_exporter_works_under_the_stock_processors() {
 }
 
 #[test]
-fn large_bodies_are_compressed_and_the_key_travels_in_the_header_alone() {
+fn large_bodies_are_compressed_and_the_key_is_in_the_header_only() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     let tracer = sentry.tracer_provider().tracer("test");
@@ -194,9 +225,9 @@ fn large_bodies_are_compressed_and_the_key_travels_in_the_header_alone() {
 fn a_client_that_panics_or_fails_is_contained() {
     let broken = Client(|request: Request<Bytes>| -> Answering {
         assert!(request.uri().path().starts_with("/api/1/"), "a path");
-        Box::pin(async { panic!("the client's own") })
+        Box::pin(async { panic!("as the test wants") })
     });
-    let builder = Sentry::builder().with_dsn("http://public@127.0.0.1:1/1").with_traces_sample_rate(1.0);
+    let builder = sentry_at(NO_SERVER);
     let sentry = builder.with_http_client(broken).build().unwrap();
     end_spans(&sentry, 3);
     assert_eq!(sentry.flush(PATIENCE), Err(FlushError::Undelivered { spans: 3 }));
@@ -204,11 +235,10 @@ fn a_client_that_panics_or_fails_is_contained() {
 }
 
 #[test]
-fn unsampled_spans_that_are_recorded_for_others_are_none_of_ours() {
+fn unsampled_spans_that_are_recorded_for_other_processors_are_not_counted() {
     let (ingest, _) = sentry_to_ingest();
-    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
-    let processor = opentelemetry_sentry::SentrySpanProcessor::from(exporter);
-    let mut span = opentelemetry_sdk::testing::trace::new_test_export_span_data();
+    let processor = processor_to(&ingest);
+    let mut span = new_test_export_span_data();
     let context = &span.span_context;
     let (trace_id, span_id) = (context.trace_id(), context.span_id());
     span.span_context = SpanContext::new(trace_id, span_id, TraceFlags::NOT_SAMPLED, false, TraceState::default());
@@ -220,14 +250,13 @@ fn unsampled_spans_that_are_recorded_for_others_are_none_of_ours() {
 #[test]
 fn hostile_spans_are_sent_or_counted() {
     let (ingest, _) = sentry_to_ingest();
-    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
-    let processor = opentelemetry_sentry::SentrySpanProcessor::from(exporter);
+    let processor = processor_to(&ingest);
     let root = || {
-        let mut span = opentelemetry_sdk::testing::trace::new_test_export_span_data();
-        span.parent_span_id = opentelemetry::SpanId::INVALID;
+        let mut span = new_test_export_span_data();
+        span.parent_span_id = SpanId::INVALID;
         span
     };
-    let text = |key: &'static str, value: String| opentelemetry::KeyValue::new(key, value);
+    let text = |key: &'static str, value: String| KeyValue::new(key, value);
     let mut long_rand = root();
     long_rand.attributes = vec![
         text("sentry.dsc.transaction", "x".to_owned()),
@@ -236,8 +265,7 @@ fn hostile_spans_are_sent_or_counted() {
         text("http.response.status_code", "999999999999999999999".to_owned()),
     ];
     let mut many = root();
-    many.attributes =
-        (0..5000).map(|number| opentelemetry::KeyValue::new(format!("key{}", number % 4000), number)).collect();
+    many.attributes = (0..5000).map(|number| KeyValue::new(format!("key{}", number % 4000), number)).collect();
     let mut huge = root();
     huge.attributes = vec![text("huge", "x".repeat(2_000_000))];
     let mut zero = root();
@@ -247,9 +275,13 @@ fn hostile_spans_are_sent_or_counted() {
     }
     processor.flush(PATIENCE).unwrap();
     let stats = processor.stats();
-    assert_eq!((stats.spans_received, stats.spans_sent), (3, 3), "a span without ids is not even sampled: {stats}");
+    assert_eq!(
+        (stats.spans_received, stats.spans_sent),
+        (3, 3),
+        "a span without ids is not sampled, so it is not counted: {stats}"
+    );
     assert_eq!(stats.trimmed.values, 1);
-    // They may arrive in any order.
+    // The transactions may arrive in any order.
     let data = ingest.transactions().into_iter().map(|transaction| transaction["contexts"]["trace"]["data"].clone());
     let data: Vec<_> = data.collect();
     let huge = data.iter().find_map(|data| data.get("huge")?.as_str()).unwrap();
@@ -261,20 +293,20 @@ fn hostile_spans_are_sent_or_counted() {
 }
 
 #[test]
-fn spans_that_a_client_makes_on_threads_of_ours_are_not_recorded() {
+fn spans_that_an_http_client_starts_on_the_exporters_threads_are_not_recorded() {
     let (_ingest, builder) = sentry_to_ingest();
-    let slot: std::sync::Arc<std::sync::OnceLock<opentelemetry_sdk::trace::SdkTracer>> = std::sync::Arc::default();
-    let inner = std::sync::Arc::clone(&slot);
+    let slot: Arc<OnceLock<SdkTracer>> = Arc::default();
+    let inner = Arc::clone(&slot);
     let tracing = Client(move |_| -> Answering {
-        let slot = std::sync::Arc::clone(&inner);
+        let slot = Arc::clone(&inner);
         Box::pin(async move {
-            // As h2 does it for every connection: under a context of its own.
+            // h2 starts a span for every connection like this, under a new context.
             if let Some(tracer) = slot.get() {
-                let connection = tracer.start_with_context("connection", &opentelemetry::Context::new());
-                assert!(!opentelemetry::trace::Span::is_recording(&connection));
+                let connection = tracer.start_with_context("connection", &Context::new());
+                assert!(!connection.is_recording());
             }
             let work = move || slot.get().map(|tracer| tracer.start("request")).is_some();
-            assert!(tokio::task::spawn_blocking(work).await?);
+            assert!(spawn_blocking(work).await?);
             Ok(Response::new(Bytes::new()))
         })
     });
@@ -288,7 +320,7 @@ fn spans_that_a_client_makes_on_threads_of_ours_are_not_recorded() {
 }
 
 #[test]
-fn the_longest_grace_is_one() {
+fn the_longest_possible_grace_does_not_overflow() {
     let (_ingest, builder) = sentry_to_ingest();
     let sentry = builder.with_exporter(|exporter| exporter.with_late_span_grace(Duration::MAX)).build().unwrap();
     end_spans(&sentry, 10);
@@ -297,15 +329,13 @@ fn the_longest_grace_is_one() {
 }
 
 #[test]
-fn a_name_with_a_secret_is_told_to_nobody() {
+fn a_secret_in_a_span_name_is_sent_nowhere() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     let tracer = sentry.tracer_provider().tracer("test");
-    let cx = opentelemetry::Context::new();
-    let cx =
-        opentelemetry::trace::TraceContextExt::with_span(&cx, tracer.start("sync https://user:hush@h/?token=hush"));
-    let mut headers = std::collections::HashMap::new();
-    opentelemetry::propagation::TextMapPropagator::inject_context(sentry.propagator(), &cx, &mut headers);
+    let cx = Context::new().with_span(tracer.start("sync https://user:hush@h/?token=hush"));
+    let mut headers = HashMap::new();
+    sentry.propagator().inject_context(&cx, &mut headers);
     drop(cx);
     sentry.flush(PATIENCE).unwrap();
     assert!(!format!("{headers:?}").contains("hush"), "{headers:?}");

@@ -1,15 +1,18 @@
-//! Exceptions of `tracing` and of OpenTelemetry's API as error events.
+//! Exceptions that `tracing` and OpenTelemetry's API record, as error events.
 
 use std::{error::Error, fmt, io};
 
-use opentelemetry::trace::{Span, Tracer, TracerProvider};
+use opentelemetry::{
+    KeyValue,
+    trace::{Span, Tracer, TracerProvider},
+};
 use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
 use serde_json::{Value, json};
 use tracing_subscriber::prelude::*;
 
 use crate::support::{PATIENCE, sentry_to_ingest};
 
-/// Runs something with `tracing` spans, and returns the error events that come of it.
+/// Runs code with the tracing layer, and returns the error events that are sent.
 fn errors_of(work: impl FnOnce()) -> Vec<Value> {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder
@@ -24,8 +27,7 @@ fn errors_of(work: impl FnOnce()) -> Vec<Value> {
 fn errors(sentry: &Sentry, ingest: &LocalIngest) -> Vec<Value> {
     sentry.flush(PATIENCE).expect("everything arrives");
     let envelopes = ingest.envelopes();
-    let items = envelopes.iter().flat_map(|envelope| envelope.items()).filter(|item| item.item_type() == "event");
-    let errors: Vec<Value> = items.map(|item| item.json().expect("JSON")).collect();
+    let errors = ingest.errors();
     assert_eq!(sentry.stats().errors_sent, errors.len() as u64);
     for envelope in &envelopes {
         let header = envelope.trace().expect("a context");
@@ -35,7 +37,8 @@ fn errors(sentry: &Sentry, ingest: &LocalIngest) -> Vec<Value> {
     errors
 }
 
-fn of(error: &Value) -> Vec<(&str, &str)> {
+/// Type and value of each exception of an event.
+fn exceptions(error: &Value) -> Vec<(&str, &str)> {
     let values = error["exception"]["values"].as_array().expect("values");
     values.iter().map(|one| (one["type"].as_str().unwrap_or(""), one["value"].as_str().unwrap_or(""))).collect()
 }
@@ -60,7 +63,7 @@ fn no_stock() -> NoStock {
 }
 
 #[test]
-fn one_failure_that_travels_through_five_spans_is_one_event() {
+fn one_error_that_is_returned_through_five_spans_is_one_event() {
     #[tracing::instrument(err)]
     fn dig(depth: u32) -> Result<(), io::Error> {
         match depth {
@@ -71,14 +74,14 @@ fn one_failure_that_travels_through_five_spans_is_one_event() {
     let errors = errors_of(|| drop(dig(5)));
     assert_eq!(errors.len(), 1);
     let error = &errors[0];
-    assert_eq!(of(error), [("Error", "too deep")]);
+    assert_eq!(exceptions(error), [("Error", "too deep")]);
     assert_eq!(error["exception"]["values"][0]["mechanism"], json!({ "type": "auto.otel.exception", "handled": true }));
     assert_eq!((&error["level"], &error["transaction"]), (&json!("error"), &json!("dig")));
     assert_eq!(error["tags"], json!({ "team": "shop" }));
     assert_eq!(error["contexts"]["trace"]["status"], "internal_error");
     assert_eq!(error["contexts"]["otel"]["attributes"]["target"], "it::exceptions");
     assert!(error["timestamp"].as_f64().is_some_and(|time| time > 1.7e9));
-    // The innermost span: the only one with a parent that no other error names.
+    // The event belongs to the innermost span, which has a parent.
     assert!(error["contexts"]["trace"]["parent_span_id"].is_string());
 }
 
@@ -92,7 +95,7 @@ fn an_error_field_is_an_exception_with_its_causes() {
     });
     assert_eq!(errors.len(), 1);
     let error = &errors[0];
-    assert_eq!(of(error), [("Error", "disk on fire"), ("Error", "no stock")]);
+    assert_eq!(exceptions(error), [("Error", "disk on fire"), ("Error", "no stock")]);
     let mechanism = |place: usize| &error["exception"]["values"][place]["mechanism"];
     assert_eq!((&mechanism(0)["exception_id"], &mechanism(0)["parent_id"]), (&json!(1), &json!(0)));
     assert_eq!((&mechanism(1)["exception_id"], &mechanism(1)["parent_id"]), (&json!(0), &json!(null)));
@@ -101,27 +104,27 @@ fn an_error_field_is_an_exception_with_its_causes() {
 }
 
 #[test]
-fn a_cause_that_was_told_before_is_no_second_event() {
+fn a_cause_that_was_recorded_before_makes_no_second_event() {
     let errors = errors_of(|| {
         let _outer = tracing::info_span!("outer").entered();
         tracing::info_span!("inner").in_scope(|| tracing::error!(error = %io::Error::other("disk on fire"), "inner"));
         tracing::error!(error = &no_stock() as &dyn Error, "outer");
     });
-    assert_eq!(errors.iter().map(of).collect::<Vec<_>>(), [[("Error", "disk on fire"), ("Error", "no stock")]]);
+    assert_eq!(errors.iter().map(exceptions).collect::<Vec<_>>(), [[("Error", "disk on fire"), ("Error", "no stock")]]);
     assert!(errors[0]["contexts"]["trace"]["parent_span_id"].is_string(), "it belongs to the inner span");
 }
 
 #[test]
-fn the_api_knows_types_and_stacks() {
+fn exceptions_of_the_api_have_types_and_stack_traces() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.with_exceptions_as_errors(true).build().unwrap();
     let mut span = sentry.tracer_provider().tracer("test").start("work");
     let event = |kind: &'static str, stack: &'static str| {
         vec![
-            opentelemetry::KeyValue::new("exception.type", kind),
-            opentelemetry::KeyValue::new("exception.message", format!("{kind} failed")),
-            opentelemetry::KeyValue::new("exception.stacktrace", stack),
-            opentelemetry::KeyValue::new("exception.escaped", true),
+            KeyValue::new("exception.type", kind),
+            KeyValue::new("exception.message", format!("{kind} failed")),
+            KeyValue::new("exception.stacktrace", stack),
+            KeyValue::new("exception.escaped", true),
         ]
     };
     let rust = "   0: shop::stock::take\n             at ./src/stock.rs:7:9\n   1: shop::main\n             at ./src/main.rs:3:5\n";
@@ -129,18 +132,18 @@ fn the_api_knows_types_and_stacks() {
     span.add_event("exception", event("java.lang.Error", "at java.base/Main.main(Main.java:3)"));
     drop(span);
     let errors = errors(&sentry, &ingest);
-    let by = |kind: &str| errors.iter().find(|error| of(error)[0].0 == kind).unwrap();
-    let frames = &by("shop::NoStock")["exception"]["values"][0]["stacktrace"]["frames"];
+    let with_type = |kind: &str| errors.iter().find(|error| exceptions(error)[0].0 == kind).unwrap();
+    let frames = &with_type("shop::NoStock")["exception"]["values"][0]["stacktrace"]["frames"];
     assert_eq!(frames[1]["function"], "shop::stock::take", "the frame that failed is the last");
     assert_eq!((&frames[1]["lineno"], &frames[1]["in_app"]), (&json!(7), &json!(true)));
-    assert_eq!(by("shop::NoStock")["exception"]["values"][0]["mechanism"]["handled"], false);
-    let java = by("java.lang.Error");
+    assert_eq!(with_type("shop::NoStock")["exception"]["values"][0]["mechanism"]["handled"], false);
+    let java = with_type("java.lang.Error");
     assert_eq!(java["extra"]["exception.stacktrace"], "at java.base/Main.main(Main.java:3)");
     assert!(java["exception"]["values"][0].get("stacktrace").is_none());
 }
 
 #[test]
-fn errors_are_off_unless_asked_for() {
+fn no_error_events_are_sent_by_default() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     let mut span = sentry.tracer_provider().tracer("test").start("work");

@@ -1,4 +1,4 @@
-//! Three services in a row over real HTTP that only pass a trace on: no tracer, no sampler.
+//! Three services in a row over real HTTP that only pass a trace on, without a tracer and a sampler.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ const BAGGAGE: &str = "sentry-trace_id=771a43a4192642f0b136d5159a501700,sentry-r
 type Headers = HashMap<String, String>;
 
 #[test]
-fn three_hops_change_nothing() {
+fn three_hops_leave_the_headers_unchanged() {
     for flag in ["-1", "-0", ""] {
         let last = Service::echo();
         let middle = Service::passing_on_to(last.address);
@@ -32,7 +32,7 @@ fn three_hops_change_nothing() {
     }
 }
 
-/// A server that answers one request, with the headers that the last service in the row got.
+/// A server that answers one request with the headers that the last service in the row received.
 struct Service {
     address: SocketAddr,
 }

@@ -1,4 +1,4 @@
-//! What only the whole can show: headers in, spans, envelopes and headers out, through the facade's public names.
+//! Tests that need all parts at once, through the facade's public names: headers in, spans, envelopes and headers out.
 
 mod assembly;
 mod check_up;

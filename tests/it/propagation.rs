@@ -1,15 +1,15 @@
-//! Headers in, one span, headers out: `tests/vectors/propagation.json`, with all parts wired as the facade wires them.
+//! Headers in, one span, headers out: `tests/vectors/propagation.json`, with the parts set up as the facade does it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use opentelemetry::{
-    Context, KeyValue, TraceId, Value,
+    Context, TraceId,
     propagation::TextMapPropagator,
-    trace::{Span as _, SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider},
+    trace::{Span as _, SpanBuilder, TraceContextExt, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use opentelemetry_sentry::{SentryPropagator, SentrySampler, protocol::Baggage};
-use opentelemetry_sentry_vectors::each;
+use opentelemetry_sentry_vectors::{Attributes, Kind, each};
 use serde::Deserialize;
 
 use crate::support::{Headers, Ids};
@@ -35,10 +35,10 @@ struct Config {
 #[derive(Deserialize)]
 struct Span {
     trace_id: Option<String>,
-    kind: String,
+    kind: Kind,
     name: String,
     #[serde(default)]
-    attributes: BTreeMap<String, serde_json::Value>,
+    attributes: Attributes,
 }
 
 #[derive(Deserialize)]
@@ -96,25 +96,5 @@ fn propagator(config: &Config, sampler: &SentrySampler) -> SentryPropagator {
 }
 
 fn builder(span: &Span) -> SpanBuilder {
-    let attributes = span.attributes.iter().map(|(key, value)| {
-        let value = match value {
-            serde_json::Value::String(text) => Value::from(text.clone()),
-            other => Value::from(other.as_i64().expect("a whole number")),
-        };
-        KeyValue::new(key.clone(), value)
-    });
-    SpanBuilder::from_name(span.name.clone())
-        .with_kind(kind(&span.kind))
-        .with_attributes(attributes.collect::<Vec<_>>())
-}
-
-fn kind(word: &str) -> SpanKind {
-    match word {
-        "server" => SpanKind::Server,
-        "client" => SpanKind::Client,
-        "producer" => SpanKind::Producer,
-        "consumer" => SpanKind::Consumer,
-        "internal" => SpanKind::Internal,
-        other => panic!("no kind: {other}"),
-    }
+    SpanBuilder::from_name(span.name.clone()).with_kind(span.kind.0.clone()).with_attributes(span.attributes.0.clone())
 }

@@ -1,4 +1,4 @@
-//! Servers that do with a connection what no HTTP library would.
+//! Servers that do with a connection what an HTTP library would not.
 
 use std::{
     io::{Read, Write},
@@ -20,7 +20,7 @@ pub(crate) struct RawServer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a server has seen and done.
+/// What a server's threads share.
 #[derive(Default)]
 pub(crate) struct Shared {
     seen: Mutex<Seen>,
@@ -31,34 +31,34 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 struct Seen {
-    /// Request lines and headers, as they came.
+    /// Request lines and headers, as they arrived.
     heads: Vec<String>,
     bytes_written: usize,
 }
 
-/// What is done when all was said.
+/// What the server does after it has written its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     Close,
-    /// Nothing, until the client goes.
+    /// Waits until the client closes the connection.
     Hold,
-    /// Chunks are written, up to so many bytes.
+    /// Writes chunks of a body, up to this number of bytes.
     Pour(usize),
 }
 
 impl RawServer {
-    /// Says the same to every request, one on each connection.
+    /// Answers every request with the same text, one request on each connection.
     pub(crate) fn saying(text: impl Into<Vec<u8>>, then: Then) -> Self {
         Self::at(([127, 0, 0, 1], 0).into(), text, then)
     }
 
-    /// The same at an address of which somebody else knows.
+    /// The same at this address.
     pub(crate) fn at(address: SocketAddr, text: impl Into<Vec<u8>>, then: Then) -> Self {
         let text = text.into();
         Self::start(address, move |mut stream, shared| {
             let Some(head) = read_request(&mut stream) else { return };
             shared.saw(head);
-            let _ = stream.write_all(&text); // the client may have gone
+            let _ = stream.write_all(&text); // the client may have closed the connection
             match then {
                 Then::Close => {}
                 Then::Hold => while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {},
@@ -68,7 +68,7 @@ impl RawServer {
         })
     }
 
-    /// Does something with every connection.
+    /// Calls a function for every connection, each on a thread of its own.
     pub(crate) fn start(address: SocketAddr, f: impl Fn(TcpStream, &Shared) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -103,12 +103,12 @@ impl RawServer {
         lock(&self.shared.seen).heads.clone()
     }
 
-    /// Waits for so many requests.
+    /// Waits until this number of requests has arrived.
     pub(crate) fn wait_for(&self, requests: usize) -> Vec<String> {
         let few = |seen: &mut Seen| seen.heads.len() < requests;
         let waited = self.shared.changed.wait_timeout_while(lock(&self.shared.seen), PATIENCE, few);
         let (seen, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(!timeout.timed_out(), "{} of {requests} requests came", seen.heads.len());
+        assert!(!timeout.timed_out(), "{} of {requests} requests arrived", seen.heads.len());
         seen.heads.clone()
     }
 
@@ -121,23 +121,23 @@ impl RawServer {
 impl Drop for RawServer {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Release);
-        drop(TcpStream::connect(self.address)); // wakes the thread up
+        drop(TcpStream::connect(self.address)); // `accept` returns, and the thread sees that it is over
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // its panic was reported by the thread itself
+            let _ = thread.join(); // the thread itself has printed its panic
         }
         mem::take(&mut *lock(&self.shared.connections));
     }
 }
 
 impl Shared {
-    /// Notes a request.
+    /// Records a request.
     pub(crate) fn saw(&self, head: String) {
         lock(&self.seen).heads.push(head);
         self.changed.notify_all();
     }
 }
 
-/// Reads a request with its body, and returns its line and headers; `None` if there is none to come.
+/// Reads a request with its body, and returns its line and headers; `None` if the connection ends before.
 pub(crate) fn read_request(stream: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,11 +1,14 @@
-//! Setting up: what is refused, and how it is said.
+//! Settings that are refused, and the errors' texts.
 
 use std::error::Error;
 
 use opentelemetry::trace::{Span, Tracer, TracerProvider};
-use opentelemetry_sentry::{Sentry, SentryPropagator};
+use opentelemetry_sentry::{
+    FlushError, Sentry, SentryExporter, SentryPropagator, SentrySampler, SentrySpanProcessor, SetupError,
+    exporter::DropReason,
+};
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, sentry_at};
 
 #[test]
 fn an_error_names_the_setting_the_value_and_what_was_expected() {
@@ -30,13 +33,12 @@ fn an_error_names_the_setting_the_value_and_what_was_expected() {
 }
 
 #[test]
-fn tls_is_there_without_being_asked_for() {
-    let sentry =
-        Sentry::builder().with_dsn("https://public@localhost:1/1").with_traces_sample_rate(1.0).build().unwrap();
+fn tls_works_by_default() {
+    let sentry = sentry_at("https://public@localhost:1/1").build().unwrap();
     drop(sentry.tracer_provider().tracer("test").start("work"));
-    // Nobody listens there; without TLS it would not even have been built.
+    // No server listens there. Without TLS the build would have failed.
     assert!(sentry.flush(PATIENCE).is_err());
-    assert_eq!(sentry.stats().dropped[&opentelemetry_sentry::exporter::DropReason::NetworkError].spans, 1);
+    assert_eq!(sentry.stats().dropped[&DropReason::NetworkError].spans, 1);
 }
 
 #[test]
@@ -52,18 +54,18 @@ fn a_spotlight_must_be_an_absolute_http_url() {
 }
 
 #[test]
-fn debug_output_keeps_the_secret() {
+fn debug_output_does_not_show_the_secret() {
     let sentry = Sentry::builder().with_dsn("http://public:secret@127.0.0.1:1/1").build().unwrap();
     assert!(!format!("{sentry:?}").contains("secret@"));
     assert!(!format!("{sentry:?}").contains("sentry_secret"));
-    assert!(format!("{sentry:?}").len() < 10_000, "it may end up in somebody's log");
+    assert!(format!("{sentry:?}").len() < 10_000, "it may end up in a log");
     let builder = format!("{:?}", Sentry::builder().with_dsn("http://public:secret@127.0.0.1:1/1"));
     assert!(!builder.contains("secret@"), "{builder}");
 }
 
 #[test]
-fn without_a_dsn_spans_are_made_and_nothing_is_sent() {
-    let sentry = Sentry::builder().with_dsn("").with_traces_sample_rate(1.0).build().unwrap();
+fn without_a_dsn_spans_are_recorded_and_nothing_is_sent() {
+    let sentry = sentry_at("").build().unwrap();
     let span = sentry.tracer_provider().tracer("test").start("work");
     assert!(span.span_context().is_sampled());
     drop(span);
@@ -78,7 +80,7 @@ fn a_second_install_is_an_error() {
     let second = Sentry::builder().with_dsn("").install().unwrap_err();
     assert_eq!(second.to_string(), "install: Sentry is installed in this process already");
     assert!(second.source().is_none());
-    assert_eq!(format!("{second:?}"), second.to_string(), "what a main that returns it prints");
+    assert_eq!(format!("{second:?}"), second.to_string(), "a main that returns it prints the Debug output");
     drop(first);
 }
 
@@ -87,9 +89,9 @@ fn the_public_types_can_cross_threads() {
     fn crosses<T: Send + Sync + 'static>() {}
     crosses::<Sentry>();
     crosses::<SentryPropagator>();
-    crosses::<opentelemetry_sentry::SentrySampler>();
-    crosses::<opentelemetry_sentry::SentryExporter>();
-    crosses::<opentelemetry_sentry::SentrySpanProcessor>();
-    crosses::<opentelemetry_sentry::SetupError>();
-    crosses::<opentelemetry_sentry::FlushError>();
+    crosses::<SentrySampler>();
+    crosses::<SentryExporter>();
+    crosses::<SentrySpanProcessor>();
+    crosses::<SetupError>();
+    crosses::<FlushError>();
 }

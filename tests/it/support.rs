@@ -1,12 +1,15 @@
 //! What the tests of this folder share.
 
+#[path = "../support/client.rs"]
+mod client;
+
 use std::{
     collections::{BTreeMap, HashMap},
-    env, fmt,
-    pin::Pin,
+    env,
     process::Command,
     sync::Mutex,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use opentelemetry::{
@@ -14,27 +17,75 @@ use opentelemetry::{
     propagation::Extractor,
     trace::{Tracer, TracerProvider},
 };
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_sdk::{Resource, trace::IdGenerator};
+use opentelemetry_sdk::{Resource, error::OTelSdkResult, trace::IdGenerator};
 use opentelemetry_sentry::{
-    Sentry, SentryBuilder, Stats,
+    FlushError, Sentry, SentryBuilder, SentryExporter, SentrySpanProcessor, Stats,
     exporter::{
         DropReason,
         testing::{Envelope, LocalIngest},
     },
 };
 
-/// Long enough for a busy machine; nothing here waits for it unless something is wrong.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) use self::client::{Answering, Client};
 
-/// An ingest, and a builder that sends everything there.
-pub(crate) fn sentry_to_ingest() -> (LocalIngest, SentryBuilder) {
-    let ingest = LocalIngest::start().expect("a free port");
-    let builder = Sentry::builder().with_dsn(ingest.dsn()).with_resource(Resource::builder_empty().build());
-    (ingest, builder.with_release("shop@1.2.3").with_traces_sample_rate(1.0))
+/// Only a test that hangs waits this long, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The DSN of a server that a test replaces with an HTTP client of its own.
+pub(crate) const NO_SERVER: &str = "http://public@127.0.0.1:1/1";
+
+/// Sends every trace to this DSN.
+pub(crate) fn sentry_at(dsn: impl Into<String>) -> SentryBuilder {
+    Sentry::builder().with_dsn(dsn).with_traces_sample_rate(1.0)
 }
 
-/// Makes so many traces of one span.
+/// An ingest, and a builder that sends every trace to it.
+pub(crate) fn sentry_to_ingest() -> (LocalIngest, SentryBuilder) {
+    let ingest = LocalIngest::start().expect("a free port");
+    let builder = sentry_at(ingest.dsn()).with_resource(Resource::builder_empty().build());
+    (ingest, builder.with_release("shop@1.2.3"))
+}
+
+/// An exporter that sends to an ingest.
+pub(crate) fn exporter_to(ingest: &LocalIngest) -> SentryExporter {
+    SentryExporter::builder().with_dsn(ingest.dsn()).build().expect("a valid setup")
+}
+
+/// A span processor that sends to an ingest.
+pub(crate) fn processor_to(ingest: &LocalIngest) -> SentrySpanProcessor {
+    exporter_to(ingest).into()
+}
+
+/// Waits until something is so.
+pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "this never happens: {what}");
+        thread::yield_now();
+    }
+}
+
+/// Flushes through the SDK, whose flushes time out after five seconds, until one succeeds.
+pub(crate) fn flush_patiently(flush: impl Fn() -> OTelSdkResult) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = flush() {
+        assert!(Instant::now() < deadline, "{error}");
+    }
+}
+
+/// Checks the result of a shutdown that has to give up on spans.
+///
+/// The worker says how many spans it gave up on. If it gets no CPU for that in time, the caller stops waiting for it. In
+/// both cases the spans are counted.
+#[track_caller]
+pub(crate) fn assert_gave_up(result: Result<(), FlushError>, spans: u64, timeout: Duration) {
+    assert!(
+        [Err(FlushError::Undelivered { spans }), Err(FlushError::Timeout(timeout))].contains(&result),
+        "{result:?}"
+    );
+}
+
+/// Makes `count` traces of one span.
 pub(crate) fn end_spans(sentry: &Sentry, count: usize) {
     let tracer = sentry.tracer_provider().tracer("test");
     for _ in 0..count {
@@ -42,13 +93,13 @@ pub(crate) fn end_spans(sentry: &Sentry, count: usize) {
     }
 }
 
-/// What was dropped, when all is accounted for.
+/// Spans that were dropped, by reason. Checks that every received span is accounted for.
 pub(crate) fn dropped(stats: &Stats) -> BTreeMap<DropReason, u64> {
     assert_eq!(stats.spans_received, stats.spans_sent + stats.spans_dropped() + stats.spans_spooled, "{stats}");
     stats.dropped.iter().map(|(reason, dropped)| (*reason, dropped.spans)).collect()
 }
 
-/// All that client reports told: reason and category to quantity.
+/// The sum of all client reports: reason and category to quantity.
 pub(crate) fn reported(envelopes: &[Envelope]) -> BTreeMap<(String, String), u64> {
     let items = envelopes.iter().flat_map(Envelope::items).filter(|item| item.item_type() == "client_report");
     let mut all = BTreeMap::new();
@@ -62,7 +113,7 @@ pub(crate) fn reported(envelopes: &[Envelope]) -> BTreeMap<(String, String), u64
     all
 }
 
-/// An entry of what [`reported`] returns.
+/// An entry of the map that [`reported`] returns.
 pub(crate) fn pair(reason: &str, category: &str, quantity: u64) -> ((String, String), u64) {
     ((reason.to_owned(), category.to_owned()), quantity)
 }
@@ -78,31 +129,6 @@ pub(crate) fn run_alone(test: &str, variables: &[(&str, &str)]) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{test} with {variables:?}:\n{out}\n{err}");
-}
-
-/// What an HTTP client answers, some time.
-pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send>>;
-
-/// An HTTP client that is a function.
-pub(crate) struct Client<F>(pub(crate) F);
-
-impl<F> fmt::Debug for Client<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Client")
-    }
-}
-
-impl<F: Fn(Request<Bytes>) -> Answering + Send + Sync> HttpClient for Client<F> {
-    fn send_bytes<'a, 'b>(
-        &'a self,
-        request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        (self.0)(request)
-    }
 }
 
 /// Headers with several lines of a name, as a request has them.
@@ -129,7 +155,7 @@ impl Extractor for Headers {
     }
 }
 
-/// Gives trace ids that a test chose, and counts span ids.
+/// Generates the trace id that a test chose, and consecutive span ids.
 #[derive(Debug)]
 pub(crate) struct Ids {
     pub(crate) trace_id: TraceId,

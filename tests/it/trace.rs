@@ -1,11 +1,13 @@
-//! What arrives at Sentry.
+//! The transactions and headers that arrive at Sentry.
+
+use std::collections::HashMap;
 
 use opentelemetry::{
     Context, KeyValue,
     propagation::TextMapPropagator,
     trace::{Span as _, Status, TraceContextExt, Tracer, TracerProvider},
 };
-use opentelemetry_sentry::exporter::testing::Envelope;
+use opentelemetry_sentry::{exporter::testing::Envelope, protocol::DynamicSamplingContext};
 use serde_json::{Value, json};
 use tracing_subscriber::prelude::*;
 
@@ -64,7 +66,7 @@ fn load_user(id: i64) {
 }
 
 #[test]
-fn a_continued_trace_keeps_its_frozen_context_to_the_envelope() {
+fn the_envelope_of_a_continued_trace_has_the_incoming_sampling_context() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.with_traces_sample_rate(0.0).build().unwrap();
     let baggage =
@@ -81,7 +83,7 @@ fn a_continued_trace_keeps_its_frozen_context_to_the_envelope() {
 }
 
 #[test]
-fn a_trace_without_sentry_baggage_has_no_context_of_ours() {
+fn the_envelope_of_a_trace_without_sentry_baggage_has_no_sampling_context() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     let headers = Headers::new([("sentry-trace", &format!("{T}-{P}-1")), ("baggage", "other=1")]);
@@ -91,17 +93,17 @@ fn a_trace_without_sentry_baggage_has_no_context_of_ours() {
 }
 
 #[test]
-fn headers_and_envelope_of_a_new_trace_agree() {
+fn headers_and_envelope_of_a_new_trace_have_the_same_sampling_context() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     for extracted in [Context::new(), sentry.propagator().extract_with_context(&Context::new(), &Headers::default())] {
         ingest.clear();
         let span = sentry.tracer_provider().tracer("test").start_with_context("nightly job", &extracted);
         let cx = extracted.with_span(span);
-        let mut sent = std::collections::HashMap::new();
+        let mut sent = HashMap::new();
         sentry.propagator().inject_context(&cx, &mut sent);
         drop(cx);
-        let dsc: opentelemetry_sentry::protocol::DynamicSamplingContext = sent["baggage"].parse().unwrap();
+        let dsc: DynamicSamplingContext = sent["baggage"].parse().unwrap();
         let entries = dsc.iter().map(|(key, value)| (key.into_owned(), json!(value))).collect();
         assert_eq!(dsc.get("transaction").as_deref(), Some("nightly job"));
         assert_eq!(dsc.get("sample_rate").as_deref(), Some("1"));
@@ -175,7 +177,7 @@ fn the_text_of_an_error_is_kept() {
 }
 
 #[test]
-fn more_spans_than_a_transaction_may_have_go_in_several() {
+fn more_spans_than_a_transaction_may_have_are_sent_in_several() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();
     let tracer = sentry.tracer_provider().tracer("test");
@@ -202,5 +204,5 @@ fn only_transaction(envelopes: &[Envelope]) -> Value {
 }
 
 fn spans<const N: usize>(transaction: &Value) -> [Value; N] {
-    transaction["spans"].as_array().expect("spans").clone().try_into().expect("so many spans")
+    transaction["spans"].as_array().expect("spans").clone().try_into().expect("the expected number of spans")
 }

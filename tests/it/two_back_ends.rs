@@ -1,6 +1,9 @@
-//! Everything recorded for another back end, and only its sample for Sentry.
+//! Everything is recorded for another back end, and only a sample is sent to Sentry.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use opentelemetry::{
     Context,
@@ -8,12 +11,13 @@ use opentelemetry::{
     trace::{TraceContextExt, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor};
-use opentelemetry_sentry::{SentrySampler, exporter::DropReason};
+use opentelemetry_sentry::{Sentry, SentrySampler, exporter::DropReason};
+use tracing_subscriber::prelude::*;
 
 use crate::support::{PATIENCE, sentry_to_ingest};
 
 #[test]
-fn the_other_back_end_gets_all_and_sentry_its_sample() {
+fn another_back_end_gets_all_spans_and_sentry_its_sample() {
     let others = InMemorySpanExporter::default();
     for (rate, for_sentry) in [(0.0, 0), (1.0, 3)] {
         let (ingest, builder) = sentry_to_ingest();
@@ -40,7 +44,7 @@ fn the_other_back_end_gets_all_and_sentry_its_sample() {
 }
 
 #[test]
-fn what_is_not_sampled_is_counted() {
+fn an_unsampled_trace_is_counted() {
     let (_ingest, builder) = sentry_to_ingest();
     let sentry = builder.with_traces_sample_rate(0.0).build().unwrap();
     let tracer = sentry.tracer_provider().tracer("test");
@@ -56,11 +60,7 @@ fn what_is_not_sampled_is_counted() {
 }
 
 #[test]
-fn a_function_may_start_spans_log_and_call_sentry() {
-    use std::sync::{Arc, OnceLock};
-
-    use opentelemetry_sentry::Sentry;
-
+fn a_sampling_function_may_start_spans_log_and_call_sentry() {
     let (_ingest, builder) = sentry_to_ingest();
     let slot: Arc<OnceLock<Sentry>> = Arc::default();
     let inner = Arc::clone(&slot);
@@ -69,7 +69,7 @@ fn a_function_may_start_spans_log_and_call_sentry() {
         if context.name == "outer" {
             sentry.tracer_provider().tracer("test").start("inner");
             tracing::info!("deciding");
-            sentry.flush(PATIENCE).expect("a flush from within a decision");
+            sentry.flush(PATIENCE).expect("a flush inside of a decision");
         }
         1.0
     });
@@ -77,15 +77,11 @@ fn a_function_may_start_spans_log_and_call_sentry() {
     let sentry = slot.get().unwrap();
     sentry.tracer_provider().tracer("test").start("outer");
     sentry.flush(PATIENCE).unwrap();
-    assert_eq!(sentry.stats().spans_sent, 1, "what the function starts is not recorded");
+    assert_eq!(sentry.stats().spans_sent, 1, "spans that the function starts are not recorded");
 }
 
 #[test]
-fn a_function_sees_what_tracing_knows_before_the_span_is_entered() {
-    use std::sync::{Arc, Mutex};
-
-    use tracing_subscriber::prelude::*;
-
+fn a_sampling_function_sees_the_fields_that_tracing_records_before_the_span_starts() {
     let (_ingest, builder) = sentry_to_ingest();
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let notes = Arc::clone(&seen);

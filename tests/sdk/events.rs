@@ -1,4 +1,4 @@
-//! Whose trace an event has.
+//! The trace of an error event of the `sentry` crate.
 
 use std::{sync::Arc, thread};
 
@@ -51,7 +51,7 @@ fn an_event_has_the_trace_of_the_active_span() {
 }
 
 #[test]
-fn a_new_hub_on_another_thread_makes_no_difference() {
+fn an_event_of_a_new_hub_on_another_thread_has_the_trace_of_the_active_span() {
     let (ingest, client, sentry) = stage();
     let main = hub(&client);
     let cx = span(&sentry, "work");
@@ -66,7 +66,7 @@ fn a_new_hub_on_another_thread_makes_no_difference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_has_the_trace_that_it_carries() {
+async fn an_event_in_a_task_has_the_trace_of_the_tasks_context() {
     let (ingest, client, sentry) = stage();
     let cx = span(&sentry, "work");
     let hub = hub(&client);
@@ -79,7 +79,7 @@ async fn a_task_has_the_trace_that_it_carries() {
 }
 
 #[test]
-fn tracing_spans_count_too_and_the_innermost_wins() {
+fn an_event_belongs_to_the_innermost_span_of_tracing() {
     let (ingest, client, sentry) = stage();
     let _default = tracing_subscriber::registry().with(sentry.tracing_layer()).set_default();
     let _outer = tracing::info_span!("outer").entered();
@@ -92,7 +92,7 @@ fn tracing_spans_count_too_and_the_innermost_wins() {
 }
 
 #[test]
-fn an_error_layer_of_sentry_tracing_needs_no_more() {
+fn an_event_of_sentrys_error_layer_belongs_to_the_active_span() {
     let (ingest, client, sentry) = stage();
     let errors = ErrorLayer::new();
     let _default = tracing_subscriber::registry().with(sentry.tracing_layer()).with(errors).set_default();
@@ -105,7 +105,7 @@ fn an_error_layer_of_sentry_tracing_needs_no_more() {
 }
 
 #[test]
-fn a_panic_belongs_to_the_span_it_breaks() {
+fn the_event_of_a_panic_belongs_to_the_span_that_it_ends() {
     let (ingest, client, sentry) = stage();
     let cx = span(&sentry, "work");
     let theirs = cx.clone();
@@ -118,7 +118,7 @@ fn a_panic_belongs_to_the_span_it_breaks() {
 }
 
 #[test]
-fn a_span_that_came_in_is_the_parent() {
+fn an_event_under_an_incoming_span_is_below_it() {
     let (ingest, client, _sentry) = stage();
     let remote = SpanContext::new(
         TraceId::from_bytes([7; 16]),
@@ -136,7 +136,7 @@ fn a_span_that_came_in_is_the_parent() {
 }
 
 #[test]
-fn a_span_that_is_not_sampled_has_a_trace_as_well() {
+fn an_event_has_the_trace_of_an_unsampled_span_too() {
     let (ingest, client, _) = stage();
     let sentry = Sentry::builder().with_dsn("").with_traces_sample_rate(0.0).build().expect("a set-up");
     let cx = span(&sentry, "work");
@@ -147,7 +147,7 @@ fn a_span_that_is_not_sampled_has_a_trace_as_well() {
 }
 
 #[test]
-fn without_an_active_span_an_event_stays_as_it_is() {
+fn without_an_active_span_an_event_keeps_the_trace_of_its_hub() {
     let (ingest, client, _sentry) = stage();
     let hub = hub(&client);
     for _ in 0..2 {
@@ -155,13 +155,13 @@ fn without_an_active_span_an_event_stays_as_it_is() {
     }
     let events = events(&ingest, 2);
     let trace = |event: &Value| event["contexts"]["trace"]["trace_id"].clone();
-    // That of the hub's scope.
+    // The trace of the hub's scope.
     assert!(trace(&events[0]).is_string());
     assert_eq!(trace(&events[0]), trace(&events[1]));
 }
 
 #[test]
-fn what_the_event_had_to_say_otherwise_stays() {
+fn an_event_keeps_its_other_fields() {
     let (ingest, client, sentry) = stage();
     let hub = hub(&client);
     hub.configure_scope(|scope| scope.set_tag("tenant", "acme"));

@@ -1,1 +1,1 @@
-//! Nothing to import: the tests of this package are all there is.
+//! An empty library: this package has only tests.

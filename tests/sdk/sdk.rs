@@ -1,4 +1,4 @@
-//! Events of the `sentry` crate in the traces of ours, sent by its own transport.
+//! Error events of the `sentry` crate in our traces, and our traces sent by its transport.
 
 mod events;
 mod shared;

@@ -1,4 +1,4 @@
-//! Server actions.
+//! Server actions as transactions.
 
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode};
@@ -6,7 +6,7 @@ use opentelemetry::trace::{FutureExt, TraceContextExt};
 use opentelemetry_sentry::web::{ActionOutcome, server_action};
 use serde_json::{Value, json};
 
-use crate::support::{P, STAGE, Sent, headers, new_trace, root};
+use crate::support::{P, STAGE, Sent, active, headers, new_trace, root};
 
 /// Runs an action in a trace of its own, and returns its transaction.
 async fn run<T, E>(action: Result<T, E>, outcome: impl FnOnce(&E) -> ActionOutcome) -> Sent {
@@ -18,12 +18,12 @@ async fn run<T, E>(action: Result<T, E>, outcome: impl FnOnce(&E) -> ActionOutco
 }
 
 fn errors(sent: &Sent) -> Vec<Sent> {
-    // What an action tells of leaves with its transaction or not at all.
+    // Error events of an action are sent together with its transaction.
     STAGE.sent("event", sent.context()["trace_id"].as_str().expect("an id"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_a_transaction_with_the_names_of_nextjs() {
+async fn an_action_is_a_transaction_with_the_names_of_nextjs() {
     let sent = run(Ok::<_, StatusCode>(42), |status| (*status).into()).await;
     assert_eq!(sent.event["transaction"], "serverAction/createOrder");
     assert_eq!(sent.event["transaction_info"]["source"], "route");
@@ -35,7 +35,7 @@ async fn it_is_a_transaction_with_the_names_of_nextjs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_become_what_nextjs_makes_of_them() {
+async fn errors_have_the_status_and_events_that_nextjs_gives_them() {
     let status = |status: &StatusCode| (*status).into();
     let response = |response: &Response| response.status().into();
     let redirect = Redirect::to("/welcome");
@@ -81,7 +81,7 @@ fn each_class_of_status_has_an_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_that_can_be_printed_needs_no_function() {
+async fn an_error_that_implements_error_needs_no_outcome_function() {
     let _ = &*STAGE;
     let trace_id = new_trace();
     let action = async { Err::<(), _>(std::io::Error::other("no disk")) };
@@ -93,7 +93,7 @@ async fn an_error_that_can_be_printed_needs_no_function() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_count_only_where_no_span_is_active() {
+async fn headers_are_ignored_where_a_span_is_active() {
     let (cx, trace_id) = root("POST /orders");
     let came_in = new_trace();
     let action = server_action("nested").with_headers(&headers(&came_in, "-1"));
@@ -102,8 +102,8 @@ async fn headers_count_only_where_no_span_is_active() {
     cx.span().end();
 
     let sent = STAGE.wait("transaction", &trace_id, 2);
-    let of = |name: &str| sent.iter().find(|sent| sent.event["transaction"] == name).expect("it was sent");
-    let (action, request) = (of("serverAction/nested"), of("POST /orders"));
+    let named = |name: &str| sent.iter().find(|sent| sent.event["transaction"] == name).expect("it was sent");
+    let (action, request) = (named("serverAction/nested"), named("POST /orders"));
     assert_eq!(action.context()["parent_span_id"], request.context()["span_id"]);
     assert_eq!(action.trace, request.trace);
     assert_eq!(request.spans(), [] as [Value; 0]);
@@ -111,15 +111,15 @@ async fn headers_count_only_where_no_span_is_active() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_headers_a_trace_begins() {
+async fn an_action_without_headers_begins_a_trace() {
     let _ = &*STAGE;
-    let trace = async { Ok::<_, StatusCode>(crate::support::active().0) };
+    let trace = async { Ok::<_, StatusCode>(active().0) };
     let trace_id = server_action("lonely").with_headers(&HeaderMap::new()).run(trace).await.expect("no error");
     assert_eq!(STAGE.transaction(&trace_id.to_string()).context().get("parent_span_id"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn form_data_and_result_are_recorded_on_demand_and_filtered() {
+async fn form_data_and_result_are_recorded_only_if_set_and_are_filtered() {
     let _ = &*STAGE;
     let trace_id = new_trace();
     let form = [("sku", "lamp"), ("password", "hunter2"), ("shop", "https://me:pw@shop.example.com/")];
@@ -142,7 +142,7 @@ async fn form_data_and_result_are_recorded_on_demand_and_filtered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_goes_on_and_the_span_ends() {
+async fn a_panic_is_passed_on_and_the_span_ends() {
     let _ = &*STAGE;
     let trace_id = new_trace();
     let action = server_action::<()>("createOrder").with_headers(&headers(&trace_id, "-1"));
@@ -152,7 +152,7 @@ async fn a_panic_goes_on_and_the_span_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn spans_of_the_action_are_its_children() {
+async fn spans_inside_of_an_action_are_its_children() {
     let _ = &*STAGE;
     let trace_id = new_trace();
     let action = async {

@@ -1,6 +1,6 @@
-//! Requests that go out.
+//! Outgoing requests as spans.
 
-use std::{io, sync::Mutex};
+use std::{future, io, net::TcpListener, sync::Mutex};
 
 use axum::{Router, extract::Path, routing::any};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -15,9 +15,9 @@ use opentelemetry_sentry::{
 use serde_json::{Value, json};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::support::{STAGE, Sent, http_client, root, serve};
+use crate::support::{STAGE, Sent, active, http_client, root, serve};
 
-/// A service that answers with the status of the path, and tells the trace's headers that it got.
+/// A service that answers with the status in the path. The body has the trace headers of the request.
 async fn neighbour() -> String {
     let answer = async |Path(status): Path<u16>, headers: HeaderMap| {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -27,7 +27,7 @@ async fn neighbour() -> String {
     serve(Router::new().route("/{status}", any(answer))).await
 }
 
-/// Makes a call inside of a trace of its own, and returns the span of it with what the call returned.
+/// Makes a call inside of a new trace. Returns the call's span, its result and the transaction.
 async fn call<T>(call: impl Future<Output = T>) -> (Value, T, Sent) {
     let (cx, trace_id) = root("work");
     let done = call.with_context(cx.clone()).await;
@@ -38,7 +38,7 @@ async fn call<T>(call: impl Future<Output = T>) -> (Value, T, Sent) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_a_span_and_carries_its_trace() {
+async fn a_request_is_a_span_and_has_trace_headers() {
     let url = neighbour().await;
     let address = url.trim_start_matches("http://");
     let request = http_client().get(format!("http://me:pw@{address}/200?page=2"));
@@ -61,7 +61,7 @@ async fn a_request_is_a_span_and_carries_its_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_from_400_on_is_an_error() {
+async fn a_status_of_400_or_above_is_an_error() {
     let url = neighbour().await;
     for (status, expected) in [(302, "ok"), (404, "not_found"), (429, "resource_exhausted"), (500, "internal_error")] {
         let request = http_client().post(format!("{url}/{status}"));
@@ -85,7 +85,7 @@ async fn a_request_outlives_its_layer_and_can_be_spawned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_go_to_targets_alone() {
+async fn only_requests_to_targets_get_headers() {
     let url = neighbour().await;
     let wanted = PropagationTargets::builder().with_text("/200").build().expect("a target");
     let layer = ClientLayer::new().with_targets(wanted);
@@ -99,8 +99,8 @@ async fn headers_go_to_targets_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_without_an_answer_is_an_error_that_says_why() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+async fn a_request_that_fails_is_an_error_with_the_reason() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let request = http_client().get(format!("http://{address}/?key=hunter2"));
@@ -114,11 +114,11 @@ async fn a_request_without_an_answer_is_an_error_that_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_service_of_http_requests_will_do() {
+async fn the_layer_works_with_any_service_of_http_requests() {
     let seen = Mutex::new(None);
     let client = service_fn(|request: Request<&str>| {
-        *seen.lock().expect("no panic") = Some((request.headers().clone(), crate::support::active().1));
-        std::future::ready(match *request.body() {
+        *seen.lock().expect("no panic") = Some((request.headers().clone(), active().1));
+        future::ready(match *request.body() {
             "fail" => Err(io::Error::other("no cable")),
             _ => Ok(Response::new(())),
         })
@@ -141,15 +141,15 @@ async fn any_service_of_http_requests_will_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_nobody_waits_for_is_cancelled() {
-    let mut client = ClientLayer::new()
-        .layer(service_fn(|_: Request<()>| std::future::pending::<Result<Response<()>, io::Error>>()));
+async fn a_request_that_is_dropped_before_its_answer_is_cancelled() {
+    let mut client =
+        ClientLayer::new().layer(service_fn(|_: Request<()>| future::pending::<Result<Response<()>, io::Error>>()));
     let (span, ..) = call(async { drop(client.call(Request::new(()))) }).await;
     assert_eq!((&span["status"], span["data"].get("url.full")), (&json!("cancelled"), None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_telemetry_is_suppressed_there_is_neither_span_nor_header() {
+async fn under_telemetry_suppression_a_request_has_neither_span_nor_headers() {
     let url = neighbour().await;
     let request = http_client().request(Method::GET, format!("{url}/200")).send_traced(&ClientLayer::new());
     let quiet = async { request.with_context(Context::current().with_telemetry_suppressed()).await };

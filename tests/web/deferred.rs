@@ -1,12 +1,16 @@
-//! Work that outlives its response.
+//! Work that goes on after its response.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    future,
+    sync::{Arc, Mutex},
+};
 
 use axum::{Router, extract::State, routing::get};
 use opentelemetry::{
-    Context,
+    Context, TraceId, global,
     trace::{FutureExt, TraceContextExt},
 };
+use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sentry::web::deferred;
 use tokio::sync::oneshot;
 use tower_otel::trace::HttpLayer;
@@ -22,14 +26,14 @@ async fn mail() {}
 async fn order(State(gate): State<Gate>) -> &'static str {
     let gate = gate.lock().expect("no panic").take().expect("one order");
     tokio::spawn(deferred("send_confirmation", async {
-        gate.await.expect("a word");
+        gate.await.expect("the test goes on");
         mail().await;
     }));
     "ordered"
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_a_transaction_of_its_own_though_that_of_the_request_left_long_ago() {
+async fn deferred_work_is_a_transaction_of_its_own_after_that_of_its_request_was_sent() {
     let _ = &*STAGE;
     let (go, gate) = oneshot::channel();
     let gate = Arc::new(Mutex::new(Some(gate)));
@@ -48,7 +52,7 @@ async fn it_is_a_transaction_of_its_own_though_that_of_the_request_left_long_ago
     assert_eq!(work.event["transaction"], "send_confirmation");
     assert_eq!(work.context()["parent_span_id"], request.context()["span_id"]);
     assert_eq!(work.context()["status"], "ok");
-    // It is no late part of the request's transaction.
+    // It is not marked as a late part of the request's transaction.
     assert_eq!(work.context()["data"].get("sentry.parent_span_already_sent"), None);
     let link = &work.context()["links"][0];
     assert_eq!((&link["trace_id"], &link["span_id"]), (&trace_id.as_str().into(), &request.context()["span_id"]));
@@ -59,7 +63,7 @@ async fn it_is_a_transaction_of_its_own_though_that_of_the_request_left_long_ago
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trace_that_began_here_keeps_its_context() {
+async fn deferred_work_has_the_sampling_context_of_the_trace_that_began_here() {
     let (cx, trace_id) = root("nightly");
     let work = {
         let _guard = cx.clone().attach();
@@ -78,13 +82,13 @@ async fn a_trace_that_began_here_keeps_its_context() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_decision_of_the_trace_holds() {
+async fn the_incoming_decision_applies_to_deferred_work() {
     let _ = &*STAGE;
     for (flag, sampled) in [("-0", false), ("-1", true)] {
         let trace_id = new_trace();
         let headers = headers(&trace_id, flag);
-        let cx = opentelemetry::global::get_text_map_propagator(|propagator| {
-            propagator.extract_with_context(&Context::new(), &opentelemetry_http::HeaderExtractor(&headers))
+        let cx = global::get_text_map_propagator(|propagator| {
+            propagator.extract_with_context(&Context::new(), &HeaderExtractor(&headers))
         });
         let outer = async { deferred("work", async { (active(), outgoing()) }).await };
         let ((trace, span), headers) = outer.with_context(cx).await;
@@ -98,7 +102,7 @@ async fn the_decision_of_the_trace_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_that_does_not_end_says_so() {
+async fn deferred_work_that_panics_or_is_dropped_has_a_status_of_its_own() {
     for (panics, status) in [(true, "internal_error"), (false, "cancelled")] {
         let (cx, trace_id) = root("order");
         let (started, has_started) = oneshot::channel();
@@ -107,7 +111,7 @@ async fn work_that_does_not_end_says_so() {
             deferred("work", async move {
                 started.send(()).expect("the test waits");
                 assert!(!panics, "as the test wants");
-                std::future::pending::<()>().await;
+                future::pending::<()>().await;
             })
         };
         let task = tokio::spawn(work);
@@ -119,7 +123,7 @@ async fn work_that_does_not_end_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_request_it_begins_a_trace() {
+async fn deferred_work_without_a_request_begins_a_trace() {
     let _ = &*STAGE;
     let (trace_id, _) = deferred("lonely", async { active() }).await;
     let sent = STAGE.transaction(&trace_id.to_string());
@@ -127,10 +131,10 @@ async fn without_a_request_it_begins_a_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_telemetry_is_suppressed_there_is_no_span() {
+async fn deferred_work_under_telemetry_suppression_has_no_span() {
     let _ = &*STAGE;
     let suppressed = Context::new().with_telemetry_suppressed();
     let ((trace_id, _), headers) =
         async { deferred("quiet", async { (active(), outgoing()) }).await }.with_context(suppressed).await;
-    assert_eq!((trace_id, headers.len()), (opentelemetry::TraceId::INVALID, 0));
+    assert_eq!((trace_id, headers.len()), (TraceId::INVALID, 0));
 }

@@ -1,4 +1,4 @@
-//! What is sent to a tunnel that must not get through.
+//! Requests that a tunnel must not forward.
 
 use std::{
     io::{self, Read, Write},
@@ -32,7 +32,7 @@ fn tunnel(dsn: &str) -> Tunnel {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_exactly_the_projects_on_the_list_are_forwarded() {
+async fn only_envelopes_for_the_listed_projects_are_forwarded() {
     let ingest = LocalIngest::start().expect("a free port");
     let port = ingest.address().port();
     let dsn = format!("http://public@localhost:{port}/1");
@@ -71,7 +71,7 @@ async fn only_exactly_the_projects_on_the_list_are_forwarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_envelope_is_400() {
+async fn a_body_that_is_not_an_envelope_is_400() {
     let ingest = LocalIngest::start().expect("a free port");
     let dsn = ingest.dsn();
     let url = serve(Router::new().fallback_service(tunnel(&dsn))).await;
@@ -91,7 +91,7 @@ async fn what_is_no_envelope_is_400() {
         format!("{{\"dsn\":\"{dsn}\"}} {{\"dsn\":\"http://public@evil.example/1\"}}\n").into_bytes(),
         format!("{{\"dsn\":\n\"{dsn}\"}}\n").into_bytes(),
         format!("{{\"dsn\":\"{dsn}\",\"a\":{}}}\n", "[".repeat(10_000)).into_bytes(),
-        // A first line that is huge, with its end and without.
+        // A huge first line, with a line break at its end and without.
         format!("{{\"dsn\":\"{dsn}\",\"a\":\"{}\"}}\n", "a".repeat(20_000)).into_bytes(),
         vec![b' '; 20_000],
     ] {
@@ -119,7 +119,7 @@ async fn other_methods_and_compressed_envelopes_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_100_mb_is_refused_by_its_length_before_it_comes() {
+async fn a_body_of_100_mb_is_refused_by_its_length_before_it_is_read() {
     let url = serve(Router::new().fallback_service(tunnel("http://public@127.0.0.1:1/1"))).await;
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("a server");
     let head = "POST / HTTP/1.1\r\nhost: tunnel\r\ncontent-length: 100000000\r\n\r\n";
@@ -130,7 +130,7 @@ async fn a_body_of_100_mb_is_refused_by_its_length_before_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_envelope_may_have_as_many_bytes_as_the_limit_says() {
+async fn an_envelope_may_be_as_large_as_the_limit_and_no_larger() {
     let ingest = LocalIngest::start().expect("a free port");
     let body = envelope(&ingest.dsn());
     for (limit, status) in [(body.len(), 200), (body.len() - 1, 413)] {
@@ -141,7 +141,7 @@ async fn an_envelope_may_have_as_many_bytes_as_the_limit_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_without_a_length_is_read_no_further_than_needed() {
+async fn a_body_without_a_length_is_read_only_as_far_as_needed() {
     let dsn = "http://public@127.0.0.1:1/1";
     for (start, status, most) in [
         (envelope(dsn), 413, LIMIT + CHUNK),
@@ -158,7 +158,7 @@ async fn a_body_without_a_length_is_read_no_further_than_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_stops_or_breaks_is_not_waited_for() {
+async fn a_body_that_stops_or_fails_gets_an_answer() {
     let dsn = "http://public@127.0.0.1:1/1";
     for (then, status) in [(Then::Pending, 408), (Then::Broken, 400)] {
         let tunnel =
@@ -168,11 +168,11 @@ async fn a_body_that_stops_or_breaks_is_not_waited_for() {
     }
 }
 
-/// A body that begins with a text, and how it goes on.
+/// A body that begins with a text and goes on as `then` says.
 struct Endless {
     start: Option<String>,
     then: Then,
-    /// The bytes that were taken of what goes on.
+    /// The number of bytes that were read after the text.
     read: Arc<AtomicUsize>,
 }
 

@@ -1,7 +1,9 @@
-//! What a server between a browser and other services does, over real HTTP.
+//! Servers between a browser and other services, over real HTTP.
 
 mod actions;
 mod calls;
+#[path = "../support/client.rs"]
+mod client;
 mod deferred;
 mod hostile;
 mod pages;

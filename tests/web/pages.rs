@@ -1,4 +1,4 @@
-//! Pages that a browser loads.
+//! Pages whose trace a browser continues.
 
 use axum::{
     Router,
@@ -11,13 +11,13 @@ use opentelemetry_sentry::{
     propagator::meta_tags,
     web::{ServerTimingLayer, TRACE_HEADERS},
 };
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{Any, CorsLayer};
 use tower_otel::trace::HttpLayer;
 use tracing::Level;
 
 use crate::support::{STAGE, headers, http_client, new_trace, serve};
 
-/// A page, with Server-Timing of its own.
+/// A page with a `Server-Timing` header of its own.
 async fn page() -> (AppendHeaders<[(&'static str, &'static str); 1]>, Html<String>) {
     (AppendHeaders([("server-timing", "db;dur=53")]), Html(meta_tags(&Context::current())))
 }
@@ -26,7 +26,7 @@ fn site() -> Router {
     Router::new().route("/", get(page)).layer(ServerTimingLayer::new()).layer(HttpLayer::server(Level::INFO))
 }
 
-/// What a browser reads: the headers that its page load continues.
+/// The trace headers in `Server-Timing`, which the browser's page load continues.
 fn continued(response: &HeaderMap) -> HeaderMap {
     let lines: Vec<_> = response.get_all("server-timing").iter().map(|line| line.to_str().expect("text")).collect();
     let [_, ours] = lines[..] else { panic!("expected two lines, found {lines:?}") };
@@ -37,7 +37,7 @@ fn continued(response: &HeaderMap) -> HeaderMap {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_load_continues_the_servers_trace_into_a_second_service() {
+async fn a_page_load_takes_the_servers_trace_to_a_second_service() {
     let _ = &*STAGE;
     let (first, second) = (serve(site()).await, serve(site()).await);
     let trace_id = new_trace();
@@ -56,7 +56,7 @@ async fn a_page_load_continues_the_servers_trace_into_a_second_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_decision_of_a_trace_that_nobody_records_is_passed_on() {
+async fn the_decision_of_an_unsampled_trace_is_passed_on() {
     let _ = &*STAGE;
     let site = serve(site()).await;
     let trace_id = new_trace();
@@ -66,11 +66,11 @@ async fn the_decision_of_a_trace_that_nobody_records_is_passed_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_active_span_nothing_is_added() {
+async fn without_an_active_span_no_header_is_added() {
     let _ = &*STAGE;
     for router in [
         Router::new().route("/", get(page)).layer(ServerTimingLayer::new()),
-        // The wrong way round.
+        // The layers in the wrong order.
         Router::new().route("/", get(page)).layer(HttpLayer::server(Level::INFO)).layer(ServerTimingLayer::new()),
     ] {
         let site = serve(router).await;
@@ -81,8 +81,8 @@ async fn without_an_active_span_nothing_is_added() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_of_another_origin_may_send_the_headers() {
-    let cors = CorsLayer::new().allow_origin(tower_http::cors::Any).allow_headers(TRACE_HEADERS);
+async fn a_preflight_allows_a_browser_of_another_origin_to_send_the_headers() {
+    let cors = CorsLayer::new().allow_origin(Any).allow_headers(TRACE_HEADERS);
     let site = serve(site().layer(cors)).await;
     let preflight = http_client()
         .request(Method::OPTIONS, &site)

@@ -1,4 +1,4 @@
-//! What the tests of this folder share: one installed Sentry, as there is one global propagator.
+//! What the tests of this folder share: one installed `Sentry`, as a process has one global propagator.
 
 use std::{
     collections::HashMap,
@@ -13,19 +13,21 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
+use reqwest::redirect::Policy;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tracing_subscriber::prelude::*;
 
-/// Long enough for a busy machine; nothing here waits for it unless something is wrong.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Only a test that hangs waits this long, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The parent of all traces that come in.
+/// The parent span of all incoming traces.
 pub(crate) const P: &str = "b0e6f15b45c36b12";
 
-/// Names that the sampler would drop if it were asked about them: they belong to traces that are decided.
+/// Names that the sampler drops if it is asked about them. Their traces have been decided, so it must not be.
 const UNDECIDED: [&str; 3] = ["report", "send_confirmation", "serverAction/nested"];
 
-/// An ingest, and Sentry set up to send everything there.
+/// An ingest, and a `Sentry` that sends everything to it.
 pub(crate) struct Stage {
     pub(crate) ingest: LocalIngest,
     _sentry: Sentry,
@@ -50,20 +52,20 @@ pub(crate) static STAGE: LazyLock<Stage> = LazyLock::new(|| {
         })
         .with_exceptions_as_errors(true)
         .install()
-        .expect("the only one");
+        .expect("no other installed one");
     tracing_subscriber::registry().with(sentry.tracing_layer()).init();
     Stage { ingest, _sentry: sentry }
 });
 
 impl Stage {
-    /// Waits for `count` items of a type that belong to a trace, and returns them with all that came by then.
+    /// Waits until at least `count` items of this type in this trace have arrived, and returns all of them.
     pub(crate) fn wait(&self, item_type: &str, trace_id: &str, count: usize) -> Vec<Sent> {
         let sent = || self.sent(item_type, trace_id);
         self.ingest.wait_until(PATIENCE, |_| sent().len() >= count).expect("they arrive");
         sent()
     }
 
-    /// The transaction of a trace that has only one.
+    /// The only transaction of a trace.
     pub(crate) fn transaction(&self, trace_id: &str) -> Sent {
         let all = self.wait("transaction", trace_id, 1);
         assert_eq!(all.len(), 1, "{all:?}");
@@ -95,7 +97,7 @@ impl Sent {
     }
 }
 
-/// A trace id that no other test has.
+/// A trace id that no other test uses.
 pub(crate) fn new_trace() -> String {
     static LAST: Mutex<u64> = Mutex::new(0x7000);
     let mut last = LAST.lock().expect("no panic");
@@ -111,7 +113,7 @@ pub(crate) fn headers(trace_id: &str, flag: &str) -> http::HeaderMap {
     lines.into_iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
 }
 
-/// A context with an active span that began here, outside of any request.
+/// A context with a span that begins a trace here, and the trace's id.
 pub(crate) fn root(name: &'static str) -> (Context, String) {
     let _ = &*STAGE;
     let span = global::tracer("test").build_with_context(SpanBuilder::from_name(name), &Context::new());
@@ -120,7 +122,7 @@ pub(crate) fn root(name: &'static str) -> (Context, String) {
     (cx, trace_id)
 }
 
-/// What would go out from here.
+/// The trace headers of an outgoing request in the current context.
 pub(crate) fn outgoing() -> HashMap<String, String> {
     let mut headers = HashMap::new();
     global::get_text_map_propagator(|propagator| propagator.inject_context(&Context::current(), &mut headers));
@@ -133,12 +135,12 @@ pub(crate) fn active() -> (TraceId, SpanId) {
 
 /// Serves on a free port, and returns its URL.
 pub(crate) async fn serve(router: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")
 }
 
 pub(crate) fn http_client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client")
+    reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().expect("a client")
 }

@@ -1,18 +1,17 @@
-//! Envelopes of browsers on their way to Sentry.
+//! The tunnel for envelopes of browsers.
 
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use axum::Router;
-use http::{HeaderMap, HeaderName, Request, Response};
+use axum::{Router, body::Body};
+use http::{HeaderMap, HeaderName, Request, Response, Uri};
 use opentelemetry::{
     Context,
     trace::{FutureExt, TraceContextExt},
 };
-use opentelemetry_http::{Bytes, HttpClient, HttpError};
+use opentelemetry_http::Bytes;
 use opentelemetry_sentry::{
     exporter::testing::{Answer, LocalIngest},
     web::Tunnel,
@@ -20,16 +19,19 @@ use opentelemetry_sentry::{
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::support::{STAGE, http_client, root, serve};
+use crate::{
+    client::{Answering, Client},
+    support::{STAGE, http_client, root, serve},
+};
 
-/// An envelope of a browser, for this DSN.
+/// An envelope of a browser for this DSN.
 pub(crate) fn envelope(dsn: &str) -> String {
     format!(
         "{{\"sent_at\":\"2026-11-21T00:00:00.000Z\",\"dsn\":\"{dsn}\"}}\n{{\"type\":\"client_report\"}}\n{{\"é\": 1}}"
     )
 }
 
-/// A tunnel to these DSNs, on a free port.
+/// Serves a tunnel to these DSNs on a free port, and returns its URL.
 async fn tunnel_to(dsns: &[String]) -> String {
     let builder = dsns.iter().fold(Tunnel::builder(), |builder, dsn| builder.with_dsn(dsn));
     mounted(builder.build().expect("a tunnel")).await
@@ -40,13 +42,13 @@ async fn mounted(tunnel: Tunnel) -> String {
 }
 
 async fn post(url: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
-    // As the browser's SDK does it.
+    // The headers that the browser's SDK sends.
     let request = http_client().post(url).header("content-type", "text/plain;charset=UTF-8");
     request.header("user-agent", "Firefox").header("cookie", "session=1").body(body).send().await.expect("an answer")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_envelope_is_forwarded_as_it_came() {
+async fn an_envelope_is_forwarded_unchanged() {
     let ingest = LocalIngest::start().expect("a free port");
     let url = tunnel_to(&[ingest.dsn()]).await;
     let sent = envelope(&ingest.dsn());
@@ -65,7 +67,7 @@ async fn an_envelope_is_forwarded_as_it_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_project_on_the_list_gets_its_own() {
+async fn each_listed_project_gets_its_own_envelopes() {
     let ingests = [LocalIngest::start().expect("a free port"), LocalIngest::start().expect("a free port")];
     let url = tunnel_to(&[ingests[0].dsn(), ingests[1].dsn()]).await;
     for ingest in &ingests {
@@ -75,7 +77,7 @@ async fn every_project_on_the_list_gets_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_sentry_says_about_limits_is_passed_back() {
+async fn rate_limits_in_sentrys_answer_are_passed_back() {
     let ingest = LocalIngest::start().expect("a free port");
     let url = tunnel_to(&[ingest.dsn()]).await;
     let limits = "60:transaction:project, 2700:error:organization";
@@ -92,7 +94,7 @@ async fn what_sentry_says_about_limits_is_passed_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_upstream_is_500() {
+async fn every_failure_upstream_is_500() {
     let elsewhere = LocalIngest::start().expect("a free port");
     let ingest = LocalIngest::start().expect("a free port");
     let builder = Tunnel::builder().with_dsn(ingest.dsn()).with_timeout(Duration::from_millis(100));
@@ -113,7 +115,7 @@ async fn whatever_is_wrong_upstream_is_500() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_users_address_goes_along_on_demand() {
+async fn the_clients_address_is_forwarded_if_a_header_is_set_for_it() {
     let ingest = LocalIngest::start().expect("a free port");
     for (header, expected) in [(None, None), (Some("x-real-ip"), Some("203.0.113.7"))] {
         let builder = Tunnel::builder().with_dsn(ingest.dsn());
@@ -128,57 +130,44 @@ async fn the_users_address_goes_along_on_demand() {
     }
 }
 
-/// A client that notes what it sends, and makes a span of it where it can.
-#[derive(Clone, Debug, Default)]
-struct Noting {
-    sent: Arc<Mutex<Option<(http::Uri, HeaderMap, bool)>>>,
-}
-
-impl HttpClient for Noting {
-    fn send_bytes<'a, 'b>(
-        &'a self,
-        request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tunnel_sends_without_spans_and_trace_headers() {
+    const DSN: &str = "https://public:secret@o1.ingest.sentry.io/2";
+    type Seen = (Uri, HeaderMap, bool);
+    let seen: Arc<Mutex<Option<Seen>>> = Arc::default();
+    let log = Arc::clone(&seen);
+    // A client that starts a span, and records the request and whether telemetry is suppressed.
+    let client = Client(move |request: Request<Bytes>| -> Answering {
+        let log = Arc::clone(&log);
         Box::pin(async move {
             tracing::info_span!("connect").in_scope(|| ());
             let suppressed = Context::map_current(Context::is_telemetry_suppressed);
-            *self.sent.lock().expect("no panic") = Some((request.uri().clone(), request.headers().clone(), suppressed));
+            *log.lock().expect("no panic") = Some((request.uri().clone(), request.headers().clone(), suppressed));
             Ok(Response::new(Bytes::new()))
         })
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_tunnel_makes_no_span() {
-    const DSN: &str = "https://public:secret@o1.ingest.sentry.io/2";
-    let client = Noting::default();
-    let tunnel = Tunnel::builder().with_dsn(DSN).with_http_client(client.clone()).build().expect("a tunnel");
+    });
+    let tunnel = Tunnel::builder().with_dsn(DSN).with_http_client(client).build().expect("a tunnel");
     let (cx, trace_id) = root("work");
-    let request =
-        Request::post("/tunnel").body(axum::body::Body::from(envelope("https://public@o1.ingest.sentry.io/2")));
+    let request = Request::post("/tunnel").body(Body::from(envelope("https://public@o1.ingest.sentry.io/2")));
     let answer = tunnel.oneshot(request.expect("a request")).with_context(cx.clone()).await.expect("an answer");
     assert_eq!(answer.status(), 200);
     cx.span().end();
 
     assert_eq!(STAGE.transaction(&trace_id).spans(), [] as [Value; 0]);
-    let (url, headers, suppressed) = client.sent.lock().expect("no panic").take().expect("a request");
+    let (url, headers, suppressed) = seen.lock().expect("no panic").take().expect("a request");
     assert_eq!(url, "https://o1.ingest.sentry.io/api/2/envelope/");
     assert_eq!(headers.keys().collect::<Vec<_>>(), ["content-type"]);
     assert!(suppressed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tunnel_without_a_dsn_refuses_everything() {
+async fn a_tunnel_without_a_dsn_refuses_every_envelope() {
     let url = mounted(Tunnel::builder().with_dsn(" ").build().expect("a tunnel")).await;
     assert_eq!(post(&url, envelope("https://public@o1.ingest.sentry.io/2")).await.status(), 403);
 }
 
 #[test]
-fn what_is_no_dsn_is_named_without_its_secret() {
+fn the_error_for_an_invalid_dsn_does_not_show_its_secret() {
     let error = Tunnel::builder().with_dsn("https://public:secret@sentry.io/x").build().expect_err("no project");
     assert!(
         error.to_string().starts_with("with_dsn: the project id") && !format!("{error} {error:?}").contains("secret")

@@ -1,13 +1,14 @@
-//! What has to be so for pages, server actions and work that is put off.
+//! The checks of pages, server actions and deferred work.
 
 use opentelemetry_sentry::protocol::{Baggage, SentryTrace};
 
 use super::{Check, Seen, missing};
 use crate::{browser::Kind, trace::Transaction};
 
+/// A server action or deferred work.
 const OWN: fn(&Transaction) -> bool = |transaction| !transaction.is_request();
 
-/// The page's `<meta>` elements and the answer's `Server-Timing` name a span of the gateway, and the browser's own
+/// The page's `<meta>` elements and the answer's `Server-Timing` have the id of a span of the gateway, and the browser's
 /// dynamic sampling context.
 pub(super) fn page(seen: &Seen) -> Vec<Check> {
     let whole = format!("trace {} on one transaction of gateway", seen.visit.trace_id);
@@ -34,21 +35,21 @@ pub(super) fn page(seen: &Seen) -> Vec<Check> {
     checks
 }
 
-/// What is wrong with a `sentry-trace` that should name a span of this transaction.
+/// The `sentry-trace`, if it does not name a span of this transaction.
 fn names(transaction: &Transaction, sentry_trace: &str) -> Option<String> {
     let mut ids = std::iter::once(&transaction.root).chain(&transaction.spans).map(|span| &span.id);
     let right = ids.any(|id| format!("{}-{id}-1", transaction.trace_id) == sentry_trace);
     (!right).then(|| format!("{sentry_trace:?}"))
 }
 
-/// The text between these two, or none.
+/// The text between these two; empty if they do not occur.
 fn between(text: &str, before: &str, after: &str) -> String {
     let found = text.split_once(before).and_then(|(_, rest)| rest.split_once(after));
     found.map_or_else(String::new, |(found, _)| found.to_owned())
 }
 
-/// A server action and deferred work are transactions of their own, below that of the request.
-pub(super) fn apart(seen: &Seen) -> Vec<Check> {
+/// A server action and deferred work are separate transactions below the request's.
+pub(super) fn own_transaction(seen: &Seen) -> Vec<Check> {
     let (name, op) = if seen.visit.kind == Kind::Action {
         ("serverAction/createOrder", Some("function.server_action"))
     } else {
@@ -83,10 +84,10 @@ pub(super) fn apart(seen: &Seen) -> Vec<Check> {
 
 fn action(own: &Transaction, op: &str) -> [Check; 2] {
     let text = |key| own.root.data.get(key).and_then(|value| value.as_str());
-    let told = [text("server_action.form_data.sku"), text("server_action.result")];
+    let recorded = [text("server_action.form_data.sku"), text("server_action.result")];
     [
         Check::equal(format!("its op is {op}"), own.root.op.as_deref(), &Some(op)),
-        Check::equal("it tells the form's sku and its result", told, &[Some("mug"), Some("39")]),
+        Check::equal("it has the form's sku and the action's result", recorded, &[Some("mug"), Some("39")]),
     ]
 }
 
@@ -135,7 +136,7 @@ mod tests {
         })
     }
 
-    fn apart_from_request(kind: Kind, own: &Value) -> Seen {
+    fn below_request(kind: Kind, own: &Value) -> Seen {
         let op = if kind == Kind::Action { "function.server_action" } else { "" };
         let transactions = [
             transaction("gateway", ("request", "caller"), "http.server", &json!({ "end": 1.0 })),
@@ -147,12 +148,12 @@ mod tests {
 
     fn action() -> Seen {
         let data = json!({ "server_action.form_data.sku": "mug", "server_action.result": "39" });
-        apart_from_request(Kind::Action, &json!({ "name": "serverAction/createOrder", "data": data }))
+        below_request(Kind::Action, &json!({ "name": "serverAction/createOrder", "data": data }))
     }
 
     fn deferred() -> Seen {
         let links = json!([{ "span_id": "request" }]);
-        apart_from_request(Kind::Deferred, &json!({ "name": "send_catalogue", "links": links, "end": 2.0 }))
+        below_request(Kind::Deferred, &json!({ "name": "send_catalogue", "links": links, "end": 2.0 }))
     }
 
     fn a_page() -> Seen {
@@ -172,10 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole_passes() {
+    fn complete_traces_pass() {
         assert_eq!(wrong(page(&a_page())), [""; 0]);
-        assert_eq!(wrong(apart(&action())), [""; 0]);
-        assert_eq!(wrong(apart(&deferred())), [""; 0]);
+        assert_eq!(wrong(own_transaction(&action())), [""; 0]);
+        assert_eq!(wrong(own_transaction(&deferred())), [""; 0]);
     }
 
     #[test]
@@ -195,7 +196,7 @@ mod tests {
         for (claim, whole, fault) in faults {
             let mut seen = whole();
             fault(&mut seen);
-            let checks = if seen.visit.kind == Kind::Page { page(&seen) } else { apart(&seen) };
+            let checks = if seen.visit.kind == Kind::Page { page(&seen) } else { own_transaction(&seen) };
             let wrong = wrong(checks);
             assert!(wrong.iter().any(|wrong| wrong.contains(claim)), "{claim}: {wrong:?}");
         }

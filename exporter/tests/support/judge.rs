@@ -1,6 +1,6 @@
-//! What Sentry refuses of an event, or throws away of it: the rules of its ingestion, as far as a sender can break them.
+//! What Sentry refuses, changes or drops of an envelope: the rules of its ingestion that a sender can break.
 
-use std::net::IpAddr;
+use std::{fmt::Display, net::IpAddr, ops::RangeInclusive};
 
 use opentelemetry_sentry_exporter::testing::Envelope;
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// The last second of the year 9999.
 pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
 
-/// The most bytes of a transaction. Sentry takes 1 MiB; the rest is for what is added on the way.
+/// The largest transaction in bytes. Sentry's limit is 1 MiB; the difference is for what relays add.
 const MAX_BYTES: usize = 1_000_000;
 
 const MAX_SPANS: usize = 1000;
@@ -40,13 +40,13 @@ const STATUSES: [&str; 17] = [
 const SOURCES: [&str; 6] = ["custom", "url", "route", "view", "component", "task"];
 const USER: [&str; 5] = ["id", "email", "username", "name", "ip_address"];
 const REQUEST: [&str; 4] = ["method", "url", "query_string", "headers"];
-/// Tags of these names are taken for something else, or removed.
+/// Sentry removes tags with these names or gives them another meaning.
 const OTHER_THAN_TAGS: [&str; 6] = ["release", "dist", "user", "filename", "function", "environment"];
 
-/// The faults of an envelope, each with its place; none if Sentry takes it as it is.
+/// The faults of an envelope, each with its place. Empty if Sentry accepts the envelope unchanged.
 pub(crate) fn faults(envelope: &Envelope) -> Vec<String> {
     let mut judge = Judge::default();
-    // Losses may be told along with it.
+    // A client report may be in the same envelope.
     let items = || envelope.items().iter().filter(|item| item.item_type() != "client_report");
     for item in items() {
         judge.check("item", item.item_type() == "transaction", item.item_type());
@@ -66,7 +66,7 @@ struct Judge {
 }
 
 impl Judge {
-    fn check(&mut self, place: &str, holds: bool, found: impl std::fmt::Display) {
+    fn check(&mut self, place: &str, holds: bool, found: impl Display) {
         if !holds {
             let found: String = found.to_string().chars().take(300).collect();
             self.faults.push(format!("{place}: {found}"));
@@ -110,7 +110,7 @@ impl Judge {
         }
     }
 
-    fn text(&mut self, place: &str, value: &Value, length: std::ops::RangeInclusive<usize>) {
+    fn text(&mut self, place: &str, value: &Value, length: RangeInclusive<usize>) {
         let holds = value.as_str().is_some_and(|text| length.contains(&text.chars().count()));
         self.check(place, holds, value);
     }
@@ -119,7 +119,7 @@ impl Judge {
         self.check(place, value.as_str().is_some_and(|word| words.contains(&word)), value);
     }
 
-    /// The entries of an object, which has at least one.
+    /// The entries of an object, which must have at least one.
     fn entries<'a>(
         &mut self,
         place: &str,
@@ -130,7 +130,7 @@ impl Judge {
         entries.into_iter().flat_map(Map::iter)
     }
 
-    /// One such span makes Sentry refuse the whole transaction.
+    /// Sentry refuses the whole transaction if one span fails this.
     fn times(&mut self, place: &str, holder: &Value) {
         let (start, end) = (holder["start_timestamp"].as_f64(), holder["timestamp"].as_f64());
         let are_in_order = start.zip(end).is_some_and(|(start, end)| 0.0 <= start && start <= end);
@@ -160,7 +160,7 @@ impl Judge {
         }
     }
 
-    /// What a root in `contexts.trace` and an entry of `spans` have in common.
+    /// The fields that `contexts.trace` and an entry of `spans` share.
     fn span(&mut self, place: &str, span: &Value) {
         if !span.is_object() {
             return self.check(place, false, span);

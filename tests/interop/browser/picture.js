@@ -1,10 +1,10 @@
-// picture.js SHOP FILE: loads the shop's page, and makes a picture of what the shop prints of its trace.
+// picture.js SHOP FILE: loads the shop's page, and takes a picture of the shop's output for its trace.
 "use strict";
 
 const { Shop } = require("../stage/shop.js");
 const { launch } = require("../stage/chromium.js");
 
-// What the colours of the shop's lines are in the picture, by the terminal's number.
+// The styles of the terminal's colour codes in the picture.
 const COLOURS = {
   1: "font-weight:bold",
   2: "color:#6e7681",
@@ -21,7 +21,7 @@ const STYLE = `
 
 const escaped = text => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 
-// Every code of the shop begins one thing, or ends all of them.
+// Each code of the shop starts one style or, as 0, ends it.
 function html(line) {
   let open = 0;
   return escaped(line).replace(/\x1b\[(\d+)m/g, (_, code) => {
@@ -33,7 +33,7 @@ function html(line) {
 
 const plain = line => line.replace(/\x1b\[\d+m/g, "");
 
-// The lines of the trace of a page load, as soon as the shop prints it whole.
+// The lines of the page load's trace, once the shop has printed all of it.
 function printed(shop) {
   return new Promise(resolve => {
     let lines = [];
@@ -50,7 +50,7 @@ async function main(binary, file) {
   const shop = await Shop.open(binary, { CLICOLOR_FORCE: "1" });
   const browser = await launch();
   const visitor = await browser.newPage();
-  await fetch(`${shop.url}/products/lamp`); // all that is slow at the first time
+  await fetch(`${shop.url}/products/lamp`); // the first request is slower than later ones
   const lines = printed(shop);
   await visitor.goto(`${shop.url}/`);
   const rows = (await lines).filter(line => line !== "").map(html);

@@ -1,4 +1,4 @@
-// visit.js SHOP: loads the shop's pages in Chromium, and compares what browser and services made of the trace.
+// visit.js SHOP: loads the shop's pages in Chromium, and compares the traces of the browser and the services.
 "use strict";
 
 const { randomBytes } = require("crypto");
@@ -23,7 +23,7 @@ const traceOf = event => event.contexts.trace;
 const spansOf = event => [traceOf(event), ...event.spans];
 const withOp = (event, op) => event.spans.filter(span => span.op === op);
 
-// What a `sentry-trace` and a `baggage` say.
+// Parses a `sentry-trace` and a `baggage` header.
 function trace(sentryTrace = "", baggage = "") {
   const [id, span, flag] = sentryTrace.split("-");
   const members = baggage.split(",").map(member => member.trim().split("="));
@@ -42,7 +42,7 @@ const fromTiming = header => {
   return trace(description("sentry-trace"), description("baggage"));
 };
 
-// Loads a page of the shop, and waits until it shows the stock, which it fetched.
+// Loads a page of the shop, and waits until it shows the stock, which it fetches.
 async function load(browser, url, headers = {}) {
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -57,33 +57,33 @@ async function load(browser, url, headers = {}) {
   return { page, requests, html, timing, fetched, headers: await call.allHeaders() };
 }
 
-async function continued(ingest, name, told, visit) {
+async function continued(ingest, name, page, visit) {
   const same = (claim, found, wanted) => claims.same(`${name}: ${claim}`, found, wanted);
-  const ours = event => traceOf(event).trace_id === told.id;
+  const ours = event => traceOf(event).trace_id === page.id;
   const pageload = await ingest.find(`${name}: pageload`, event => traceOf(event).op === "pageload" && ours(event));
-  same("the pageload's parent is the span that the page names", traceOf(pageload).parent_span_id, told.span);
-  same("the browser's DSC is that of the page", values(pageload.dsc), told.dsc);
-  same("the DSC says that it is sampled", [told.flag, told.dsc.sampled, told.dsc.sample_rate], ["1", "true", 1]);
-  const isTold = span => span.span_id === told.span;
-  const above = await ingest.find(`${name}: the page's own`, event => spansOf(event).some(isTold));
+  same("the pageload's parent is the span that the page names", traceOf(pageload).parent_span_id, page.span);
+  same("the browser's DSC is that of the page", values(pageload.dsc), page.dsc);
+  same("the DSC says that it is sampled", [page.flag, page.dsc.sampled, page.dsc.sample_rate], ["1", "true", 1]);
+  const isPages = span => span.span_id === page.span;
+  const above = await ingest.find(`${name}: the page's own`, event => spansOf(event).some(isPages));
   same("that span is the gateway's, of the request for the page", above.from, "gateway");
 
   const calls = withOp(pageload, "http.client").filter(span => span.description.endsWith("/products/lamp"));
   same("one http.client span of the fetch", calls.length, 1);
   const sent = trace(visit.headers["sentry-trace"], visit.headers.baggage);
-  same("the fetch names it", [sent.id, sent.span, sent.flag], [told.id, calls[0]?.span_id, "1"]);
-  same("the fetch has the page's DSC", sent.dsc, told.dsc);
+  same("the fetch names it", [sent.id, sent.span, sent.flag], [page.id, calls[0]?.span_id, "1"]);
+  same("the fetch has the page's DSC", sent.dsc, page.dsc);
   same("the fetch has a traceparent that agrees", visit.headers.traceparent, `00-${sent.id}-${sent.span}-01`);
 
   const below = (from, span) =>
     ingest.find(`${name}: ${from}`, event => event.from === from && traceOf(event).parent_span_id === span);
   const gateway = await below("gateway", sent.span);
-  same("the gateway's transaction is a child of the fetch, in its trace", traceOf(gateway).trace_id, told.id);
+  same("the gateway's transaction is a child of the fetch, in its trace", traceOf(gateway).trace_id, page.id);
   const inventory = await below("inventory", withOp(gateway, "http.client")[0]?.span_id);
-  same("the inventory's is below it, in its trace", traceOf(inventory).trace_id, told.id);
+  same("the inventory's is below it, in its trace", traceOf(inventory).trace_id, page.id);
   same("it asks the database", withOp(inventory, "db").length, 1);
   const dscs = [above, gateway, inventory].map(event => values(event.dsc));
-  same("all have the page's DSC", dscs, Array(3).fill(told.dsc));
+  same("all have the page's DSC", dscs, Array(3).fill(page.dsc));
   return pageload;
 }
 
@@ -118,15 +118,15 @@ async function order(page, ingest) {
   claims.same("the link's deferred work is linked to its request", links, [traceOf(request).span_id]);
 }
 
-// A page that somebody before us decided to drop. Returns its trace's id.
+// A page of a trace that the caller has decided to drop. Returns the trace's id.
 async function negative(browser, shop) {
   const [id, span] = [randomBytes(16).toString("hex"), randomBytes(8).toString("hex")];
   const members = { trace_id: id, public_key: "public", sampled: "false", sample_rand: "0.9", sample_rate: "0.1" };
   const baggage = Object.entries(members).map(([key, value]) => `sentry-${key}=${value}`).join(",");
   const visit = await load(browser, `${shop.url}/`, { "sentry-trace": `${id}-${span}-0`, baggage });
-  const [told, sent] = [fromMeta(visit.html), trace(visit.headers["sentry-trace"], visit.headers.baggage)];
-  claims.same("dropped: the page says so", [told.id, told.flag, told.dsc.sampled], [id, "0", "false"]);
-  claims.same("dropped: the fetch says so", [sent.id, sent.flag, sent.dsc], [id, "0", told.dsc]);
+  const [page, sent] = [fromMeta(visit.html), trace(visit.headers["sentry-trace"], visit.headers.baggage)];
+  claims.same("dropped: the page says so", [page.id, page.flag, page.dsc.sampled], [id, "0", "false"]);
+  claims.same("dropped: the fetch says so", [sent.id, sent.flag, sent.dsc], [id, "0", page.dsc]);
   await visit.page.goto("about:blank"); // ends the pageload, if there is one
   return id;
 }
@@ -136,7 +136,7 @@ async function main(binary) {
   const shop = await Shop.open(binary, { SENTRY_DSN: ingest.dsn, SENTRY_ENVIRONMENT: "interop test" });
   const browser = await launch();
   const dropped = await negative(browser, shop);
-  await positive(browser, ingest, shop); // long enough for whatever would have come of the one that was dropped
+  await positive(browser, ingest, shop); // takes longer than sending the dropped trace would
   await browser.close();
   claims.holds("the services delivered everything", await shop.close());
   const sent = wanted => ingest.transactions.filter(wanted).map(event => `${event.from} ${event.transaction}`);

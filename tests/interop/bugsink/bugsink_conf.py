@@ -1,10 +1,10 @@
-"""bugsink for one test: it does everything at once, tells nobody, and refuses what is not in Sentry's event schema."""
+"""bugsink's settings for one test: no background tasks, no usage data, strict validation by Sentry's event schema."""
 
 import os
 
 from bugsink.settings.default import *  # noqa: F403
 
-SECRET_KEY = "of no use to anybody: the server lives for one test, on the loopback"
+SECRET_KEY = "not a secret: the server runs on loopback for one test"
 SNAPPEA = {"TASK_ALWAYS_EAGER": True}
 BUGSINK = {
     "BASE_URL": f"http://127.0.0.1:{os.environ['BUGSINK_PORT']}",

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Starts bugsink, lets a program of ours fail, and looks at what bugsink has made of that.
+"""Starts bugsink, runs a program of ours that fails, and checks what bugsink stored.
 
     judge.py PROGRAM FOLDER
 
-FOLDER is emptied, and gets bugsink's database and its log.
+FOLDER is emptied. bugsink's database is written to it, and the log next to it.
 """
 
 import json
@@ -20,9 +20,9 @@ from pathlib import Path
 
 PATIENCE = 60
 HERE = Path(__file__).resolve().parent
-# Of a Rust error nobody knows the type, unless an attribute says it.
+# A Rust error has no type, unless an attribute names one.
 TITLES = {("Error", "the warehouse refused"), ("shop::OutOfStock", "the lamp is out of stock")}
-# By transaction: the exceptions, the innermost first, and the tags.
+# By transaction: the exceptions, innermost first, and the tags.
 EVENTS = {
     "returned": (["the warehouse refused"], {"team": "shop", "tenant": "acme"}),
     "logged": (["no room\nfor a second line, nor for «ü»", "the warehouse refused"], {"team": "shop"}),
@@ -78,7 +78,7 @@ class Bugsink:
         return f"http://{key.hex}@127.0.0.1:{self.port}/{output.stdout.split()[-1]}"
 
 
-def told(event):
+def summary(event):
     return [exception["value"] for exception in event["exception"]["values"]], event["tags"]
 
 
@@ -114,16 +114,16 @@ def main(program, folder):
         same("error events sent", sent.get("errors"), 3)
         same("transactions sent", sent.get("transactions"), 3)
         events = [json.loads(data) for data, in bugsink.rows("SELECT data FROM events_event")]
-        same("events that bugsink has, by transaction", {event["transaction"]: told(event) for event in events}, EVENTS)
-        same("how many", len(events), len(EVENTS))
+        same("events that bugsink has, by transaction", {event["transaction"]: summary(event) for event in events}, EVENTS)
+        same("number of events", len(events), len(EVENTS))
         titles = bugsink.rows("SELECT calculated_type, calculated_value FROM issues_issue")
         same("its issues, by type and value", set(titles), TITLES)
         log = bugsink.log.read_text()
-        same("complaints in its log", [line for line in log.splitlines() if "rror" in line or "WARN" in line], [])
-        # That it would complain: a level that Sentry does not know.
+        same("errors in its log", [line for line in log.splitlines() if "rror" in line or "WARN" in line], [])
+        # It must reject an unknown level.
         post(dsn, {"event_id": uuid.uuid4().hex, "timestamp": time.time(), "platform": "other", "level": "splendid"})
-        same("complaints about a wrong event", "splendid" in bugsink.log.read_text(), True)
-        same("events that it has then", bugsink.rows("SELECT count(*) FROM events_event")[0][0], 3)
+        same("it rejects an invalid event", "splendid" in bugsink.log.read_text(), True)
+        same("number of events after that", bugsink.rows("SELECT count(*) FROM events_event")[0][0], 3)
     finally:
         bugsink.process.terminate()
         bugsink.process.wait(PATIENCE)

@@ -1,7 +1,7 @@
-//! Fails in each way that becomes an error event, and sends what comes of it to `SENTRY_DSN`.
+//! Fails in each way that becomes an error event, and sends the events to `SENTRY_DSN`.
 //!
-//! It prints what it counted, and fails if not all was delivered.
-#![expect(clippy::print_stdout, reason = "who starts it reads there what was sent")]
+//! It prints the numbers of sent events, and fails if something was not delivered.
+#![expect(clippy::print_stdout, reason = "the caller reads the numbers from standard output")]
 
 use std::{backtrace::Backtrace, error::Error, fmt, io, time::Duration};
 
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(sentry.shutdown(TIMEOUT)?)
 }
 
-/// An error with causes, on its way up through two functions: one event.
+/// An error with a cause that two functions return: one event.
 #[tracing::instrument(err, fields(tenant = "acme", user.id = 7, user.email = "jane@example.com"))]
 fn returned() -> Result<(), Refused> {
     read()
@@ -41,14 +41,14 @@ fn read() -> Result<(), Refused> {
     Err(Refused { cause: io::Error::new(io::ErrorKind::TimedOut, "no answer in time") })
 }
 
-/// An error that is logged, and goes no further.
+/// An error that is logged and not returned.
 #[tracing::instrument]
 fn logged() {
     let error = Refused { cause: io::Error::other("no room\nfor a second line, nor for «ü»") };
     tracing::error!(error = &error as &dyn Error, attempt = 3, "the stock could not be read");
 }
 
-/// What OpenTelemetry's semantic conventions have: type, message and stack trace, in a span of HTTP.
+/// An exception as in OpenTelemetry's semantic conventions, with type, message and stack trace, on an HTTP span.
 fn recorded() {
     let tracer = global::tracer("errors");
     let builder = tracer.span_builder("GET /stock/{sku}").with_kind(SpanKind::Server).with_attributes([

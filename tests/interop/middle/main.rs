@@ -1,9 +1,9 @@
-//! The service in the middle: it continues the trace that comes in, calls the next service, and tells what it saw.
+//! The service in the middle: it continues the incoming trace, calls the next service, and returns the headers of both.
 //!
-//! `GET /middle?next=URL` answers with the headers that came in (`in`) and went out (`out`), and with what the next
-//! service answered (`next`). `GET /flush` answers when everything has been sent to Sentry. It ends with its standard
-//! input.
-#![expect(clippy::print_stdout, reason = "who starts it reads its URL there")]
+//! `GET /middle?next=URL` answers with the incoming headers (`in`), the outgoing headers (`out`) and the next service's
+//! answer (`next`). `GET /flush` answers when everything has been sent to Sentry. The process ends when its standard input
+//! is closed.
+#![expect(clippy::print_stdout, reason = "the caller reads the URL from standard output")]
 
 use std::{env, error::Error, io, sync::Arc, thread, time::Duration};
 
@@ -23,9 +23,9 @@ use opentelemetry_sentry::Sentry;
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is answered when the next service does not do its part.
+/// The answer if the next service fails.
 type Failure = (StatusCode, String);
 
 #[tokio::main]
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// From `SENTRY_*` as everywhere; from `ORG_ID` and `STRICT` what has no variable of Sentry's.
+/// Reads `SENTRY_*` as always. `ORG_ID` and `STRICT` are settings without a variable of Sentry's.
 fn install() -> Result<Sentry, Box<dyn Error>> {
     let mut builder = Sentry::builder().with_strict_trace_continuation(env::var_os("STRICT").is_some());
     if let Ok(id) = env::var("ORG_ID") {
@@ -59,7 +59,7 @@ async fn middle(uri: Uri, headers: HeaderMap) -> Result<Json<Value>, Failure> {
     let answer = call(&uri, out.clone()).await;
     client.span().end();
     server.span().end();
-    Ok(Json(json!({ "in": of_traces(&headers), "out": of_traces(&out), "next": answer? })))
+    Ok(Json(json!({ "in": trace_headers(&headers), "out": trace_headers(&out), "next": answer? })))
 }
 
 fn start(name: &'static str, kind: SpanKind, attributes: &[KeyValue], parent: &Context) -> Context {
@@ -76,8 +76,8 @@ async fn call(uri: &Uri, headers: HeaderMap) -> Result<Value, Failure> {
     answer.await.map_err(|error| (StatusCode::BAD_GATEWAY, error.to_string()))
 }
 
-/// The headers that carry a trace, several lines of one as one.
-fn of_traces(headers: &HeaderMap) -> Value {
+/// The trace headers. Several lines of a header are joined.
+fn trace_headers(headers: &HeaderMap) -> Value {
     let headers = HeaderExtractor(headers);
     let line = |name| Some((str::to_owned(name), Value::from(headers.get_all(name)?.join(","))));
     Value::from(["sentry-trace", "baggage", "traceparent"].into_iter().filter_map(line).collect::<Map<_, _>>())
@@ -91,10 +91,10 @@ async fn flush(State(sentry): State<Arc<Sentry>>) -> Result<Json<Value>, Failure
 
 async fn stdin_closed() {
     let (sender, closed) = oneshot::channel();
-    // A thread, since a runtime would wait for a reading task until there is something to read.
+    // A thread: a runtime that shuts down would wait for a task that reads standard input.
     thread::spawn(move || {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = sender.send(()); // nobody listens any more if the server failed
+        let _ = sender.send(()); // fails if the server has failed
     });
-    let _ = closed.await; // either way it is over
+    let _ = closed.await; // an error means that the thread ended, too
 }

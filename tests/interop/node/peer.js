@@ -1,7 +1,7 @@
-// A service with Sentry's SDK for Node, on plain `http`: the SDK instruments what comes in and what goes out.
+// A service with Sentry's SDK for Node on plain `http`. The SDK instruments incoming and outgoing requests.
 //
-// `GET /start?next=URL` begins a trace and calls the next service; `GET /end` is the last one, and answers with the
-// headers that it would send on. `GET /flush` answers when everything has been sent. Ends with its standard input.
+// `GET /start?next=URL` begins a trace and calls the next service. `GET /end` is the last service; it answers with the
+// headers that it would send on. `GET /flush` answers when everything has been sent. Ends when standard input is closed.
 "use strict";
 
 const Sentry = require("@sentry/node"); // before `http`
@@ -37,7 +37,7 @@ const start = next =>
 const answer = async url => {
   if (url.pathname === "/start") return start(url.searchParams.get("next"));
   if (url.pathname === "/end") return Sentry.getTraceData();
-  return { flushed: await Sentry.flush(10000) };
+  return { flushed: await Sentry.flush(60000) };
 };
 
 const server = http.createServer((request, response) => {

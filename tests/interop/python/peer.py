@@ -1,7 +1,7 @@
-"""A service with Sentry's SDK for Python, on the standard library: the SDK instruments what goes out.
+"""A service with Sentry's SDK for Python on the standard library. The SDK instruments outgoing requests.
 
-`GET /start?next=URL` begins a trace and calls the next service; `GET /end` is the last one, and answers with the
-headers that it would send on. `GET /flush` answers when everything has been sent. Ends with its standard input.
+`GET /start?next=URL` begins a trace and calls the next service. `GET /end` is the last service; it answers with the
+headers that it would send on. `GET /flush` answers when everything has been sent. Ends when standard input is closed.
 """
 
 import json
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         elif url.path == "/end":
             answer = end(dict(self.headers))
         else:
-            answer = {"flushed": sentry_sdk.flush(timeout=10)}
+            answer = {"flushed": sentry_sdk.flush(timeout=60)}
         body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Proves that judge.py can find what it looks for.
+"""Checks that judge.py finds the faults that it looks for.
 
     control.py DIRECTORY
 
-Takes a good event out of what was recorded, spoils a copy of it in each of the ways below, and requires judge.py to
-exit with 1 and to report each one at the place where it was spoilt, and none of the good ones.
+Takes a good recorded event and spoils a copy of it in each of the ways below. Requires that judge.py exits with 1,
+reports each spoilt copy at the right place, and reports none of the good events.
 """
 
 import copy
@@ -23,7 +23,7 @@ def trace_context(recorded):
     return recorded["event"]["contexts"]["trace"]
 
 
-# Where judge.py has to see it, and what is done. librelay names no place when it refuses a whole event.
+# The place that judge.py must report, and the change. librelay names no place when it refuses a whole event.
 SPOILT = [
     ("event", lambda r: trace_context(r).update(span_id=ZERO_SPAN)),
     ("event", lambda r: r["event"]["contexts"].pop("trace")),
@@ -72,7 +72,7 @@ def judgement(lines):
 
 def require(condition, what, result):
     if not condition:
-        sys.exit(f"relay: judge.py is no judge: {what}\n{result.stdout}{result.stderr}")
+        sys.exit(f"relay: judge.py is wrong: {what}\n{result.stdout}{result.stderr}")
 
 
 def main(directory):
@@ -80,7 +80,7 @@ def main(directory):
     lines = [good] * judge.AT_LEAST
     result = judgement(lines)
     require(result.returncode == 0, "it finds fault with good events", result)
-    require(judgement(lines[1:]).returncode == 1, "it is content with too few events", result)
+    require(judgement(lines[1:]).returncode == 1, "it accepts too few events", result)
     for number, (path, spoil) in enumerate(SPOILT):
         recorded = copy.deepcopy(json.loads(good))
         recorded["event"]["event_id"] = f"{number:032x}"
@@ -92,7 +92,7 @@ def main(directory):
     require(result.returncode == 1, "it exits with 0", result)
     for number, path in enumerate([path for path, _ in SPOILT] + ["event"]):
         require(f"BAD {number:032x} {path}: " in result.stdout, f"it does not see case {number}, {path}", result)
-    require(f"{len(SPOILT) + 1} of them BAD" in result.stdout, "it counts otherwise", result)
+    require(f"{len(SPOILT) + 1} of them BAD" in result.stdout, "it prints another number of bad events", result)
 
 
 if __name__ == "__main__":

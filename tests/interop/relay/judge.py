@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
-"""Asks Sentry Relay's own normaliser (librelay, `sentry-relay` on PyPI) about recorded events.
+"""Checks recorded events with the normaliser of Sentry's Relay (librelay, `sentry-relay` on PyPI).
 
     judge.py DIRECTORY
 
-DIRECTORY holds what `LocalIngest` recorded: `*.ndjson`, one {"trace": .., "event": ..} a line. Prints one line for each
-kind of thing that is wrong, `BAD <event id> <path>: <what>`, with the first event that has it, and one line in the end.
-Exits with 1 if anything is wrong, or if so few events came that the recording itself must be broken.
+DIRECTORY has the files that `LocalIngest` wrote: `*.ndjson`, one {"trace": .., "event": ..} per line. Prints one line for
+each kind of fault, `BAD <event id> <path>: <what>`, with the first event that has it, and a last line with the result.
+Exits with 1 if there is a fault, or if there are so few events that the recording itself must be broken.
 
-Judged are the events of this SDK. The tests of the ingest send it nonsense by hand, which names no SDK.
+Only events of this SDK are checked. The tests of the ingest send invalid events, which name no SDK.
 
-What librelay says and what is no defect of the event is listed here, with the reason:
+These reports of librelay are no faults of the event:
 
-    where           what it says            why it is fine
-    transaction     a number became `*`     the names of routes that we are not told have numbers; Sentry groups them
-    hostile         past and future         tests that lie about the clock name their server `hostile`; Relay takes and
-                    timestamps, twins       corrects what they send, as it should
-    anywhere        attribute.deprecated    old semantic conventions are sent as they were set; Sentry renames them
+    where           report                  reason
+    transaction     a number became `*`     without a known route the name has the path's numbers; Sentry groups them
+    hostile         past and future         tests with wrong clocks name their server `hostile`; Relay accepts and
+                    timestamps, same ids    corrects their events, as it should
+    anywhere        attribute.deprecated    attributes of old semantic conventions are sent unchanged; Sentry renames them
 """
 
 import json
@@ -28,17 +28,17 @@ from sentry_relay.processing import StoreNormalizer
 
 SDK = "sentry.rust.otel"
 
-# Far fewer than the tests send.
+# The tests send many more.
 AT_LEAST = 100
 
-# What Relay's server limits beside librelay.
+# Limits of Relay's server that librelay does not check.
 MAX_SPANS = 1000
 MAX_BYTES = 1024 * 1024
 MAX_NAME = 200
 MAX_TAG = 200
 
 
-# The server that tests name whose spans lie about the clock and have one id twice.
+# The server name of tests with wrong clocks and repeated span ids.
 HOSTILE = "hostile"
 CLOCK = ("past_timestamp", "future_timestamp")
 
@@ -49,7 +49,7 @@ def is_harmless(path, remark):
 
 
 def flagged(meta, hostile, path=()):
-    """All that `_meta` says: a tree of the shape of the event, which has its words under the empty key."""
+    """The remarks in `_meta`: a tree with the shape of the event and the remarks under empty keys."""
     for key, below in (meta or {}).items():
         if key:
             yield from flagged(below, hostile, (*path, key))
@@ -66,7 +66,7 @@ def normalised(event):
     """What librelay refuses, reports or changes with a remark."""
     normalizer = StoreNormalizer(
         project_id=1,
-        is_renormalize=False,  # or it would not validate
+        is_renormalize=False,  # otherwise it does not validate
         normalize_spans=True,
         enable_trimming=True,
         remove_other=True,  # fields that the schema does not know become errors
@@ -89,7 +89,7 @@ def normalised(event):
 
 
 def limited(event):
-    """What Relay's server drops or cuts, and what nobody reports but breaks the waterfall."""
+    """What Relay's server drops or trims, and repeated ids, which break the waterfall without a report."""
     size = len(json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode())
     if size > MAX_BYTES:
         yield "event", f"{size} bytes, {MAX_BYTES} at most"
@@ -106,14 +106,14 @@ def limited(event):
     seen = {root.get("span_id")}
     for number, span in enumerate(spans):
         if span.get("span_id") in seen and event.get("server_name") != HOSTILE:
-            yield f"spans.{number}.span_id", f"{span.get('span_id')} is there twice"
+            yield f"spans.{number}.span_id", f"{span.get('span_id')} occurs twice"
         seen.add(span.get("span_id"))
         if span.get("trace_id") != root.get("trace_id"):
             yield f"spans.{number}.trace_id", f"{span.get('trace_id')} is not {root.get('trace_id')}"
 
 
 def enveloped(event, trace):
-    """What the header `trace` of the envelope has to have, if it is there."""
+    """The faults of the envelope's header `trace`, if it has one."""
     if trace is None:
         return
     for key in ("trace_id", "public_key"):
@@ -129,7 +129,7 @@ def trace_context(event):
 
 
 def unrepeated(pairs):
-    """An object of JSON; which of two values a repeated key has is anybody's guess."""
+    """A JSON object. Repeated keys are errors, as parsers differ in which value they keep."""
     names = [name for name, _ in pairs]
     repeated = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()
     if repeated:
@@ -142,7 +142,7 @@ def no_number(text):
 
 
 def judged(line):
-    """The id of the event in a line and what is wrong with it; `None` if it is not ours."""
+    """The id of the event in a line and its faults; `None` if it is not from this SDK."""
     try:
         recorded = json.loads(line, object_pairs_hook=unrepeated, parse_constant=no_number)
     except ValueError as error:
@@ -156,7 +156,7 @@ def judged(line):
 
 
 def report(verdicts):
-    """One line for all that differ in nothing but numbers."""
+    """Prints one line for faults that differ only in numbers."""
     kinds = {}
     for event_id, wrong in verdicts:
         for path, what in wrong:
@@ -171,11 +171,11 @@ def main(directory):
     verdicts = [verdict for verdict in map(judged, lines) if verdict]
     report(verdicts)
     bad = sum(1 for _, wrong in verdicts if wrong)
-    told = f"relay: {len(verdicts)} events of the tests and the shop: validation, trimming, limits, trace header"
+    summary = f"relay: {len(verdicts)} events of the tests and the shop: validation, trimming, limits, trace header"
     if len(verdicts) < AT_LEAST:
-        print(f"{told}: too few, expected {AT_LEAST} or more")
+        print(f"{summary}: too few, expected {AT_LEAST} or more")
         return 1
-    print(f"{told}: {f'{bad} of them BAD' if bad else 'ok'}")
+    print(f"{summary}: {f'{bad} of them BAD' if bad else 'ok'}")
     return 1 if bad else 0
 
 

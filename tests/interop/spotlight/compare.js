@@ -1,4 +1,4 @@
-// compare.js SHOP: the shop sends to an ingest and to Spotlight. Compares what is in both.
+// compare.js SHOP: the shop sends to an ingest and to Spotlight. Compares the transactions in both.
 "use strict";
 
 const { Claims } = require("../stage/claims.js");
@@ -17,13 +17,13 @@ const REQUESTS = [
 ];
 const TRANSACTIONS = 15;
 
-const told = span => [span.span_id, span.parent_span_id, span.op, span.description, span.status];
+const fields = span => [span.span_id, span.parent_span_id, span.op, span.description, span.status];
 
 const summary = event => ({
   name: event.transaction,
   trace: event.contexts.trace,
   dsc: event.dsc,
-  spans: event.spans.map(told),
+  spans: event.spans.map(fields),
   times: [event.start_timestamp, event.timestamp],
 });
 

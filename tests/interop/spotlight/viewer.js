@@ -1,4 +1,4 @@
-// Spotlight's server, on this machine only: its own command listens on every interface, and sends to its makers.
+// Spotlight's server on loopback only. Its own command listens on every interface and sends usage data.
 "use strict";
 
 const fs = require("fs");
@@ -10,7 +10,7 @@ const ROOT = path.join(process.env.NODE_PATH.split(path.delimiter)[0], "@spotlig
 const QUIET = { info() {}, warn() {}, debug() {}, error: console.error };
 
 // Makes every server of this process that gives no host listen on the loopback.
-function stayHome() {
+function useLoopback() {
   const { listen } = net.Server.prototype;
   net.Server.prototype.listen = function (port, ...rest) {
     if (typeof port === "object") return listen.call(this, { host: "127.0.0.1", ...port }, ...rest);
@@ -19,9 +19,9 @@ function stayHome() {
   };
 }
 
-// Starts it with its pages. Returns its URL.
+// Starts the server with its pages. Returns its URL.
 async function start() {
-  stayHome();
+  useLoopback();
   const { setupSpotlight } = await import(pathToFileURL(path.join(ROOT, "server/main.js")));
   const filesToServe = { "index.html": fs.readFileSync(path.join(ROOT, "ui/index.html")) };
   for (const asset of fs.readdirSync(path.join(ROOT, "ui/assets"))) {
@@ -33,7 +33,7 @@ async function start() {
   return `http://127.0.0.1:${port}`;
 }
 
-// All transactions that it has, as soon as there are so many: the event, with the envelope's `trace` header as `dsc`.
+// Waits for `count` transactions. Returns their events with the envelope's `trace` header as `dsc`.
 async function transactions(url, count, patience) {
   const found = [];
   try {

@@ -1,4 +1,4 @@
-// Chromium without a window, which talks to nobody but this machine.
+// Chromium without a window that can reach only this machine.
 "use strict";
 
 const { chromium } = require("playwright-core");

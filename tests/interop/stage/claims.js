@@ -1,4 +1,4 @@
-// Counts what has to be so, and says what is not.
+// Counts claims, and prints those that do not hold.
 "use strict";
 
 const { isDeepStrictEqual } = require("util");

@@ -1,10 +1,10 @@
-// Takes envelopes as Sentry does, and keeps the transactions in them.
+// Receives envelopes as Sentry does, and keeps the transactions in them.
 "use strict";
 
 const http = require("http");
 const zlib = require("zlib");
 
-const PATIENCE = 15000; // milliseconds, which nothing waits for unless something is wrong
+const PATIENCE = 60000; // milliseconds; only a fault makes a test wait this long
 
 class Ingest {
   // A transaction is its event, with the envelope's `trace` header as `dsc` and its sender as `from`.
@@ -41,7 +41,7 @@ class Ingest {
     for (const look of this.#waiting) look();
   }
 
-  // The transaction of which that is true, as soon as it is here.
+  // Waits for a transaction that matches.
   async find(what, wanted) {
     let give;
     const found = new Promise(resolve => (give = resolve));

@@ -1,4 +1,4 @@
-// The shop, which serves until it is closed.
+// A shop process that serves until it is closed.
 "use strict";
 
 const { spawn } = require("child_process");
@@ -11,22 +11,22 @@ class Shop {
     const env = { ...Object.fromEntries(inherited), ...settings };
     const shop = new Shop();
     shop.process = spawn(binary, ["--serve"], { env, stdio: ["pipe", "pipe", "inherit"] });
-    shop.said = [];
+    shop.printed = [];
     const lines = readline.createInterface({ input: shop.process.stdout });
     await new Promise((resolve, reject) => {
       lines.on("line", line => {
-        shop.said.push(line);
+        shop.printed.push(line);
         const gateway = /^gateway +(http:\S+)/.exec(line);
         if (gateway) shop.url = gateway[1];
         if (line.startsWith("Serving")) resolve();
         shop.onLine?.(line);
       });
-      shop.process.on("exit", () => reject(new Error(`the shop ended: ${shop.said.join("\n")}`)));
+      shop.process.on("exit", () => reject(new Error(`the shop ended: ${shop.printed.join("\n")}`)));
     });
     return shop;
   }
 
-  // Lets it send what it has. True if it says that all was delivered.
+  // Ends the shop. True if it delivered everything.
   async close() {
     const ended = new Promise(resolve => this.process.on("exit", resolve));
     this.process.stdin.end();

@@ -1,4 +1,4 @@
-//! Two that see the same spans, so that one can be held against the other.
+//! Compares the spans that ended with those that arrived.
 
 use opentelemetry::{SpanId, trace::SpanContext};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor, SpanData};
@@ -10,16 +10,16 @@ use serde_json::{Map, Value};
 
 use crate::support::{PATIENCE, sentry_to_ingest};
 
-/// A span as both sides know it: trace id, span id, and the parent's id if there is one.
+/// A span as both sides know it: trace id, span id, and the parent's id if the span has a parent.
 pub(crate) type Row = (String, String, Option<String>);
 
-/// A span that was started below another.
+/// The row of a span. `parent` is invalid for a root.
 pub(crate) fn row(span: &SpanContext, parent: SpanId) -> Row {
     let parent = (parent != SpanId::INVALID).then(|| parent.to_string());
     (span.trace_id().to_string(), span.span_id().to_string(), parent)
 }
 
-/// A Sentry beside an exporter that keeps whatever ends.
+/// A `Sentry`, and an exporter that keeps every span that ends.
 #[derive(Debug)]
 pub(crate) struct Audited {
     pub(crate) ingest: LocalIngest,
@@ -44,7 +44,7 @@ impl Audited {
         self.ended.get_finished_spans().expect("no panic")
     }
 
-    /// Sends everything, holds what arrived against what ended, and returns it in order of arrival.
+    /// Flushes, compares what arrived with what ended, and returns what arrived in order of arrival.
     pub(crate) fn settle(&self) -> Vec<Arrived> {
         assert_eq!(self.sentry.flush(PATIENCE), Ok(()));
         let arrived = arrived(&self.ingest.envelopes());
@@ -65,7 +65,7 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    /// What it says about the span that became the transaction.
+    /// The `trace` context: the span that became the transaction.
     pub(crate) fn trace(&self) -> &Value {
         &self.event["contexts"]["trace"]
     }
@@ -78,14 +78,14 @@ impl Arrived {
         self.event["transaction"].as_str().expect("a name")
     }
 
-    /// The names of the spans below it.
+    /// The sorted names of its other spans.
     pub(crate) fn below(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.spans().map(|span| span["description"].as_str().expect("a name")).collect();
         names.sort_unstable();
         names
     }
 
-    /// Whether it says that its parent was sent before it.
+    /// Whether it is marked as sent after its parent.
     pub(crate) fn is_late(&self) -> bool {
         self.trace()["data"]["sentry.parent_span_already_sent"] == true
     }
@@ -111,7 +111,7 @@ pub(crate) fn arrived(envelopes: &[Envelope]) -> Vec<Arrived> {
     envelopes.iter().map(arrived).collect()
 }
 
-/// The transaction of this name, which is there once.
+/// The only transaction with this name.
 pub(crate) fn named<'a>(arrived: &'a [Arrived], name: &str) -> &'a Arrived {
     let mut named = arrived.iter().filter(|transaction| transaction.name() == name);
     let first = named.next().unwrap_or_else(|| panic!("no transaction {name}"));
@@ -119,8 +119,8 @@ pub(crate) fn named<'a>(arrived: &'a [Arrived], name: &str) -> &'a Arrived {
     first
 }
 
-/// Each span that ended arrived exactly once, with its own trace id and parent, and in one transaction with its parent
-/// unless it is a transaction itself.
+/// Checks that each span that ended arrived exactly once, with its trace id and parent. Each span other than the root of a
+/// transaction must be in the same transaction as its parent.
 pub(crate) fn assert_same(mut ended: Vec<Row>, arrived: &[Arrived]) {
     let mut rows: Vec<_> = arrived.iter().flat_map(Arrived::rows).collect();
     rows.sort_unstable();
@@ -133,7 +133,7 @@ pub(crate) fn assert_same(mut ended: Vec<Row>, arrived: &[Arrived]) {
     }
 }
 
-/// Everything that was received was sent, and nothing is left over.
+/// Checks that all received spans were sent and that nothing is pending.
 pub(crate) fn assert_account(stats: &Stats, arrived: &[Arrived]) {
     let spans = arrived.iter().flat_map(Arrived::rows).count() as u64;
     assert_eq!(stats.spans_received, stats.spans_sent + stats.spans_dropped(), "{stats}");

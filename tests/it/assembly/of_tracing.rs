@@ -1,10 +1,14 @@
-//! What applications do with the spans of `tracing`, on purpose and by accident.
+//! What applications do with spans of `tracing`, on purpose and by accident.
 
 use std::{future, mem, thread, time::Duration};
 
-use opentelemetry::trace::SpanId;
+use opentelemetry::{
+    Context,
+    trace::{SpanId, TraceContextExt, Tracer, TracerProvider},
+};
 use tokio::{runtime::Runtime, sync::oneshot, time::timeout};
 use tracing::{Dispatch, Instrument, Span, dispatcher, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::prelude::*;
 
 use super::account::{Audited, named};
@@ -15,16 +19,16 @@ impl Audited {
         Dispatch::new(tracing_subscriber::registry().with(self.sentry.tracing_layer()))
     }
 
-    /// A runtime all of whose threads trace.
+    /// A runtime whose threads all have the tracing layer.
     fn runtime(&self) -> Runtime {
         let dispatch = self.dispatch();
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        // Until the thread ends.
+        // The guard is forgotten, so the subscriber stays set until the thread ends.
         let trace = move || mem::forget(dispatcher::set_default(&dispatch));
         builder.worker_threads(2).enable_time().on_thread_start(trace).build().expect("threads")
     }
 
-    /// Runs something on a thread of that runtime.
+    /// Runs a future on a thread of that runtime.
     fn run<F: Future<Output: Send> + Send + 'static>(&self, work: F) -> F::Output {
         let runtime = self.runtime();
         let work = runtime.spawn(work);
@@ -33,7 +37,7 @@ impl Audited {
 }
 
 #[test]
-fn a_task_that_outlives_the_function_that_spawned_it_goes_along_with_it() {
+fn a_task_that_outlives_the_function_that_spawned_it_is_in_its_transaction() {
     #[tracing::instrument]
     fn handler(done: oneshot::Receiver<()>) -> tokio::task::JoinHandle<()> {
         let background = async { drop(done.await) }.instrument(info_span!("background"));
@@ -52,13 +56,13 @@ fn a_task_that_outlives_the_function_that_spawned_it_goes_along_with_it() {
 }
 
 #[test]
-fn a_flush_while_a_task_runs_on_loses_neither_it_nor_what_it_came_from() {
+fn a_flush_while_a_task_runs_loses_neither_the_task_nor_its_parent() {
     #[tracing::instrument]
     async fn step() {}
     #[tracing::instrument]
     async fn handler(half: oneshot::Sender<()>, done: oneshot::Receiver<()>) {
         step().await;
-        half.send(()).expect("somebody waits");
+        half.send(()).expect("the test waits");
         let background = async {
             drop(done.await);
             step().await;
@@ -81,7 +85,7 @@ fn a_flush_while_a_task_runs_on_loses_neither_it_nor_what_it_came_from() {
 }
 
 #[test]
-fn a_task_that_is_spawned_without_its_span_is_a_trace_of_its_own() {
+fn a_task_that_is_spawned_without_its_span_begins_a_trace() {
     #[tracing::instrument]
     async fn alone() {}
     #[tracing::instrument]
@@ -114,7 +118,7 @@ fn spans_that_are_kept_in_a_struct_end_when_it_is_dropped() {
         Connection { _span: span, _children: children }
     });
     assert_eq!(audited.ended().len(), 1, "the handshake");
-    // The registry closes parents through the subscriber of the thread that it is on.
+    // The registry closes parents through the subscriber of the current thread.
     thread::spawn(move || dispatcher::with_default(&dispatch, || drop(connection))).join().unwrap();
     let arrived = audited.settle();
     assert_eq!(arrived.len(), 1);
@@ -139,7 +143,7 @@ fn futures_that_are_dropped_in_the_middle_end_their_spans() {
         tokio::task::yield_now().await;
         task.abort();
         task.await.expect_err("it was cancelled");
-        drop(forever()); // never even polled
+        drop(forever()); // never polled
     }
     let audited = Audited::new();
     audited.run(handler());
@@ -152,7 +156,7 @@ fn futures_that_are_dropped_in_the_middle_end_their_spans() {
 }
 
 #[test]
-fn a_whole_tree_of_futures_that_is_cancelled_arrives() {
+fn all_spans_of_a_cancelled_tree_of_futures_arrive() {
     #[tracing::instrument]
     async fn branch(depth: u32) {
         match depth {
@@ -193,7 +197,7 @@ fn one_span_may_be_entered_on_several_threads_at_once() {
 }
 
 #[test]
-fn the_last_clone_of_a_span_ends_it_wherever_it_is() {
+fn dropping_the_last_clone_of_a_span_ends_it_on_any_thread() {
     let audited = Audited::new();
     let dispatch = audited.dispatch();
     let root = dispatcher::with_default(&dispatch, || info_span!("root"));
@@ -217,7 +221,7 @@ fn a_function_that_panics_ends_its_spans() {
     #[tracing::instrument]
     async fn fails() {
         let _inner = info_span!("inner").entered();
-        panic!("the function's own");
+        panic!("as the test wants");
     }
     #[tracing::instrument]
     async fn handler() {
@@ -225,7 +229,7 @@ fn a_function_that_panics_ends_its_spans() {
     }
     #[tracing::instrument]
     fn blocks() {
-        panic!("the function's own");
+        panic!("as the test wants");
     }
     let audited = Audited::new();
     audited.run(handler());
@@ -238,13 +242,7 @@ fn a_function_that_panics_ends_its_spans() {
 }
 
 #[test]
-fn a_span_of_the_api_below_one_of_tracing_may_end_after_it() {
-    use opentelemetry::{
-        Context,
-        trace::{TraceContextExt, Tracer, TracerProvider},
-    };
-    use tracing_opentelemetry::OpenTelemetrySpanExt;
-
+fn a_span_of_the_api_may_end_after_its_tracing_parent() {
     let audited = Audited::new();
     let tracer = audited.sentry.tracer_provider().tracer("test");
     let late = dispatcher::with_default(&audited.dispatch(), || {

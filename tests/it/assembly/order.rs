@@ -1,4 +1,4 @@
-//! Orders in which OpenTelemetry's API lets spans end, and what becomes of those that are late or alone.
+//! The orders in which OpenTelemetry's API lets spans end, and what is sent of late and lone spans.
 
 use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
@@ -8,13 +8,10 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider, SpanData, SpanProcessor,
 };
-use opentelemetry_sentry::{
-    SentryExporter,
-    exporter::{DropReason, testing::LocalIngest},
-};
+use opentelemetry_sentry::exporter::{DropReason, testing::LocalIngest};
 
 use super::account::{Arrived, Audited, arrived, named};
-use crate::support::{Headers, PATIENCE, sentry_to_ingest};
+use crate::support::{Headers, PATIENCE, exporter_to, sentry_to_ingest};
 
 const T: &str = "771a43a4192642f0b136d5159a501700";
 const P: &str = "b0e6f15b45c36b12";
@@ -24,9 +21,9 @@ impl Audited {
         self.sentry.tracer_provider().tracer("test")
     }
 
-    /// Waits until so many envelopes have arrived of themselves.
+    /// Waits until `count` envelopes have arrived without a flush.
     fn wait_for(&self, count: usize) {
-        self.ingest.wait_for(count, PATIENCE).expect("they arrive without being asked for");
+        self.ingest.wait_for(count, PATIENCE).expect("they arrive without a flush");
     }
 }
 
@@ -51,7 +48,7 @@ fn assert_below(child: &Arrived, parent: &Context) {
 #[test]
 fn two_roots_in_one_batch_become_two_transactions() {
     let ingest = LocalIngest::start().unwrap();
-    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
+    let exporter = exporter_to(&ingest);
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).build();
     let tracer = provider.tracer("test");
     let [one, other] = ["one", "other"].map(|name| start(&tracer, name, &Context::new()));
@@ -87,8 +84,8 @@ fn local_roots_of_one_trace_that_are_open_at_once_become_a_transaction_each() {
 }
 
 #[test]
-fn whatever_the_order_in_which_children_end_one_transaction_has_them_all() {
-    // A root is 0; the others hang below it, below 1 and below 3.
+fn in_any_order_in_which_children_end_one_transaction_has_them_all() {
+    // The parent of each span by its place; 0 is the root.
     let parents = [0, 0, 1, 0, 3];
     for order in permutations(&[1, 2, 3, 4]) {
         let audited = Audited::new();
@@ -106,7 +103,7 @@ fn whatever_the_order_in_which_children_end_one_transaction_has_them_all() {
 }
 
 #[test]
-fn wherever_the_root_ends_among_its_children_nothing_is_lost() {
+fn nothing_is_lost_wherever_the_root_ends_among_its_children() {
     let parents = [0, 0, 1, 0];
     for order in permutations(&[0, 1, 2, 3]) {
         let audited = Audited::new();
@@ -121,7 +118,7 @@ fn wherever_the_root_ends_among_its_children_nothing_is_lost() {
     }
 }
 
-/// All orders of a few places.
+/// All permutations of a few places.
 fn permutations(places: &[usize]) -> Vec<Vec<usize>> {
     if places.is_empty() {
         return vec![Vec::new()];
@@ -151,7 +148,7 @@ fn a_child_that_ends_after_its_root_was_sent_is_a_late_transaction_of_the_same_t
 }
 
 #[test]
-fn a_late_child_takes_its_own_children_along_whether_they_end_before_or_after_it() {
+fn children_of_a_late_child_are_sent_with_it_or_after_it() {
     let audited = Audited::new();
     let tracer = audited.tracer();
     let root = start(&tracer, "root", &Context::new());
@@ -172,14 +169,14 @@ fn a_late_child_takes_its_own_children_along_whether_they_end_before_or_after_it
 }
 
 #[test]
-fn a_span_whose_parent_has_ended_but_was_not_sent_waits_with_it() {
+fn a_span_waits_with_its_parent_that_has_ended_but_was_not_sent() {
     let audited = Audited::new();
     let tracer = audited.tracer();
     let root = start(&tracer, "root", &Context::new());
     let parent = start(&tracer, "parent", &root);
     let child = start(&tracer, "child", &parent);
     end(&[&parent]);
-    // So that the worker has looked at the one before it gets the other.
+    // Another trace arrives only after the worker has taken in `parent`.
     end(&[&start(&tracer, "another trace", &Context::new())]);
     audited.wait_for(1);
     end(&[&child]);
@@ -212,7 +209,7 @@ fn an_orphan_beside_a_known_root_becomes_a_transaction_below_its_real_parent() {
     let tracer = audited.tracer();
     let root = start(&tracer, "root", &Context::new());
     let trace_id = root.span().span_context().trace_id();
-    // A parent that nobody will ever see, and that is not said to be in another process.
+    // A parent that is never recorded and is not marked as remote.
     let unknown = SpanId::from(0x0b5c);
     let local = SpanContext::new(trace_id, unknown, TraceFlags::SAMPLED, false, TraceState::default());
     let orphan = start(&tracer, "orphan", &Context::new().with_remote_span_context(local));
@@ -227,7 +224,7 @@ fn an_orphan_beside_a_known_root_becomes_a_transaction_below_its_real_parent() {
 }
 
 #[test]
-fn the_context_that_came_in_is_on_every_envelope_of_its_trace() {
+fn the_incoming_sampling_context_is_on_every_envelope_of_its_trace() {
     let audited = Audited::new();
     let baggage = format!("sentry-trace_id={T},sentry-public_key=up,sentry-sample_rand=0.05,sentry-x=y%20z,other=1");
     let headers = Headers::new([("sentry-trace", &format!("{T}-{P}-1")), ("baggage", &baggage)]);
@@ -249,7 +246,7 @@ fn the_context_that_came_in_is_on_every_envelope_of_its_trace() {
 }
 
 #[test]
-fn the_context_of_a_trace_that_begins_here_is_complete() {
+fn the_sampling_context_of_a_trace_that_begins_here_is_complete() {
     let (ingest, builder) = sentry_to_ingest();
     let audited = Audited::with(ingest, builder.with_environment("stage").with_traces_sample_rate(1.0));
     end(&[&start(&audited.tracer(), "nightly job", &Context::new())]);
@@ -271,7 +268,7 @@ fn the_context_of_a_trace_that_begins_here_is_complete() {
 }
 
 #[test]
-fn a_span_with_half_an_id_is_counted_and_makes_nothing() {
+fn a_span_without_a_valid_id_is_counted_and_not_sent() {
     let audited = Audited::new();
     let processor = audited.sentry.span_processor();
     let good = opentelemetry_sdk::testing::trace::new_test_export_span_data();
@@ -288,14 +285,14 @@ fn a_span_with_half_an_id_is_counted_and_makes_nothing() {
     let stats = audited.sentry.stats();
     assert_eq!((stats.spans_received, stats.dropped[&DropReason::Invalid].spans), (6, 6));
     end(&[&start(&audited.tracer(), "work", &Context::new())]);
-    assert_eq!(audited.sentry.flush(PATIENCE), Ok(()), "it goes on");
+    assert_eq!(audited.sentry.flush(PATIENCE), Ok(()), "the worker goes on");
     assert_eq!(audited.ingest.envelopes().len(), 1);
 }
 
 #[test]
-fn a_trace_that_comes_in_many_small_batches_is_one_transaction() {
+fn a_trace_that_is_exported_in_many_small_batches_is_one_transaction() {
     let ingest = LocalIngest::start().unwrap();
-    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
+    let exporter = exporter_to(&ingest);
     let config = BatchConfigBuilder::default().with_max_export_batch_size(2).build();
     let processor = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
     let provider = SdkTracerProvider::builder().with_span_processor(processor).build();

@@ -1,4 +1,4 @@
-//! Many traces at once, whose spans begin on one thread, move, and end on another.
+//! Many traces at once, whose spans start on one thread, move to others, and end on any of them.
 
 use std::{
     sync::{
@@ -7,7 +7,7 @@ use std::{
         mpsc::{self, Receiver, Sender},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use opentelemetry::{
@@ -21,10 +21,10 @@ use opentelemetry_sdk::{
         SpanExporter, SpanProcessor,
     },
 };
-use opentelemetry_sentry::{SentryExporter, SentrySpanProcessor, exporter::testing::LocalIngest};
+use opentelemetry_sentry::{SentryExporter, exporter::testing::LocalIngest};
 
 use super::account::{Row, arrived, assert_account, assert_same, row};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, exporter_to, flush_patiently, processor_to};
 
 const THREADS: usize = 8;
 const TRACES: usize = 200;
@@ -32,17 +32,16 @@ const TRACES: usize = 200;
 /// Levels below a root.
 const DEPTH: u32 = 3;
 
-/// Spans that one thread keeps open before it has the first of them ended.
+/// A thread with more open spans than this has one of them ended.
 const FULL_BAG: usize = 40;
 
 #[test]
 fn every_span_of_many_threads_arrives_through_our_processor() {
     let ingest = LocalIngest::start().unwrap();
-    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build().unwrap();
-    let processor = SentrySpanProcessor::from(exporter);
+    let processor = processor_to(&ingest);
     let provider = provider(processor.clone());
     let ended = make_spans(&provider);
-    assert_eq!(processor.flush(2 * PATIENCE), Ok(()));
+    assert_eq!(processor.flush(PATIENCE), Ok(()));
     let arrived = arrived(&ingest.envelopes());
     assert_same(ended, &arrived);
     assert_account(&processor.stats(), &arrived);
@@ -52,7 +51,7 @@ fn every_span_of_many_threads_arrives_through_our_processor() {
 fn every_span_of_many_threads_arrives_through_the_batch_processor() {
     let ingest = LocalIngest::start().unwrap();
     let exporter = Shared::to(&ingest);
-    // Room for all of them, as it drops without a word.
+    // Room for all spans: this processor drops the rest without counting them.
     let config = BatchConfigBuilder::default().with_max_queue_size(1 << 15).build();
     let processor = BatchSpanProcessor::builder(exporter.clone()).with_batch_config(config).build();
     let provider = provider(processor);
@@ -69,17 +68,17 @@ fn every_span_of_many_threads_arrives_through_the_simple_processor() {
     exporter.check(&ingest, ended);
 }
 
-/// An exporter that can still be asked after a processor has it.
+/// An exporter that the test can still use after it gave it to a processor.
 #[derive(Clone, Debug)]
 struct Shared(Arc<SentryExporter>);
 
 impl Shared {
     fn to(ingest: &LocalIngest) -> Self {
-        Self(Arc::new(SentryExporter::builder().with_dsn(ingest.dsn()).build().expect("a valid setup")))
+        Self(Arc::new(exporter_to(ingest)))
     }
 
     fn check(&self, ingest: &LocalIngest, ended: Vec<Row>) {
-        flush_for_long(|| self.0.force_flush());
+        flush_patiently(|| self.0.force_flush());
         let arrived = arrived(&ingest.envelopes());
         assert_same(ended, &arrived);
         assert_account(&self.0.stats(), &arrived);
@@ -120,22 +119,14 @@ fn make_spans(provider: &SdkTracerProvider) -> Vec<Row> {
             .collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect::<Vec<_>>()
     });
-    assert!(made.len() > 10 * TRACES, "a forest worth the name");
-    flush_for_long(|| provider.force_flush());
+    assert!(made.len() > 10 * TRACES, "the traces are not trivial");
+    flush_patiently(|| provider.force_flush());
     made
 }
 
-/// Each flush gives itself five seconds, which a busy machine may exceed.
-fn flush_for_long(flush: impl Fn() -> OTelSdkResult) {
-    let deadline = Instant::now() + 2 * PATIENCE;
-    while let Err(error) = flush() {
-        assert!(Instant::now() < deadline, "{error}");
-    }
-}
-
-/// What one thread asks of another.
+/// What one thread makes another one do.
 enum Task {
-    /// Start the children of this span, which are so many levels below their root.
+    /// Start the children of this span, which has this depth below its root.
     Grow(Context, u32),
     End(Context),
 }
@@ -158,7 +149,7 @@ impl Worker<'_> {
             self.start(&Context::new(), 1);
         }
         all_roots.wait();
-        // Every open span is with somebody, who sends it on before long, or ends it.
+        // Every open span is in an inbox or a bag, so some thread passes it on or ends it.
         while self.open.load(Ordering::Acquire) > 0 {
             match self.inbox.recv_timeout(Duration::from_micros(100)) {
                 Ok(Task::Grow(parent, depth)) => self.grow(parent, depth),
@@ -189,7 +180,7 @@ impl Worker<'_> {
         self.bag.push(parent);
     }
 
-    /// Has any of the spans that may end ended by anybody.
+    /// Makes a random thread end a random one of the spans that may end.
     fn pass_one_on(&mut self) {
         if self.bag.is_empty() {
             return;
@@ -206,12 +197,12 @@ impl Worker<'_> {
 
     fn send(&mut self, task: Task) {
         let other = self.random.below(self.others.len());
-        // Who is gone has seen that no span is open.
-        self.others[other].send(task).expect("somebody waits");
+        // A thread stops only when no span is open, and the span of this task is.
+        self.others[other].send(task).expect("all threads run");
     }
 }
 
-/// A linear congruential generator, of which the upper bits are good enough.
+/// A linear congruential generator. Only its upper bits are used, as the lower ones are hardly random.
 struct Random(u64);
 
 impl Random {

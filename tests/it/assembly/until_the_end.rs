@@ -1,27 +1,25 @@
-//! Spans that are not for us, the end of a process, and what ends after it.
+//! Spans that are not for Sentry, shutdowns, and spans that end after one.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use opentelemetry::{
-    Context, KeyValue, StringValue, TraceId, Value,
+    Context, KeyValue, SpanId, StringValue, TraceId, Value,
     trace::{Link, Span, SpanKind, TraceContextExt, TraceState, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::{
     error::OTelSdkError,
+    testing::trace::new_test_export_span_data,
     trace::{BatchSpanProcessor, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, SpanProcessor},
 };
 use opentelemetry_sentry::{
-    FlushError, SentryExporter, SentrySpanProcessor,
+    FlushError, SentrySpanProcessor,
     exporter::{DropReason, testing::LocalIngest},
 };
+use tokio::{spawn, task::spawn_blocking};
 
-use crate::support::{PATIENCE, sentry_to_ingest};
+use crate::support::{PATIENCE, exporter_to, flush_patiently, processor_to, sentry_to_ingest};
 
-fn exporter_to(ingest: &LocalIngest) -> SentryExporter {
-    SentryExporter::builder().with_dsn(ingest.dsn()).build().expect("a valid setup")
-}
-
-/// Records everything, and samples what says so.
+/// Records everything, and samples spans whose names begin with `sampled`.
 #[derive(Clone, Debug)]
 struct RecordOnly;
 
@@ -48,7 +46,7 @@ fn spans_that_are_recorded_but_not_sampled_are_not_sent() {
         let exporter = exporter_to(&ingest);
         let provider = SdkTracerProvider::builder().with_sampler(RecordOnly);
         let (provider, processor) = if is_stock {
-            // It hands over what is not sampled, too.
+            // It exports spans that are not sampled, too.
             (provider.with_span_processor(BatchSpanProcessor::builder(exporter).build()), None)
         } else {
             let processor = SentrySpanProcessor::from(exporter);
@@ -79,7 +77,7 @@ fn spans_that_are_open_at_the_shutdown_and_end_after_it_are_counted() {
     let child = root.with_span(tracer.start_with_context("child", &root));
     tracer.start_with_context("ended", &child);
     let processor = sentry.span_processor().clone();
-    assert_eq!(processor.close(PATIENCE), Ok(()), "what has ended arrives");
+    assert_eq!(processor.close(PATIENCE), Ok(()), "the span that has ended arrives");
     child.span().end();
     root.span().end();
     let stats = processor.stats();
@@ -87,7 +85,7 @@ fn spans_that_are_open_at_the_shutdown_and_end_after_it_are_counted() {
     assert_eq!(stats.dropped[&DropReason::Shutdown].spans, 2);
     assert_eq!(ingest.transactions().len(), 1);
     assert_eq!(ingest.transactions()[0]["contexts"]["trace"]["span_id"].as_str().map(str::len), Some(16));
-    // The tracer provider ends no spans after its own shutdown, so nobody hears of these.
+    // After its own shutdown the tracer provider calls no processor, so these spans are not counted.
     let open = tracer.start("open");
     assert_eq!(sentry.shutdown(PATIENCE), Err(FlushError::AlreadyShutdown));
     drop(open);
@@ -95,15 +93,15 @@ fn spans_that_are_open_at_the_shutdown_and_end_after_it_are_counted() {
 }
 
 #[test]
-fn what_ends_after_the_shutdown_is_not_kept() {
+fn spans_that_end_after_the_shutdown_are_not_kept_in_memory() {
     let ingest = LocalIngest::start().unwrap();
-    let processor = SentrySpanProcessor::from(exporter_to(&ingest));
+    let processor = processor_to(&ingest);
     processor.close(PATIENCE).unwrap();
     let kept: Arc<str> = "kept alive by a span".into();
     for number in 1..=10_000_u128 {
-        let mut span = opentelemetry_sdk::testing::trace::new_test_export_span_data();
+        let mut span = new_test_export_span_data();
         let is_child = number % 2 == 0;
-        span.parent_span_id = if is_child { 7_u64.into() } else { opentelemetry::SpanId::INVALID };
+        span.parent_span_id = if is_child { 7_u64.into() } else { SpanId::INVALID };
         span.attributes = vec![KeyValue::new("text", Value::String(StringValue::from(Arc::clone(&kept))))];
         processor.on_end(span);
         assert_eq!(Arc::strong_count(&kept), 1, "after {number} spans");
@@ -114,9 +112,9 @@ fn what_ends_after_the_shutdown_is_not_kept() {
 }
 
 #[test]
-fn what_was_sent_is_not_kept() {
+fn spans_that_were_sent_are_not_kept_in_memory() {
     let ingest = LocalIngest::start().unwrap();
-    let processor = SentrySpanProcessor::from(exporter_to(&ingest));
+    let processor = processor_to(&ingest);
     let provider = SdkTracerProvider::builder().with_span_processor(processor.clone()).build();
     let kept: Arc<str> = "kept alive by a span".into();
     for _ in 0..5 {
@@ -129,7 +127,7 @@ fn what_was_sent_is_not_kept() {
     }
 }
 
-/// Flushes and shuts down twice, through the tracer provider, and looks at what arrived.
+/// Flushes and shuts down twice through the tracer provider, and checks what arrived.
 fn flush_and_shut_down_twice() {
     for is_stock in [false, true] {
         let ingest = LocalIngest::start().expect("a free port");
@@ -143,8 +141,8 @@ fn flush_and_shut_down_twice() {
         let provider = provider.build();
         let tracer = provider.tracer("test");
         tracer.in_span("first", |_| tracer.in_span("child", |_| {}));
-        provider.force_flush().expect("the first flush");
-        provider.force_flush().expect("the second flush");
+        flush_patiently(|| provider.force_flush());
+        flush_patiently(|| provider.force_flush());
         tracer.start("second");
         provider.shutdown_with_timeout(PATIENCE).expect("the first shutdown");
         assert!(matches!(provider.shutdown_with_timeout(PATIENCE), Err(OTelSdkError::AlreadyShutdown)));
@@ -166,16 +164,16 @@ async fn flush_and_shutdown_work_on_the_thread_of_a_current_thread_runtime() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn flush_and_shutdown_work_on_the_only_worker_of_a_multi_thread_runtime() {
-    tokio::spawn(async { flush_and_shut_down_twice() }).await.unwrap();
-    tokio::task::spawn_blocking(flush_and_shut_down_twice).await.unwrap();
+    spawn(async { flush_and_shut_down_twice() }).await.unwrap();
+    spawn_blocking(flush_and_shut_down_twice).await.unwrap();
 }
 
 #[test]
-fn a_processor_that_is_asked_twice_answers_twice() {
+fn a_second_shutdown_or_flush_returns_an_error() {
     let ingest = LocalIngest::start().unwrap();
-    let processor = SentrySpanProcessor::from(exporter_to(&ingest));
-    processor.force_flush().expect("nothing to send");
-    processor.on_end(opentelemetry_sdk::testing::trace::new_test_export_span_data());
+    let processor = processor_to(&ingest);
+    flush_patiently(|| processor.force_flush());
+    processor.on_end(new_test_export_span_data());
     processor.shutdown_with_timeout(PATIENCE).unwrap();
     for _ in 0..2 {
         assert!(matches!(processor.shutdown_with_timeout(Duration::ZERO), Err(OTelSdkError::AlreadyShutdown)));
@@ -186,11 +184,11 @@ fn a_processor_that_is_asked_twice_answers_twice() {
 }
 
 #[test]
-fn flushes_of_many_threads_are_all_answered() {
+fn flushes_from_many_threads_all_return() {
     let ingest = LocalIngest::start().unwrap();
-    let processor = SentrySpanProcessor::from(exporter_to(&ingest));
+    let processor = processor_to(&ingest);
     let provider = SdkTracerProvider::builder().with_span_processor(processor.clone()).build();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..10 {

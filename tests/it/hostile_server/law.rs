@@ -1,22 +1,17 @@
-//! Whatever a server does: what was made is delivered, counted or kept, and nothing of it arrives twice.
+//! Whatever a server does, every span is delivered, counted or kept on disk, and none arrives twice.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use opentelemetry_sentry::{
-    Sentry, Stats,
+    FlushError, Sentry, Stats,
     exporter::testing::{Answer, Envelope, LocalIngest},
 };
 use proptest::{collection::vec, prelude::*};
 
 use super::SHORT;
-use crate::support::{PATIENCE, end_spans};
+use crate::support::{PATIENCE, end_spans, eventually, sentry_at};
 
-/// What a server does with a request.
+/// How the server treats a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Does {
     Accept,
@@ -60,24 +55,19 @@ fn accounted(stats: &Stats) -> u64 {
     stats.spans_sent + stats.spans_dropped() + stats.spans_spooled
 }
 
-/// Flushes, which makes it hurry, until nothing is left but what waits for an answer that never comes.
+/// Flushes, which skips the pauses between attempts, until only requests that hang are left.
 fn settle(sentry: &Sentry, made: u64, ingest: &LocalIngest, does: &[Does]) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    eventually("only requests that hang are left", || {
         let _ = sentry.flush(Duration::from_millis(50)); // its outcome is in the numbers
-        let asked = ingest.requests().len();
-        let hanging = does.iter().take(asked).filter(|does| **does == Does::Hang).count() as u64;
+        let requests = ingest.requests().len();
+        let hanging = does.iter().take(requests).filter(|does| **does == Does::Hang).count() as u64;
         let stats = sentry.stats();
-        if stats.spans_received >= made && stats.spans_received - accounted(&stats) == hanging {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{asked} requests, {hanging} hang: {stats:?}");
-        thread::yield_now();
-    }
+        stats.spans_received >= made && stats.spans_received - accounted(&stats) == hanging
+    });
 }
 
 fn sentry_to(ingest: &LocalIngest, directory: Option<&Path>) -> Sentry {
-    let builder = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0);
+    let builder = sentry_at(ingest.dsn());
     let builder = if let Some(directory) = directory { builder.with_spool_dir(directory) } else { builder };
     builder.build().expect("a valid setup")
 }
@@ -93,14 +83,15 @@ fn hold(does: &[Does], batches: &[usize], directory: Option<&Path>) {
         settle(&sentry, made, &ingest, does);
     }
     let processor = sentry.span_processor().clone();
-    drop(sentry.shutdown(SHORT));
+    // The worker gives up in time, unless it gets no CPU. Then the caller counts spans that may be on disk, too.
+    let was_abandoned = sentry.shutdown(SHORT) == Err(FlushError::Timeout(SHORT));
     let stats = processor.stats();
     assert_eq!(stats.spans_received, accounted(&stats), "{stats:?}");
     let mut ids = accepted(&ingest);
     assert_eq!(stats.spans_sent, ids.len() as u64, "{stats:?}");
     let delivered_or_counted = stats.spans_sent + stats.spans_dropped();
     if directory.is_some() {
-        // The rest is on disk, and comes with the next process, to a server that is well.
+        // The rest is on disk. The next process sends it, to a server that accepts everything.
         let kept = made.checked_sub(delivered_or_counted).expect("nothing is counted twice");
         let ingest = LocalIngest::start().expect("a free port");
         let sentry = sentry_to(&ingest, directory);
@@ -110,15 +101,16 @@ fn hold(does: &[Does], batches: &[usize], directory: Option<&Path>) {
     } else {
         assert_eq!(made, delivered_or_counted, "{stats:?}");
     }
-    assert_eq!(ids.len() as u64, made - stats.spans_dropped(), "{stats:?}");
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "one arrived twice");
+    let (arrived, expected) = (ids.len() as u64, made - stats.spans_dropped());
+    assert!(arrived == expected || was_abandoned && arrived > expected, "{arrived} of {expected}: {stats:?}");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an event arrived twice");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_lost_unseen_and_nothing_arrives_twice(
+    fn no_span_is_lost_uncounted_and_none_arrives_twice(
         does in vec(does(), 1..24),
         batches in vec(1..6_usize, 1..4),
         is_kept in any::<bool>(),

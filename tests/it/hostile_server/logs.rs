@@ -1,4 +1,4 @@
-//! Whatever fails, nobody reads the credentials in a log, an error or a debug print.
+//! Whatever fails, the credentials are in no log, error or debug output.
 
 use std::{
     fmt::{self, Write},
@@ -21,7 +21,7 @@ use tracing_subscriber::{
 use super::SHORT;
 use crate::{
     raw_server::{RawServer, Then},
-    support::{end_spans, run_alone},
+    support::{end_spans, run_alone, sentry_at},
 };
 
 const KEY: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -34,7 +34,7 @@ fn log() -> MutexGuard<'static, String> {
     LOG.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes down all that `tracing` and `log` hear.
+/// Writes down everything that goes through `tracing` and `log`.
 struct Everything;
 
 impl<S: Subscriber> Layer<S> for Everything {
@@ -77,16 +77,16 @@ fn fails_in_many_ways() {
     tracing_subscriber::registry().with(Everything).init();
     log::set_logger(&Everything).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).unwrap();
+    let no_server = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).unwrap();
     let refusal = "HTTP/1.1 403 No\r\nx-sentry-error: unknown key\r\ncontent-length: 0\r\n\r\n";
     let redirect = "HTTP/1.1 302 Moved\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
     let servers = [(refusal, Then::Close), (redirect, Then::Close), ("junk", Then::Close), ("", Then::Hold)];
     let servers = servers.map(|(text, then)| RawServer::saying(text, then));
-    let addresses = servers.iter().map(RawServer::address).chain([nobody]);
+    let addresses = servers.iter().map(RawServer::address).chain([no_server]);
     let hosts = addresses.flat_map(|address| ["http", "https"].map(|scheme| (scheme, address.to_string())));
     for (scheme, host) in hosts.chain([("http", "does-not-exist.invalid".to_owned())]) {
         let dsn = format!("{scheme}://{KEY}:{SECRET}@{host}/1");
-        let builder = Sentry::builder().with_dsn(dsn.as_str()).with_traces_sample_rate(1.0);
+        let builder = sentry_at(dsn.as_str());
         let _ = writeln!(log(), "debug print: {builder:?}");
         let sentry = builder.build().unwrap();
         let exporter = SentryExporter::builder().with_dsn(dsn.as_str());
@@ -96,7 +96,7 @@ fn fails_in_many_ways() {
         let _ = writeln!(log(), "debug print: {sentry:?} {flushed:?} {}", sentry.stats());
         drop(sentry.shutdown(SHORT));
     }
-    // What is no DSN has its credentials, too.
+    // An invalid DSN may have credentials, too.
     for dsn in [
         format!("http://{KEY}:{SECRET}@host"),
         format!("http://{KEY}:{SECRET}@host:99999/1"),
@@ -105,7 +105,7 @@ fn fails_in_many_ways() {
         let error = Sentry::builder().with_dsn(dsn.as_str()).build().map(drop).unwrap_err();
         let _ = writeln!(log(), "no DSN: {error} {error:?}");
     }
-    // Whatever is logged late.
+    // So that what is logged when connections close is in the log, too.
     drop(servers);
     let log = log();
     for expected in ["SentryExporter.RequestFailed", "SentryExporter.Refused", "unknown key", "debug print", "no DSN"] {
@@ -113,7 +113,7 @@ fn fails_in_many_ways() {
     }
     for line in log.lines() {
         assert!(!line.contains(SECRET), "{line}");
-        // The public key tells a developer which project is meant.
+        // In debug output and errors the public key shows a developer which project it is.
         let is_for_developers = line.starts_with("debug print") || line.starts_with("no DSN");
         assert!(is_for_developers || !line.contains(KEY), "{line}");
         assert!(!line.contains("sentry_key"), "{line}");
@@ -121,6 +121,6 @@ fn fails_in_many_ways() {
 }
 
 #[test]
-fn credentials_are_in_no_log_and_no_debug_print() {
+fn credentials_are_in_no_log_and_no_debug_output() {
     run_alone("hostile_server::logs::fails_in_many_ways", &[]);
 }

@@ -1,28 +1,28 @@
-//! What a host name leads to, and what the environment says about the way there.
+//! Host names that do not resolve, and proxies from the environment.
 
 use std::{collections::BTreeMap, env};
 
-use opentelemetry_sentry::{FlushError, Sentry, exporter::DropReason};
+use opentelemetry_sentry::{FlushError, exporter::DropReason};
 
 use super::OK;
 use crate::{
     raw_server::{RawServer, Then},
-    support::{PATIENCE, dropped, end_spans, run_alone},
+    support::{PATIENCE, dropped, end_spans, run_alone, sentry_at},
 };
 
-/// Where the child below sends to.
+/// The variable with the DSN of the child below.
 const DSN: &str = "TEST_DSN";
 
-/// Whether that should work.
+/// The variable that says whether sending must succeed.
 const WORKS: &str = "TEST_WORKS";
 
 #[test]
 #[ignore = "the child of the tests below"]
 fn sends_one_span() {
     let (Ok(dsn), Ok(works)) = (env::var(DSN), env::var(WORKS)) else { return };
-    let sentry = Sentry::builder().with_dsn(dsn).with_traces_sample_rate(1.0).build().unwrap();
+    let sentry = sentry_at(dsn).build().unwrap();
     end_spans(&sentry, 1);
-    let flushed = sentry.flush(3 * PATIENCE); // a resolver may take its time to say no
+    let flushed = sentry.flush(PATIENCE);
     if works == "yes" {
         assert_eq!((flushed, dropped(&sentry.stats())), (Ok(()), BTreeMap::new()));
     } else {
@@ -50,7 +50,7 @@ fn proxies_are_taken_from_the_environment() {
         (http, "HTTP_PROXY", "sentry.invalid", None),
         (http, "HTTP_PROXY", ".invalid", None),
         (http, "HTTPS_PROXY", "", None),
-        // It does not get through, as the proxy speaks no TLS.
+        // This fails, as the proxy has no TLS.
         (https, "HTTPS_PROXY", "", Some("CONNECT sentry.invalid:443 HTTP/1.1")),
         (https, "HTTPS_PROXY", "sentry.invalid", None),
     ];
@@ -61,14 +61,14 @@ fn proxies_are_taken_from_the_environment() {
         run_alone(CHILD, &[(DSN, dsn), (WORKS, works), (variable, &url), ("NO_PROXY", exceptions)]);
         let heads = proxy.heads();
         assert_eq!(heads.first().and_then(|head| head.lines().next()), expected, "{variable} {exceptions}");
-        // A tunnel is made by somebody who must not see what goes through it.
+        // The proxy that makes the tunnel must not see the credentials.
         let is_tunnel = |head: &&String| head.starts_with("CONNECT");
         assert!(heads.iter().filter(is_tunnel).all(|head| !head.to_lowercase().contains("sentry_key")), "{heads:?}");
     }
 }
 
 #[test]
-fn what_listens_on_this_machine_is_not_sought_behind_a_proxy() {
+fn no_proxy_is_used_for_a_server_on_this_machine() {
     let server = RawServer::saying(OK, Then::Close);
     let proxy = RawServer::saying(OK, Then::Close);
     let url = format!("http://{}", proxy.address());

@@ -1,8 +1,8 @@
-//! Certificates are verified; those of the application's own are trusted, too.
+//! Certificates are verified; root certificates of the application are trusted, too.
 
 use std::{collections::BTreeMap, io::Write, sync::Arc};
 
-use opentelemetry_sentry::{FlushError, Sentry, SentryBuilder, exporter::DropReason};
+use opentelemetry_sentry::{FlushError, SentryBuilder, exporter::DropReason};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -11,10 +11,10 @@ use rustls::{
 use super::OK;
 use crate::{
     raw_server::{RawServer, read_request},
-    support::{PATIENCE, dropped, end_spans},
+    support::{PATIENCE, dropped, end_spans, sentry_at},
 };
 
-/// A server with a certificate that it made itself, for this name, and the certificate.
+/// A server with a self-signed certificate for this name, and the certificate.
 fn server(name: &str) -> (RawServer, String) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
     let pem = made.cert.pem();
@@ -35,7 +35,7 @@ fn server(name: &str) -> (RawServer, String) {
 }
 
 fn sentry_to(server: &RawServer) -> SentryBuilder {
-    Sentry::builder().with_dsn(format!("https://public@{}/1", server.address())).with_traces_sample_rate(1.0)
+    sentry_at(format!("https://public@{}/1", server.address()))
 }
 
 #[test]
@@ -64,12 +64,16 @@ fn a_certificate_is_refused_unless_it_is_trusted_and_for_this_server() {
         let expected = if works { Ok(()) } else { Err(FlushError::Undelivered { spans: 1 }) };
         assert_eq!(sentry.flush(PATIENCE), expected, "{name}");
         assert_eq!(dropped(&sentry.stats()), lost.into_iter().collect::<BTreeMap<_, _>>(), "{name}");
-        assert_eq!(server.heads().len() - before, usize::from(works), "{name}: nothing is said before it is trusted");
+        assert_eq!(
+            server.heads().len() - before,
+            usize::from(works),
+            "{name}: nothing is sent to a server that is not trusted"
+        );
     }
 }
 
 #[test]
-fn what_is_no_certificate_is_told_at_once() {
+fn an_invalid_certificate_is_an_error_when_sentry_is_built() {
     let (server, _) = server("127.0.0.1");
     for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let builder = sentry_to(&server).with_exporter(|exporter| exporter.with_root_certificate(pem));

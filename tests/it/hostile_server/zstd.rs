@@ -1,4 +1,4 @@
-//! Zstandard, for servers that take it.
+//! Zstandard, for servers that accept it.
 
 use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sentry::{
@@ -16,7 +16,7 @@ fn end_large_spans(sentry: &Sentry, count: usize) {
 }
 
 #[test]
-fn bodies_arrive_and_can_be_read() {
+fn bodies_are_sent_compressed_with_zstandard() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.with_exporter(|exporter| exporter.with_encoding(Encoding::Zstd)).build().unwrap();
     end_large_spans(&sentry, 2);
@@ -29,7 +29,7 @@ fn bodies_arrive_and_can_be_read() {
 }
 
 #[test]
-fn a_server_that_does_not_know_it_gets_gzip_for_good_and_nothing_is_lost() {
+fn a_server_that_rejects_zstandard_gets_gzip_from_then_on_and_nothing_is_lost() {
     for status in [400, 415] {
         let (ingest, builder) = sentry_to_ingest();
         let sentry = builder.with_exporter(|exporter| exporter.with_encoding(Encoding::Zstd)).build().unwrap();
@@ -48,7 +48,7 @@ fn a_server_that_does_not_know_it_gets_gzip_for_good_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_refusal_of_gzip_is_one() {
+fn an_envelope_that_is_rejected_with_gzip_too_is_lost() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.with_exporter(|exporter| exporter.with_encoding(Encoding::Zstd)).build().unwrap();
     ingest.answer_next([Answer::status(400), Answer::status(400)]);

@@ -1,4 +1,4 @@
-//! Every public name that outside code relies on, used once. That it compiles is the check.
+//! Uses every public name that code outside of the project relies on. It checks that they compile.
 
 use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 

@@ -1,0 +1,44 @@
+//! One item of an envelope.
+
+use serde_json::{Map, Value};
+
+/// One item of an [`Envelope`](crate::Envelope).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    headers: Map<String, Value>,
+    payload: Vec<u8>,
+}
+
+impl Item {
+    pub(super) fn new(headers: Map<String, Value>, payload: Vec<u8>) -> Self {
+        Self { headers, payload }
+    }
+
+    /// The headers of the item.
+    #[must_use]
+    pub fn headers(&self) -> &Map<String, Value> {
+        &self.headers
+    }
+
+    /// The header `type`, such as `transaction`.
+    #[must_use]
+    pub fn item_type(&self) -> &str {
+        let item_type = self.headers.get("type").and_then(Value::as_str);
+        item_type.unwrap_or_default() // the parser requires it
+    }
+
+    /// The payload, without the newline that may follow it.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Reads the payload as JSON.
+    ///
+    /// # Errors
+    ///
+    /// If the payload is not JSON.
+    pub fn json(&self) -> serde_json::Result<Value> {
+        serde_json::from_slice(&self.payload)
+    }
+}
