@@ -1,10 +1,10 @@
-//! How often extraction, injection and sampling allocate, and how long they take, beside the SDK's own.
+//! Allocations and time of extraction, injection and sampling, compared with the SDK's own propagators and sampler.
 //!
-//! Counted is every call of the global allocator from the beginning of a call to its end; growing a
-//! block counts as one. What the carrier does in its `get`, `get_all` and `set` is counted apart: no propagator can
-//! save it. Not counted is what makes the carrier, which has room for what is injected. Times are medians of
-//! repetitions in which both sides take turns; that of `extract` includes dropping the context, that of `inject` does
-//! not include making and dropping the carrier, that of `should_sample` not the context in which the span starts.
+//! Every call of the global allocator during a call counts; growing a block counts as one. Allocations in the carrier's
+//! `get`, `get_all` and `set` are counted separately, as no propagator can avoid them. The carrier has room for what is
+//! injected, and making it is not counted. Times are medians over repetitions in which the sides take turns. The time
+//! of `extract` includes dropping the context, the time of `inject` excludes making and dropping the carrier, and the
+//! time of `should_sample` excludes making the context in which the span starts.
 
 use std::{collections::HashMap, hint::black_box};
 
@@ -16,14 +16,14 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::ShouldSample;
 use opentelemetry_sentry_benches::{
     Carrier, HEADERS, composite,
-    counting::{Count, Counting, apart, count},
+    counting::{Count, Counting, count, in_carrier},
     headers_without_trace, local_context, sentry,
     timing::Effort,
 };
 
 use self::sampler::{Fresh, RATE, STARTS, samplers};
 
-#[expect(dead_code, reason = "what it measures is measured here, too; the rest is that bench's own")]
+#[expect(dead_code, reason = "only the samplers and their input are shared with that bench")]
 mod sampler;
 
 #[global_allocator]
@@ -57,7 +57,7 @@ fn rows<C: Carrier>(effort: Effort) {
     for (name, headers) in [("extract", &HEADERS[..]), ("extract, no trace headers", headers_without_trace())] {
         let carrier = C::with(headers);
         let sides: [&dyn TextMapPropagator; 2] = [&ours, &theirs];
-        let counts = sides.map(|side| count(|| drop(carrier.read(|inner| side.extract(&Apart(inner))))));
+        let counts = sides.map(|side| count(|| drop(carrier.read(|inner| side.extract(&Separately(inner))))));
         let calls = sides.map(|side| |(): &mut ()| drop(black_box(black_box(&carrier).extract(side))));
         print_row(&row_name::<C>(name), counts, effort.time(calls, || ()));
     }
@@ -67,14 +67,14 @@ fn rows<C: Carrier>(effort: Effort) {
     for (name, sides) in [("inject", &passed_on), ("inject, new trace", &new_trace)] {
         let counts = sides.each_ref().map(|(side, cx)| {
             let mut carrier = C::with_room();
-            count(|| carrier.write(|inner| side.inject_context(cx, &mut Apart(inner))))
+            count(|| carrier.write(|inner| side.inject_context(cx, &mut Separately(inner))))
         });
         let calls = sides.each_ref().map(|(side, cx)| |carrier: &mut C| carrier.inject(*side, black_box(cx)));
         print_row(&row_name::<C>(name), counts, effort.time(calls, C::with_room));
     }
 }
 
-/// A propagator and what it injects.
+/// A propagator and the context that it injects.
 type Outgoing<'a> = (&'a dyn TextMapPropagator, Context);
 
 fn row_name<C: Carrier>(name: &str) -> String {
@@ -86,29 +86,29 @@ fn print_row(name: &str, [ours, theirs]: [Count; 2], [our_time, their_time]: [f6
     println!("{name:37} | {ours} {our_time:8.0} ns | {theirs} {their_time:8.0} ns | {ratio:5.2}");
 }
 
-/// A carrier whose allocations are counted apart.
-struct Apart<C>(C);
+/// A carrier whose allocations are counted separately.
+struct Separately<C>(C);
 
-impl Extractor for Apart<&dyn Extractor> {
+impl Extractor for Separately<&dyn Extractor> {
     fn get(&self, key: &str) -> Option<&str> {
-        apart(|| self.0.get(key))
+        in_carrier(|| self.0.get(key))
     }
 
     fn keys(&self) -> Vec<&str> {
-        apart(|| self.0.keys())
+        in_carrier(|| self.0.keys())
     }
 
     fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        apart(|| self.0.get_all(key))
+        in_carrier(|| self.0.get_all(key))
     }
 }
 
-impl Injector for Apart<&mut dyn Injector> {
+impl Injector for Separately<&mut dyn Injector> {
     fn set(&mut self, key: &str, value: String) {
-        apart(|| self.0.set(key, value));
+        in_carrier(|| self.0.set(key, value));
     }
 
     fn reserve(&mut self, additional: usize) {
-        apart(|| self.0.reserve(additional));
+        in_carrier(|| self.0.reserve(additional));
     }
 }

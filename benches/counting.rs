@@ -1,6 +1,4 @@
-//! How often something allocates.
-//!
-//! Counted is every call of the global allocator, which must be [`Counting`]; growing a block counts as one.
+//! Counts allocations: every call of the global allocator, which must be [`Counting`]. Growing a block counts as one.
 
 #![expect(unsafe_code, reason = "a global allocator is unsafe to implement; this one only counts")]
 
@@ -10,15 +8,15 @@ use std::{
     fmt,
 };
 
-/// Allocations so far, or those of one call.
+/// The allocations so far, or those of one call.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Count {
-    /// Those of what is measured.
+    /// Allocations of the measured code.
     pub own: usize,
-    /// Those of what it works on.
+    /// Allocations of the carrier that the code works on.
     pub carrier: usize,
-    /// What all of them asked for.
+    /// The bytes of all allocations.
     pub bytes: usize,
     in_carrier: bool,
 }
@@ -30,11 +28,11 @@ impl fmt::Display for Count {
 }
 
 thread_local! {
-    /// Needs no allocation of its own and no destructor.
+    /// Initialising it allocates nothing, and it has no destructor.
     static COUNT: Cell<Count> = const { Cell::new(Count { own: 0, carrier: 0, bytes: 0, in_carrier: false }) };
 }
 
-/// Counts a call, after one that makes what is made only once.
+/// Counts the allocations of a call. An earlier call makes what is allocated only once.
 pub fn count(mut call: impl FnMut()) -> Count {
     call();
     let before = COUNT.get();
@@ -48,15 +46,15 @@ pub fn count(mut call: impl FnMut()) -> Count {
     }
 }
 
-/// Counts what a carrier does by itself.
-pub fn apart<R>(carrier: impl FnOnce() -> R) -> R {
+/// Counts the allocations of a function as the carrier's.
+pub fn in_carrier<R>(carrier: impl FnOnce() -> R) -> R {
     COUNT.set(Count { in_carrier: true, ..COUNT.get() });
     let result = carrier();
     COUNT.set(Count { in_carrier: false, ..COUNT.get() });
     result
 }
 
-/// The system's allocator, counted.
+/// The system's allocator with a count.
 #[derive(Debug)]
 pub struct Counting;
 
@@ -73,7 +71,7 @@ impl Counting {
     }
 }
 
-// SAFETY: everything is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::note(layout.size());

@@ -1,7 +1,6 @@
-//! Two ways out of a tracer provider: OpenTelemetry's batch processor and ours.
+//! Two span processors for a tracer provider: OpenTelemetry's batch processor and ours.
 
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +9,7 @@ use std::{
 };
 
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_http::{Bytes, Request, Response};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{
@@ -21,14 +20,16 @@ use opentelemetry_sentry_exporter::{SentryExporter, SentryExporterBuilder, Sentr
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// The spans that OpenTelemetry's batch processor may hold. Dropping is cheaper than keeping, so it must never have
-/// to; this is room for more than is made at a time.
+use crate::client::{Answering, Client};
+
+/// The queue of OpenTelemetry's batch processor in spans. Dropping a span is cheaper than keeping it, so the queue has
+/// room for all spans that are made at a time.
 pub const QUEUE: usize = 1 << 15;
 
-/// Longer than anything takes, also when it runs under valgrind.
+/// A timeout that nothing reaches, not even under valgrind.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A tracer provider and what its spans go through.
+/// A tracer provider with one of the processors.
 #[derive(Debug)]
 pub struct Door {
     provider: SdkTracerProvider,
@@ -42,15 +43,15 @@ enum End {
 }
 
 impl Door {
-    /// The names of both in commands and results.
+    /// The names of both processors in commands and results.
     pub const NAMES: [&'static str; 2] = ["stock", "sentry"];
 
-    /// The door of this name: OpenTelemetry's batch processor with an exporter that does nothing, or ours with an HTTP
-    /// client that says yes at once.
+    /// The door with this name: OpenTelemetry's batch processor with an exporter that only counts, or ours with an HTTP
+    /// client that accepts every request at once.
     ///
     /// # Panics
     ///
-    /// If the system has no thread to give.
+    /// If the system cannot start a thread.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -72,29 +73,29 @@ impl Door {
         Self { provider: provider(processor.clone()), end: End::Sentry(processor) }
     }
 
-    /// Makes its spans.
+    /// A tracer of this provider.
     #[must_use]
     pub fn tracer(&self) -> SdkTracer {
         self.provider.tracer("bench")
     }
 
-    /// Makes its spans from those of `tracing`.
+    /// A subscriber that turns spans of `tracing` into spans of this provider.
     #[must_use]
     pub fn dispatch(&self) -> Dispatch {
         let layer = tracing_opentelemetry::layer().with_tracer(self.tracer());
         Dispatch::new(tracing_subscriber::registry().with(layer))
     }
 
-    /// Waits until everything has left, and returns how many spans did so far.
+    /// Waits until all spans have been exported, and returns the number of spans exported so far.
     pub fn drain(&self) -> u64 {
         match &self.end {
             End::Stock(exported) => {
-                // It waits for five seconds and not more, and says so with an error.
+                // A flush returns an error after five seconds.
                 while self.provider.force_flush().is_err() {}
                 exported.load(Ordering::Relaxed)
             }
             End::Sentry(processor) => {
-                // What was lost is in the number.
+                // An error means lost spans, which the number does not include.
                 let _ = processor.flush(PATIENCE);
                 processor.stats().spans_sent
             }
@@ -102,7 +103,7 @@ impl Door {
     }
 }
 
-/// Our processor.
+/// Builds our processor.
 ///
 /// # Panics
 ///
@@ -112,17 +113,17 @@ pub fn sentry(exporter: SentryExporterBuilder) -> SentrySpanProcessor {
     exporter.build().expect("a valid setup and a thread").into()
 }
 
-/// An exporter whose every request is answered with yes at once.
+/// A builder of an exporter whose requests are all accepted at once.
 pub fn accepted() -> SentryExporterBuilder {
-    SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1").with_http_client(Accepting)
+    SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1").with_http_client(Client(accept))
 }
 
-/// A tracer provider that records everything, for one processor.
+/// A tracer provider that samples everything and has one processor.
 pub fn provider(processor: impl SpanProcessor + 'static) -> SdkTracerProvider {
     SdkTracerProvider::builder().with_span_processor(processor).build()
 }
 
-/// An exporter that does nothing but count.
+/// An exporter that only counts spans.
 #[derive(Debug)]
 struct Counting(Arc<AtomicU64>);
 
@@ -133,18 +134,6 @@ impl SpanExporter for Counting {
     }
 }
 
-#[derive(Debug)]
-struct Accepting;
-
-impl HttpClient for Accepting {
-    fn send_bytes<'a, 'b>(
-        &'a self,
-        _request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        Box::pin(async { Ok(Response::new(Bytes::from_static(b"{}"))) })
-    }
+fn accept(_: Request<Bytes>) -> Answering {
+    Box::pin(async { Ok(Response::new(Bytes::from_static(b"{}"))) })
 }

@@ -1,10 +1,11 @@
-//! What is measured, and on what: two propagators and one request with 13 headers, in two kinds of carriers; two span
-//! processors and the trace of one request.
+//! What the benches share: two propagators and a request with 13 headers in two kinds of carriers; two span processors
+//! and the trace of one request.
 
+#[path = "../tests/support/client.rs"]
+mod client;
+pub mod counting;
 pub mod doors;
 pub mod service;
-
-pub mod counting;
 pub mod timing;
 
 use std::collections::HashMap;
@@ -39,23 +40,23 @@ pub const HEADERS: [(&str, &str); 13] = [
 /// How many of [`HEADERS`] have nothing to do with the trace.
 const UNRELATED: usize = 9;
 
-/// Six members as Sentry's browser SDK sends them, and three of others.
+/// Six members as Sentry's browser SDK sends them, and three foreign ones.
 const BAGGAGE: &str = "sentry-environment=production,sentry-release=shop%401.2.3,\
     sentry-public_key=4f1d0a2b6c3e4d5f8a9b0c1d2e3f4a5b,sentry-trace_id=771a43a4192642f0b136d5159a501700,\
     sentry-sampled=true,sentry-sample_rand=0.214188,\
     tenant=acme,user.tier=gold;ttl=60,experiment=blue%20button";
 
-/// The same headers without those about the trace.
+/// The headers that are not about the trace.
 #[must_use]
 pub fn headers_without_trace() -> &'static [(&'static str, &'static str)] {
     &HEADERS[..UNRELATED]
 }
 
-/// Ours, as a service sets it up.
+/// Our propagator, as a service sets it up.
 ///
 /// # Panics
 ///
-/// If its DSN is not one.
+/// If its DSN is invalid.
 #[must_use]
 pub fn sentry() -> SentryPropagator {
     let builder = SentryPropagator::builder()
@@ -65,22 +66,22 @@ pub fn sentry() -> SentryPropagator {
     builder.build().expect("the DSN is valid")
 }
 
-/// What a service without Sentry sets up: the SDK's propagators for `traceparent` and for `baggage`.
+/// The propagators of a service without Sentry: the SDK's for `traceparent` and for `baggage`.
 #[must_use]
 pub fn composite() -> TextMapCompositePropagator {
     TextMapCompositePropagator::new(vec![Box::new(TraceContextPropagator::new()), Box::new(BaggagePropagator::new())])
 }
 
-/// A context in which a span of this process began a trace.
+/// A context with a span that began a trace in this process.
 #[must_use]
 pub fn local_context() -> Context {
     let trace_id = TraceId::from(0x771a_43a4_1926_42f0_b136_d515_9a50_1700);
     let span_id = SpanId::from(0x7c7c_2e6c_5e1c_4b0a);
     let span = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, TraceState::NONE);
-    Context::new().with_remote_span_context(span) // any span context, whatever its name says
+    Context::new().with_remote_span_context(span) // takes local span contexts, too
 }
 
-/// What a propagator reads from and writes to.
+/// The carrier that a propagator reads from and writes to.
 pub trait Carrier {
     /// Its name in the results.
     const NAME: &'static str;
@@ -91,18 +92,18 @@ pub trait Carrier {
     /// A request without headers and with room for all of [`HEADERS`], so that it never grows.
     fn with_room() -> Self;
 
-    /// Lets somebody read it.
+    /// Calls a function that reads it.
     fn read<R>(&self, by: impl FnOnce(&dyn Extractor) -> R) -> R;
 
-    /// Lets somebody write into it.
+    /// Calls a function that writes into it.
     fn write(&mut self, by: impl FnOnce(&mut dyn Injector));
 
-    /// What the propagator finds in it, in an empty context.
+    /// Extracts from it with the propagator, into an empty context.
     fn extract(&self, propagator: &dyn TextMapPropagator) -> Context {
         self.read(|extractor| propagator.extract_with_context(&Context::new(), extractor))
     }
 
-    /// Lets the propagator write into it.
+    /// Injects into it with the propagator.
     fn inject(&mut self, propagator: &dyn TextMapPropagator, cx: &Context) {
         self.write(|injector| propagator.inject_context(cx, injector));
     }

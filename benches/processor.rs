@@ -1,10 +1,10 @@
-//! What ending spans costs the thread that ends them, and what is lost when it does so at full speed: our processor
-//! beside OpenTelemetry's batch processor.
+//! The cost of ending spans for the thread that ends them, and the losses at full speed: our processor compared with
+//! OpenTelemetry's batch processor.
 //!
-//! Measured is the trace of one request, 21 spans, see [`service`](opentelemetry_sentry_benches::service). The batch
-//! processor has an exporter that does nothing, and a queue in which everything fits ([`doors::QUEUE`]): dropping is
-//! cheaper than keeping. Ours has an HTTP client that says yes at once. Both are asked at the end whether all spans have
-//! left; a figure with losses is a panic.
+//! Measured on the trace of one request, 21 spans, see [`service`](opentelemetry_sentry_benches::service). The batch
+//! processor has an exporter that only counts, and a queue with room for everything ([`doors::QUEUE`]), as dropping is
+//! cheaper than keeping. Ours has an HTTP client that accepts at once. At the end the bench checks that both exported all
+//! spans, and panics if one is missing.
 //!
 //! ```sh
 //! cargo bench -p opentelemetry-sentry-benches --bench processor                  # time and losses
@@ -13,22 +13,22 @@
 //! cargo bench -p opentelemetry-sentry-benches --bench processor -- instructions  # needs valgrind
 //! ```
 //!
-//! `time` is that of the threads that make spans, from their common start to their common end, as medians of
-//! repetitions in which both take turns. What happens on the processors' own threads is in it as far as the machine
-//! has too few cores for all.
+//! `time` is the time of the threads that make spans, from their common start to their common end, as medians over
+//! repetitions in which the processors take turns. It includes the work of the processors' own threads as far as the
+//! machine has too few cores for all threads.
 //!
-//! `instructions` are those of the thread that makes spans alone. It runs itself under valgrind, as
+//! `instructions` counts only the thread that makes spans. The bench runs itself under valgrind, as
 //!
 //! ```sh
 //! valgrind --tool=callgrind --separate-threads=yes --callgrind-out-file=FILE \
 //!     target/release/deps/processor-… traces sentry api 500  # or: stock; tracing; 0
 //! ```
 //!
-//! and takes the totals of `FILE-01`, the main thread, once with traces and once with none, so that setting up and
-//! waiting for the end do not count; of several such pairs the median.
+//! and takes the totals of `FILE-01`, the main thread, once with traces and once without, so that the set-up and the wait
+//! for the end do not count. The figure is the median of several such pairs.
 //!
-//! `losses` have everything at its default, and a real HTTP ingest on loopback, on the same machine. It exits with 1 if
-//! a lost span was not counted, or if the root of a trace arrived without all of its children.
+//! `losses` uses all defaults and a real HTTP ingest on loopback. It exits with 1 if a lost span was not counted, or if
+//! the root of a trace arrived without all of its children.
 
 use std::{
     collections::HashMap,
@@ -41,9 +41,11 @@ use std::{
 };
 
 use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_sentry_benches::{
     doors::{self, Door, PATIENCE},
     service::{self, SPANS, Through},
+    timing::median,
 };
 use opentelemetry_sentry_exporter::{SentryExporter, Stats, testing::LocalIngest};
 use tracing::dispatcher;
@@ -51,7 +53,7 @@ use tracing::dispatcher;
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // `cargo bench -- --test` asks for a sign of life.
+    // `cargo bench -- --test` runs everything once, as a smoke test.
     let effort = if arguments.contains(&"--test") { SMOKE } else { FULL };
     match arguments[..] {
         ["traces", door, through, number, ..] => traces(door, through, number),
@@ -66,24 +68,24 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// How much is done for one figure.
+/// How much work is done for one figure.
 #[derive(Clone, Copy)]
 struct Effort {
     repetitions: usize,
-    /// Under valgrind, where how the threads take turns is all that differs.
+    /// Under valgrind, where only the scheduling of the threads differs between runs.
     runs: usize,
-    /// By each thread, in each repetition. All of them have to fit into [`doors::QUEUE`].
+    /// Traces of each thread in each repetition. All of them must fit into [`doors::QUEUE`].
     traces: usize,
-    /// At once, for the losses.
+    /// Traces that end together, for the losses.
     open: usize,
-    /// At full speed, for the losses.
+    /// Traces in a row at full speed, for the losses.
     many: usize,
 }
 
 const FULL: Effort = Effort { repetitions: 41, runs: 3, traces: 500, open: 200, many: 4800 };
 const SMOKE: Effort = Effort { repetitions: 1, runs: 1, traces: 1, open: 2, many: 2 };
 
-/// Makes so many traces on this thread, and nothing else.
+/// Makes a number of traces on this thread, and does nothing else.
 fn traces(door: &str, through: &str, number: &str) {
     let door = Door::named(door).expect("stock or sentry");
     let through = Through::ALL.into_iter().find(|(name, _)| *name == through).expect("api or tracing").1;
@@ -137,11 +139,6 @@ fn seconds(door: &Door, through: Through, threads: usize, number: usize) -> f64 
     times.iter().map(|(_, end)| end.duration_since(start).as_secs_f64()).fold(0.0, f64::max)
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
 fn instructions(effort: Effort) {
     println!("instructions of the thread that makes {} traces of {SPANS} spans\n", effort.traces);
     println!("{:8} | {:>15} | {:>15} | ratio", "", "stock, / trace", "ours, / trace");
@@ -168,7 +165,7 @@ fn counted(door: &str, through: &str, number: usize) -> f64 {
     assert!(status.success(), "{command:?}: {status}");
     let of_thread = |thread: usize| PathBuf::from(format!("{}-{thread:02}", out.display()));
     let total = total(&of_thread(1));
-    // One for each thread, and one for all.
+    // valgrind writes a file for each thread and one for all.
     (1..).map(of_thread).take_while(|file| fs::remove_file(file).is_ok()).for_each(drop);
     let _ = fs::remove_file(out);
     total
@@ -184,7 +181,7 @@ fn losses(effort: Effort) -> ExitCode {
     println!("\nlosses with everything at its default, from one thread at full speed, to an ingest on loopback\n");
     println!("{:30} | {}", "", Arrived::COLUMNS);
     let mut code = ExitCode::SUCCESS;
-    let mut row = |name: String, traces, make: fn(&opentelemetry_sdk::trace::SdkTracer, usize)| {
+    let mut row = |name: String, traces, make: fn(&SdkTracer, usize)| {
         let arrived = Arrived::of(traces, make);
         println!("{name:30} | {}", arrived.row());
         if !arrived.is_fair() {
@@ -201,13 +198,13 @@ fn losses(effort: Effort) -> ExitCode {
     code
 }
 
-/// What became of traces, as the ingest and the account have it.
+/// The traces that arrived, by the ingest and by the exporter's statistics.
 struct Arrived {
     traces: usize,
     whole: usize,
     /// Only some of the spans arrived.
     torn: usize,
-    /// Of those, the ones whose root arrived.
+    /// The torn traces whose root arrived.
     torn_with_root: usize,
     transactions: usize,
     spans: usize,
@@ -218,13 +215,13 @@ impl Arrived {
     const COLUMNS: &str =
         "traces: whole, torn (with root),  none | transactions |  spans: made, arrived,  lost | all counted";
 
-    /// Makes traces, and waits for what arrives.
-    fn of(traces: usize, make: impl FnOnce(&opentelemetry_sdk::trace::SdkTracer, usize)) -> Self {
+    /// Makes traces, and waits for them to arrive.
+    fn of(traces: usize, make: impl FnOnce(&SdkTracer, usize)) -> Self {
         let ingest = LocalIngest::start().expect("a free port");
         let processor = doors::sentry(SentryExporter::builder().with_dsn(ingest.dsn()));
         let provider = doors::provider(processor.clone());
         make(&provider.tracer("bench"), traces);
-        // What was lost is in the account.
+        // An error means lost spans, which the statistics have.
         let _ = processor.flush(PATIENCE);
         let transactions = ingest.transactions();
         let mut spans: HashMap<String, (usize, bool)> = HashMap::new();

@@ -1,4 +1,4 @@
-//! How long extraction and injection take, beside the SDK's own propagators on the same carrier.
+//! The time of extraction and injection, compared with the SDK's propagators on the same carrier.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ fn inject<C: Carrier>(criterion: &mut Criterion) {
     }
 }
 
-/// All of them. Not `criterion_group!`, whose function has no documentation.
+/// All groups. `criterion_group!` would make a function without documentation.
 fn propagation() {
     let mut criterion = Criterion::default().configure_from_args();
     extract::<HeaderMap>(&mut criterion);

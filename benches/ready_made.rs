@@ -1,4 +1,4 @@
-//! The event as structs of which nothing is left to find out: every text is there and is only borrowed.
+//! The event as structs that have every value already and only have to be written.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
@@ -33,7 +33,7 @@ struct Info {
     source: Text,
 }
 
-/// What the resource becomes is written once for all events, here as there.
+/// The contexts that depend on the resource only are serialised once for all events, as the exporter does it.
 #[derive(Deserialize, Serialize)]
 struct Contexts {
     trace: Trace,
@@ -85,7 +85,9 @@ struct Data(Vec<(Text, Plain)>);
 #[derive(Deserialize, Serialize)]
 #[serde(untagged)]
 enum Plain {
+    Flag(bool),
     Number(i64),
+    Float(f64),
     Text(Text),
 }
 
@@ -119,7 +121,7 @@ impl<'de> de::Visitor<'de> for InOrder {
     }
 }
 
-/// A text from elsewhere, which is kept for good.
+/// A text that lives as long as the program.
 #[derive(Serialize)]
 struct Text(&'static str);
 

@@ -1,7 +1,7 @@
-//! How long the sampler takes, beside the SDK's own, for spans as they start.
+//! The time of a sampling decision, compared with the SDK's sampler.
 //!
-//! With `-- traces sentry http` (or `sdk`, or `plain`) it starts and ends the spans of many traces instead, for whoever
-//! counts instructions.
+//! With `-- traces sentry http` (or `sdk`, or `plain`) it starts and ends the spans of many traces instead, so that a
+//! profiler can count instructions.
 
 use std::env;
 
@@ -16,11 +16,11 @@ use opentelemetry_sdk::trace::{
 use opentelemetry_sentry_protocol::{DynamicSamplingContext, Incoming, RemoteTrace};
 use opentelemetry_sentry_sampler::SentrySampler;
 
-/// Ours and the SDK's, at the same rate.
+/// Our sampler and the SDK's, with the same rate.
 ///
 /// # Panics
 ///
-/// If the rate is not one.
+/// If the rate is not in 0.0..=1.0.
 #[must_use]
 pub(crate) fn samplers(rate: f64) -> [(&'static str, Box<dyn ShouldSample>); 2] {
     let sentry = SentrySampler::rate(rate).expect("a rate is in 0.0..=1.0");
@@ -31,7 +31,7 @@ pub(crate) fn samplers(rate: f64) -> [(&'static str, Box<dyn ShouldSample>); 2] 
 /// The rate of [`STARTS`].
 pub(crate) const RATE: f64 = 0.25;
 
-/// A kind of span that starts, and where.
+/// A kind of span and the context in which it starts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
     /// Its name in the results.
@@ -45,13 +45,13 @@ pub(crate) struct Start {
 enum Parent {
     Local,
     Remote,
-    /// None, in a context from which nothing was extracted.
+    /// No parent, in a context that was not extracted from a request.
     None,
-    /// None, in the context of a request that came without headers.
+    /// No parent, in the context of a request without trace headers.
     Extracted,
 }
 
-/// Everything that is measured.
+/// The starts that are measured.
 pub(crate) const STARTS: [Start; 8] = [
     Start { name: "local child, sampled", parent: Parent::Local, is_sampled: true, attributes: Vec::new },
     Start { name: "local child, unsampled", parent: Parent::Local, is_sampled: false, attributes: Vec::new },
@@ -63,7 +63,7 @@ pub(crate) const STARTS: [Start; 8] = [
     Start { name: "root, extracted, http", parent: Parent::Extracted, is_sampled: true, attributes: http },
 ];
 
-/// What an HTTP server's middleware knows of a request.
+/// The attributes that an HTTP server's middleware sets on a request's span.
 fn http() -> Vec<KeyValue> {
     vec![
         KeyValue::new("http.request.method", "GET"),
@@ -78,10 +78,10 @@ fn http() -> Vec<KeyValue> {
 }
 
 impl Start {
-    /// One such span: what is decided about a trace is noted in its context, and not decided again.
+    /// A new trace for each call: the sampler keeps the decision in the trace's context and does not decide again.
     #[must_use]
     pub(crate) fn fresh(self) -> Fresh {
-        // The upper half is random, for whatever is looked up by it; by the lower half either sampler decides as told.
+        // The upper half is random, so that look-ups by trace id differ. The lower half makes both samplers decide as wanted.
         let random = u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes()) >> 64 << 64;
         let trace_id =
             TraceId::from(random | if self.is_sampled { 0x0036_d515_9a50_1700 } else { 0xf0f6_d515_9a50_1700 });
@@ -139,7 +139,7 @@ impl Fresh {
     }
 }
 
-/// Starts and ends the spans of many traces at rate 0.1: a root and twenty children each.
+/// Starts and ends the spans of many traces: a root and twenty children each.
 fn traces(sampler: Box<dyn ShouldSample>, attributes: fn() -> Vec<KeyValue>) {
     let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
     let tracer = provider.tracer("bench");

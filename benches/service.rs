@@ -1,7 +1,7 @@
-//! The trace of one request as a service makes it, through OpenTelemetry's API or through `tracing`.
+//! The trace of one request, made through OpenTelemetry's API or through `tracing`.
 //!
-//! 21 spans: the server's, and below it on three levels 10 queries, 3 requests to other services and 7 functions. Each
-//! has 8 attributes, one of them known only at its end; 3 have 2 events.
+//! It has 21 spans: the server's, and below it on three levels 10 queries, 3 requests to other services and 7 functions.
+//! Each span has 8 attributes, one of which is set at its end; 3 spans have 2 events.
 
 use opentelemetry::{
     Context, KeyValue,
@@ -10,23 +10,23 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::field::Empty;
 
-/// The spans of one trace.
+/// The number of spans of one trace.
 pub const SPANS: usize = 21;
 
-/// Which of the two makes the spans.
+/// The library through which the spans are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Through {
     /// OpenTelemetry's API, with explicit contexts.
     Api,
-    /// `tracing`, with whatever subscriber is the default.
+    /// `tracing`, with the default subscriber.
     Tracing,
 }
 
 impl Through {
-    /// Both, with their names in commands and results.
+    /// Both, with the names in commands and results.
     pub const ALL: [(&'static str, Self); 2] = [("api", Self::Api), ("tracing", Self::Tracing)];
 
-    /// Makes one trace, from its beginning to its end.
+    /// Makes one trace.
     pub fn make_trace(self, tracer: &SdkTracer) {
         match self {
             Self::Api => end(&REQUEST, &begin(tracer)),
@@ -143,7 +143,7 @@ impl Work {
         }
     }
 
-    /// The same, and what `tracing` needs to see the same kind.
+    /// A span of `tracing` with the same attributes and kind.
     fn span(self, name: &'static str) -> tracing::Span {
         match self {
             Self::Server => server(name),

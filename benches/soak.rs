@@ -1,15 +1,15 @@
-//! Does memory stay flat, and does the account hold, over millions of spans at full speed?
+//! Checks that memory stays flat and that every span is accounted for, over millions of spans at full speed.
 //!
 //! ```sh
-//! cargo bench -p opentelemetry-sentry-benches --bench soak -- 2000000        # most of them are dropped
-//! cargo bench -p opentelemetry-sentry-benches --bench soak -- 2000000 paced  # none is
+//! cargo bench -p opentelemetry-sentry-benches --bench soak -- 2000000        # most spans are dropped
+//! cargo bench -p opentelemetry-sentry-benches --bench soak -- 2000000 paced  # no span is dropped
 //! ```
 //!
-//! One thread makes traces of 21 spans as fast as it can; the HTTP client says yes at once, so nothing but the
-//! processor is in the way. With `paced` it waits at each reading until everything has left, and a loss is a failure,
-//! too. Resident memory is read every 10,000 spans and printed every 100,000. It exits with 1 if a span was neither sent
-//! nor counted as dropped, or if memory in the second half went beyond its peak in the first half by more than
-//! [`MARGIN`] and a tenth of it. Needs Linux's `/proc`.
+//! One thread makes traces of 21 spans as fast as it can. The HTTP client accepts at once, so only the processor limits
+//! the speed. With `paced` it waits at each reading until everything was sent, and a lost span is a failure, too. It
+//! reads resident memory every 10,000 spans and prints it every 100,000. It exits with 1 if a span was neither sent nor
+//! counted as dropped, or if the peak of the second half is above that of the first half by more than a tenth plus
+//! [`MARGIN`]. Needs Linux's `/proc`.
 
 use std::{env, fs, process::ExitCode, time::Instant};
 
@@ -21,7 +21,7 @@ use opentelemetry_sentry_benches::{
 };
 use opentelemetry_sentry_exporter::SentrySpanProcessor;
 
-/// Unless the command says otherwise.
+/// The number of spans, unless the command names one.
 const TOTAL: usize = 2_000_000;
 
 /// How often memory is read, in spans.
@@ -30,13 +30,13 @@ const READ_EVERY: usize = 10_000;
 /// How often it is printed, in readings.
 const PRINT_EVERY: usize = 10;
 
-/// Bytes by which the peak may move while what is held does not grow: the allocator keeps freed blocks for two threads,
-/// and how much waits at the moment of a reading depends on how the threads were scheduled.
+/// Bytes by which the peak may move without a leak: the allocator keeps freed blocks for two threads, and how many spans
+/// wait at the moment of a reading depends on scheduling.
 const MARGIN: usize = 16 << 20;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    // `cargo bench -- --test` asks for a sign of life.
+    // `cargo bench -- --test` makes few spans, as a smoke test.
     let is_smoke = arguments.iter().any(|argument| argument == "--test");
     let total = arguments.iter().find_map(|argument| argument.parse().ok());
     let total = total.unwrap_or(if is_smoke { READ_EVERY } else { TOTAL });
@@ -56,15 +56,15 @@ fn main() -> ExitCode {
 
     let dropped = stats.spans_dropped();
     let is_counted = stats.spans_received == made as u64 && stats.spans_received == stats.spans_sent + dropped;
-    // With few spans all of it is the beginning, in which everything grows to its size.
+    // A smoke test is too short: all buffers still grow to their size.
     let is_flat = is_smoke || peaks[1] <= peaks[0] + peaks[0] / 10 + MARGIN;
-    println!("the account {}", if is_counted { "holds" } else { "DOES NOT HOLD" });
-    println!("memory {}", if is_flat { "is flat" } else { "GROWS" });
+    println!("every span accounted for: {}", if is_counted { "yes" } else { "NO" });
+    println!("memory flat: {}", if is_flat { "yes" } else { "NO" });
     let is_well = is_counted && is_flat && !(is_paced && dropped > 0);
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Makes at least so many spans, and returns how many, and the peaks of resident memory in both halves.
+/// Makes at least `total` spans. Returns how many, and the peaks of resident memory in both halves.
 fn make_spans(
     total: usize,
     tracer: &SdkTracer,
@@ -81,7 +81,7 @@ fn make_spans(
         }
         readings += 1;
         if is_paced {
-            // What was lost is in the account.
+            // An error means lost spans, which the statistics have.
             let _ = processor.flush(PATIENCE);
         }
         let resident = resident_bytes();
@@ -94,7 +94,7 @@ fn make_spans(
     (made, peaks)
 }
 
-/// What the process holds in memory now.
+/// The resident memory of this process.
 fn resident_bytes() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,19 +1,19 @@
-//! Does the account hold, and do memory, threads and sockets stay flat, while a server does all that servers do?
+//! Checks that every span is accounted for and that memory, threads and sockets stay flat while a server fails at random.
 //!
 //! ```sh
 //! cargo bench -p opentelemetry-sentry-benches --bench soak_delivery -- [seconds, default 600]
 //! ```
 //!
-//! One thread makes [`RATE`] traces of 21 spans a second, with a directory for what cannot be delivered. The server is a
-//! process of its own on loopback, and answers at random as [`Fault::draw`] says; every 20 s it is away for 3 s. In the
-//! end it is well again, and what waits has [`CALM`] to leave. It exits with 1
+//! One thread makes [`RATE`] traces of 21 spans a second; undelivered envelopes go to a spool directory. The server is a
+//! process of its own on loopback. It answers at random as `Fault::draw` says, and is down for 3 s every 20 s. At the
+//! end it accepts everything, and [`CALM`] is the time to deliver what waits. The bench exits with 1
 //!
 //! | unless | |
 //! | --- | --- |
 //! | received = sent + dropped + kept | in the exporter's own numbers |
-//! | made = accepted + dropped + on disk | by what the server and the directory have; none is accepted twice |
-//! | memory | the peak of the second half is below that of the first plus a tenth and [`MEMORY_MARGIN`] |
-//! | threads, sockets | as many as in the first half, and [`THREADS_MARGIN`] and [`SOCKETS_MARGIN`] more |
+//! | made = accepted + dropped + on disk | by the server's count and the files; no event is accepted twice |
+//! | memory | the peak of the second half is at most that of the first plus a tenth and [`MEMORY_MARGIN`] |
+//! | threads, sockets | at most as many as in the first half plus [`THREADS_MARGIN`] and [`SOCKETS_MARGIN`] |
 //!
 //! Needs Linux's `/proc`.
 
@@ -43,23 +43,23 @@ use self::{server::Server, usage::Usage};
 /// Traces a second.
 const RATE: u32 = 300;
 
-/// How often is printed what is used, and how often it is read.
+/// How often usage is printed, and how often it is read.
 const PRINT_EVERY: Duration = Duration::from_secs(10);
 const READ_EVERY: Duration = Duration::from_millis(500);
 
-/// How long it may take until all has left or is on disk, when the server is well again: a request that hangs has 30 s.
+/// The time to deliver or store everything once the server accepts again. A request that hangs takes 30 s of it.
 const CALM: Duration = Duration::from_secs(60);
 
-/// How long the shutdown may take.
+/// The timeout of the shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
-/// Bytes by which the peak may move while what is held does not grow, as an outage can last a little longer than others.
+/// Bytes by which the peak may move without a leak, as outages differ in length.
 const MEMORY_MARGIN: usize = 16 << 20;
 
-/// The same for threads; there is no reason for any.
+/// The same for threads. There is no reason for more.
 const THREADS_MARGIN: usize = 1;
 
-/// The same for sockets: how many requests were out at a time is chance, up to 64.
+/// The same for sockets: the number of requests in flight is chance, up to 64.
 const SOCKETS_MARGIN: usize = 32;
 
 fn main() -> io::Result<ExitCode> {
@@ -67,7 +67,7 @@ fn main() -> io::Result<ExitCode> {
     if arguments.first().is_some_and(|argument| argument == server::COMMAND) {
         return server::serve().map(|()| ExitCode::SUCCESS);
     }
-    // `cargo bench -- --test` asks for a sign of life.
+    // `cargo bench -- --test` runs for a few seconds, as a smoke test.
     let smoke = arguments.iter().any(|argument| argument == "--test").then_some(4);
     let seconds = arguments.iter().find_map(|argument| argument.parse().ok()).or(smoke).unwrap_or(600);
 
@@ -81,14 +81,14 @@ fn soak(duration: Duration, directory: &Path) -> io::Result<bool> {
     let mut server = Server::start()?;
     let exporter = SentryExporter::builder().with_dsn(server.dsn()).with_spool_dir(directory);
     let processor = doors::sentry(exporter);
-    // Dropping it would shut down.
+    // Kept, as dropping it shuts down.
     let provider = doors::provider(processor.clone());
     let (made, peaks) = pour(duration, &provider.tracer("soak"), &processor);
 
     server.calm()?;
     let deadline = Instant::now() + CALM;
     while processor.stats().spans_pending > 0 && Instant::now() < deadline {
-        // What is lost by that is in the account.
+        // An error means lost spans, which the statistics have.
         let _ = processor.flush(Duration::from_secs(1));
     }
     let closed = processor.close(SHUTDOWN);
@@ -117,7 +117,7 @@ fn soak(duration: Duration, directory: &Path) -> io::Result<bool> {
     }))
 }
 
-/// Makes traces for so long; returns how many, and the peaks of what was used in both halves.
+/// Makes traces for this time. Returns how many, and the peaks of usage in both halves.
 fn pour(duration: Duration, tracer: &SdkTracer, processor: &SentrySpanProcessor) -> (u64, [Usage; 2]) {
     let start = Instant::now();
     let (mut made, mut peaks) = (0, [Usage::default(); 2]);
@@ -145,7 +145,7 @@ fn pour(duration: Duration, tracer: &SdkTracer, processor: &SentrySpanProcessor)
     (u64::from(made), peaks)
 }
 
-/// How many envelopes are in the folders of a directory.
+/// The number of envelopes in the folders of a directory.
 fn envelopes_in(directory: &Path) -> io::Result<u64> {
     let mut count = 0;
     for folder in fs::read_dir(directory)? {

@@ -1,8 +1,8 @@
-//! How long two sides take that do the same.
+//! Measures how long two sides take for the same work.
 
 use std::{env, time::Instant};
 
-/// How often something is done for one figure.
+/// How often the work is done for one figure.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     repetitions: usize,
@@ -13,13 +13,13 @@ const FULL: Effort = Effort { repetitions: 401, calls: 250 };
 const SMOKE: Effort = Effort { repetitions: 1, calls: 1 };
 
 impl Effort {
-    /// What it takes for figures that can be compared, or what is enough for a sign of life: `cargo bench -- --test`.
+    /// Enough for figures that can be compared, or a single call with `cargo bench -- --test`.
     #[must_use]
     pub fn asked_for() -> Self {
         if env::args().any(|arg| arg == "--test") { SMOKE } else { FULL }
     }
 
-    /// The nanoseconds that one call of either side takes, on a fresh `C` each: medians of repetitions in which both
+    /// The nanoseconds that one call of either side takes, each on a fresh `C`: medians over repetitions in which the
     /// sides take turns.
     pub fn time<C>(self, mut sides: [impl FnMut(&mut C); 2], fresh: impl Fn() -> C) -> [f64; 2] {
         let mut times = [Vec::new(), Vec::new()];
@@ -35,7 +35,9 @@ impl Effort {
     }
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
+/// The median of some times.
+#[must_use]
+pub fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }

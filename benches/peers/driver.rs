@@ -1,10 +1,10 @@
-//! What both do: traces of a service, at a pace, for a while.
+//! What both programs do: they make traces of a service.
 //!
 //! | command | what it does | what it prints |
 //! | --- | --- | --- |
-//! | `rate <port> <traces a second> <seconds>` | makes them, and shuts down within 2 s | how many it made |
-//! | `burst <port> <traces>` | makes them at once, and shuts down within 2 s | how many it made, and the shutdown's milliseconds |
-//! | `cost <port> <traces a second> <seconds>` | as `rate` | CPU nanoseconds of the calling thread for each span |
+//! | `rate <port> <traces a second> <seconds>` | makes traces at this rate, and shuts down within 2 s | the number of traces |
+//! | `burst <port> <traces>` | makes traces at full speed, and shuts down within 2 s | the number of traces, and the shutdown's milliseconds |
+//! | `cost <port> <traces a second> <seconds>` | as `rate` | CPU nanoseconds of the calling thread per span |
 
 use std::{
     env, io, thread,
@@ -16,10 +16,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::service::{SPANS, Through};
 
-/// How long a shutdown may take; what both have as their default.
+/// The timeout of a shutdown: the default of both.
 pub const SHUTDOWN: Duration = Duration::from_secs(2);
 
-/// Makes the traces; `set_up` returns a tracer that sends to this DSN, and what ends everything.
+/// Runs the command. `set_up` returns a tracer that sends to the DSN, and a function that shuts down.
 pub fn run<F: FnOnce()>(set_up: impl FnOnce(&str) -> io::Result<(SdkTracer, F)>) -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -50,7 +50,7 @@ pub fn run<F: FnOnce()>(set_up: impl FnOnce(&str) -> io::Result<(SdkTracer, F)>)
     Ok(())
 }
 
-/// Makes so many traces a second for so many seconds; returns how many, and the CPU time that making them took.
+/// Makes `rate` traces a second for `seconds`. Returns the number of traces and the CPU time that they took.
 fn pour(tracer: &SdkTracer, rate: u32, seconds: u32) -> (u32, Duration) {
     let start = Instant::now();
     let mut spent = Duration::ZERO;
@@ -64,7 +64,7 @@ fn pour(tracer: &SdkTracer, rate: u32, seconds: u32) -> (u32, Duration) {
     (rate * seconds, spent)
 }
 
-/// What this thread has used so far.
+/// The CPU time of this thread so far.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())

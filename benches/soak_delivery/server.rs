@@ -1,4 +1,4 @@
-//! The server, in a process of its own: says yes, no, nonsense or nothing, and counts what it said yes to.
+//! The server, in a process of its own: it accepts, refuses, answers nonsense or nothing, and counts accepted events.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -17,19 +17,19 @@ use std::{
 
 use flate2::read::GzDecoder;
 
-/// Makes this program the server.
+/// The argument that makes this program the server.
 pub(crate) const COMMAND: &str = "serve";
 
-/// How often it is away, and for how long.
+/// How often it is down, and for how long.
 const AWAY_EVERY: Duration = Duration::from_secs(20);
 const AWAY_FOR: Duration = Duration::from_secs(3);
 
-/// What is said to one request.
+/// What the server does with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
     Says(&'static str),
-    /// Says it, and closes before the end of the body; the envelope is accepted.
+    /// Accepts the envelope, and closes the connection before the end of the answer's body.
     BreaksOff,
     Hangs,
 }
@@ -59,18 +59,18 @@ impl Fault {
     }
 }
 
-/// A number that nobody can foresee.
+/// A random number.
 fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// What the server has seen.
+/// The server's counts.
 #[derive(Debug)]
 pub(crate) struct Counted {
     requests: u64,
     /// Envelopes with an event that were answered with 200.
     pub(crate) accepted: u64,
-    /// Those of them whose event had been accepted before.
+    /// Events that were accepted more than once.
     pub(crate) twice: u64,
 }
 
@@ -81,7 +81,7 @@ impl fmt::Display for Counted {
     }
 }
 
-/// The other process.
+/// The server's process.
 pub(crate) struct Server {
     child: Child,
     answers: BufReader<ChildStdout>,
@@ -101,7 +101,7 @@ impl Server {
         format!("http://public@127.0.0.1:{}/1", self.port)
     }
 
-    /// From now on it says yes.
+    /// Makes the server accept everything from now on.
     pub(crate) fn calm(&mut self) -> io::Result<()> {
         self.child.stdin.as_mut().ok_or(ErrorKind::BrokenPipe)?.write_all(b"calm\n")
     }
@@ -122,20 +122,20 @@ fn numbers(from: &mut impl BufRead) -> io::Result<Vec<u64>> {
 }
 
 /// What all connections share.
-struct Desk {
+struct Shared {
     start: Instant,
     is_calm: AtomicBool,
-    /// How often each event was accepted.
+    /// The number of requests, and how often each event was accepted.
     accepted: Mutex<(u64, HashMap<String, u64>)>,
 }
 
-impl Desk {
+impl Shared {
     fn is_away(&self) -> bool {
         let since = self.start.elapsed().as_millis() % AWAY_EVERY.as_millis();
         !self.is_calm.load(Ordering::Relaxed) && since > (AWAY_EVERY - AWAY_FOR).as_millis()
     }
 
-    /// Counts the request, and the event if it was accepted.
+    /// Counts a request, and its event if that is accepted.
     fn count(&self, event: Option<String>) {
         let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
         accepted.0 += 1;
@@ -145,59 +145,60 @@ impl Desk {
     }
 }
 
-/// Prints its port, serves until its input ends, and prints what it has counted.
+/// Prints the port, serves until standard input ends, and prints the counts.
 pub(crate) fn serve() -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     println!("{}", listener.local_addr()?.port());
-    let desk = Arc::new(Desk { start: Instant::now(), is_calm: AtomicBool::new(false), accepted: Mutex::default() });
-    let shared = Arc::clone(&desk);
+    let shared =
+        Arc::new(Shared { start: Instant::now(), is_calm: AtomicBool::new(false), accepted: Mutex::default() });
+    let of_connections = Arc::clone(&shared);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let desk = Arc::clone(&shared);
-            // A client that goes away ends its thread, and nothing else.
-            thread::spawn(move || converse(&stream, &desk));
+            let shared = Arc::clone(&of_connections);
+            // An error ends only this connection.
+            thread::spawn(move || converse(&stream, &shared));
         }
     });
     for line in io::stdin().lines() {
-        desk.is_calm.store(line? == "calm", Ordering::Relaxed);
+        shared.is_calm.store(line? == "calm", Ordering::Relaxed);
     }
-    let accepted = desk.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+    let accepted = shared.accepted.lock().unwrap_or_else(PoisonError::into_inner);
     let times = accepted.1.values();
     println!("{} {} {}", accepted.0, times.clone().sum::<u64>(), times.filter(|times| **times > 1).count());
     Ok(())
 }
 
-fn converse(stream: &TcpStream, desk: &Desk) -> io::Result<()> {
+fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     while let Some(event) = read(&mut reader)? {
         let (fault, delay) = Fault::draw();
-        let fault = if desk.is_calm.load(Ordering::Relaxed) { Fault::None } else { fault };
-        if desk.is_away() {
-            desk.count(None);
+        let fault = if shared.is_calm.load(Ordering::Relaxed) { Fault::None } else { fault };
+        if shared.is_away() {
+            shared.count(None);
             break;
         }
         thread::sleep(delay);
         let mut out = stream;
         match fault {
             Fault::None => {
-                desk.count(event);
+                shared.count(event);
                 out.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")?;
             }
             Fault::BreaksOff => {
-                desk.count(event);
+                shared.count(event);
                 out.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}")?;
                 break;
             }
             Fault::Says(text) => {
-                desk.count(None);
+                shared.count(None);
                 out.write_all(text.as_bytes())?;
                 if !text.ends_with("\r\n\r\n") && !text.ends_with("{}") || text.contains("close") {
                     break;
                 }
             }
             Fault::Hangs => {
-                desk.count(None);
+                shared.count(None);
                 return reader.read(&mut [0]).map(drop);
             }
         }

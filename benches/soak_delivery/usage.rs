@@ -1,8 +1,8 @@
-//! What this process uses.
+//! The memory, threads and sockets of this process.
 
 use std::{fmt, fs};
 
-/// Memory, threads and sockets, as Linux counts them.
+/// Memory, threads and sockets, from Linux's `/proc`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     /// Resident bytes.

@@ -18,7 +18,7 @@ use crate::json::{Entries, Json};
 ///
 /// Used instead of `#[serde(flatten)]`, which drops keys that neither struct has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "tests take it apart")]
+#[expect(clippy::exhaustive_structs, reason = "tests match on it")]
 pub struct Joined<A, B>(pub A, pub B);
 
 impl<'de, A: Deserialize<'de>, B: Deserialize<'de>> Deserialize<'de> for Joined<A, B> {
@@ -64,7 +64,7 @@ impl<'de> Deserializer<'de> for OwnFields<'_> {
 ///
 /// Used instead of an untagged enum, which drops unknown keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "tests take it apart")]
+#[expect(clippy::exhaustive_enums, reason = "tests match on it")]
 pub enum TextOr<T> {
     /// A JSON string.
     Text(String),

@@ -11,7 +11,7 @@ use crate::json::Json;
 
 /// The kind of a span, as one lower-case word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "tests take it apart")]
+#[expect(clippy::exhaustive_structs, reason = "tests match on it")]
 pub struct Kind(pub SpanKind);
 
 impl Default for Kind {
@@ -36,7 +36,7 @@ impl<'de> Deserialize<'de> for Kind {
 
 /// Attributes in the order of the file: an object, or a list of pairs where a key occurs twice.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "tests take it apart")]
+#[expect(clippy::exhaustive_structs, reason = "tests match on it")]
 pub struct Attributes(pub Vec<KeyValue>);
 
 impl<'de> Deserialize<'de> for Attributes {

@@ -1,8 +1,8 @@
-//! The driver on this project.
+//! The driver with this project.
 
 #[path = "../driver.rs"]
 mod driver;
-#[allow(dead_code, reason = "the driver goes through the API alone")]
+#[expect(dead_code, reason = "the driver makes spans through the API only")]
 #[path = "../../service.rs"]
 mod service;
 
@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
         let tracer = sentry.tracer_provider().tracer("driver");
         let end = move || {
             let processor = sentry.span_processor().clone();
-            // What was lost is in the numbers.
+            // An error means lost spans, which the statistics have.
             let _ = sentry.shutdown(driver::SHUTDOWN);
             eprintln!("{}", processor.stats());
         };

@@ -1,6 +1,6 @@
-//! An ingest that answers 200 after a while, and counts the transactions that it has seen.
+//! An ingest that answers 200 after a delay and counts transactions.
 //!
-//! `server <milliseconds>` prints its port, and then the number of transactions and of requests when its input ends.
+//! `server <milliseconds>` prints its port. When standard input ends, it prints the numbers of transactions and requests.
 
 use std::{
     env,
@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
     println!("{}", listener.local_addr()?.port());
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // A client that goes away ends its thread, and nothing else.
+            // An error ends only this connection.
             thread::spawn(move || converse(&stream, delay));
         }
     });
@@ -71,7 +71,7 @@ fn converse(stream: &TcpStream, delay: Duration) -> io::Result<()> {
     }
 }
 
-/// Whether a line of an envelope is the header of such an item.
+/// Whether a line of an envelope is the header of a transaction.
 fn is_transaction(line: &[u8]) -> bool {
     let word = b"\"type\":\"transaction\"";
     line.len() < 200 && line.windows(word.len()).any(|window| window == word)

@@ -1,8 +1,8 @@
-//! The driver on `sentry` and `sentry-opentelemetry`, set up as their documentation says.
+//! The driver with `sentry` and `sentry-opentelemetry`, set up as their documentation says.
 
 #[path = "../driver.rs"]
 mod driver;
-#[allow(dead_code, reason = "the driver goes through the API alone")]
+#[expect(dead_code, reason = "the driver makes spans through the API only")]
 #[path = "../../service.rs"]
 mod service;
 

@@ -20,7 +20,7 @@ use opentelemetry_sentry_exporter::{
     testing::{Envelope, LocalIngest},
 };
 
-/// How often a flush may time out. Only a test that hangs needs so many.
+/// How often a flush may time out. Only a test that hangs needs this many.
 const FLUSHES: usize = 24;
 
 /// An exporter and the ingest to which it sends.
