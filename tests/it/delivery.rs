@@ -139,7 +139,9 @@ fn a_request_is_answered_while_most_of_a_long_backlog_still_has_to_be_serialised
             let _ = gate.lock().map(|gate| gate.recv_timeout(PATIENCE));
         }
     };
-    let builder = sentry_at(NO_SERVER).with_http_client(client).with_exporter(|exporter| exporter.with_before_send_span(hold_first));
+    let builder = sentry_at(NO_SERVER)
+        .with_http_client(client)
+        .with_exporter(|exporter| exporter.with_before_send_span(hold_first));
     let sentry = builder.build().unwrap();
     end_spans(&sentry, BACKLOG);
     go.send(()).unwrap();

@@ -1,6 +1,6 @@
 //! Rate limits, retries, client reports and the spool directory.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
 use opentelemetry::trace::{Span as _, Tracer, TracerProvider};
 use opentelemetry_sentry::{
@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, dropped, end_spans, eventually, pair, reported, sentry_at, sentry_to_ingest};
 
+/// The timeout of what cannot succeed, as the server gives no answer.
+const SHORT: Duration = Duration::from_secs(1);
+
 #[test]
 fn a_request_without_an_answer_is_sent_again() {
     let (ingest, builder) = sentry_to_ingest();
@@ -25,13 +28,13 @@ fn a_request_without_an_answer_is_sent_again() {
 }
 
 #[test]
-fn a_request_is_given_up_after_three_attempts_without_an_answer() {
+fn a_flush_waits_for_the_end_of_an_outage() {
     let (ingest, builder) = sentry_to_ingest();
-    ingest.answer_next([Answer::close(), Answer::close(), Answer::close()]);
+    ingest.answer_next(vec![Answer::close(); 8]);
     let sentry = builder.build().unwrap();
-    end_spans(&sentry, 1);
-    assert_eq!(sentry.flush(PATIENCE), Err(FlushError::Undelivered { spans: 1 }));
-    assert_eq!(dropped(&sentry.stats()), BTreeMap::from([(DropReason::NetworkError, 1)]));
+    end_spans(&sentry, 3);
+    assert_eq!(sentry.flush(PATIENCE), Ok(()));
+    assert_eq!((ingest.transactions().len(), sentry.stats().spans_dropped()), (3, 0));
 }
 
 #[test]
@@ -109,10 +112,10 @@ fn undelivered_spans_are_kept_on_disk_and_sent_by_the_next_process() {
     let processor = {
         let sentry = builder.with_spool_dir(dir.path()).build().unwrap();
         end_spans(&sentry, 3);
-        assert_eq!(sentry.flush(PATIENCE), Ok(()), "spans that are kept are not lost");
+        assert_eq!(sentry.flush(SHORT), Err(FlushError::KeptOnDisk { spans: 3 }), "not delivered, and not lost");
         end_spans(&sentry, 2);
         let processor = sentry.span_processor().clone();
-        sentry.shutdown(PATIENCE).unwrap();
+        assert_eq!(sentry.shutdown(SHORT), Err(FlushError::KeptOnDisk { spans: 5 }));
         processor
     };
     let stats = processor.stats();
@@ -132,25 +135,25 @@ fn undelivered_spans_are_kept_on_disk_and_sent_by_the_next_process() {
     assert_eq!(left_in(dir.path()), 0);
 }
 
-/// Envelopes in the folders of a directory.
+/// Segments in the folders of a directory.
 fn left_in(dir: &Path) -> usize {
     let folders = fs::read_dir(dir).expect("a directory").map(|folder| folder.expect("a folder").path());
     let files = folders.flat_map(|folder| fs::read_dir(folder).expect("a folder"));
     files
-        .filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|kind| kind == "envelope")))
+        .filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|kind| kind == "segment")))
         .count()
 }
 
 #[test]
-fn with_an_unusable_spool_directory_undelivered_spans_are_dropped_and_the_rest_works() {
+fn with_an_unusable_spool_directory_undelivered_spans_wait_in_memory() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let ingest = LocalIngest::start().unwrap();
     ingest.answer_with(Answer::close());
     let sentry = sentry_at(ingest.dsn()).with_spool_dir(file.path().join("below")).build().unwrap();
     end_spans(&sentry, 1);
-    assert_eq!(sentry.flush(PATIENCE), Err(FlushError::Undelivered { spans: 1 }));
-    assert_eq!(dropped(&sentry.stats()), BTreeMap::from([(DropReason::NetworkError, 1)]));
+    assert_eq!(sentry.flush(SHORT), Err(FlushError::Timeout(SHORT)));
     ingest.answer_with(Answer::ok());
     end_spans(&sentry, 1);
     assert_eq!(sentry.flush(PATIENCE), Ok(()));
+    assert_eq!((ingest.transactions().len(), sentry.stats().spans_dropped()), (2, 0));
 }

@@ -91,6 +91,11 @@ impl Ledger {
         }
     }
 
+    /// Whether something that was received here is on disk.
+    pub(crate) fn has_spooled(&self) -> bool {
+        self.spooled.read() != Counts::default()
+    }
+
     pub(crate) fn dropped(&self, reason: DropReason, counts: Counts) {
         if !self.is_settled() {
             self.dropped[reason as usize].add(counts);

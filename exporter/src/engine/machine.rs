@@ -101,6 +101,7 @@ struct Flush {
     below: u64,
     /// When what still waits is kept on disk, so that the caller's time is enough for that.
     keep_at: Instant,
+    is_kept: bool,
 }
 
 #[derive(Debug)]
@@ -197,7 +198,7 @@ impl Machine {
                 let time = waiter.deadline.saturating_duration_since(now.instant);
                 let for_disk = if self.outbox.has_spool() { time / 5 } else { Duration::ZERO };
                 let keep_at = waiter.deadline - for_disk.min(Duration::from_millis(250));
-                self.flushes.push(Flush { waiter, below: self.next_number, keep_at });
+                self.flushes.push(Flush { waiter, below: self.next_number, keep_at, is_kept: false });
             }
         }
         if let Some(waiter) = shutdown {
@@ -415,17 +416,20 @@ impl Machine {
             return;
         }
         self.flushes.retain(|flush| flush.waiter.deadline > now.instant);
-        if self.flushes.iter().any(|flush| flush.keep_at <= now.instant) && self.outbox.has_spool() {
+        if self.outbox.has_spool() && self.flushes.iter().any(|flush| !flush.is_kept && flush.keep_at <= now.instant) {
             self.outbox.keep_waiting();
-            self.flushes.iter_mut().for_each(|flush| flush.keep_at = flush.waiter.deadline);
+            self.flushes.iter_mut().for_each(|flush| flush.is_kept |= flush.keep_at <= now.instant);
         }
         let oldest = self.pieces.keys().next().copied().unwrap_or(self.next_number);
-        if self.flushes.iter().all(|flush| flush.below > oldest) {
+        // What is on disk is not delivered: a caller waits for that, too, as long as it can.
+        let is_on_disk = self.shared.ledger.has_spooled();
+        let is_done = |flush: &Flush| flush.below <= oldest && (!is_on_disk || flush.keep_at <= now.instant);
+        if !self.flushes.iter().any(is_done) {
             return;
         }
         let result = self.result();
         self.flushes.retain(|flush| {
-            let is_done = flush.below <= oldest;
+            let is_done = is_done(flush);
             if is_done {
                 // The caller may have stopped waiting.
                 let _ = flush.waiter.reply.send(result.clone());
@@ -447,7 +451,8 @@ impl Machine {
 
     /// When the driver calls [`step`](Self::step) again at the latest.
     pub(super) fn wake_at(&mut self, now: Now) -> Instant {
-        let flushes = self.flushes.iter().map(|flush| flush.waiter.deadline.min(flush.keep_at)).min();
+        let flushes =
+            self.flushes.iter().map(|flush| if flush.is_kept { flush.waiter.deadline } else { flush.keep_at }).min();
         let phase = match self.phase {
             Phase::Running | Phase::Stopped => None,
             Phase::Closing { give_up_at, .. } => Some(give_up_at),

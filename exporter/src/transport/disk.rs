@@ -116,6 +116,11 @@ impl Disk {
         self.next_look = None;
     }
 
+    /// Whether a shutdown has begun.
+    pub(super) const fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
     /// Looks at the disk from this time on.
     pub(super) fn look_at(&mut self, time: Instant) {
         if !self.is_closing {

@@ -208,10 +208,8 @@ impl Outbox {
 
     /// The next request to send, if there is one and room for it.
     pub(crate) fn next_request(&mut self, now: Now) -> Option<Outgoing> {
-        if let Check::Asked(reply) = mem::take(&mut self.check) {
-            if let Some(outgoing) = self.check_request(reply, now) {
-                return Some(outgoing);
-            }
+        if let Some(outgoing) = self.check_request(now) {
+            return Some(outgoing);
         }
         if let Some(outgoing) = self.copy_request(now) {
             return Some(outgoing);
@@ -225,7 +223,11 @@ impl Outbox {
         None
     }
 
-    fn check_request(&mut self, reply: mpsc::Sender<Result<Reply, String>>, now: Now) -> Option<Outgoing> {
+    fn check_request(&mut self, now: Now) -> Option<Outgoing> {
+        if !matches!(self.check, Check::Asked(_)) {
+            return None;
+        }
+        let Check::Asked(reply) = mem::take(&mut self.check) else { return None };
         let body = self.compressor.plain(Envelope::empty().body(now.wall, &[]));
         let request = self.destinations.sentry.as_ref().and_then(|sentry| sentry.request(body).ok());
         let Some(request) = request else {
@@ -415,7 +417,9 @@ impl Outbox {
                 old.into_iter().for_each(|queued| disk.keep(queued, DropReason::NetworkError));
             }
         }
-        let has_room = !is_outage && self.queue.bytes() < self.limit / 4;
+        // When the server is away and nothing waits here, it is one from the disk that asks whether it is back.
+        let has_room = self.queue.bytes() < self.limit / 4
+            && self.link.room(now.instant, self.out.values().sum(), MAX_IN_FLIGHT) > 0;
         let is_limited = self.limits.is_limited(Category::Transaction, now.instant);
         disk.next_job(now.instant, has_room && !is_limited)
     }
@@ -428,8 +432,15 @@ impl Outbox {
         for queued in result.taken {
             self.queue.push(queued);
         }
+        // A disk that fails must cost nothing that memory has room for.
+        let may_wait = !disk.is_closing();
         for (queued, reason) in result.refused {
-            self.drop_envelope(queued, reason);
+            let has_room = self.queue.bytes() + queued.envelope.size() <= self.limit;
+            if may_wait && has_room && reason == DropReason::NetworkError {
+                self.queue.push(queued);
+            } else {
+                self.drop_envelope(queued, reason);
+            }
         }
     }
 
@@ -482,7 +493,8 @@ impl Outbox {
         let is_outage = self.link.is_away() || pause.is_some();
         let insurance =
             self.disk.as_ref().filter(|_| is_outage).and_then(|disk| disk.next_insurance(self.queue.oldest()?));
-        let disk = self.disk.as_ref().filter(|_| !self.link.is_away()).and_then(Disk::next_look);
+        let disk = self.disk.as_ref().and_then(Disk::next_look);
+        let disk = disk.map(|look| look.max(self.link.pause_ends(now).unwrap_or(look)));
         let report = self.destinations.sentry.as_ref().and_then(|_| self.reports.due(now));
         let report = report.map(|due| due.max(self.link.pause_ends(now).unwrap_or(due)));
         [link, pause, insurance, disk, report].into_iter().flatten().filter(|at| *at > now).min()
