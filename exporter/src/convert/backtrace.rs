@@ -11,14 +11,11 @@ use serde::Serialize;
 
 use self::{
     path::{crate_of, module, without_hashes},
-    text::{Location, Symbol, symbols},
+    text::{Location, OUTERMOST, Symbol, symbols},
 };
 
 /// Frames of a stack trace that Sentry keeps.
 const MAX_FRAMES: usize = 250;
-
-/// How many of them are the outermost ones, if there are more.
-const OUTERMOST: usize = 50;
 
 /// What stands around a panic or around the making of an error; trimmed from the inner end.
 const MACHINERY: [&str; 8] = ["std", "core", "alloc", "backtrace", "__rustc", "anyhow", "eyre", "color_eyre"];

@@ -25,6 +25,13 @@ pub struct SentryExporterBuilder {
     options: Options,
 }
 
+impl SentryExporter {
+    /// Begins to build an exporter. Everything has a default; without a DSN it takes spans and does nothing.
+    pub fn builder() -> SentryExporterBuilder {
+        SentryExporterBuilder::default()
+    }
+}
+
 impl SentryExporterBuilder {
     /// Sets where to send to. Defaults to nowhere; empty is nowhere, too.
     pub fn with_dsn(mut self, dsn: impl Into<String>) -> Self {

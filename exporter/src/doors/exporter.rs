@@ -8,7 +8,6 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 
-use super::builder::SentryExporterBuilder;
 use crate::{
     account::Stats,
     engine::{Engine, FlushError},
@@ -32,11 +31,6 @@ pub struct SentryExporter {
 impl SentryExporter {
     pub(crate) const fn new(engine: Option<Arc<Engine>>) -> Self {
         Self { engine }
-    }
-
-    /// An exporter with everything set by hand.
-    pub fn builder() -> SentryExporterBuilder {
-        SentryExporterBuilder::default()
     }
 
     /// What was received, sent and dropped so far.

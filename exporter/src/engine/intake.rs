@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
-    mem,
+    fmt, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -37,7 +37,6 @@ const MAX_DROPPED_TRACES: usize = 4096;
 const MAX_ROOM: usize = 256;
 
 /// Ended spans on their way to the worker, and what is known of local roots that are still open.
-#[derive(Debug)]
 pub(crate) struct Intake {
     shards: [Mutex<Shard>; SHARDS],
     /// Bytes of all spans that were taken in and are not converted yet, wherever they wait.
@@ -254,6 +253,13 @@ impl Intake {
 
     fn shard(&self, trace_id: TraceId) -> &Mutex<Shard> {
         &self.shards[trace_id.to_bytes()[15] as usize % SHARDS]
+    }
+}
+
+impl fmt::Debug for Intake {
+    /// The spans themselves have no place in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake").field("pending", &self.pending()).finish_non_exhaustive()
     }
 }
 

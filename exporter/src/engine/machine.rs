@@ -47,6 +47,9 @@ const MANY_READY: usize = 256;
 /// Spans for which room is kept from one time to the next.
 const MAX_ROOM: usize = 4096;
 
+/// The most time at the end of a flush or shutdown that is left for the disk.
+const MAX_DISK_TIME: Duration = Duration::from_millis(500);
+
 /// How long the last envelopes have when the application forgot to shut us down.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
 
@@ -196,8 +199,8 @@ impl Machine {
             self.take_in_all(now);
             for waiter in flushes {
                 let time = waiter.deadline.saturating_duration_since(now.instant);
-                let for_disk = if self.outbox.has_spool() { time / 5 } else { Duration::ZERO };
-                let keep_at = waiter.deadline - for_disk.min(Duration::from_millis(250));
+                let for_disk = if self.outbox.has_spool() { time / 4 } else { Duration::ZERO };
+                let keep_at = waiter.deadline - for_disk.min(MAX_DISK_TIME);
                 self.flushes.push(Flush { waiter, below: self.next_number, keep_at, is_kept: false });
             }
         }
@@ -215,8 +218,7 @@ impl Machine {
         self.outbox.close();
         // A disk needs some of the time for what could not be delivered.
         let time = deadline.saturating_duration_since(now.instant);
-        let for_disk =
-            if self.outbox.has_spool() { (time / 4).min(Duration::from_millis(500)) } else { Duration::ZERO };
+        let for_disk = if self.outbox.has_spool() { (time / 4).min(MAX_DISK_TIME) } else { Duration::ZERO };
         self.phase = Phase::Closing { waiter, give_up_at: deadline - for_disk, deadline };
     }
 

@@ -216,11 +216,13 @@ fn a_trace_that_lost_spans_is_discarded_with_its_bytes() {
 }
 
 /// Shapes that a trace can have: how the parent of a span follows from its place.
-const SHAPES: [(&str, fn(u64) -> u64); 5] = [
+type Shape = (&'static str, fn(u64) -> u64);
+
+const SHAPES: [Shape; 5] = [
     ("flat", |_| 1),
     ("chain", |place| place),
     ("comb", |place| if place % 2 == 0 { 1 } else { place }),
-    ("binary tree", |place| (place + 1) / 2),
+    ("binary tree", |place| place.div_ceil(2)),
     ("wide below a child", |place| if place == 1 { 1 } else { 2 }),
 ];
 

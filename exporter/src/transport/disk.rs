@@ -6,7 +6,6 @@ use std::{
 };
 
 use super::{
-    outbox::INSURED_AFTER,
     queue::Queued,
     spool::{Lost, Record, RecordId, Spool, SpoolError, Spooled, Stored, Taken},
 };
@@ -14,6 +13,9 @@ use crate::{
     account::{DropReason, Ledger, Now},
     packing::Envelope,
 };
+
+/// How long an envelope waits in an outage until it is stored: a process that is killed loses no more.
+const INSURED_AFTER: Duration = Duration::from_secs(5);
 
 /// How often the disk is looked at for what other processes left there.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -206,7 +208,15 @@ impl Disk {
                     ledger.spooled(queued.envelope.counts);
                     settled.gone.extend(queued.number);
                 }
-                self.rests_until = error.filter(|error| !matches!(error, SpoolError::TooLarge)).map(|_| now + REST);
+                match error {
+                    // The others are not concerned.
+                    Some(SpoolError::TooLarge) if !settled.refused.is_empty() => {
+                        let others = settled.refused.split_off(1);
+                        others.into_iter().for_each(|(queued, or)| self.keep(queued, or));
+                    }
+                    Some(_) => self.rests_until = Some(now + REST),
+                    None => self.rests_until = None,
+                }
                 // It may be the next that is taken, once there is room.
                 self.look_at(now);
             }

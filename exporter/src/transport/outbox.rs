@@ -39,9 +39,6 @@ const MAX_TRIES: u32 = 8;
 /// The same for Spotlight, where nothing else shows that it is there.
 const MAX_SPOTLIGHT_TRIES: u32 = 3;
 
-/// How long an envelope waits in an outage until it goes to the disk: a process that is killed loses no more.
-pub(super) const INSURED_AFTER: Duration = Duration::from_secs(5);
-
 /// Envelopes on their way out.
 #[derive(Debug)]
 pub(crate) struct Outbox {

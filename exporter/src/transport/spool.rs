@@ -1,8 +1,20 @@
-//! Keeps envelopes on disk that could not be delivered. The rules are in the guide, page `delivery`, section "The spool".
+//! Where do envelopes stay that could not be delivered? In a directory, until they can be.
 //!
-//! The caller decides about pace, HTTP and rate limits. It also chooses the directory: all envelopes in it go to one
-//! project.
+//! Many envelopes share a file, a **segment**. One spool appends to it; whichever spool locks it afterwards reads it.
+//!
+//! | | |
+//! | --- | --- |
+//! | durable | when [`Spool::store`] returns: one `fdatasync` for each call and segment, one `fsync` of the directory for each new segment |
+//! | bounded | in bytes over the whole directory, and in age; the oldest segments make room |
+//! | torn or damaged | each record has a checksum; a torn tail is ignored, a damaged record skipped and counted |
+//! | several processes | each appends to segments of its own; a lock on the segment keeps two from sending the same record |
+//! | a crash while sending | its records are sent again: at least once; Sentry knows the event's id |
+//! | the clock jumps | nothing expires: ages are measured by the monotonic clock, from the start of this process on |
+//! | an operation fails | it is reported once, counted, tried again later; never fatal |
+//!
+//! The caller decides on pace, HTTP and rate limits, and chooses the directory: all envelopes in it go to one project.
 
+mod disk;
 mod error;
 mod folder;
 mod index;
@@ -24,7 +36,7 @@ use std::{collections::BTreeMap, ops::AddAssign, path::PathBuf, time::Duration};
 use opentelemetry_http::Bytes;
 use uuid::Uuid;
 
-pub(crate) use self::error::SpoolError;
+pub(crate) use self::{error::SpoolError, record::Record};
 use self::{
     folder::Folder, index::Index, name::Name, reader::Reader, trouble::Troubles, window::Window, writer::Writer,
 };
@@ -38,14 +50,6 @@ pub(crate) struct SpoolOptions {
     pub(crate) max_bytes: u64,
     /// Older records are dropped.
     pub(crate) max_age: Duration,
-}
-
-/// An envelope to keep.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Record<'a> {
-    pub(crate) counts: Counts,
-    /// The envelope's header line, and its items.
-    pub(crate) parts: [&'a [u8]; 2],
 }
 
 /// Names a record that was handed out. The order is that of handing out.
@@ -81,7 +85,7 @@ pub(crate) struct Lost {
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Stored {
-    /// The first so many are on the disk.
+    /// This many records, from the first on, are on the disk.
     pub(crate) kept: usize,
     /// Why the next one is not; `None` if all are kept.
     pub(crate) error: Option<SpoolError>,
@@ -170,8 +174,9 @@ impl Spool {
     }
 
     /// The size of all segments, whichever process wrote them, as far as it is known.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.index.bytes()
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
+        self.index.bytes
     }
 
     /// Releases all locks. Nothing is written afterwards. What is still out is handed out by the next spool.

@@ -11,10 +11,10 @@
 //! | any other text after frames, such as `note: …` | the end |
 //! | `at …` with no frame above, numbered lines with no path and no `.rs` file | another language, or a list: no frames |
 
-use super::{
-    OUTERMOST,
-    path::{is_one_word, module},
-};
+use super::path::{is_one_word, module};
+
+/// How many frames are the outermost ones, where not all are kept.
+pub(super) const OUTERMOST: usize = 50;
 
 /// Frames held while reading: a bound for hostile text that leaves room for what is left out of the innermost ones.
 const MAX_READ: usize = 1000;

@@ -1,15 +1,14 @@
-//! The directory and its files: every call on the file system but the locks'.
+//! The directory and its files: what is in it, and how files are opened and removed.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
-use fs4::FileExt;
-
 use super::{
-    lock::{Attempt, Lock, Locked},
+    disk::Disk,
+    lock::{Attempt, Locked},
     name::Name,
 };
 
@@ -18,15 +17,6 @@ use super::{
 pub(super) struct Folder {
     path: PathBuf,
     pub(super) disk: Disk,
-}
-
-/// The calls that fail in ways that a test cannot provoke on a real disk, so tests replace them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Disk {
-    pub(super) lock: Lock,
-    pub(super) write: fn(&File, &[u8]) -> io::Result<usize>,
-    pub(super) sync: fn(&File) -> io::Result<()>,
-    pub(super) truncate: fn(&File, u64) -> io::Result<()>,
 }
 
 /// What the directory contains.
@@ -58,7 +48,7 @@ impl Folder {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, FOLDER_MODE);
         builder.create(&self.path)?;
         // Its parent may belong to another user. Then a power failure in the next seconds may lose the new directory.
-        let _ = self.path.parent().map(sync_directory);
+        let _ = self.path.parent().map(self.disk.sync_directory);
         Ok(())
     }
 
@@ -88,7 +78,7 @@ impl Folder {
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, FILE_MODE);
-        Ok(Locked::attempt(options.open(&path)?, &path, self.disk.lock))
+        Ok(Locked::attempt(options.open(&path)?, &path, &self.disk))
     }
 
     /// Opens a segment and locks it.
@@ -101,7 +91,7 @@ impl Folder {
             Err(error) => Err(error),
         };
         match file {
-            Ok(file) => Ok(Locked::attempt(file, &path, self.disk.lock)),
+            Ok(file) => Ok(Locked::attempt(file, &path, &self.disk)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Attempt::Gone),
             Err(error) => Err(error),
         }
@@ -118,34 +108,8 @@ impl Folder {
 
     /// Makes the names of new files durable. Without it a power failure may lose a file whose content is durable.
     pub(super) fn sync(&self) -> io::Result<()> {
-        sync_directory(&self.path)
+        (self.disk.sync_directory)(&self.path)
     }
-}
-
-impl Default for Disk {
-    fn default() -> Self {
-        Self {
-            lock: FileExt::try_lock,
-            write: |mut file, bytes| file.write(bytes),
-            sync: File::sync_data,
-            truncate: File::set_len,
-        }
-    }
-}
-
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
-    match File::open(path)?.sync_all() {
-        // Some network file systems cannot do it for a directory, and write names through.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        synced => synced,
-    }
-}
-
-/// Elsewhere a directory cannot be opened as a file, and names are in the journal of the file system.
-#[cfg(not(unix))]
-fn sync_directory(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// Envelopes contain data of users: only the owner may read them.

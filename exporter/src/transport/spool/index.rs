@@ -14,7 +14,7 @@ use crate::account::Counts;
 pub(super) struct Index {
     segments: BTreeMap<Name, Segment>,
     /// The room that they take.
-    bytes: u64,
+    pub(super) bytes: u64,
     /// The room that a segment takes at least, so that the limit in bytes also limits the number of files.
     block: u64,
     /// When the directory was listed last; `None` before the first time.
@@ -90,10 +90,6 @@ impl Index {
     /// When the directory was listed last.
     pub(super) fn latest_listing(&self) -> Option<Instant> {
         self.listed
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// Whether this many bytes more keep the limit.
@@ -204,3 +200,20 @@ const BLOCK: u64 = 4096;
 /// The default limit in bytes holds 262,144 files of one block each, from as many crashes. To know a quarter of them
 /// takes 8 MB of memory and is enough to go on with.
 const MAX_SEGMENTS: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_segments_are_not_all_known_but_all_counted() {
+        let count = MAX_SEGMENTS as u64 + 1000;
+        let segments = (0..count).rev().map(|time| (Name { time, writer: 0, number: 0 }, 1)).collect();
+        let mut index = Index::new(u64::MAX);
+        let listing = Listing { segments, foreign: None };
+        index.listed(&listing, Instant::now(), |_| false, |_| Duration::ZERO);
+        assert_eq!((index.ready().count(), index.bytes), (MAX_SEGMENTS, count * BLOCK));
+        let newest = index.ready().map(|(name, _)| name.time).max();
+        assert_eq!(newest, Some(MAX_SEGMENTS as u64 - 1), "the oldest are known");
+    }
+}

@@ -12,6 +12,8 @@ use std::{
 
 use fs4::{FileExt, TryLockError};
 
+use super::disk::Disk;
+
 /// The result of an attempt to lock a file.
 #[derive(Debug)]
 pub(super) enum Attempt {
@@ -35,8 +37,8 @@ pub(super) struct Locked {
 
 impl Locked {
     /// Locks a file that was opened at this path, unless it is locked.
-    pub(super) fn attempt(file: File, path: &Path, lock: Lock) -> Attempt {
-        match lock(&file) {
+    pub(super) fn attempt(file: File, path: &Path, disk: &Disk) -> Attempt {
+        match (disk.lock)(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Attempt::Busy,
             Err(TryLockError::Error(error)) => return Attempt::Unsupported(file, error),
@@ -87,16 +89,13 @@ fn is_same(_: &Metadata, there: &Metadata) -> bool {
     there.is_file()
 }
 
-/// Takes the lock of a file without waiting for it.
-pub(super) type Lock = fn(&File) -> Result<(), TryLockError>;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn attempt(path: &Path) -> Attempt {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
-        Locked::attempt(file, path, FileExt::try_lock)
+        Locked::attempt(file, path, &Disk::default())
     }
 
     fn lock(path: &Path) -> Locked {
@@ -131,6 +130,6 @@ mod tests {
         let path = dir.path().join("file");
         let file = File::create_new(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        assert!(matches!(Locked::attempt(file, &path, FileExt::try_lock), Attempt::Gone));
+        assert!(matches!(Locked::attempt(file, &path, &Disk::default()), Attempt::Gone));
     }
 }

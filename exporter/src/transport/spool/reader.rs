@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Seek, SeekFrom, Write},
+    io,
 };
 
 use opentelemetry_http::Bytes;
 
 use super::{
+    disk::Disk,
     lock::Locked,
     name::Name,
     record::{DONE, HEAD, HEAD_LEN, HEADER, HEADER_LEN, Head},
@@ -130,11 +131,11 @@ impl Reader {
     }
 
     /// The record is done, whether its state can be written now or later.
-    pub(super) fn done(&mut self, offset: u64) -> io::Result<()> {
+    pub(super) fn done(&mut self, offset: u64, disk: &Disk) -> io::Result<()> {
         if self.out.remove(&offset).is_some() {
             self.unmarked.insert(offset);
         }
-        self.mark()
+        self.mark(disk)
     }
 
     /// The record waits again.
@@ -145,11 +146,11 @@ impl Reader {
     }
 
     /// Writes the states that could not be written before. No `fsync`: a power failure sends some again.
-    pub(super) fn mark(&mut self) -> io::Result<()> {
+    pub(super) fn mark(&mut self, disk: &Disk) -> io::Result<()> {
         while let Some(offset) = self.unmarked.first().copied() {
-            let mut file = self.file.file();
-            file.seek(SeekFrom::Start(offset))?;
-            file.write_all(&[DONE])?;
+            if let (_, Some(error)) = disk.write_all(self.file.file(), offset, &[DONE]) {
+                return Err(error);
+            }
             self.unmarked.remove(&offset);
         }
         Ok(())
@@ -237,7 +238,7 @@ impl Reader {
         if len > window::SIZE / 4 {
             // A vector of its own saves the copy, and keeps the window small.
             let mut bytes = Vec::with_capacity(len);
-            window::read(self.file.file(), offset, len, &mut bytes)?;
+            (window.disk.read)(self.file.file(), offset, len, &mut bytes)?;
             return Ok(head.fits(&bytes).then(|| Bytes::from(bytes)));
         }
         let bytes = window.get(self.name, self.file.file(), offset, len)?;

@@ -34,6 +34,14 @@ pub(super) const HEAD_LEN: u64 = HEAD as u64;
 pub(super) const DONE: u8 = 0xff;
 const WAITING: u8 = 0;
 
+/// An envelope to keep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) counts: Counts,
+    /// The envelope's header line, and its items.
+    pub(crate) parts: [&'a [u8]; 2],
+}
+
 /// What is known of a record without its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {

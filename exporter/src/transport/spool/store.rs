@@ -3,11 +3,11 @@
 use std::io;
 
 use super::{
-    Record, Spool, SpoolError, Stored,
+    Spool, SpoolError, Stored,
     lock::{Attempt, Locked},
     name::{Name, nanos},
     reader::Reader,
-    record::{self, HEADER_LEN},
+    record::{self, HEADER_LEN, Record},
     trouble::Trouble,
     writer::Writer,
 };

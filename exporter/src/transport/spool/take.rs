@@ -77,7 +77,9 @@ impl Spool {
             }
         }
         self.reconcile(name, &mut taken.lost);
-        self.index.works(name);
+        if self.readers.get(name).is_some_and(|reader| !reader.has_unmarked()) {
+            self.index.works(name);
+        }
         self.finish(name);
     }
 
@@ -116,16 +118,17 @@ impl Spool {
     /// Counts what a segment should contain and does not, after its last record was looked at.
     fn reconcile(&mut self, name: &Name, lost: &mut Lost) {
         let Some((seen, is_damaged)) = self.readers.get(name).and_then(|reader| reader.passed()) else { return };
-        if is_damaged {
+        // Only for what this spool stored: nothing else says what a damaged head has said.
+        let own = self.index.get(name).and_then(|segment| segment.own);
+        let missing = own.map_or(Counts::default(), |own| minus(own, seen));
+        if is_damaged || missing != Counts::default() {
             self.troubles.report(Trouble::Damaged, name);
         } else {
             self.troubles.over(Trouble::Damaged);
         }
-        // Only for what this spool stored: nothing else says what a damaged head has said.
-        let Some(own) = self.index.get(name).and_then(|segment| segment.own) else { return };
-        let missing = minus(own, seen);
-        if missing != Counts::default() {
+        if let Some(own) = own {
             self.lose(name, missing, lost);
+            // Otherwise it would be counted again if the segment is read again.
             self.index.set_own(name, minus(own, missing));
         }
     }
@@ -153,7 +156,9 @@ impl Spool {
 
     /// The record is done. If that cannot be written, it is remembered and tried again.
     fn write_state(&mut self, id: RecordId) {
-        if let Some(Err(error)) = self.readers.get_mut(&id.segment).map(|reader| reader.done(id.offset)) {
+        if let Some(Err(error)) =
+            self.readers.get_mut(&id.segment).map(|reader| reader.done(id.offset, &self.folder.disk))
+        {
             self.fail(&id.segment, &error);
         }
     }
@@ -162,7 +167,7 @@ impl Spool {
     fn write_states(&mut self) {
         let names: Vec<_> = self.readers.iter().filter(|(_, it)| it.has_unmarked()).map(|(name, _)| *name).collect();
         for name in names {
-            match self.readers.get_mut(&name).map(|reader| reader.mark()) {
+            match self.readers.get_mut(&name).map(|reader| reader.mark(&self.folder.disk)) {
                 Some(Err(error)) => self.fail(&name, &error),
                 _ => self.index.works(&name),
             }

@@ -1,15 +1,13 @@
 //! The part of a segment that was read last. There is one for the whole spool, so its memory is bounded.
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-};
+use std::{fs::File, io};
 
-use super::name::Name;
+use super::{disk::Disk, name::Name};
 
 /// A part of a file in memory.
 #[derive(Debug, Default)]
 pub(super) struct Window {
+    pub(super) disk: Disk,
     name: Option<Name>,
     start: u64,
     bytes: Vec<u8>,
@@ -21,7 +19,7 @@ impl Window {
         if self.range(name, offset, len).is_none() {
             // Forgotten first: if the read fails, half of the bytes would be those of another place.
             self.forget();
-            read(file, offset, len.max(SIZE), &mut self.bytes)?;
+            (self.disk.read)(file, offset, len.max(SIZE), &mut self.bytes)?;
             (self.name, self.start) = (Some(name), offset);
         }
         Ok(self.range(name, offset, len).unwrap_or(&self.bytes))
@@ -38,14 +36,6 @@ impl Window {
         let start = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.bytes.get(start..start.checked_add(len)?).filter(|_| self.name == Some(name))
     }
-}
-
-/// Reads bytes of a file into an empty vector, fewer at the end of the file.
-pub(super) fn read(mut file: &File, offset: u64, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
-    file.seek(SeekFrom::Start(offset))?;
-    bytes.reserve(len);
-    file.take(len as u64).read_to_end(bytes)?;
-    Ok(())
 }
 
 /// One call on the file system for a hundred records of 2 KB.

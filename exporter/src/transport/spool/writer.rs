@@ -4,16 +4,16 @@
 //! are on the disk. That is done once for each call, after the last record.
 
 use std::{
-    io::{self, Seek, SeekFrom},
-    time::Instant,
+    io,
+    time::{Duration, Instant},
 };
 
 use super::{
-    Record,
+    disk::Disk,
     folder::Folder,
     lock::Locked,
     name::Name,
-    record::{HEADER, Head},
+    record::{HEADER, Head, Record},
 };
 use crate::account::Counts;
 
@@ -30,7 +30,7 @@ pub(super) struct Writer {
 /// What became of the records of one call.
 #[derive(Debug, Default)]
 pub(super) struct Appended {
-    /// The first so many are kept.
+    /// This many records, from the first on, are kept.
     pub(super) kept: usize,
     /// The sum over them.
     pub(super) counts: Counts,
@@ -71,7 +71,7 @@ impl Writer {
 
     /// Appends records. The format must have room for each.
     pub(super) fn append(&mut self, records: &[Record<'_>], now: Instant, folder: &Folder) -> Appended {
-        let Written { ends, len, mut error } = self.write(records, now, folder);
+        let Written { ends, len, mut error } = self.write(records, now, &folder.disk);
         // A disk that is full may have taken some of them.
         let mut kept = ends.iter().take_while(|end| **end <= len).count();
         let whole = if kept == 0 { self.len } else { ends.get(kept - 1).copied().unwrap_or(self.len) };
@@ -82,8 +82,8 @@ impl Writer {
         }
         if kept > 0 {
             if let Err(failed) = self.sync(folder) {
-                // What is on the disk by now is unknown, and a second sync would not say. The caller is told that
-                // nothing was kept, so nothing of it may be handed out later.
+                // What is on the disk by now is unknown, and a second sync may succeed without having written it. The
+                // caller counts all of it as not kept, so none of it may be handed out later.
                 let _ = (folder.disk.truncate)(self.file.file(), self.len);
                 (kept, is_broken, error) = (0, true, Some(failed));
             } else {
@@ -95,54 +95,37 @@ impl Writer {
         Appended { kept, counts, error, is_broken }
     }
 
-    fn write(&self, records: &[Record<'_>], now: Instant, folder: &Folder) -> Written {
-        let mut buffer = Vec::new();
+    fn write(&self, records: &[Record<'_>], now: Instant, disk: &Disk) -> Written {
+        let mut buffer = if self.len == 0 { HEADER.to_vec() } else { Vec::new() };
         let mut written = Written { ends: Vec::with_capacity(records.len()), len: self.len, error: None };
-        if let Err(error) = self.file.file().seek(SeekFrom::Start(self.len)) {
-            return Written { error: Some(error), ..written };
-        }
-        if self.len == 0 {
-            buffer.extend_from_slice(&HEADER);
-        }
         // Not the wall clock: it may jump between two records, which would make the later one older.
         let time = self.name.time.saturating_add(nanos(now.saturating_duration_since(self.begun)));
         for Record { counts, parts } in records {
             let Some(head) = Head::new(*counts, *parts, time) else {
-                written.error = Some(io::ErrorKind::InvalidInput.into());
-                break;
+                self.flush(&mut buffer, &mut written, disk);
+                written.error.get_or_insert(io::ErrorKind::InvalidInput.into());
+                return written;
             };
             buffer.extend_from_slice(&head.encode());
             parts.iter().for_each(|part| buffer.extend_from_slice(part));
-            written.ends.push(written.len + buffer.len() as u64);
-            if buffer.len() >= CHUNK && !self.flush(&mut buffer, &mut written, folder) {
+            written.ends.push(written.len.saturating_add(buffer.len() as u64));
+            if buffer.len() >= CHUNK {
+                self.flush(&mut buffer, &mut written, disk);
+            }
+            if written.error.is_some() {
                 return written;
             }
         }
-        let error = written.error.take();
-        self.flush(&mut buffer, &mut written, folder);
-        written.error = written.error.or(error);
+        self.flush(&mut buffer, &mut written, disk);
         written
     }
 
-    /// Writes the buffer; false if that failed.
-    fn flush(&self, buffer: &mut Vec<u8>, written: &mut Written, folder: &Folder) -> bool {
-        let mut rest = &buffer[..];
-        while !rest.is_empty() {
-            match (folder.disk.write)(self.file.file(), rest) {
-                Ok(0) => written.error = Some(io::ErrorKind::WriteZero.into()),
-                Ok(len) => {
-                    written.len += len as u64;
-                    rest = rest.get(len..).unwrap_or_default();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => written.error = Some(error),
-            }
-            if written.error.is_some() {
-                return false;
-            }
-        }
+    /// Writes the buffer and empties it.
+    fn flush(&self, buffer: &mut Vec<u8>, written: &mut Written, disk: &Disk) {
+        let (len, error) = disk.write_all(self.file.file(), written.len, buffer);
+        written.len = written.len.saturating_add(len);
+        written.error = error;
         buffer.clear();
-        true
     }
 
     fn sync(&self, folder: &Folder) -> io::Result<()> {
@@ -152,7 +135,7 @@ impl Writer {
     }
 }
 
-fn nanos(duration: std::time::Duration) -> u64 {
+fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -1,0 +1,81 @@
+//! The calls on open files. Tests replace them: a real disk does not fail on demand.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use fs4::{FileExt, TryLockError};
+
+/// How open files are used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disk {
+    /// Takes the exclusive lock, without waiting for it.
+    pub(super) lock: fn(&File) -> Result<(), TryLockError>,
+    /// Appends bytes to a vector, from an offset on: fewer than asked for at the end of the file.
+    pub(super) read: fn(&File, u64, usize, &mut Vec<u8>) -> io::Result<()>,
+    /// Writes bytes at an offset, or the first of them.
+    pub(super) write: fn(&File, u64, &[u8]) -> io::Result<usize>,
+    /// Makes the content of a file durable.
+    pub(super) sync: fn(&File) -> io::Result<()>,
+    /// Makes the names in a directory durable. The above may leave out a new name.
+    pub(super) sync_directory: fn(&Path) -> io::Result<()>,
+    pub(super) truncate: fn(&File, u64) -> io::Result<()>,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { lock: FileExt::try_lock, read, write, sync: File::sync_data, sync_directory, truncate: File::set_len }
+    }
+}
+
+impl Disk {
+    /// Writes all of the bytes. Also returns how many were written before an error.
+    pub(super) fn write_all(&self, file: &File, offset: u64, bytes: &[u8]) -> (u64, Option<io::Error>) {
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            match (self.write)(file, offset.saturating_add(written as u64), rest) {
+                Ok(0) => return (written as u64, Some(io::ErrorKind::WriteZero.into())),
+                Ok(len) => written += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written as u64, Some(error)),
+            }
+        }
+        (written as u64, None)
+    }
+}
+
+fn read(mut file: &File, offset: u64, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    bytes.reserve(len);
+    file.take(len as u64).read_to_end(bytes)?;
+    Ok(())
+}
+
+/// One call: it is made for each record that is done.
+#[cfg(unix)]
+fn write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn write(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(offset))?;
+    io::Write::write(&mut file, bytes)
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        // Some network file systems cannot do it for a directory, and write names through.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Elsewhere a directory cannot be opened as a file, and names are in the journal of the file system.
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
