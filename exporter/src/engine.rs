@@ -18,7 +18,7 @@ use std::{
     io, process,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
     thread::{self, ThreadId},
@@ -46,6 +46,8 @@ use crate::{
 pub(crate) struct Engine {
     shared: Shared,
     closed: AtomicBool,
+    /// How many tracer providers use it: the end of one must not cost the others their spans.
+    providers: AtomicUsize,
     /// Whether another sampler than Sentry's decided about a local root.
     undecided: AtomicBool,
     has_dsn: bool,
@@ -76,6 +78,7 @@ impl Engine {
         Ok(Self {
             shared,
             closed: AtomicBool::new(false),
+            providers: AtomicUsize::new(0),
             undecided: AtomicBool::new(false),
             has_dsn,
             decisions,
@@ -190,6 +193,16 @@ impl Engine {
                 Err(FlushError::Timeout(timeout))
             }
         }
+    }
+
+    /// Notes that one more tracer provider uses it.
+    pub(crate) fn join(&self) {
+        self.providers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Notes that a tracer provider has ended; returns whether it was the last one.
+    pub(crate) fn leave(&self) -> bool {
+        self.providers.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// Whether this process is a fork of the one in which the worker runs.

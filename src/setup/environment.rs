@@ -51,8 +51,17 @@ fn spotlight(text: String) -> Option<String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "y" | "yes" | "on" | "1" => Some(SPOTLIGHT_URL.to_owned()),
         "false" | "f" | "n" | "no" | "off" | "0" => None,
-        _ => Some(text),
+        _ if is_http_url(&text) => Some(text),
+        _ => {
+            otel_warn!(name: "Sentry.IgnoredEnvironment", variable = "SENTRY_SPOTLIGHT", message = "neither on, off nor a URL");
+            None
+        }
     }
+}
+
+fn is_http_url(text: &str) -> bool {
+    let host = ["http://", "https://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', ':', '?', '#']))
 }
 
 #[cfg(test)]
@@ -85,7 +94,11 @@ mod tests {
         for value in ["0", "off", "False", "n", ""] {
             assert_eq!(read("SENTRY_SPOTLIGHT", value).spotlight, None, "{value}");
         }
-        let url = "http://host:1/stream";
-        assert_eq!(read("SENTRY_SPOTLIGHT", url).spotlight.as_deref(), Some(url));
+        for url in ["http://host:1/stream", "https://[::1]/"] {
+            assert_eq!(read("SENTRY_SPOTLIGHT", url).spotlight.as_deref(), Some(url));
+        }
+        for text in ["enabled", "localhost:8969", "http://", "http:///stream", "ftp://host/"] {
+            assert_eq!(read("SENTRY_SPOTLIGHT", text).spotlight, None, "{text} is ignored, as an invalid rate is");
+        }
     }
 }

@@ -18,7 +18,7 @@ use opentelemetry_sentry::{
 
 use crate::{
     raw_server::{RawServer, Then},
-    support::{PATIENCE, assert_gave_up, dropped, end_spans, eventually, pair, reported, sentry_at, sentry_to_ingest},
+    support::{PATIENCE, assert_gave_up, dropped, end_spans, pair, reported, sentry_at, sentry_to_ingest},
 };
 
 /// The timeout of flushes and shutdowns that cannot succeed, as the server never answers.

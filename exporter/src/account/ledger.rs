@@ -84,7 +84,7 @@ impl Ledger {
         }
     }
 
-    /// An envelope that was kept on disk is on its way again, or lost.
+    /// An envelope that was kept on disk was removed from there.
     pub(crate) fn unspooled(&self, counts: Counts) {
         if !self.is_settled() {
             self.spooled.subtract(counts);

@@ -1,6 +1,12 @@
 //! The front door that loses nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use opentelemetry::{
     Context,
@@ -24,12 +30,21 @@ use crate::{
 ///
 /// It takes the place of OpenTelemetry's batch processor. A call costs the application one short lock; nothing waits
 /// for the network, and when the network cannot keep up, memory is bounded and each loss is counted in
-/// [`stats`](Self::stats). Cloning is cheap, and clones are the same processor.
+/// [`stats`](Self::stats). Cloning is cheap, and clones are the same processor. Several tracer providers may have one:
+/// it ends with the last of them.
 ///
 /// See the [crate documentation](crate) for an example.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SentrySpanProcessor {
     engine: Option<Arc<Engine>>,
+    /// Whether this clone belongs to a tracer provider that was not shut down.
+    is_in_provider: AtomicBool,
+}
+
+impl Clone for SentrySpanProcessor {
+    fn clone(&self) -> Self {
+        Self { engine: self.engine.clone(), is_in_provider: AtomicBool::new(false) }
+    }
 }
 
 impl SentrySpanProcessor {
@@ -81,7 +96,7 @@ impl From<SentryExporter> for SentrySpanProcessor {
         if let Some(engine) = &engine {
             engine.expect_roots();
         }
-        Self { engine }
+        Self { engine, is_in_provider: AtomicBool::new(false) }
     }
 }
 
@@ -111,11 +126,17 @@ impl SpanProcessor for SentrySpanProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        sdk_result(self.close(timeout))
+        let Some(engine) = &self.engine else { return Ok(()) };
+        let is_used_elsewhere = self.is_in_provider.swap(false, Ordering::AcqRel) && !engine.leave();
+        sdk_result(if is_used_elsewhere { engine.flush(timeout) } else { engine.shutdown(timeout) })
     }
 
     fn set_resource(&mut self, resource: &Resource) {
         if let Some(engine) = &self.engine {
+            // A tracer provider calls this once, when it is built.
+            if !self.is_in_provider.swap(true, Ordering::AcqRel) {
+                engine.join();
+            }
             engine.set_resource(resource.clone());
         }
     }

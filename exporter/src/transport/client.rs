@@ -39,8 +39,9 @@ pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Re
         .connect_timeout(std::time::Duration::from_secs(5))
         // Another host is another recipient: it must not get what was meant for Sentry.
         .redirect(reqwest::redirect::Policy::none());
-    // No proxy can reach what listens on this machine alone.
-    if dsn.is_none_or(|dsn| is_loopback(dsn.host())) {
+    // No proxy can reach what listens on this machine only. The client itself does not read ports in `NO_PROXY`.
+    let no_proxy = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).unwrap_or_default();
+    if dsn.is_none_or(|dsn| is_loopback(dsn.host()) || is_listed_with_port(&no_proxy, dsn.host(), dsn.port())) {
         client = client.no_proxy();
     }
     if settings.http1_only {
@@ -75,6 +76,44 @@ fn trusting(client: reqwest::ClientBuilder, certificates: &[Vec<u8>]) -> Result<
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
     address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+}
+
+/// Whether a list such as `example.com:443,.internal:8080` names this host with this port.
+#[cfg(feature = "reqwest-client")]
+fn is_listed_with_port(list: &str, host: &str, port: u16) -> bool {
+    let names = |entry: &str| {
+        let Some((name, number)) = entry.trim().rsplit_once(':') else { return false };
+        let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+        let name = name.trim_matches(['[', ']']).to_ascii_lowercase();
+        let domain = name.trim_start_matches("*.").trim_start_matches('.');
+        let is_below = host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        number.parse() == Ok(port) && !domain.is_empty() && is_below
+    };
+    list.split(',').any(names)
+}
+
+#[cfg(all(test, feature = "reqwest-client"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_excluded_from_the_proxy_with_their_port() {
+        for (list, host, port, expected) in [
+            ("sentry.example.com:443", "sentry.example.com", 443, true),
+            ("a, SENTRY.example.com:443 ,b", "sentry.example.com", 443, true),
+            ("sentry.example.com:8443", "sentry.example.com", 443, false),
+            (".example.com:443", "sentry.example.com", 443, true),
+            ("*.example.com:443", "sentry.example.com", 443, true),
+            ("example.com:443", "notexample.com", 443, false),
+            ("[fd00::1]:443", "[fd00::1]", 443, true),
+            ("sentry.example.com", "sentry.example.com", 443, false),
+            (":443", "sentry.example.com", 443, false),
+            ("sentry.example.com:x", "sentry.example.com", 443, false),
+            ("", "sentry.example.com", 443, false),
+        ] {
+            assert_eq!(is_listed_with_port(list, host, port), expected, "{list} {host}:{port}");
+        }
+    }
 }
 
 #[cfg(feature = "reqwest-client")]

@@ -237,13 +237,13 @@ impl Disk {
     }
 }
 
-/// An envelope from the disk is on its way again. What another process stored was not received here before.
+/// An envelope from the disk is on its way again. It counts as kept until it is removed from there. What another process
+/// stored was not received here before.
 fn from_disk(spooled: Spooled, ledger: &Ledger, now: Instant) -> Queued {
     let Spooled { id, counts, headers, items, is_own } = spooled;
-    if is_own {
-        ledger.unspooled(counts);
-    } else {
+    if !is_own {
         ledger.received(counts.spans);
+        ledger.spooled(counts);
     }
     Queued { record: Some(id), ..Queued::new(None, Envelope { headers, items, counts }, now) }
 }

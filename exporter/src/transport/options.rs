@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use flate2::Crc;
 use opentelemetry_sentry_protocol::Dsn;
 
 use super::compress::Encoding;
@@ -30,8 +31,42 @@ impl DeliveryOptions {
     }
 }
 
-/// A name for the folder of a project: host, project and key, without characters that a file system may refuse.
+/// A name for the folder of a project: what a person recognises, without characters that a file system may refuse, and
+/// a checksum of the URL and the key, in which every part of the DSN that decides where envelopes go counts.
 fn folder_of(dsn: Option<&Dsn>) -> String {
-    let project = dsn.map(|dsn| format!("{}-{}-{}", dsn.host(), dsn.project_id(), dsn.public_key()));
-    project.unwrap_or_else(|| "spotlight".to_owned()).replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-")
+    let Some(dsn) = dsn else { return "spotlight".to_owned() };
+    let mut checksum = Crc::new();
+    checksum.update(dsn.envelope_url().as_bytes());
+    checksum.update(dsn.public_key().as_bytes());
+    let name = format!("{}-{}-{}", dsn.host(), dsn.port(), dsn.project_id());
+    // File systems refuse names of more than 255 bytes.
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    format!("{}-{:08x}", &name[..name.len().min(200)], checksum.sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_destination_has_a_folder_of_its_own() {
+        let dsns = [
+            "http://a@host/1",
+            "http://b@host/1",
+            "http://a@host/2",
+            "http://a@host:8080/1",
+            "https://a@host:80/1",
+            "http://a@host/relay/1",
+            "http://a@other/1",
+            "http://a@[::1]/1",
+        ];
+        let folder = |dsn: &str| folder_of(Some(&dsn.parse().unwrap()));
+        let folders: BTreeSet<_> = dsns.into_iter().map(folder).collect();
+        assert_eq!(folders.len(), dsns.len(), "{folders:?}");
+        let is_fine = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+        assert!(folders.iter().all(|name| name.chars().all(is_fine)));
+        assert!(folder(&format!("http://a@{}/1", "x".repeat(250))).len() < 255);
+    }
 }

@@ -391,6 +391,7 @@ impl Outbox {
     fn gone(&mut self, queued: Queued) {
         if let (Some(disk), Some(record)) = (&mut self.disk, queued.record) {
             disk.remove(record);
+            self.ledger.unspooled(queued.envelope.counts);
         }
         self.left.extend(queued.number);
     }
@@ -453,7 +454,6 @@ impl Outbox {
         for queued in self.queue.drain().into_iter().chain(out) {
             match (&mut self.disk, queued.record) {
                 (Some(disk), Some(record)) => {
-                    self.ledger.spooled(queued.envelope.counts);
                     disk.put_back(record);
                     self.left.extend(queued.number);
                 }

@@ -55,14 +55,21 @@ impl RateLimits {
     /// `wall` is what an HTTP date is compared with.
     pub(crate) fn update(&mut self, status: u16, headers: &HeaderMap, now: Instant, wall: SystemTime) {
         let lines = texts(headers, RATE_LIMITS).filter(|line| !line.trim().is_empty());
-        let mut is_told = false;
+        let (mut has_limits, mut is_readable) = (false, false);
         for line in lines {
-            is_told = true;
-            line.split(',').for_each(|limit| self.limit(limit, now));
+            has_limits = true;
+            for limit in line.split(',') {
+                is_readable |= self.limit(limit, now);
+            }
         }
-        if !is_told && status == StatusCode::TOO_MANY_REQUESTS.as_u16() {
-            let after = texts(headers, RETRY_AFTER.as_str()).map(|text| retry_after(&text, wall));
-            self.extend(None, now + after.max().unwrap_or(UNSPECIFIED));
+        if is_readable || status != StatusCode::TOO_MANY_REQUESTS.as_u16() {
+            return;
+        }
+        let after = texts(headers, RETRY_AFTER.as_str()).filter_map(|text| retry_after(&text, wall)).max();
+        // Limits that cannot be read say that not everything is limited.
+        let default = if has_limits { None } else { Some(UNSPECIFIED) };
+        if let Some(after) = after.or(default) {
+            self.extend(None, now + after);
         }
     }
 
@@ -80,14 +87,16 @@ impl RateLimits {
         self.all.max(self.by_category.get(&category).copied()).filter(|until| *until > now)
     }
 
-    /// Takes one limit of the header: `seconds:categories:scope:reason:namespaces`, where the end may be missing.
-    fn limit(&mut self, limit: &str, now: Instant) {
+    /// Takes one limit of the header: `seconds:categories:scope:reason:namespaces`, where the end may be missing. Returns
+    /// whether it can be read.
+    fn limit(&mut self, limit: &str, now: Instant) -> bool {
         let mut parts = limit.split(':').map(str::trim);
-        let Some(duration) = parts.next().and_then(seconds) else { return };
+        let Some(duration) = parts.next().and_then(seconds) else { return false };
         let until = now + duration;
         let categories = parts.next().unwrap_or_default();
         if categories.is_empty() {
-            return self.extend(None, until);
+            self.extend(None, until);
+            return true;
         }
         let namespaces = parts.nth(2).unwrap_or_default();
         let is_ours = namespaces.is_empty() || namespaces.split(';').any(|namespace| namespace.trim() == "custom");
@@ -99,6 +108,7 @@ impl RateLimits {
                 None => {}
             }
         }
+        true
     }
 
     /// Sets a limit on a category, or on everything, unless there is one that ends later.
@@ -118,10 +128,10 @@ fn texts<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = Cow<'a,
     headers.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
 
-fn retry_after(text: &str, wall: SystemTime) -> Duration {
+fn retry_after(text: &str, wall: SystemTime) -> Option<Duration> {
     let text = text.trim();
     let until = |date: SystemTime| date.duration_since(wall).unwrap_or_default().min(LONGEST);
-    seconds(text).or_else(|| httpdate::parse_http_date(text).ok().map(until)).unwrap_or(UNSPECIFIED)
+    seconds(text).or_else(|| httpdate::parse_http_date(text).ok().map(until))
 }
 
 /// Digits that may have decimals; neither a sign nor an exponent, which Rust would read, too.

@@ -8,8 +8,10 @@ use opentelemetry_sentry::{
 };
 use proptest::{collection::vec, prelude::*};
 
-use super::SHORT;
 use crate::support::{PATIENCE, end_spans, eventually, sentry_at};
+
+/// How long a shutdown may take that waits for answers which never come.
+const LAST: Duration = Duration::from_secs(1);
 
 /// How the server treats a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,12 +85,14 @@ fn hold(does: &[Does], batches: &[usize], directory: Option<&Path>) {
         settle(&sentry, made, &ingest, does);
     }
     let processor = sentry.span_processor().clone();
-    // The worker gives up in time, unless it gets no CPU. Then the caller counts spans that may be on disk, too.
-    let was_abandoned = sentry.shutdown(SHORT) == Err(FlushError::Timeout(SHORT));
+    // The worker gives up in time, unless it gets no CPU or a slow disk. Then the caller counts spans that may be on disk
+    // or delivered, too.
+    let was_abandoned = sentry.shutdown(LAST) == Err(FlushError::Timeout(LAST));
     let stats = processor.stats();
     assert_eq!(stats.spans_received, accounted(&stats), "{stats:?}");
     let mut ids = accepted(&ingest);
-    assert_eq!(stats.spans_sent, ids.len() as u64, "{stats:?}");
+    let delivered = ids.len() as u64;
+    assert!(stats.spans_sent == delivered || was_abandoned && stats.spans_sent < delivered, "{stats:?}");
     let delivered_or_counted = stats.spans_sent + stats.spans_dropped();
     if directory.is_some() {
         // The rest is on disk. The next process sends it, to a server that accepts everything.
