@@ -1,6 +1,7 @@
 //! Two span processors for a tracer provider: OpenTelemetry's batch processor and ours.
 
 use std::{
+    fs, future,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -116,6 +117,25 @@ pub fn sentry(exporter: SentryExporterBuilder) -> SentrySpanProcessor {
 /// A builder of an exporter whose requests are all accepted at once.
 pub fn accepted() -> SentryExporterBuilder {
     SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1").with_http_client(Client(accept))
+}
+
+/// A builder of an exporter whose requests are never answered.
+pub fn unanswered() -> SentryExporterBuilder {
+    let never = |_: Request<Bytes>| -> Answering { Box::pin(future::pending()) };
+    SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1").with_http_client(Client(never))
+}
+
+/// The resident memory of this process in bytes.
+///
+/// # Panics
+///
+/// On systems other than Linux.
+#[must_use]
+pub fn resident_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    kib.expect("a number of kB") << 10
 }
 
 /// A tracer provider that samples everything and has one processor.

@@ -11,12 +11,12 @@
 //! counted as dropped, or if the peak of the second half is above that of the first half by more than a tenth plus
 //! [`MARGIN`]. Needs Linux's `/proc`.
 
-use std::{env, fs, process::ExitCode, time::Instant};
+use std::{env, process::ExitCode, time::Instant};
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_sentry_benches::{
-    doors::{self, PATIENCE},
+    doors::{self, PATIENCE, resident_bytes},
     service::{SPANS, Through},
 };
 use opentelemetry_sentry_exporter::SentrySpanProcessor;
@@ -92,14 +92,6 @@ fn make_spans(
         }
     }
     (made, peaks)
-}
-
-/// The resident memory of this process.
-fn resident_bytes() -> usize {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
-    kib.expect("a number of kB") << 10
 }
 
 fn mib(bytes: usize) -> String {

@@ -52,7 +52,9 @@ impl Envelope {
         let dsc = context.and_then(|(context, trace_id)| context.dsc(&sender.service, trace_id));
         let event_id = event_id.encode_lower(&mut [0; Simple::LENGTH]).to_owned();
         let headers = Headers { event_id: &event_id, sdk: Sdk, trace: dsc.as_ref().map(Entries) };
-        let headers = serde_json::to_vec(&headers).unwrap_or_default();
+        let mut headers = serde_json::to_vec(&headers).unwrap_or_default();
+        // Envelopes wait by the thousand, and what grew by doubling has much room to spare.
+        headers.shrink_to_fit();
         Self { headers: headers.into(), items: items.into(), counts: *counts }
     }
 

@@ -84,12 +84,17 @@ impl Deref for EndedSpan {
     }
 }
 
-/// Bytes for what a span needs in queues and maps beside itself, and for the bookkeeping of the allocator.
-const OVERHEAD: usize = 128;
+/// Bytes for what a span needs beside itself: places in lists that grow by doubling, and the allocator's bookkeeping.
+const OVERHEAD: usize = 384;
+
+/// The same for a trace, counted with its local root: its context, its places in the queues, and their spare room.
+const TRACE_OVERHEAD: usize = 512;
 
 /// An estimate of the memory that a span holds, in bytes.
 fn size_of(span: &SpanData) -> usize {
-    let mut size = OVERHEAD + size_of_val(span) + span.name.len() + size_of_attributes(&span.attributes);
+    let is_local_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
+    let overhead = OVERHEAD + if is_local_root { TRACE_OVERHEAD } else { 0 };
+    let mut size = overhead + size_of_val(span) + span.name.len() + size_of_attributes(&span.attributes);
     for event in &span.events.events {
         size += size_of_val(event) + event.name.len() + size_of_attributes(&event.attributes);
     }

@@ -35,8 +35,8 @@ impl Queued {
     }
 
     fn size(&self) -> usize {
-        // The queue's own place for it, and what the allocator keeps beside two buffers.
-        self.envelope.size() + size_of::<Self>() + 64
+        // Its places in the queue and in flight, with their spare room, and what the allocator keeps beside two buffers.
+        self.envelope.size() + 2 * size_of::<Self>() + 128
     }
 }
 
