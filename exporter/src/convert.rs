@@ -25,7 +25,7 @@ mod view;
 
 pub(crate) use self::{
     error_event::{ErrorEvent, EventContext},
-    event::name_of,
+    event::transaction_name,
     exception::Exceptions,
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::STATUSES,

@@ -158,7 +158,7 @@ impl Sentry {
 
     fn end(&self, timeout: Duration) -> Result<(), FlushError> {
         let start = Instant::now();
-        let result = self.processor.close(timeout);
+        let result = self.processor.shutdown(timeout);
         // Other processors get the time that is left. Ours returns an error here, as it is shut down already.
         let _ = self.provider.shutdown_with_timeout(timeout.saturating_sub(start.elapsed()));
         result

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
     backtrace::{Frame, frames},
-    event::{Contexts, SenderFields, name_of},
+    event::{Contexts, SenderFields, transaction_name},
     exception::{Exception, MAX_VALUE},
     ids::{Hex, parent_span_id, span_id, trace_id},
     request::Request,
@@ -177,7 +177,7 @@ impl Serialize for ErrorEvent<'_> {
             sender: SenderFields::new(event_id, sender),
             level: exception.level(),
             timestamp: seconds(event.timestamp),
-            transaction: name_of(&context.transaction),
+            transaction: transaction_name(&context.transaction),
             logentry: is_log_line.then(|| LogEntry { formatted: cut(&event.name, MAX_VALUE) }),
             exception: self.values(frames),
             contexts: Contexts {

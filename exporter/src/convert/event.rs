@@ -77,6 +77,6 @@ impl<T: Serialize> Serialize for Contexts<'_, T> {
 }
 
 /// A name as Sentry takes it: not empty, and not too long.
-pub(crate) fn name_of(name: &str) -> &str {
+pub(crate) fn transaction_name(name: &str) -> &str {
     if name.is_empty() { UNLABELED } else { shortened(name) }
 }

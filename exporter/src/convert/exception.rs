@@ -95,8 +95,9 @@ impl Exceptions {
             }
         }
         while self.order.len() > REMEMBERED {
-            let oldest = self.order.pop_front();
-            oldest.and_then(|key| self.seen.remove(&key));
+            if let Some(oldest) = self.order.pop_front() {
+                self.seen.remove(&oldest);
+            }
         }
         is_new
     }

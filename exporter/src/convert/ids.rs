@@ -1,5 +1,7 @@
 //! Ids as they stand in JSON.
 
+use std::str;
+
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use serde::{Serialize, Serializer};
@@ -29,6 +31,6 @@ impl<const N: usize> Serialize for Hex<N> {
             pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
         // Digits are ASCII; an empty id would be refused, and is seen at once.
-        serializer.serialize_str(std::str::from_utf8(&text[..2 * N]).unwrap_or_default())
+        serializer.serialize_str(str::from_utf8(&text[..2 * N]).unwrap_or_default())
     }
 }

@@ -1,6 +1,6 @@
 //! Measurements from events and attributes. The rules are in the guide, page `mapping`, section "Measurements".
 
-use std::borrow::Cow;
+use std::{borrow::Cow, slice};
 
 use opentelemetry::{KeyValue, trace::Event};
 use opentelemetry_sentry_semantics::{Attributes, semconv};
@@ -98,7 +98,7 @@ fn of_attribute(attribute: &KeyValue) -> Option<Measurement<'_>> {
         None if vital == "ttfb.request_time" => "ttfb.requesttime",
         None => return None,
     };
-    web_vital(name, Attributes::new(std::slice::from_ref(attribute)).float(attribute.key.as_str())?)
+    web_vital(name, Attributes::new(slice::from_ref(attribute)).float(attribute.key.as_str())?)
 }
 
 fn of_event(event: &Event) -> Option<Measurement<'_>> {
@@ -112,7 +112,7 @@ fn of_event(event: &Event) -> Option<Measurement<'_>> {
         return web_vital(&name, value);
     }
     let value = attributes.float(semconv::SENTRY_MEASUREMENT_VALUE)?;
-    let name = name_of(&event.name)?;
+    let name = measurement_name(&event.name)?;
     let unit = match attributes.text(semconv::SENTRY_MEASUREMENT_UNIT) {
         Some(unit)
             if unit.len() <= MAX_UNIT && unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') =>
@@ -135,7 +135,7 @@ fn vital(name: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// A name as Sentry takes it: a letter, then letters, digits, `_` and `.`, all in lower case.
-fn name_of(name: &str) -> Option<Cow<'_, str>> {
+fn measurement_name(name: &str) -> Option<Cow<'_, str>> {
     let is_fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
     let fits = name.len() <= MAX_NAME && name.starts_with(|c: char| c.is_ascii_alphabetic());
     fits.then(|| {

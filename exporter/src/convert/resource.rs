@@ -6,7 +6,7 @@ use opentelemetry::{Key, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_semantics::cut;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::value::Plain;
 
@@ -67,7 +67,7 @@ impl ResourceContexts {
 
 fn context(resource: &Resource, fields: Fields) -> Option<Box<RawValue>> {
     let text = |key: &&'static str| {
-        resource.get(&Key::from_static_str(key)).map(|value| shortened(&value)).filter(|text| !text.is_empty())
+        resource.get(&Key::from_static_str(key)).map(|value| cut_text(&value)).filter(|text| !text.is_empty())
     };
     let fields = fields.iter().filter_map(|(field, keys)| Some((*field, keys.iter().find_map(text)?)));
     let fields: BTreeMap<_, _> = fields.collect();
@@ -78,7 +78,7 @@ fn context(resource: &Resource, fields: Fields) -> Option<Box<RawValue>> {
 fn kept(resource: &Resource) -> BTreeMap<&str, KeptValue<'_>> {
     fn value(value: &Value) -> KeptValue<'_> {
         match value {
-            Value::String(_) => KeptValue::Text(shortened(value)),
+            Value::String(_) => KeptValue::Text(cut_text(value)),
             value => KeptValue::Other(Plain(value)),
         }
     }
@@ -101,10 +101,10 @@ enum KeptValue<'a> {
     Other(Plain<'a>),
 }
 
-fn shortened(value: &Value) -> String {
+fn cut_text(value: &Value) -> String {
     cut(&value.as_str(), MAX_TEXT).to_owned()
 }
 
 fn raw(value: &impl Serialize) -> Option<Box<RawValue>> {
-    serde_json::value::to_raw_value(value).ok()
+    to_raw_value(value).ok()
 }

@@ -1,5 +1,6 @@
 //! Who sends: the same for all events.
 
+use opentelemetry::Key;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_protocol::Service;
 use opentelemetry_sentry_semantics::semconv;
@@ -36,7 +37,7 @@ impl Sender {
 
     /// Takes in what is known of the process; what was set by hand stays.
     pub(crate) fn set_resource(&mut self, resource: Resource) {
-        let text = |key| resource.get(&opentelemetry::Key::from_static_str(key)).map(|value| value.to_string());
+        let text = |key| resource.get(&Key::from_static_str(key)).map(|value| value.to_string());
         self.service = self.service.clone().or_from_resource(text);
         if self.server_name.is_none() {
             let name = text(semconv::HOST_NAME);

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     data::RootData,
-    event::{Contexts, SenderFields, name_of},
+    event::{Contexts, SenderFields, transaction_name},
     measurement::Measurements,
     request::{Request, Response},
     sender::Sender,
@@ -119,7 +119,7 @@ impl Serialize for Transaction<'_> {
             sample_rate: sample_rate(root.attributes),
             parent_already_sent: trace.fate == Fate::Late,
         };
-        let name = name_of(&description.name);
+        let name = transaction_name(&description.name);
         cut.set(description.name.len().saturating_sub(name.len()));
         let event = Event {
             r#type: "transaction",

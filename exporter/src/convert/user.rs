@@ -37,11 +37,11 @@ impl<'a> User<'a> {
 
     fn of_span(attributes: Attributes<'a>) -> Option<Self> {
         let is_address = |text: &Cow<'_, str>| text.parse::<IpAddr>().is_ok() || text == "{{auto}}";
-        let text = |text: Option<Cow<'a, str>>| text.map(|text| shortened(text, MAX_TEXT));
+        let text = |text: Option<Cow<'a, str>>| text.map(|text| cut_cow(text, MAX_TEXT));
         let email = attributes.first_text(["sentry.user.email", "user.email"]);
         let user = Self {
             id: text(attributes.first_text(["sentry.user.id", "user.id", "enduser.id"])),
-            email: email.map(|email| shortened(email, MAX_EMAIL)),
+            email: email.map(|email| cut_cow(email, MAX_EMAIL)),
             username: text(attributes.first_text(["sentry.user.username", "user.name"])),
             name: text(attributes.text("user.full_name")),
             ip_address: attributes.first_text(ADDRESSES).filter(is_address),
@@ -50,7 +50,7 @@ impl<'a> User<'a> {
     }
 }
 
-fn shortened(text: Cow<'_, str>, max: usize) -> Cow<'_, str> {
+fn cut_cow(text: Cow<'_, str>, max: usize) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(cut(text, max)),
         Cow::Owned(text) => Cow::Owned(cut(&text, max).to_owned()),

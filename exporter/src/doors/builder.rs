@@ -1,6 +1,6 @@
 //! How an exporter is set up.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{mem, path::PathBuf, sync::Arc, time::Duration};
 
 use opentelemetry::{Value, metrics::Meter};
 use opentelemetry_http::HttpClient;
@@ -253,7 +253,7 @@ impl SentryExporterBuilder {
     /// and sets all of it again.
     #[doc(hidden)]
     pub fn take_sender(&mut self) -> SenderSettings {
-        std::mem::take(&mut self.options.sender)
+        mem::take(&mut self.options.sender)
     }
 
     /// Builds the exporter, and starts its thread unless there is nowhere to send to.

@@ -70,7 +70,7 @@ impl SentrySpanProcessor {
     ///
     /// If that takes longer than `timeout` (what is left is then dropped and counted), if a span could not be delivered
     /// since the last flush, or the second time.
-    pub fn close(&self, timeout: Duration) -> Result<(), FlushError> {
+    pub fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.shutdown(timeout))
     }
 }
@@ -90,12 +90,11 @@ impl SpanProcessor for SentrySpanProcessor {
         // Most spans have a parent in this process.
         let parent = cx.span();
         let is_local_root = !parent.span_context().is_valid() || parent.span_context().is_remote();
-        if let Some(engine) = self
-            .engine
-            .as_ref()
-            .filter(|_| is_local_root && span.span_context().is_sampled() && !own_thread::is_marked())
-        {
-            let span = span.span_context();
+        let span = span.span_context();
+        if !is_local_root || !span.is_sampled() || own_thread::is_marked() {
+            return;
+        }
+        if let Some(engine) = &self.engine {
             engine.started(span.trace_id(), span.span_id(), cx);
         }
     }
@@ -111,7 +110,7 @@ impl SpanProcessor for SentrySpanProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        sdk_result(self.close(timeout))
+        sdk_result(self.shutdown(timeout))
     }
 
     fn set_resource(&mut self, resource: &Resource) {

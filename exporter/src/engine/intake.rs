@@ -85,8 +85,9 @@ impl DroppedTraces {
             self.order.push_back(trace_id);
         }
         if self.order.len() > MAX_DROPPED_TRACES {
-            let oldest = self.order.pop_front();
-            oldest.map(|oldest| self.all.remove(&oldest));
+            if let Some(oldest) = self.order.pop_front() {
+                self.all.remove(&oldest);
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     mem,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -497,7 +498,7 @@ impl Drop for Machine {
         let Shared { intake, ledger, mailbox } = self.shared.clone();
         intake.close();
         mailbox.close();
-        let is_panicking = std::thread::panicking();
+        let is_panicking = thread::panicking();
         let reason = if is_panicking { DropReason::InternalSdkError } else { DropReason::Shutdown };
         let unseen = intake.abandon(&ledger);
         ledger.dropped(reason, Counts { spans: unseen, ..Counts::default() });

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::contain::contain;
 use crate::{
-    convert::{STATUSES, name_of, tag_key, tag_value},
+    convert::{STATUSES, tag_key, tag_value, transaction_name},
     trace::MAX_SPANS,
 };
 
@@ -82,7 +82,7 @@ impl TransactionEvent {
     /// The event's id, 32 digits.
     #[must_use]
     pub fn event_id(&self) -> &str {
-        text_of(&self.rest, "event_id")
+        text_field(&self.rest, "event_id")
     }
 
     /// The trace's id, 32 digits.
@@ -116,7 +116,7 @@ impl TransactionEvent {
         if let Some(trace) = trace_of(&mut rest) {
             put_span_fields(trace, op, status, data);
         }
-        rest.insert("transaction".to_owned(), name_of(&name).into());
+        rest.insert("transaction".to_owned(), transaction_name(&name).into());
         rest.insert("transaction_info".to_owned(), json!({ "source": source.as_str() }));
         let tag =
             |(key, value): (String, String)| Some((tag_key(&key).ok()?, Value::from(tag_value(&value)?.into_owned())));
@@ -136,7 +136,7 @@ impl SpanEvent {
     /// The span's id, 16 digits.
     #[must_use]
     pub fn span_id(&self) -> &str {
-        text_of(&self.rest, "span_id")
+        text_field(&self.rest, "span_id")
     }
 
     /// The id of its parent, if it has one.
@@ -177,7 +177,7 @@ fn trace_of(event: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
     event.get_mut("contexts")?.get_mut("trace")?.as_object_mut()
 }
 
-fn text_of<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
+fn text_field<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
     map.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 

@@ -1,5 +1,7 @@
 //! A span that alone is larger than Sentry takes: its longest texts are cut, and nothing else is lost.
 
+use std::borrow::Cow;
+
 use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
@@ -26,19 +28,19 @@ pub(crate) fn trim(span: &mut SpanData, room: usize) -> Trimmed {
     for_each_text(span, |text| lengths.push(text.as_str().len()));
     let longest = longest_that_fits(lengths, room / 2);
     for_each_text(span, |text| {
-        if let Some(kept) = shortened(text.as_str(), longest, &mut trimmed) {
+        if let Some(kept) = with_mark(text.as_str(), longest, &mut trimmed) {
             *text = kept.into();
         }
     });
     for text in [Some(&mut span.name), description(&mut span.status)].into_iter().flatten() {
-        if let Some(kept) = shortened(text, longest, &mut trimmed) {
+        if let Some(kept) = with_mark(text, longest, &mut trimmed) {
             *text = kept.into();
         }
     }
     trimmed
 }
 
-fn description(status: &mut Status) -> Option<&mut std::borrow::Cow<'static, str>> {
+fn description(status: &mut Status) -> Option<&mut Cow<'static, str>> {
     match status {
         Status::Error { description } => Some(description),
         Status::Ok | Status::Unset => None,
@@ -106,7 +108,7 @@ fn longest_that_fits(mut lengths: Vec<usize>, room: usize) -> usize {
 }
 
 /// The beginning of a text that is too long, with a mark that something is missing; counts what is removed.
-fn shortened(text: &str, max: usize, trimmed: &mut Trimmed) -> Option<String> {
+fn with_mark(text: &str, max: usize, trimmed: &mut Trimmed) -> Option<String> {
     const MARK: &str = "...";
     if text.len() <= max {
         return None;
@@ -135,7 +137,7 @@ mod tests {
             ("a", 0, Some("..."), 0),
         ] {
             let mut trimmed = Trimmed::default();
-            assert_eq!(shortened(text, max, &mut trimmed).as_deref(), kept, "{text} {max}");
+            assert_eq!(with_mark(text, max, &mut trimmed).as_deref(), kept, "{text} {max}");
             assert_eq!(trimmed, Trimmed { values: u64::from(kept.is_some()), bytes });
         }
     }

@@ -68,7 +68,7 @@ impl From<SpanData> for EndedSpan {
                 link.span_context = without_trace_state(&link.span_context);
             }
         }
-        Self { size: size_of(&data), index: None, data }
+        Self { size: size_of_span(&data), index: None, data }
     }
 }
 
@@ -88,7 +88,7 @@ impl Deref for EndedSpan {
 const OVERHEAD: usize = 128;
 
 /// An estimate of the memory that a span holds, in bytes.
-fn size_of(span: &SpanData) -> usize {
+fn size_of_span(span: &SpanData) -> usize {
     let mut size = OVERHEAD + size_of_val(span) + span.name.len() + size_of_attributes(&span.attributes);
     for event in &span.events.events {
         size += size_of_val(event) + event.name.len() + size_of_attributes(&event.attributes);
@@ -104,7 +104,7 @@ fn size_of(span: &SpanData) -> usize {
 
 fn size_of_attributes(attributes: &Vec<KeyValue>) -> usize {
     let size = |attribute: &KeyValue| attribute.key.as_str().len() + size_of_value(&attribute.value);
-    attributes.capacity() * std::mem::size_of::<KeyValue>() + attributes.iter().map(size).sum::<usize>()
+    attributes.capacity() * size_of::<KeyValue>() + attributes.iter().map(size).sum::<usize>()
 }
 
 fn size_of_value(value: &Value) -> usize {

@@ -41,8 +41,9 @@ impl Sent {
             }
         }
         while self.order.len() > MAX_SPANS {
-            let oldest = self.order.pop_front();
-            oldest.map(|oldest| self.spans.remove(&oldest));
+            if let Some(oldest) = self.order.pop_front() {
+                self.spans.remove(&oldest);
+            }
         }
         if let Some(context) = context {
             self.remember_context(trace_id, context);

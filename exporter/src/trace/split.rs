@@ -4,6 +4,8 @@
 //! part, and `n` spans leave in `n / 1000` transactions whatever their shape is. The first span of a part is its
 //! transaction; the others need not be its descendants. Sentry places all of them by their ids.
 
+use std::mem;
+
 use super::{ended::EndedSpan, trace::Trace, tree::preorder};
 
 /// The most spans of a transaction that Sentry keeps.
@@ -55,7 +57,7 @@ fn split(mut trace: Trace, whole: Room, sizes: &[usize]) -> Vec<Trace> {
     }
     let mut sorted: Vec<Vec<EndedSpan>> =
         parts.iter().map(|room| Vec::with_capacity(whole.spans - room.spans)).collect();
-    let mut spans: Vec<_> = std::mem::take(&mut trace.spans).into_iter().map(Some).collect();
+    let mut spans: Vec<_> = mem::take(&mut trace.spans).into_iter().map(Some).collect();
     for place in order {
         sorted[part_of[place]].extend(spans[place].take());
     }

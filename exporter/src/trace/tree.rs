@@ -1,6 +1,6 @@
 //! The tree that the spans of one trace form by their parent ids.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use foldhash::fast::RandomState;
 use opentelemetry::SpanId;
@@ -37,7 +37,7 @@ pub(super) fn preorder(spans: &[EndedSpan]) -> Vec<usize> {
     let (mut order, mut path) = (Vec::with_capacity(spans.len()), Vec::new());
     let mut is_taken = vec![false; spans.len()];
     while let Some(place) = path.pop().or_else(|| starts.next()) {
-        if !std::mem::replace(&mut is_taken[place], true) {
+        if !mem::replace(&mut is_taken[place], true) {
             order.push(place);
             path.extend(children[place].iter().rev());
         }

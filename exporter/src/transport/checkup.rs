@@ -112,14 +112,14 @@ impl Reply {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let theirs = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
         let skew = theirs.map_or(0, |theirs| match now.duration_since(theirs) {
-            Ok(ahead) => seconds(ahead),
-            Err(behind) => -seconds(behind.duration()),
+            Ok(ahead) => whole_seconds(ahead),
+            Err(behind) => -whole_seconds(behind.duration()),
         });
         Self { status, reason: text("x-sentry-error").unwrap_or_default().to_owned(), skew }
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
+fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -263,8 +263,10 @@ impl Outbox {
         }
         let is_due =
             self.destinations.sentry.is_some() && self.reports.due(now.instant).is_some_and(|due| due <= now.instant);
-        (is_due && has_room(&self.out, Category::ClientReport))
-            .then(|| Queued::new(None, Envelope::empty(), now.instant))
+        if is_due && has_room(&self.out, Category::ClientReport) {
+            return Some(Queued::new(None, Envelope::empty(), now.instant));
+        }
+        None
     }
 
     /// A request for losses that no envelope came to carry, at the end.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    mem,
     time::{Duration, Instant},
 };
 
@@ -127,7 +128,7 @@ impl Queue {
     /// Ends all pauses, because a flush or a shutdown waits.
     pub(super) fn end_pauses(&mut self) {
         for lane in self.lanes.values_mut() {
-            let mut paused: Vec<_> = std::mem::take(&mut lane.paused).into_values().collect();
+            let mut paused: Vec<_> = mem::take(&mut lane.paused).into_values().collect();
             paused.append(&mut lane.fresh.drain(..).collect());
             paused.sort_by_key(|queued| queued.since);
             lane.fresh = paused.into();
@@ -162,7 +163,7 @@ impl Queue {
 
     /// Takes out everything.
     pub(super) fn drain(&mut self) -> Vec<Queued> {
-        let lanes = std::mem::take(&mut self.lanes).into_values();
+        let lanes = mem::take(&mut self.lanes).into_values();
         (self.bytes, self.len) = (0, 0);
         lanes.flat_map(|lane| lane.fresh.into_iter().chain(lane.paused.into_values())).collect()
     }

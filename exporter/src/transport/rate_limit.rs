@@ -83,7 +83,7 @@ impl RateLimits {
     /// Takes one limit of the header: `seconds:categories:scope:reason:namespaces`, where the end may be missing.
     fn limit(&mut self, limit: &str, now: Instant) {
         let mut parts = limit.split(':').map(str::trim);
-        let Some(duration) = parts.next().and_then(seconds) else { return };
+        let Some(duration) = parts.next().and_then(parse_seconds) else { return };
         let until = now + duration;
         let categories = parts.next().unwrap_or_default();
         if categories.is_empty() {
@@ -121,11 +121,11 @@ fn texts<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = Cow<'a,
 fn retry_after(text: &str, wall: SystemTime) -> Duration {
     let text = text.trim();
     let until = |date: SystemTime| date.duration_since(wall).unwrap_or_default().min(LONGEST);
-    seconds(text).or_else(|| httpdate::parse_http_date(text).ok().map(until)).unwrap_or(UNSPECIFIED)
+    parse_seconds(text).or_else(|| httpdate::parse_http_date(text).ok().map(until)).unwrap_or(UNSPECIFIED)
 }
 
 /// Digits that may have decimals; neither a sign nor an exponent, which Rust would read, too.
-fn seconds(text: &str) -> Option<Duration> {
+fn parse_seconds(text: &str) -> Option<Duration> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let seconds = text.parse::<f64>().ok().filter(|_| is_number)?;
     // So many digits that they count as infinite are the longest limit, too.

@@ -31,7 +31,13 @@ mod trouble;
 mod window;
 mod writer;
 
-use std::{collections::BTreeMap, ops::AddAssign, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    mem,
+    ops::AddAssign,
+    path::{self, PathBuf},
+    time::Duration,
+};
 
 use opentelemetry_http::Bytes;
 use uuid::Uuid;
@@ -128,7 +134,7 @@ impl Spool {
     pub(crate) fn open(options: SpoolOptions, now: Now) -> Self {
         let SpoolOptions { dir, max_bytes, max_age } = options;
         // A relative path would lead elsewhere after the application has changed its working directory.
-        let dir = std::path::absolute(&dir).unwrap_or(dir);
+        let dir = path::absolute(&dir).unwrap_or(dir);
         let mut spool = Self {
             folder: Folder::new(dir),
             max_bytes,
@@ -186,7 +192,7 @@ impl Spool {
         self.is_closed = true;
         self.retire_writer();
         let mut lost = Lost::default();
-        for (name, reader) in std::mem::take(&mut self.readers) {
+        for (name, reader) in mem::take(&mut self.readers) {
             if !reader.file().is_at(&self.folder.file(&name)).unwrap_or(true) {
                 self.lose_waiting(&name, reader, &mut lost);
             }

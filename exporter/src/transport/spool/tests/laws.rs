@@ -102,14 +102,14 @@ impl Model {
     /// Those that are out at a spool and in the mask. They are not out any more.
     fn pick(&mut self, which: usize, mask: u64) -> BTreeMap<u32, Out> {
         let (picked, left) =
-            std::mem::take(&mut self.out[which]).into_iter().partition(|(id, _)| mask & (1 << id) != 0);
+            mem::take(&mut self.out[which]).into_iter().partition(|(id, _)| mask & (1 << id) != 0);
         self.out[which] = left;
         picked
     }
 
     /// A spool has died: what it had out waits again, and what it stored belongs to no spool.
     fn crash(&mut self, which: usize) {
-        let out = std::mem::take(&mut self.out[which]);
+        let out = mem::take(&mut self.out[which]);
         self.waiting.extend(out.into_iter().map(|(id, out)| (id, out.owner)));
         let out = self.out.iter_mut().flat_map(BTreeMap::values_mut).map(|out| &mut out.owner);
         out.chain(self.waiting.values_mut()).filter(|owner| **owner == Some(which)).for_each(|owner| *owner = None);
