@@ -101,8 +101,7 @@ impl Model {
 
     /// Those that are out at a spool and in the mask. They are not out any more.
     fn pick(&mut self, which: usize, mask: u64) -> BTreeMap<u32, Out> {
-        let (picked, left) =
-            mem::take(&mut self.out[which]).into_iter().partition(|(id, _)| mask & (1 << id) != 0);
+        let (picked, left) = mem::take(&mut self.out[which]).into_iter().partition(|(id, _)| mask & (1 << id) != 0);
         self.out[which] = left;
         picked
     }
