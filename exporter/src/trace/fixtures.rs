@@ -33,7 +33,7 @@ pub(crate) fn span(id: u64, parent: u64) -> EndedSpan {
     })
 }
 
-/// The number of a span.
+/// The id of a span, as a number.
 pub(crate) fn id(span: &EndedSpan) -> u64 {
     u64::from_be_bytes(span.span_context.span_id().to_bytes())
 }
