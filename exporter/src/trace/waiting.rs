@@ -148,8 +148,8 @@ impl Waiting {
         spans
     }
 
-    /// Subtracts groups that leave from the count, and sorts them and their spans by start, because Sentry shows
-    /// siblings in the order in which they are sent.
+    /// Subtracts groups that leave from the count, and sorts them and their spans by start, because Sentry keeps
+    /// the order in which spans are sent.
     fn leaves(&mut self, mut groups: Vec<Group>) -> Vec<Group> {
         for Group { spans, .. } in &mut groups {
             self.count -= spans.len();
