@@ -10,16 +10,16 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::value::Plain;
 
-/// How much of a resource Sentry keeps, in bytes; beyond that it cuts where it likes.
+/// The most bytes of a resource. Above it Sentry would cut attributes at random.
 const MAX_RESOURCE: usize = 7 << 10;
 
-/// The longest text of a resource that is kept whole, in characters.
+/// The longest text of a resource, in characters. Longer ones are cut.
 const MAX_TEXT: usize = 1024;
 
 /// Fields of a context, each with the attributes that may fill it.
 type Fields = &'static [(&'static str, &'static [&'static str])];
 
-/// Contexts of all events, and the attributes of the resource that say what is in them; the first that exists counts.
+/// The contexts of all events, with the attributes that fill each field. The first attribute that exists is used.
 const CONTEXTS: [(&str, Fields); 3] = [
     (
         "os",
@@ -52,7 +52,7 @@ const CONTEXTS: [(&str, Fields); 3] = [
 /// What a resource becomes, serialised once for all events.
 #[derive(Debug, Default)]
 pub(crate) struct ResourceContexts {
-    /// The contexts of [`CONTEXTS`] of which anything is known.
+    /// The contexts of [`CONTEXTS`] that have at least one field.
     pub(crate) contexts: BTreeMap<&'static str, Box<RawValue>>,
     /// For `contexts.otel.resource`.
     pub(crate) attributes: Option<Box<RawValue>>,
@@ -74,7 +74,7 @@ fn context(resource: &Resource, fields: Fields) -> Option<Box<RawValue>> {
     if fields.is_empty() { None } else { raw(&fields) }
 }
 
-/// The attributes as they are sent: long texts shortened, and only as many as Sentry keeps, the short ones first.
+/// The attributes that are sent. Long texts are cut. If the resource is too large, the shortest attributes are kept.
 fn kept(resource: &Resource) -> BTreeMap<&str, KeptValue<'_>> {
     fn value(value: &Value) -> KeptValue<'_> {
         match value {

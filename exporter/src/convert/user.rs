@@ -20,17 +20,17 @@ pub(crate) struct User<'a> {
     ip_address: Option<Cow<'a, str>>,
 }
 
-/// Attributes that may have the address; a plain `client.address` says nothing about a user.
+/// The attributes for the address. `client.address` is not one of them: it need not be the user's.
 const ADDRESSES: [&str; 3] = ["sentry.user.ip_address", "sentry.user.ip", "user.ip_address"];
 
-/// The longest e-mail address that Sentry takes, in characters.
+/// The longest e-mail address that Sentry accepts, in characters.
 const MAX_EMAIL: usize = 75;
 
 /// The longest of the other texts.
 const MAX_TEXT: usize = 128;
 
 impl<'a> User<'a> {
-    /// The user that the first of these spans tells of by its attributes, if any does.
+    /// The user in the attributes of the first of these spans that has one.
     pub(crate) fn of(spans: impl IntoIterator<Item = Attributes<'a>>) -> Option<Self> {
         spans.into_iter().find_map(Self::of_span)
     }
