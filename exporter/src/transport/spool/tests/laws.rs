@@ -1,4 +1,4 @@
-//! Every record is handed out once or counted as lost, whatever is done in whatever order.
+//! For any sequence of calls, every record is handed out once or counted as lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use super::{disk::Disk, *};
 enum Step {
     Store(Vec<usize>),
     Take(usize),
-    /// All of those that are out whose number has a bit of this mask.
+    /// All records that are out and whose number has a bit of this mask.
     Remove(u64),
     PutBack(u64),
     /// The process dies, perhaps while it writes a record.
