@@ -200,12 +200,12 @@ impl Intake {
     }
 
     /// Waits until a local root has ended.
-    pub(crate) async fn root_ended(&self) {
+    pub(crate) async fn wait_for_root(&self) {
         self.root_ended.notified().await;
     }
 
     /// Waits until the worker must make room.
-    pub(crate) async fn crowded(&self) {
+    pub(crate) async fn wait_for_crowd(&self) {
         self.crowded.notified().await;
     }
 

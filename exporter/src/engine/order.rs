@@ -75,7 +75,7 @@ impl Mailbox {
     }
 
     /// Waits for an order.
-    pub(super) async fn arrived(&self) {
+    pub(super) async fn wait_for_order(&self) {
         self.arrived.notified().await;
     }
 

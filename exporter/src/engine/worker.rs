@@ -183,9 +183,9 @@ impl Worker {
         let Self { shared, machine, requests, numbers, .. } = self;
         tokio::select! {
             Some(done) = requests.join_next_with_id() => answered(machine, numbers, done),
-            () = shared.mailbox.arrived() => {}
-            () = shared.intake.crowded() => machine.take_in(read_clocks()),
-            () = shared.intake.root_ended(), if !is_soon => machine.take_in(read_clocks()),
+            () = shared.mailbox.wait_for_order() => {}
+            () = shared.intake.wait_for_crowd() => machine.take_in(read_clocks()),
+            () = shared.intake.wait_for_root(), if !is_soon => machine.take_in(read_clocks()),
             () = sleep_until(wake_at.into()) => {}
         }
         self.take_answers();
