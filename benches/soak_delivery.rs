@@ -91,7 +91,7 @@ fn soak(duration: Duration, directory: &Path) -> io::Result<bool> {
         // An error means lost spans, which the statistics have.
         let _ = processor.flush(Duration::from_secs(1));
     }
-    let closed = processor.close(SHUTDOWN);
+    let closed = processor.shutdown(SHUTDOWN);
     let stats = processor.stats();
     println!("shutdown: {closed:?}; {stats}");
     println!("kept on disk in all: {} spans", stats.spans_spooled);

@@ -1,4 +1,13 @@
-//! What became of every span, and what Sentry hears of it.
+//! What became of every span? This room counts each one, for the application and for Sentry's own statistics.
+//!
+//! | file | contains |
+//! | --- | --- |
+//! | `drop_reason` | the reasons for which something is dropped |
+//! | `counts` | how many transactions, spans and errors an envelope accounts for |
+//! | `ledger` | the counters |
+//! | `stats` | the same numbers for the application |
+//! | `report` | client reports: the losses, for Sentry |
+//! | `time` | the two clocks, and times in Sentry's formats |
 
 mod counts;
 mod drop_reason;

@@ -1,7 +1,16 @@
-//! A trace as Sentry's JSON: pure functions from `SpanData`. The rules are in the guide, page `mapping`.
+//! What does a span become in Sentry's JSON? Pure functions from `SpanData`. The rules are in the guide, page
+//! `mapping`.
 //!
-//! Op, name and source come from `opentelemetry_sentry_semantics`. The types borrow the spans and are serialised straight
-//! into the envelope, so no attribute is copied.
+//! Op, name and source come from `opentelemetry_sentry_semantics`. The types borrow the spans and are serialised
+//! directly into the event, so no attribute is copied.
+//!
+//! | file | contains |
+//! | --- | --- |
+//! | `transaction`, `span` | a transaction event, and the spans in it |
+//! | `error_event`, `exception`, `backtrace` | an error event, the exceptions of a trace, stack frames |
+//! | `event`, `sender`, `resource` | the fields that all events have, and their contexts |
+//! | `data`, `status`, `link`, `measurement`, `request`, `user`, `tags` | one field each |
+//! | `view`, `value`, `ids`, `times` | spans, attribute values, ids and times for all of these |
 
 mod backtrace;
 mod data;
@@ -25,7 +34,7 @@ mod view;
 
 pub(crate) use self::{
     error_event::{ErrorEvent, EventContext},
-    event::name_of,
+    event::transaction_name,
     exception::Exceptions,
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::STATUSES,

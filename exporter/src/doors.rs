@@ -1,4 +1,12 @@
-//! What users touch: the exporter, the span processor, their builder.
+//! What does an application touch? The builder, and the two doors that it makes: span processor and exporter.
+//!
+//! | file, in the order of use | contains |
+//! | --- | --- |
+//! | `builder`, `options` | all settings, and how they are checked once |
+//! | `build_error` | which setting is wrong |
+//! | `processor` | the span processor: the door that loses nothing |
+//! | `exporter` | the span exporter: the door for other span processors |
+//! | `metrics` | the numbers of `Stats` as OpenTelemetry metrics |
 
 mod build_error;
 mod builder;

@@ -1,10 +1,19 @@
-//! What both front doors share: the way to the machine, and the thread that drives it.
+//! How does a span get from the thread that ends it to the network? Both doors hand it to this room.
 //!
 //! ```text
 //! doors ─> intake ─┐
 //!          mailbox ┴> machine ─> requests, jobs for the disk
 //!                        └─<─ worker: thread, clock, network, disk
 //! ```
+//!
+//! | file, in the order of the walk | contains |
+//! | --- | --- |
+//! | `intake` | the spans that the application's threads have ended |
+//! | `order` | the mailbox: flush, shutdown, check and resource, from callers to the worker |
+//! | `machine` | all state between an ended span and its delivery, without thread, clock, socket and disk |
+//! | `backpressure` | halves the sample rate while the server does not keep up |
+//! | `worker` | the thread that drives the machine |
+//! | `options`, `flush_error` | settings, and the answer of a flush |
 
 mod backpressure;
 mod flush_error;
@@ -41,26 +50,32 @@ use crate::{
     transport::{Problem, of_answer},
 };
 
-/// Takes spans from any thread, and asks the worker for what must be waited for.
+/// The callers' side: takes spans from any thread, and leaves orders for the worker.
 #[derive(Debug)]
 pub(crate) struct Engine {
     shared: Shared,
+    /// A shutdown was called. The second caller gets an error at once and does not wait for the first one's answer.
     closed: AtomicBool,
     /// How many tracer providers use it: the end of one must not cost the others their spans.
     providers: AtomicUsize,
-    /// Whether another sampler than Sentry's decided about a local root.
+    /// Another sampler than Sentry's decided about a local root. `check` reports it.
     undecided: AtomicBool,
+    /// Without a DSN there is no server that `check` could ask.
     has_dsn: bool,
+    /// Counts what the sampler decided against. Without it `stats` would not include unsampled traces.
     decisions: Arc<DecisionLog>,
+    /// A flush that the HTTP client calls on this thread would wait for itself forever, so it gets an error.
     worker: ThreadId,
-    /// The process that the worker runs in. A fork has its memory and not its threads.
+    /// The process that the worker runs in. A forked child has this memory but no worker, so its flush would wait until
+    /// the timeout.
     process: u32,
 }
 
-/// Why no answer came.
+/// Why a caller got no answer.
 enum NoAnswer {
+    /// The caller's time is over.
     InTime,
-    /// The worker dropped the question: it gave up on it first, or has ended.
+    /// The worker dropped the caller's sender: the caller's deadline had passed, or the worker has ended.
     Ever,
 }
 
@@ -107,8 +122,8 @@ impl Engine {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        // Spans that wait are read first: those that the worker picks up meanwhile are in the ledger, too, rather than
-        // in neither.
+        // The intake is read before the ledger. A span that the worker picks up in between is then counted twice; in
+        // the other order it would be missing.
         let waiting = self.shared.intake.waiting();
         let mut stats = self.shared.ledger.stats();
         stats.pending_bytes = self.shared.intake.pending() as u64;
@@ -121,7 +136,7 @@ impl Engine {
         stats
     }
 
-    /// Hands over what is known of the process. Spans that end from now on are sent with it.
+    /// Hands over the provider's resource. Spans that end from now on are sent with it.
     pub(crate) fn set_resource(&self, resource: Resource) {
         self.shared.mailbox.leave(Instant::now(), |orders| orders.resource = Some(resource));
     }
@@ -131,7 +146,7 @@ impl Engine {
         self.shared.intake.expect_roots();
     }
 
-    /// What is wrong, as far as can be seen from here.
+    /// Returns the problems that this process can see. Asks the server, and waits for its answer for up to `timeout`.
     pub(crate) fn check(&self, timeout: Duration) -> Vec<Problem> {
         if self.is_forked() {
             return vec![Problem::Forked];
@@ -179,7 +194,7 @@ impl Engine {
         }
         self.shared.intake.close();
         let now = Instant::now();
-        // The worker gives up a little earlier, so that its own answer and count arrive in time.
+        // The worker's deadline is a little earlier than the caller's, so that its answer arrives in time.
         let margin = (timeout / 10).min(Duration::from_millis(50));
         let (waiter, answer) = waiter(now + bounded(timeout - margin));
         self.shared.mailbox.leave(now, |orders| orders.shutdown = Some(waiter));
@@ -187,7 +202,8 @@ impl Engine {
             Ok(result) => result,
             Err(NoAnswer::Ever) => Err(FlushError::Stopped),
             Err(NoAnswer::InTime) => {
-                // The worker answers at its deadline, unless an HTTP client holds its thread.
+                // The worker always answers at its deadline, so a blocking HTTP client holds its thread. The caller
+                // counts the spans as dropped itself, because the process may end before the worker could.
                 self.shared.intake.abandon(&self.shared.ledger);
                 self.shared.ledger.settle(DropReason::Shutdown);
                 Err(FlushError::Timeout(timeout))
@@ -210,7 +226,8 @@ impl Engine {
         process::id() != self.process
     }
 
-    /// The worker cannot wait for itself, which only an HTTP client could ask it to; and a fork has none.
+    /// Refuses a call that could never be answered: on the worker's own thread (only an HTTP client can make one), and
+    /// in a forked child.
     fn check_thread(&self) -> Result<(), FlushError> {
         if thread::current().id() == self.worker {
             return Err(FlushError::OnWorkerThread);
@@ -230,7 +247,7 @@ fn waiter(deadline: Instant) -> (Waiter, mpsc::Receiver<Result<(), FlushError>>)
     (Waiter { reply, deadline }, answer)
 }
 
-/// A timeout that a clock can express: at most a year.
+/// Limits a timeout to a year. Adding `Duration::MAX` to an `Instant` would panic.
 fn bounded(timeout: Duration) -> Duration {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     timeout.min(YEAR)

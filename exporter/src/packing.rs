@@ -1,4 +1,14 @@
-//! From a trace to the envelopes in which it leaves.
+//! How does a trace become envelopes? This room hides, filters, splits, converts and serialises it.
+//!
+//! | file, in the order of the walk | contains |
+//! | --- | --- |
+//! | `packer` | the steps, in their order |
+//! | `scrub` | hides secrets |
+//! | `filter` | spans and transactions that the application ignores |
+//! | `hook` | functions of the application that change a transaction |
+//! | `contain` | calls such a function, and survives its panic |
+//! | `trim` | cuts a single span that is too large |
+//! | `envelope` | the bytes of an envelope |
 
 mod contain;
 mod envelope;

@@ -1,4 +1,4 @@
-//! For your own tests: an ingest on loopback, and what a trace becomes.
+//! For your own tests: a Sentry server on loopback, and the conversion of a trace without any network.
 
 mod conversion;
 

@@ -1,4 +1,18 @@
-//! Ended spans, and which of them leave together.
+//! Which ended spans leave together, and when? This room collects the spans of a trace until they can leave.
+//!
+//! ```text
+//! EndedSpan ─> Assembler ─┬─> Waiting (until the local root has ended) ─> Trace ─> packing, which calls split
+//!                         └─> Sent (what left lately: late or early?)
+//! ```
+//!
+//! | file, in the order of the walk | contains |
+//! | --- | --- |
+//! | `ended` | a span, with its size and its attribute index |
+//! | `assembler` | all traces that wait, and when each leaves |
+//! | `waiting` | the spans of one trace that wait |
+//! | `sent` | the spans and contexts that were sent lately |
+//! | `trace`, `context` | the spans that leave together, and their `trace` header |
+//! | `tree`, `split` | parents and children; the parts of a trace that is too large |
 
 mod assembler;
 mod context;
@@ -9,7 +23,7 @@ mod sent;
 mod split;
 #[cfg(test)]
 mod tests;
-#[expect(clippy::module_inception, reason = "the room is named after what it makes")]
+#[expect(clippy::module_inception, reason = "the room is named after its product")]
 mod trace;
 mod tree;
 mod waiting;

@@ -1,4 +1,23 @@
-//! How do envelopes get out? Everything that knows of sockets and disks is in here.
+//! How does an envelope reach the server? Only this room knows HTTP and the disk.
+//!
+//! ```text
+//! envelope ─> outbox ─> queue ─┬─> request ─> delivery (HTTP client) ─> answer ─> verdict
+//!               └─> disk ─> spool (files)          └─> link, rate_limit
+//! ```
+//!
+//! | file, in the order of the walk | contains |
+//! | --- | --- |
+//! | `outbox` | what waits, what is in flight, and what becomes of each envelope |
+//! | `queue` | the envelopes that wait, in one lane for each category |
+//! | `link` | whether the server is away, and when it is asked again |
+//! | `rate_limit` | the categories that the server has limited |
+//! | `destination`, `compress` | the request: URL, headers, compressed body |
+//! | `client`, `delivery` | the built-in HTTP client, and one request with it |
+//! | `verdict` | what an answer means for its envelope |
+//! | `disk`, `spool` | the jobs for the disk, and the files |
+//! | `spotlight` | copies for a local Spotlight |
+//! | `checkup` | what is wrong with the setup, in sentences |
+//! | `options` | settings |
 
 mod checkup;
 mod client;

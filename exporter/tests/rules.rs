@@ -215,7 +215,7 @@ fn invalid_tags_and_filters_are_errors_when_the_exporter_is_built() {
     assert_eq!(build(builder().with_tag("release", "1")), "with_tag: Sentry keeps the key \"release\" for itself");
     assert_eq!(build(builder().with_tag_attributes([" "])), "with_tag: a tag needs a key");
     let error = build(builder().with_ignore_spans([SpanFilter::new().with_name_regex("(")]));
-    assert!(error.starts_with("with_name_regex: \"(\" is no regular expression: "), "{error}");
+    assert!(error.starts_with("with_name_regex: \"(\" is not a valid regular expression: "), "{error}");
 }
 
 #[test]

@@ -192,9 +192,9 @@ impl SentryBuilder {
         self.with_exporter(|exporter| exporter.with_exceptions_as_errors(on))
     }
 
-    /// Sets a directory that keeps envelopes which could not be delivered: when the network is down, when a shutdown
-    /// runs out of time, or when the queue is full. They are sent when the network works again, also by the next
-    /// process. Defaults to none. See [`SentryExporterBuilder::with_spool_dir`].
+    /// Sets a directory for envelopes that cannot be delivered yet: during an outage, when the queue is full, and at the
+    /// deadline of a flush or a shutdown. This process or the next one sends them when the server can be reached.
+    /// Defaults to none. See [`SentryExporterBuilder::with_spool_dir`].
     pub fn with_spool_dir(self, dir: impl Into<PathBuf>) -> Self {
         self.with_exporter(|exporter| exporter.with_spool_dir(dir))
     }

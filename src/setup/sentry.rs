@@ -141,7 +141,8 @@ impl Sentry {
     ///
     /// # Errors
     ///
-    /// If that takes longer than `timeout`, if a span could not be delivered since the last flush, or after a shutdown.
+    /// If that takes longer than `timeout`, if a span was lost since the last flush, if spans are kept on disk for later,
+    /// or after a shutdown. The [guide](crate::guide::delivery#flush-and-shutdown) lists all errors.
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         self.processor.flush(timeout)
     }
@@ -150,15 +151,16 @@ impl Sentry {
     ///
     /// # Errors
     ///
-    /// If that takes longer than `timeout` (what is left is then dropped and counted), if a span could not be delivered
-    /// since the last flush, or if the tracer provider was shut down before.
+    /// If a span was lost since the last flush or is kept on disk for later, or if the tracer provider was shut down
+    /// before. What is not delivered within `timeout` is kept on disk if there is a spool directory; otherwise it is
+    /// dropped and counted. The [guide](crate::guide::delivery#flush-and-shutdown) lists all errors.
     pub fn shutdown(self, timeout: Duration) -> Result<(), FlushError> {
         self.end(timeout)
     }
 
     fn end(&self, timeout: Duration) -> Result<(), FlushError> {
         let start = Instant::now();
-        let result = self.processor.close(timeout);
+        let result = self.processor.shutdown(timeout);
         // Other processors get the time that is left. Ours returns an error here, as it is shut down already.
         let _ = self.provider.shutdown_with_timeout(timeout.saturating_sub(start.elapsed()));
         result

@@ -75,8 +75,8 @@ fn a_shutdown_gives_up_at_its_deadline_and_counts_what_was_not_delivered() {
     let sentry = builder.with_dsn("").with_span_processor(processor.clone()).build().unwrap();
     end_spans(&sentry, 5);
     let timeout = Duration::from_millis(200);
-    assert_gave_up(processor.close(timeout), 5, timeout);
-    assert_eq!(processor.close(timeout), Err(FlushError::AlreadyShutdown));
+    assert_gave_up(processor.shutdown(timeout), 5, timeout);
+    assert_eq!(processor.shutdown(timeout), Err(FlushError::AlreadyShutdown));
     end_spans(&sentry, 2);
     assert_eq!(processor.stats().spans_received, 7);
     assert_eq!(dropped(&processor.stats()), BTreeMap::from([(DropReason::Shutdown, 7)]));
@@ -104,7 +104,7 @@ fn a_shutdown_does_not_wait_for_a_client_that_blocks_the_thread_and_counts_its_s
     }
     has_entered.recv_timeout(PATIENCE).expect("the first request");
     let timeout = Duration::from_millis(100);
-    assert_eq!(processor.close(timeout), Err(FlushError::Timeout(timeout)));
+    assert_eq!(processor.shutdown(timeout), Err(FlushError::Timeout(timeout)));
     let late = provider.tracer("test").start("late");
     drop(late);
     drop(release);

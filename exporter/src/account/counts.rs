@@ -1,4 +1,4 @@
-//! What an envelope, a trace or a file accounts for.
+//! How many transactions, spans and errors an envelope, a trace or a file accounts for.
 
 use std::ops::AddAssign;
 
@@ -12,7 +12,7 @@ pub(crate) struct Counts {
 
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        // Saturating, because a damaged file can claim any number.
+        // Saturating: a damaged file can contain any number.
         self.transactions = self.transactions.saturating_add(other.transactions);
         self.spans = self.spans.saturating_add(other.spans);
         self.errors = self.errors.saturating_add(other.errors);

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Writes the enum, the list of its variants, their words and their classes from one table, so that no variant can be
-/// in one of them and missing in another.
+/// Generates the enum, the list of its variants, their words and their classes from one table. A variant can then not
+/// be missing in one of them.
 macro_rules! drop_reasons {
     ($($(#[doc = $doc:literal])* $variant:ident = $word:literal, $class:ident, $report:ident;)*) => {
         /// Why something was not delivered. The words are those of Sentry's [client reports].
@@ -30,7 +30,7 @@ drop_reasons! {
     BeforeSend = "before_send", Wanted, ByUs;
     /// Too many bytes of ended spans were waiting to be assembled or converted.
     BufferOverflow = "buffer_overflow", Loss, ByUs;
-    /// It was kept on disk, and became too old, did not fit any more or was damaged.
+    /// It was kept on disk, where it became too old, had to make room for newer envelopes or was damaged.
     CacheOverflow = "cache_overflow", Loss, ByUs;
     /// A filter of the application matched it.
     Ignored = "ignored", Wanted, ByUs;
@@ -38,38 +38,39 @@ drop_reasons! {
     InternalSdkError = "internal_sdk_error", Loss, ByUs;
     /// It has no valid id, or is larger than Sentry accepts even without its long values.
     Invalid = "invalid", Loss, ByUs;
-    /// The server could not be reached or did not answer in time.
+    /// The server could not be reached or did not answer in time, and there was no more time or room to wait for it.
     NetworkError = "network_error", Loss, ByUs;
-    /// Too many bytes of serialised envelopes were waiting to be sent, and spans had to be dropped for that.
+    /// Too many bytes of serialised envelopes were waiting to be sent, so there was no room for this one.
     QueueOverflow = "queue_overflow", Loss, ByUs;
-    /// The server had asked for a pause with an earlier answer.
+    /// An earlier answer of the server had limited this category.
     RateLimitBackoff = "ratelimit_backoff", Loss, ByUs;
     /// The server answered 429: this project sends more than its quota allows. Sentry counts these itself.
     RateLimited = "rate_limited", Loss, NotByUs;
     /// The sampler decided against a trace that no upstream service had decided about.
     SampleRate = "sample_rate", Wanted, ByUs;
-    /// The server refused it with another status.
+    /// The server rejected it with another status.
     SendError = "send_error", Loss, ByUs;
-    /// It ended after the shutdown, or was not delivered before the shutdown's deadline. The process ends before it
-    /// could report these.
+    /// It ended after the shutdown, or was not delivered before the shutdown's deadline. The process ends before client
+    /// reports could list these.
     Shutdown = "shutdown", Loss, NotByUs;
 }
 
-/// What the table says of a reason.
+/// A row of the table.
 type Row = (&'static str, Class, Report);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// The application asked for it.
+    /// The application asked for it, by a setting.
     Wanted,
     Loss,
 }
 
-/// Who tells Sentry.
+/// Whether client reports list a reason.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Report {
-    /// Our client reports.
+    /// They list it.
     ByUs,
+    /// Sentry counts it itself, or the process ends before a report.
     NotByUs,
 }
 

@@ -1,4 +1,4 @@
-//! What became of every span? One place counts what was received, sent and dropped, and why.
+//! The counters of everything that was received, sent, kept on disk and dropped.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ use super::{
     stats::{Dropped, Stats, Trimmed},
 };
 
-/// What the sampler decided against. Only the local root of such a trace is known.
+/// The traces that the sampler decided against. Each counts as one span, because only its local root is known.
 pub(crate) fn unsampled(feedback: &Feedback) -> impl Iterator<Item = (DropReason, Dropped)> {
     let counts = [(DropReason::SampleRate, feedback.unsampled()), (DropReason::Backpressure, feedback.held_back())];
     let dropped = |(reason, count)| (reason, Dropped { spans: count, transactions: count, errors: 0 });
@@ -20,11 +20,12 @@ pub(crate) fn unsampled(feedback: &Feedback) -> impl Iterator<Item = (DropReason
 /// The counters behind [`Stats`].
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// Set when a shutdown gave up on a worker that a blocking HTTP client holds: everything pending is then counted
-    /// as dropped, and what the worker still reports afterwards must not be counted a second time.
+    /// A shutdown ran out of time while a blocking HTTP client held the worker. It counted everything pending as
+    /// dropped, so what the worker reports afterwards must not be counted a second time.
     settled: AtomicBool,
     received: AtomicU64,
     sent: Counters,
+    /// What is on disk now. Unlike the others it also goes down.
     spooled: Counters,
     in_flight: AtomicU64,
     queued_bytes: AtomicU64,
@@ -91,7 +92,7 @@ impl Ledger {
         }
     }
 
-    /// Whether something that was received here is on disk.
+    /// Whether envelopes of this process are on disk.
     pub(crate) fn has_spooled(&self) -> bool {
         self.spooled.read() != Counts::default()
     }
@@ -107,8 +108,8 @@ impl Ledger {
         self.trimmed_bytes.fetch_add(trimmed.bytes, Ordering::Relaxed);
     }
 
-    /// Counts everything that is pending as dropped, because the worker is blocked by an HTTP client. A span that is
-    /// received from now on is counted as dropped at once.
+    /// Counts everything pending as dropped, because an HTTP client blocks the worker. A span that is received from now
+    /// on counts as dropped at once.
     pub(crate) fn settle(&self, reason: DropReason) {
         if self.settled.swap(true, Ordering::AcqRel) {
             return;
@@ -128,7 +129,7 @@ impl Ledger {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        // Received is read last: a reader in the middle of the work never sees more sent than received.
+        // `received` is read last, so that a reader never sees more spans sent than received.
         let dropped = DropReason::ALL.into_iter().map(|reason| (reason, self.dropped[reason as usize].read().into()));
         let dropped = dropped.filter(|(_, dropped)| *dropped != Dropped::default()).collect();
         let sent = self.sent.read();

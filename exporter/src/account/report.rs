@@ -1,7 +1,7 @@
 //! Client reports: what was dropped here, for Sentry's statistics.
 //!
-//! A report is an item of the next envelope, or is sent alone if there is none for 30 s. What a report that did not
-//! arrive said is part of the next one.
+//! A report is an item of the next envelope. If no envelope is sent within 30 s, it is sent alone. If a report does not
+//! arrive, the next one repeats it.
 
 use std::{
     collections::BTreeMap,
@@ -22,14 +22,14 @@ use super::{
 /// How long a loss waits for an envelope that can carry it.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// The losses, and which of them Sentry knows of.
+/// The losses, and which of them were reported.
 #[derive(Debug)]
 pub(crate) struct Reports {
     ledger: Arc<Ledger>,
     decisions: Arc<DecisionLog>,
-    /// What earlier reports said. The ledger only grows, so the difference is what the next report says.
+    /// The losses in earlier reports. The ledger only grows, so the difference goes into the next report.
     reported: BTreeMap<DropReason, Dropped>,
-    /// Since when there is something to report.
+    /// Since when losses wait for a report.
     since: Option<Instant>,
 }
 
@@ -65,7 +65,7 @@ impl Reports {
         (!report.0.is_empty()).then_some(report)
     }
 
-    /// Notes that a report did not arrive: the next one says the same again.
+    /// A report did not arrive: the next one repeats it.
     pub(crate) fn put_back(&mut self, report: Report) {
         for (reason, dropped) in report.0 {
             let reported = self.reported.entry(reason).or_default();
@@ -75,7 +75,7 @@ impl Reports {
         }
     }
 
-    /// Returns when a report has to be sent alone, if there is something to report.
+    /// When a report must be sent alone, if there are losses to report.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
         if self.unreported().0.is_empty() {
             self.since = None;

@@ -10,7 +10,7 @@ use super::{counts::Counts, drop_reason::DropReason};
 pub struct Dropped {
     /// Spans, roots of transactions included.
     pub spans: u64,
-    /// Transactions, as far as the spans had been assembled into any.
+    /// Transactions. A span that was dropped before its trace was assembled counts only if it was a local root.
     pub transactions: u64,
     /// Error events.
     pub errors: u64,
@@ -42,9 +42,8 @@ impl AddAssign for Trimmed {
 
 /// What has happened so far, in numbers.
 ///
-/// At rest (nothing is open, pending or in flight) `spans_received` is `spans_sent` plus the spans in `dropped`; with
-/// a spool directory, plus `spans_spooled`. What another process wrote into that directory counts as received when it
-/// is read.
+/// At rest (nothing is open, pending or in flight) `spans_received` is `spans_sent` plus `spans_spooled` plus the spans
+/// in `dropped`. Envelopes that another process stored in the spool directory count as received when they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -60,15 +59,15 @@ pub struct Stats {
     pub envelopes_in_flight: u64,
     /// Spans in envelopes of this process that are on disk, to be sent later.
     pub spans_spooled: u64,
-    /// Spans that were neither sent nor dropped yet, nor kept on disk.
+    /// Spans that are not yet sent, dropped or kept on disk.
     pub spans_pending: u64,
-    /// Bytes of spans that wait for their local root or to be converted, as estimated.
+    /// The estimated bytes of spans that wait for their local root or for conversion.
     pub pending_bytes: u64,
     /// Bytes of serialised envelopes that wait to be sent.
     pub queued_bytes: u64,
     /// What was shortened before it was sent.
     pub trimmed: Trimmed,
-    /// What was not delivered, by reason; a reason that never occurred is not in it.
+    /// What was not delivered, by reason. A reason that never occurred is left out.
     pub dropped: BTreeMap<DropReason, Dropped>,
 }
 

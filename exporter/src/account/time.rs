@@ -1,15 +1,15 @@
-//! Times as Sentry takes them.
+//! The time of a step, and times in Sentry's formats.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-/// The time, as a driver hands it in: nothing else looks at a clock.
+/// The time, which the driver hands in. No other code reads a clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
-    /// For everything that lasts.
+    /// For durations and deadlines.
     pub(crate) instant: Instant,
-    /// For everything that is compared with other machines. It may jump.
+    /// For times that are compared with other machines. It may jump.
     pub(crate) wall: SystemTime,
 }
 
@@ -18,11 +18,11 @@ pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
 
 /// Seconds since 1970, cut to microseconds and to the years that Sentry accepts.
 ///
-/// Microseconds since 1970 are exact in an `f64` until 2255, so that the shortest text has at most six decimals. Sentry
-/// refuses times before 1970 and after 9999.
+/// Microseconds since 1970 are exact in an `f64` until 2255, so the shortest text has at most six decimals. Sentry
+/// rejects times before 1970 and after 9999.
 pub(crate) fn seconds(time: SystemTime) -> f64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // What does not fit into the number lies after 9999.
+    // A time that saturates is after 9999.
     let micros = since.as_secs().saturating_mul(1_000_000).saturating_add(since.subsec_micros().into());
     (micros as f64 / 1e6).min(LAST_SECOND as f64)
 }
@@ -32,7 +32,7 @@ pub(crate) struct Rfc3339(pub(crate) SystemTime);
 
 impl Serialize for Rfc3339 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // The format has no text for a clock that is set to before 1970 or after 9999.
+        // `humantime` fails for a clock before 1970 or after 9999.
         let range = UNIX_EPOCH..UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 1);
         let time = if range.contains(&self.0) { self.0 } else { UNIX_EPOCH };
         serializer.collect_str(&humantime::format_rfc3339_millis(time))

@@ -1,6 +1,6 @@
 //! Stack traces as Sentry's frames. The rules are in the guide, page `mapping`, section "Errors".
 //!
-//! `text.rs` finds the lines that are frames, and `path.rs` reads the path of a function.
+//! `text.rs` finds the lines that are frames, and `path.rs` parses the path of a function.
 
 mod path;
 mod text;
@@ -14,13 +14,13 @@ use self::{
     text::{Location, OUTERMOST, Symbol, symbols},
 };
 
-/// Frames of a stack trace that Sentry keeps.
+/// The most frames of a stack trace that Sentry keeps.
 const MAX_FRAMES: usize = 250;
 
-/// What stands around a panic or around the making of an error; trimmed from the inner end.
+/// Crates whose frames surround a panic or the creation of an error. They are removed at the inner end.
 const MACHINERY: [&str; 8] = ["std", "core", "alloc", "backtrace", "__rustc", "anyhow", "eyre", "color_eyre"];
 
-/// Crates that are no application's own, for traces without directories.
+/// Well-known libraries, for traces without directories. Add one if its frames are shown as the application's own.
 const LIBRARIES: [&str; 15] = [
     "axum",
     "axum_core",
@@ -39,21 +39,21 @@ const LIBRARIES: [&str; 15] = [
     "warp",
 ];
 
-/// The same for a crate and for all whose names continue with `_`, such as `tracing_core`.
+/// The same for families of crates: `tracing` includes `tracing_core`.
 const FAMILIES: [&str; 8] = ["actix", "futures", "hyper", "opentelemetry", "sentry", "sqlx", "tokio", "tracing"];
 
 /// An entry of `stacktrace.frames`.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Frame<'a> {
-    /// With its whole path, without hashes.
+    /// With its full path, without hashes.
     pub(crate) function: Cow<'a, str>,
-    /// The path of the module, type or trait that the function is in; closures count as their function.
+    /// The path of the module, type or trait that contains the function. A closure is in the module of its function.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) module: Option<Cow<'a, str>>,
     /// A relative path without `./`, or the last part of an absolute one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) filename: Option<&'a str>,
-    /// The path as the trace has it.
+    /// The path as in the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) abs_path: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +63,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) in_app: bool,
 }
 
-/// The frames of a Rust stack trace, the outermost first; none if the text is anything else.
+/// The frames of a Rust stack trace, the outermost first. Any other text has no frames.
 pub(crate) fn frames(text: &str) -> Vec<Frame<'_>> {
     let mut frames: Vec<_> = symbols(text).into_iter().map(Frame::from).collect();
     let is_machinery = |name| MACHINERY.contains(&name);
@@ -102,7 +102,7 @@ fn is_in_app(function: &str, location: Option<Location<'_>>) -> bool {
     }
     match crate_of(function) {
         Some(name) => !is_library(name),
-        // Without a path: the start-up in C, or a function that the application has for C.
+        // A name without a path: C's start-up code, or a function that the application exports to C.
         None => {
             let is_rust = location.is_some_and(|location| location.is_rust());
             is_rust && !function.starts_with(['<', '_']) && function != "main"
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_backtrace_is_turned_round() {
+    fn the_frames_of_a_short_backtrace_are_reversed() {
         let functions = functions(SHORT);
         assert_eq!(functions.len(), 8);
         assert_eq!(functions[0], "_start");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_no_frames() {
+    fn numbered_causes_are_not_frames() {
         let text = "outer
 
 Caused by:
@@ -247,7 +247,7 @@ note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose bac
     }
 
     #[test]
-    fn without_a_crate_of_ones_own_nothing_is_trimmed() {
+    fn without_a_crate_of_the_application_nothing_is_removed() {
         assert_eq!(functions("0: core::panicking::panic\n1: std::rt::lang_start\n2: main").len(), 3);
     }
 
@@ -299,7 +299,7 @@ Run with COLORBT_SHOW_HIDDEN=1";
     }
 
     #[test]
-    fn modules_and_applications_are_told_apart() {
+    fn modules_and_the_applications_own_frames_are_recognised() {
         for (function, module, in_app) in [
             ("shop::cart::buy", Some("shop::cart"), true),
             ("shop::cart::buy::{{closure}}::{{closure}}", Some("shop::cart"), true),
@@ -322,7 +322,7 @@ Run with COLORBT_SHOW_HIDDEN=1";
             ("<unknown>", None, false),
             ("::h0123456789abcdef", None, false),
         ] {
-            // The frame below keeps the one in question from being trimmed, and makes the text a trace.
+            // The frame below prevents the removal of the tested one, and makes the text a trace.
             let text = format!("0: shop::top\n1: {function}");
             let frames = frames(&text);
             assert_eq!(frames[0].function, function);
@@ -332,7 +332,7 @@ Run with COLORBT_SHOW_HIDDEN=1";
     }
 
     #[test]
-    fn files_tell_whose_a_function_is() {
+    fn the_file_decides_whether_a_frame_is_the_applications_own() {
         for (path, in_app) in [
             ("/root/.cargo/registry/src/index/acme-1.0.0/src/lib.rs:1:2", false),
             ("/usr/local/cargo/registry/src/index/acme-1.0.0/src/lib.rs:1:2", false),

@@ -8,17 +8,17 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{value::Plain, view::Span};
 
-/// The `data` of a span: what was inferred, then its attributes.
+/// The `data` of a span: first inferred values, then its attributes.
 #[derive(Debug)]
 pub(crate) struct Data<'a> {
     pub(crate) span: Span<'a>,
     pub(crate) op: Option<&'a str>,
     pub(crate) origin: &'a str,
     pub(crate) http_status: Option<i64>,
-    /// What the status says beside its word.
+    /// The message of the status.
     pub(crate) status_message: &'a str,
     pub(crate) url: Option<Url<'a>>,
-    /// What only a transaction has.
+    /// `Some` for the root of a transaction.
     pub(crate) root: Option<RootData>,
 }
 
@@ -43,14 +43,14 @@ use Attribute::{Fallback, Removed};
 /// Infers the value of a key.
 type Infer = for<'a> fn(&'a Data<'_>) -> Option<Inferred<'a>>;
 
-/// The keys that do not pass through, in the order in which they are written: what is inferred, and what becomes of an
-/// attribute with the same key.
+/// The keys that are not simply copied, in the order in which they are written: how the value is inferred, and what
+/// happens to an attribute with the same key.
 const OWN: [(&str, Attribute, Infer); 26] = [
     (semconv::SENTRY_OP, Removed, |data| data.op.and_then(text)),
     (semconv::SENTRY_ORIGIN, Removed, |data| Some(Inferred::Text(data.origin))),
     (semconv::SENTRY_SOURCE, Fallback, |data| Some(Inferred::Text(data.root.as_ref()?.source))),
     (semconv::SENTRY_SAMPLE_RATE, Removed, |data| Some(Inferred::Float(data.root.as_ref()?.sample_rate?))),
-    // Marks a transaction whose parent had been sent before it ended.
+    // Marks a transaction whose parent was sent before it ended.
     ("sentry.parent_span_already_sent", Removed, |data| {
         data.root.as_ref()?.parent_already_sent.then_some(Inferred::True)
     }),
@@ -65,14 +65,14 @@ const OWN: [(&str, Attribute, Infer); 26] = [
     (semconv::OTEL_DROPPED_ATTRIBUTES_COUNT, Removed, |data| count(data.span.data.dropped_attributes_count)),
     (semconv::OTEL_DROPPED_EVENTS_COUNT, Removed, |data| count(data.span.data.events.dropped_count)),
     (semconv::OTEL_DROPPED_LINKS_COUNT, Removed, |data| count(data.span.data.links.dropped_count)),
-    // What the sampler tells the exporter.
+    // The attributes by which the sampler hands its decision to the exporter.
     (semconv::DSC_FROZEN, Removed, nothing),
     (semconv::DSC_SAMPLE_RAND, Removed, nothing),
     (semconv::DSC_TRANSACTION, Removed, nothing),
     (semconv::NOT_SAMPLED, Removed, nothing),
-    // It is the name.
+    // The span's name is made from it.
     (semconv::SENTRY_CUSTOM_SPAN_NAME, Removed, nothing),
-    // Headers that say what the ids of the trace say.
+    // Headers that only repeat the ids of the trace.
     ("http.request.header.sentry-trace", Removed, nothing),
     ("http.request.header.baggage", Removed, nothing),
     ("http.request.header.traceparent", Removed, nothing),
@@ -80,7 +80,7 @@ const OWN: [(&str, Attribute, Infer); 26] = [
     ("http.response.header.server-timing", Removed, nothing),
 ];
 
-/// The keys of [`OWN`]: most attributes are in none of its rows, and need not be compared with each.
+/// The keys of [`OWN`], as a filter: most attributes are in no row and need not be compared with all of them.
 const OWN_KEYS: Keys = {
     let (mut keys, mut row) = (Keys::of(&[]), 0);
     while row < OWN.len() {
@@ -125,7 +125,7 @@ fn count(count: u32) -> Option<Inferred<'static>> {
 impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        // A bit for each row of the table.
+        // One bit for each row of the table.
         let mut written = 0_u32;
         for (row, (key, _, infer)) in OWN.iter().enumerate() {
             if let Some(value) = infer(self) {
@@ -147,7 +147,7 @@ impl Serialize for Data<'_> {
     }
 }
 
-/// The URL of a request, in the parts that JavaScript's SDK sends.
+/// The URL of a request, in the same parts as Sentry's JavaScript SDK sends it.
 #[derive(Debug)]
 pub(crate) struct Url<'a> {
     url: Cow<'a, str>,
@@ -168,7 +168,7 @@ impl<'a> Url<'a> {
     }
 }
 
-/// The kind as JavaScript's SDK writes it; an internal span says nothing.
+/// The kind as Sentry's JavaScript SDK writes it. It is left out for an internal span.
 const fn kind_word(kind: &SpanKind) -> Option<&'static str> {
     match kind {
         SpanKind::Client => Some("CLIENT"),

@@ -1,4 +1,4 @@
-//! An exception, as Sentry's error event.
+//! Sentry's error event for an exception.
 
 use std::{borrow::Cow, iter};
 
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
     backtrace::{Frame, frames},
-    event::{Contexts, SenderFields, name_of},
+    event::{Contexts, SenderFields, transaction_name},
     exception::{Exception, MAX_VALUE},
     ids::{Hex, parent_span_id, span_id, trace_id},
     request::Request,
@@ -22,13 +22,13 @@ use super::{
 };
 use crate::{account::seconds, trace::EndedSpan};
 
-/// Type shown for an exception that has none; without one Sentry shows `<unknown>`.
+/// The type of an exception that has none. Without a type Sentry would show `<unknown>`.
 const UNKNOWN_TYPE: &str = "Error";
 
 /// The longest text in `extra` that Sentry keeps.
 const MAX_EXTRA: usize = 16_000;
 
-/// An exception, as Sentry's error event.
+/// Sentry's error event for an exception.
 #[derive(Debug)]
 pub(crate) struct ErrorEvent<'a> {
     pub(crate) event_id: &'a str,
@@ -39,7 +39,7 @@ pub(crate) struct ErrorEvent<'a> {
     pub(crate) context: &'a EventContext<'a>,
 }
 
-/// What all error events of a trace have in common.
+/// The fields that all error events of a trace share.
 #[derive(Debug)]
 pub(crate) struct EventContext<'a> {
     transaction: Cow<'a, str>,
@@ -120,7 +120,7 @@ struct Stacktrace<'a> {
     frames: Vec<Frame<'a>>,
 }
 
-/// How an exception was captured; the numbers link causes to what they caused.
+/// How an exception was captured. The numbers link a cause to the exception that it caused.
 struct Mechanism {
     handled: bool,
     /// 0 is the exception that was raised.
@@ -144,7 +144,7 @@ impl Serialize for Mechanism {
 }
 
 impl<'a> ErrorEvent<'a> {
-    /// The causes, the oldest first, and then what was raised.
+    /// The causes, the innermost first, and then the exception that was raised.
     fn values(&self, frames: Vec<Frame<'a>>) -> Values<'a> {
         let Exception { r#type, causes, is_handled: handled, .. } = self.exception;
         let has_causes = !causes.is_empty();
@@ -177,7 +177,7 @@ impl Serialize for ErrorEvent<'_> {
             sender: SenderFields::new(event_id, sender),
             level: exception.level(),
             timestamp: seconds(event.timestamp),
-            transaction: name_of(&context.transaction),
+            transaction: transaction_name(&context.transaction),
             logentry: is_log_line.then(|| LogEntry { formatted: cut(&event.name, MAX_VALUE) }),
             exception: self.values(frames),
             contexts: Contexts {
@@ -201,7 +201,7 @@ impl Serialize for ErrorEvent<'_> {
     }
 }
 
-/// Attributes of the event that are not the exception itself; long ones have no place in a context.
+/// Whether an attribute of the event goes into a context: it does not describe the exception itself, and is short.
 fn is_extra(attribute: &KeyValue) -> bool {
     const MAX_ATTRIBUTE: usize = 512;
     let key = attribute.key.as_str();

@@ -1,4 +1,4 @@
-//! What transactions and error events have in common.
+//! The fields that transactions and error events share.
 
 use opentelemetry_sentry_semantics::shortened;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -10,10 +10,10 @@ use super::{
     value::AttributeMap,
 };
 
-/// The name of a transaction that has none, as Sentry would call it.
+/// The name of a transaction that has none. Sentry uses the same text.
 const UNLABELED: &str = "<unlabeled transaction>";
 
-/// The fields that all events have. `platform` cannot be `rust`, which Sentry stores as `other`.
+/// The fields that all events have. `platform` is not `rust`, because Sentry would store that as `other`.
 #[derive(Debug, Serialize)]
 pub(super) struct SenderFields<'a> {
     event_id: &'a str,
@@ -39,13 +39,13 @@ impl<'a> SenderFields<'a> {
     }
 }
 
-/// The contexts of an event: its trace, and what is known beside it.
+/// The contexts of an event.
 #[derive(Debug)]
 pub(super) struct Contexts<'a, T> {
     pub(super) trace: T,
     pub(super) sender: &'a Sender,
     pub(super) response: Option<Response<'a>>,
-    /// Attributes that are nowhere else in the event.
+    /// Attributes that no other field of the event contains.
     pub(super) attributes: Option<AttributeMap<'a>>,
 }
 
@@ -76,7 +76,7 @@ impl<T: Serialize> Serialize for Contexts<'_, T> {
     }
 }
 
-/// A name as Sentry takes it: not empty, and not too long.
-pub(crate) fn name_of(name: &str) -> &str {
+/// A name that Sentry accepts: not empty, and not too long.
+pub(crate) fn transaction_name(name: &str) -> &str {
     if name.is_empty() { UNLABELED } else { shortened(name) }
 }

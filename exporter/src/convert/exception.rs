@@ -1,4 +1,4 @@
-//! Exceptions as error events. The rules are in the guide, page `mapping`, section "Errors".
+//! Finds exceptions in spans. The rules are in the guide, page `mapping`, section "Errors".
 
 use std::{
     borrow::Cow,
@@ -19,19 +19,19 @@ pub(super) const MAX_VALUE: usize = 8192;
 /// The most causes of an exception that are sent.
 const MAX_CAUSES: usize = 50;
 
-/// How long after its first appearance an exception of a trace counts as the same failure.
+/// How long after its first appearance an exception of a trace counts as the same failure on its way up.
 const TRAVEL_TIME: Duration = Duration::from_secs(60);
 
 /// How many exceptions are remembered.
 const REMEMBERED: usize = 4096;
 
-/// What precedes the causes in the text of an `anyhow` or `eyre` error.
+/// The heading of the causes in the text of an `anyhow` or `eyre` error.
 const CAUSED_BY: &str = "\n\nCaused by:\n";
 
-/// What precedes the stack there.
+/// The heading of the stack trace in such a text.
 const STACK: &str = "\n\nStack backtrace:\n";
 
-/// An exception and where it came from.
+/// An exception, with the span and the event that recorded it.
 #[derive(Debug)]
 pub(crate) struct Exception<'a> {
     pub(super) span: &'a EndedSpan,
@@ -45,12 +45,12 @@ pub(crate) struct Exception<'a> {
     pub(super) is_handled: bool,
 }
 
-/// Finds exceptions, and remembers those that it found.
+/// Finds exceptions. It remembers them, because the spans of one failure may leave in several parts.
 #[derive(Debug, Default)]
 pub(crate) struct Exceptions {
-    /// When a message of a trace was first seen, by the hash of both.
+    /// When a text was first seen in a trace, by the hash of both.
     seen: HashMap<u64, SystemTime>,
-    /// The keys of `seen`, oldest first, so that the oldest make room.
+    /// The keys of `seen`, oldest first. Without it the oldest could not make room.
     order: VecDeque<u64>,
 }
 
@@ -59,7 +59,8 @@ impl Exceptions {
     pub(crate) fn find<'a>(&mut self, spans: &'a [EndedSpan]) -> Vec<Exception<'a>> {
         let of_span = |span: &'a EndedSpan| span.events.iter().filter_map(move |event| Exception::of(span, event));
         let mut all: Vec<_> = spans.iter().flat_map(of_span).collect();
-        // A stable order: of those with one time the innermost, which starts last, goes first.
+        // The sort is stable: of exceptions with the same time, the one of the innermost span, which started last, is
+        // first.
         all.reverse();
         all.sort_by_key(|exception| exception.event.timestamp);
         let mut found: Vec<Exception<'a>> = Vec::new();
@@ -95,8 +96,9 @@ impl Exceptions {
             }
         }
         while self.order.len() > REMEMBERED {
-            let oldest = self.order.pop_front();
-            oldest.and_then(|key| self.seen.remove(&key));
+            if let Some(oldest) = self.order.pop_front() {
+                self.seen.remove(&oldest);
+            }
         }
         is_new
     }
@@ -120,13 +122,13 @@ impl<'a> Exception<'a> {
             return None;
         }
         let (value, listed, stack) = parts(unquoted(message.unwrap_or_default()));
-        // Neither a type nor a text: nothing that Sentry could show.
+        // Without a type and a text Sentry has nothing to show.
         if value.is_empty() && r#type.is_none() {
             return None;
         }
         let mut causes = texts(attributes, semconv::ERROR_CHAIN).unwrap_or(listed);
         let stack = match texts(attributes, semconv::EXCEPTION_STACKTRACE) {
-            // `tracing-opentelemetry` puts the causes there.
+            // `tracing-opentelemetry` puts the causes into the attribute for the stack trace.
             Some(chain) if causes.is_empty() => {
                 causes = chain;
                 stack
@@ -142,12 +144,12 @@ impl<'a> Exception<'a> {
         Some(Self { span, event, r#type, value, causes, stack, is_handled })
     }
 
-    /// The message and those of its causes, the nearest first.
+    /// The message, and the messages of its causes, the nearest first.
     pub(super) fn texts(&self) -> impl Iterator<Item = &'a str> {
         iter::once(self.value).chain(self.causes.iter().copied())
     }
 
-    /// Merges what another span recorded of the same failure; returns whether there are new texts.
+    /// Merges what another span recorded about the same failure. Returns whether that has more causes.
     fn join(&mut self, other: Self) -> bool {
         let knows_more = other.causes.len() > self.causes.len();
         if knows_more {
@@ -187,7 +189,7 @@ fn parts(text: &str) -> (&str, Vec<&str>, Option<&str>) {
     (value.trim(), causes, stack)
 }
 
-/// `tracing` prints texts that are errors with quotes around them.
+/// Removes the quotes that `tracing` prints around an error that is a text.
 fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }

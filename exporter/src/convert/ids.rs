@@ -1,10 +1,12 @@
-//! Ids as they stand in JSON.
+//! Ids in JSON.
+
+use std::str;
 
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 use serde::{Serialize, Serializer};
 
-/// An id, printed without a detour through a `String`.
+/// An id. It is serialised without an allocation.
 #[derive(Debug)]
 pub(super) struct Hex<const N: usize>([u8; N]);
 
@@ -28,7 +30,7 @@ impl<const N: usize> Serialize for Hex<N> {
         for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
             pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
-        // Digits are ASCII; an empty id would be refused, and is seen at once.
-        serializer.serialize_str(std::str::from_utf8(&text[..2 * N]).unwrap_or_default())
+        // Digits are ASCII, so the text is always valid.
+        serializer.serialize_str(str::from_utf8(&text[..2 * N]).unwrap_or_default())
     }
 }

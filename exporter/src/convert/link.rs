@@ -9,7 +9,7 @@ use super::{
     value::AttributeMap,
 };
 
-/// The links of a span. One that leads nowhere, which Sentry would give an id that nobody has, is left out.
+/// The links of a span. A link with an invalid id is left out: Sentry would invent an id for it.
 #[derive(Debug)]
 pub(crate) struct Links<'a>(pub(crate) &'a SpanLinks);
 

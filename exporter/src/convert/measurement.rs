@@ -1,6 +1,6 @@
 //! Measurements from events and attributes. The rules are in the guide, page `mapping`, section "Measurements".
 
-use std::borrow::Cow;
+use std::{borrow::Cow, slice};
 
 use opentelemetry::{KeyValue, trace::Event};
 use opentelemetry_sentry_semantics::{Attributes, semconv};
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::view::Span;
 
-/// The web vitals that Sentry knows, and what they are measured in.
+/// The web vitals that Sentry knows, and their units.
 const WEB_VITALS: [(&str, &str); 8] = [
     ("cls", "none"),
     ("fcp", MILLISECOND),
@@ -22,16 +22,16 @@ const WEB_VITALS: [(&str, &str); 8] = [
 
 const MILLISECOND: &str = "millisecond";
 
-/// The most measurements; Sentry keeps ten that it does not know.
+/// The most measurements of a transaction. Of those with unknown names Sentry keeps ten.
 const MAX_MEASUREMENTS: usize = 100;
 
-/// The longest unit that Sentry takes.
+/// The longest unit that Sentry accepts.
 const MAX_UNIT: usize = 15;
 
-/// The longest name that Sentry takes.
+/// The longest name that Sentry accepts.
 const MAX_NAME: usize = 200;
 
-/// The measurements of a transaction or a span, each name once.
+/// The measurements of a transaction or a span. Each name occurs once.
 #[derive(Debug, Default)]
 pub(crate) struct Measurements<'a>(Vec<Measurement<'a>>);
 
@@ -49,14 +49,14 @@ struct Reading<'a> {
 }
 
 impl<'a> Measurements<'a> {
-    /// What a transaction measured: all of its root, and the web vitals of its children.
+    /// The measurements of a transaction: all of its root, and the web vitals of its children.
     pub(crate) fn of_transaction(root: Span<'a>, children: &[Span<'a>]) -> Self {
         let vitals =
             children.iter().copied().flat_map(of_span).filter(|measurement| vital(&measurement.name).is_some());
         Self::default().with(vitals).with(of_span(root))
     }
 
-    /// What a child measured, but for web vitals.
+    /// The measurements of a child, without web vitals, which the transaction has.
     pub(crate) fn of_child(span: Span<'a>) -> Self {
         Self::default().with(of_span(span).filter(|measurement| vital(&measurement.name).is_none()))
     }
@@ -65,7 +65,7 @@ impl<'a> Measurements<'a> {
         self.0.is_empty()
     }
 
-    /// Of two with one name the last counts.
+    /// Adds measurements. One replaces an earlier one with the same name.
     fn with(mut self, measurements: impl Iterator<Item = Measurement<'a>>) -> Self {
         for measurement in measurements {
             self.0.retain(|known| known.name != measurement.name);
@@ -94,11 +94,11 @@ fn of_attribute(attribute: &KeyValue) -> Option<Measurement<'_>> {
     let vital = attribute.key.as_str().strip_prefix(semconv::BROWSER_WEB_VITAL)?.strip_prefix('.')?;
     let name = match vital.strip_suffix(".value") {
         Some(name) => name,
-        // The one whose name says what it is a part of.
+        // Exception: this attribute has no `.value` suffix.
         None if vital == "ttfb.request_time" => "ttfb.requesttime",
         None => return None,
     };
-    web_vital(name, Attributes::new(std::slice::from_ref(attribute)).float(attribute.key.as_str())?)
+    web_vital(name, Attributes::new(slice::from_ref(attribute)).float(attribute.key.as_str())?)
 }
 
 fn of_event(event: &Event) -> Option<Measurement<'_>> {
@@ -112,7 +112,7 @@ fn of_event(event: &Event) -> Option<Measurement<'_>> {
         return web_vital(&name, value);
     }
     let value = attributes.float(semconv::SENTRY_MEASUREMENT_VALUE)?;
-    let name = name_of(&event.name)?;
+    let name = measurement_name(&event.name)?;
     let unit = match attributes.text(semconv::SENTRY_MEASUREMENT_UNIT) {
         Some(unit)
             if unit.len() <= MAX_UNIT && unit.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') =>
@@ -134,8 +134,8 @@ fn vital(name: &str) -> Option<(&'static str, &'static str)> {
     WEB_VITALS.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known))
 }
 
-/// A name as Sentry takes it: a letter, then letters, digits, `_` and `.`, all in lower case.
-fn name_of(name: &str) -> Option<Cow<'_, str>> {
+/// A name that Sentry accepts: a letter, then letters, digits, `_` and `.`, all in lower case.
+fn measurement_name(name: &str) -> Option<Cow<'_, str>> {
     let is_fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
     let fits = name.len() <= MAX_NAME && name.starts_with(|c: char| c.is_ascii_alphabetic());
     fits.then(|| {

@@ -1,5 +1,5 @@
-//! The request that a transaction answers, and its response. The rules are in the guide, page `mapping`, section "Request
-//! and response".
+//! The request that a transaction answers, and its response. The rules are in the guide, page `mapping`, section
+//! "Request and response".
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::{data::is_removed, status::http_status, value::text_of, view::Span};
 
-/// The longest scheme that is one: longer ones would leave no room for the URL.
+/// The longest scheme that counts as one. A longer one would leave no room for the rest of the URL.
 const MAX_SCHEME: usize = 16;
 
-/// The most bytes of headers; they are attributes, too, and whole there.
+/// The most bytes of headers. The attributes contain all of them anyway.
 const MAX_HEADERS: usize = 8 << 10;
 
 /// The longest URL that Sentry keeps, in characters.
@@ -41,7 +41,7 @@ pub(crate) struct Response<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The request that a server's span answers, if its whole URL is known: Sentry has no use for a path alone.
+    /// The request that a server's span answers, if its whole URL is known. Sentry does not show a path alone.
     pub(crate) fn of(span: Span<'a>) -> Option<Self> {
         if span.data.span_kind != SpanKind::Server {
             return None;
@@ -109,7 +109,7 @@ fn query(attributes: Attributes<'_>) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(query.to_owned()))
 }
 
-/// The headers among the attributes; several lines of one header are joined.
+/// The headers among the attributes. Several lines of one header are joined.
 fn headers<'a>(attributes: &'a [KeyValue], prefix: &str) -> BTreeMap<&'a str, Cow<'a, str>> {
     let header = |attribute: &'a KeyValue| {
         let key = attribute.key.as_str();

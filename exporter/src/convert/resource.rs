@@ -6,20 +6,20 @@ use opentelemetry::{Key, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_semantics::cut;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::value::Plain;
 
-/// How much of a resource Sentry keeps, in bytes; beyond that it cuts where it likes.
+/// The most bytes of a resource. Above it Sentry would cut attributes at random.
 const MAX_RESOURCE: usize = 7 << 10;
 
-/// The longest text of a resource that is kept whole, in characters.
+/// The longest text of a resource, in characters. Longer ones are cut.
 const MAX_TEXT: usize = 1024;
 
 /// Fields of a context, each with the attributes that may fill it.
 type Fields = &'static [(&'static str, &'static [&'static str])];
 
-/// Contexts of all events, and the attributes of the resource that say what is in them; the first that exists counts.
+/// The contexts of all events, with the attributes that fill each field. The first attribute that exists is used.
 const CONTEXTS: [(&str, Fields); 3] = [
     (
         "os",
@@ -52,7 +52,7 @@ const CONTEXTS: [(&str, Fields); 3] = [
 /// What a resource becomes, serialised once for all events.
 #[derive(Debug, Default)]
 pub(crate) struct ResourceContexts {
-    /// The contexts of [`CONTEXTS`] of which anything is known.
+    /// The contexts of [`CONTEXTS`] that have at least one field.
     pub(crate) contexts: BTreeMap<&'static str, Box<RawValue>>,
     /// For `contexts.otel.resource`.
     pub(crate) attributes: Option<Box<RawValue>>,
@@ -67,18 +67,18 @@ impl ResourceContexts {
 
 fn context(resource: &Resource, fields: Fields) -> Option<Box<RawValue>> {
     let text = |key: &&'static str| {
-        resource.get(&Key::from_static_str(key)).map(|value| shortened(&value)).filter(|text| !text.is_empty())
+        resource.get(&Key::from_static_str(key)).map(|value| cut_text(&value)).filter(|text| !text.is_empty())
     };
     let fields = fields.iter().filter_map(|(field, keys)| Some((*field, keys.iter().find_map(text)?)));
     let fields: BTreeMap<_, _> = fields.collect();
     if fields.is_empty() { None } else { raw(&fields) }
 }
 
-/// The attributes as they are sent: long texts shortened, and only as many as Sentry keeps, the short ones first.
+/// The attributes that are sent. Long texts are cut. If the resource is too large, the shortest attributes are kept.
 fn kept(resource: &Resource) -> BTreeMap<&str, KeptValue<'_>> {
     fn value(value: &Value) -> KeptValue<'_> {
         match value {
-            Value::String(_) => KeptValue::Text(shortened(value)),
+            Value::String(_) => KeptValue::Text(cut_text(value)),
             value => KeptValue::Other(Plain(value)),
         }
     }
@@ -101,10 +101,10 @@ enum KeptValue<'a> {
     Other(Plain<'a>),
 }
 
-fn shortened(value: &Value) -> String {
+fn cut_text(value: &Value) -> String {
     cut(&value.as_str(), MAX_TEXT).to_owned()
 }
 
 fn raw(value: &impl Serialize) -> Option<Box<RawValue>> {
-    serde_json::value::to_raw_value(value).ok()
+    to_raw_value(value).ok()
 }

@@ -1,5 +1,6 @@
-//! Who sends: the same for all events.
+//! The sender: the same for all events of this process.
 
+use opentelemetry::Key;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_protocol::Service;
 use opentelemetry_sentry_semantics::semconv;
@@ -10,16 +11,16 @@ use super::{
     tags::{TagRules, tag_value},
 };
 
-/// The name under which Sentry counts us.
+/// The name of this SDK in Sentry.
 pub(crate) const SDK_NAME: &str = "sentry.rust.otel";
 
-/// Our version.
+/// The version of this SDK.
 pub(crate) const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Who sends: the same for all events.
+/// The sender: the same for all events of this process.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    /// What was set, filled in from the resource.
+    /// The settings, completed from the resource.
     pub(crate) service: Service,
     pub(crate) server_name: Option<String>,
     pub(crate) tags: TagRules,
@@ -34,9 +35,9 @@ impl Sender {
         Self { service, server_name, tags, resource, contexts: ResourceContexts::default() }
     }
 
-    /// Takes in what is known of the process; what was set by hand stays.
+    /// Completes the settings from the resource. A setting beats the resource.
     pub(crate) fn set_resource(&mut self, resource: Resource) {
-        let text = |key| resource.get(&opentelemetry::Key::from_static_str(key)).map(|value| value.to_string());
+        let text = |key| resource.get(&Key::from_static_str(key)).map(|value| value.to_string());
         self.service = self.service.clone().or_from_resource(text);
         if self.server_name.is_none() {
             let name = text(semconv::HOST_NAME);
@@ -47,7 +48,7 @@ impl Sender {
     }
 }
 
-/// Who we are, in envelope headers and events.
+/// Name and version of this SDK, in envelope headers and events.
 #[derive(Debug)]
 pub(crate) struct Sdk;
 

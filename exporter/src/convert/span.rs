@@ -1,4 +1,4 @@
-//! Every span of a transaction but its root: an entry of `spans`.
+//! A span of a transaction other than its root: an entry of `spans`.
 
 use std::borrow::Cow;
 
@@ -15,13 +15,13 @@ use super::{
     view::Span,
 };
 
-/// Who made the span, for Sentry: an OpenTelemetry instrumentation.
+/// The origin of a span in Sentry's words: an OpenTelemetry instrumentation.
 const ORIGIN: &str = "auto.otel";
 
-/// The longest op and the longest origin that Sentry takes, in characters.
+/// The longest op and the longest origin that Sentry accepts, in characters.
 const MAX_WORD: usize = 128;
 
-/// The fields that a root, in `contexts.trace`, and every other span have in common.
+/// The fields that the root (in `contexts.trace`) and all other spans share.
 #[derive(Debug, Serialize)]
 pub(crate) struct SpanFields<'a> {
     trace_id: Hex<16>,
@@ -67,7 +67,7 @@ impl<'a> SpanFields<'a> {
     }
 }
 
-/// All spans of a transaction but its root.
+/// All spans of a transaction except its root.
 #[derive(Debug)]
 pub(crate) struct Spans<'a> {
     pub(crate) spans: &'a [Span<'a>],
@@ -110,12 +110,12 @@ impl Serialize for Child<'_> {
     }
 }
 
-/// The op, no longer than Sentry takes it.
+/// The op, cut to the length that Sentry accepts.
 pub(super) fn op<'a>(description: &'a Description<'_>) -> Option<&'a str> {
     description.op.as_deref().map(|op| cut(op, MAX_WORD))
 }
 
-/// The origin, which may have no other characters than these.
+/// The origin. Sentry rejects other characters than these.
 pub(super) fn origin(attributes: Attributes<'_>) -> Cow<'_, str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
     match attributes.text(semconv::SENTRY_ORIGIN) {

@@ -6,7 +6,7 @@ use opentelemetry_sentry_semantics::{
     semconv::{HTTP_RESPONSE_STATUS_CODE, HTTP_STATUS_CODE, RPC_GRPC_STATUS_CODE, RPC_RESPONSE_STATUS_CODE},
 };
 
-/// Sentry's words, in the order of gRPC's codes, whose names they are but for 2.
+/// Sentry's words, in the order of gRPC's codes. They are also gRPC's names, except for codes 2 and 13.
 pub(crate) const STATUSES: [&str; 17] = [
     "ok",
     "cancelled",
@@ -42,7 +42,7 @@ pub(crate) fn status(status: &Status, attributes: Attributes<'_>) -> &'static st
     }
 }
 
-/// The text of an error, unless it is the status itself. Sentry's status is one of a few words and has no room for it.
+/// The text of an error, unless it is one of Sentry's words for the status. Sentry's status cannot contain other text.
 pub(crate) fn status_message(status: &Status) -> &str {
     match status {
         Status::Error { description } if !STATUSES.contains(&description.as_ref()) => description,
@@ -77,7 +77,7 @@ const fn from_http(status: i64) -> &'static str {
     }
 }
 
-/// The code may come as a number, as the text of one, or by name (`DEADLINE_EXCEEDED`).
+/// The code may be a number, a number as text, or a name (`DEADLINE_EXCEEDED`).
 fn from_grpc(attributes: Attributes<'_>) -> Option<&'static str> {
     let key = [RPC_GRPC_STATUS_CODE, RPC_RESPONSE_STATUS_CODE].into_iter().find(|key| attributes.get(key).is_some())?;
     if let Some(code) = attributes.integer(key) {

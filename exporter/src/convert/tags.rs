@@ -13,12 +13,12 @@ const MAX_TAG: usize = 200;
 /// Keys that Sentry removes or moves elsewhere.
 const RESERVED: [&str; 6] = ["dist", "environment", "filename", "function", "release", "user"];
 
-/// Which tags all events have.
+/// The application's settings for tags.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TagRules {
-    /// Key and value.
+    /// The key and the value of a tag.
     fixed: Vec<(String, String)>,
-    /// The key of a tag, and the attribute that has its value.
+    /// The key of a tag, and the attribute that provides its value.
     from_attributes: Vec<(String, Key)>,
 }
 
@@ -43,8 +43,8 @@ impl TagRules {
 pub(crate) struct Tags<'a>(BTreeMap<&'a str, Cow<'a, str>>);
 
 impl<'a> Tags<'a> {
-    /// The tags of an event about these spans, the first one first; what no span says the resource may. What they say
-    /// is nearer to the case than what was said once for all.
+    /// The tags of an event about these spans. An attribute is looked up in the spans, in their order, and then in the
+    /// resource. It replaces a fixed tag, because it is more specific.
     pub(crate) fn new(
         rules: &'a TagRules,
         spans: impl Iterator<Item = Attributes<'a>> + Clone,
@@ -55,7 +55,7 @@ impl<'a> Tags<'a> {
         for (key, attribute) in &rules.from_attributes {
             let of_span = |attributes: Attributes<'a>| attributes.get(attribute.as_str()).cloned();
             let value = spans.clone().find_map(of_span).or_else(|| resource.get(attribute));
-            // A list is many values, and a tag has one.
+            // A tag has one value, so a list cannot be a tag.
             let value = value.filter(|value| !matches!(value, Value::Array(_)));
             if let Some(value) = value.and_then(|value| Some(tag_value(&value.as_str())?.into_owned())) {
                 tags.insert(key, value.into());
@@ -69,7 +69,7 @@ impl<'a> Tags<'a> {
     }
 }
 
-/// A key as Sentry takes it: a blank becomes `-`, and whatever else is not allowed `_`.
+/// A key that Sentry accepts: a blank becomes `-`, and any other invalid character `_`.
 pub(crate) fn tag_key(key: &str) -> Result<String, InvalidTag> {
     let key = cut(key.trim(), MAX_TAG).replace(' ', "-");
     let key = key.replace(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | ':' | '-'), "_");
@@ -80,7 +80,7 @@ pub(crate) fn tag_key(key: &str) -> Result<String, InvalidTag> {
     }
 }
 
-/// A value as Sentry takes it: on one line; `None` if nothing is left.
+/// A value that Sentry accepts, on one line. `None` if it is empty.
 pub(crate) fn tag_value(value: &str) -> Option<Cow<'_, str>> {
     let value = cut(value.trim(), MAX_TAG).trim_end();
     if value.is_empty() {
@@ -89,7 +89,7 @@ pub(crate) fn tag_value(value: &str) -> Option<Cow<'_, str>> {
     Some(if value.contains(char::is_control) { value.replace(char::is_control, " ").into() } else { value.into() })
 }
 
-/// It cannot be a tag.
+/// The key is invalid.
 #[derive(Debug)]
 pub(crate) enum InvalidTag {
     NoKey,

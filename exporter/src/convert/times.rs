@@ -1,14 +1,14 @@
-//! The times that the spans of a transaction may have.
+//! The range of times in a transaction.
 
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::account::{LAST_SECOND, seconds};
 
-/// The times that the spans of a transaction may have.
+/// The range of times that the spans of a transaction may have.
 ///
-/// Sentry moves an event that is older than a month or lies ahead of its clock to where it belongs, and refuses it if
-/// any of its times then lies before 1970. So none is further than half a century from the end of the root, whatever
-/// the clock did.
+/// If an event is older than a month or ahead of Sentry's clock, Sentry shifts all of its times. It rejects the event
+/// if one of them is then before 1970. So each time is kept within half a century of the root's end, even if a clock
+/// jumped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     earliest: f64,
@@ -22,8 +22,8 @@ impl Times {
         Self { earliest: (end - HALF_A_CENTURY).max(0.0), latest: (end + HALF_A_CENTURY).min(LAST_SECOND as f64) }
     }
 
-    /// Start and end of a span in seconds since 1970, cut to microseconds. The end is never before the start: one such
-    /// span makes Sentry refuse the transaction.
+    /// Start and end of a span in seconds since 1970, cut to microseconds. The end is never before the start, because
+    /// Sentry would reject the whole transaction.
     pub(crate) fn of(self, span: &SpanData) -> (f64, f64) {
         let start = seconds(span.start_time).clamp(self.earliest, self.latest);
         (start, seconds(span.end_time).clamp(start, self.latest))

@@ -1,4 +1,4 @@
-//! The root of a trace as a transaction event. The rules are in the guide, page `mapping`.
+//! Sentry's transaction event for a trace. The rules are in the guide, page `mapping`.
 
 use std::{cell::Cell, io};
 
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     data::RootData,
-    event::{Contexts, SenderFields, name_of},
+    event::{Contexts, SenderFields, transaction_name},
     measurement::Measurements,
     request::{Request, Response},
     sender::Sender,
@@ -23,13 +23,13 @@ use crate::{
     trace::{Fate, Trace},
 };
 
-/// A trace, as Sentry's transaction event.
+/// Sentry's transaction event for a trace.
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
     event_id: &'a str,
     sender: &'a Sender,
     trace: &'a Trace,
-    /// Bytes of the name that were cut off while it was serialised.
+    /// The bytes of the name that serialisation cut off. A `Cell`, because `serialize` takes `&self`.
     cut: Cell<usize>,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Transaction<'a> {
         spans.iter().map(|&span| json_size(&Child { span, times }) + 1).collect()
     }
 
-    /// What was cut off.
+    /// What serialisation cut off.
     pub(crate) fn trimmed(&self) -> Trimmed {
         let bytes = self.cut.get() as u64;
         Trimmed { values: u64::from(bytes > 0), bytes }
@@ -79,7 +79,7 @@ struct Info {
     source: &'static str,
 }
 
-/// The bytes of something as JSON; 0 if it cannot be serialised.
+/// The size of a value as JSON, in bytes; 0 if it cannot be serialised.
 fn json_size(value: &impl Serialize) -> usize {
     struct Counter(usize);
 
@@ -98,7 +98,7 @@ fn json_size(value: &impl Serialize) -> usize {
     serde_json::to_writer(&mut counter, value).map_or(0, |()| counter.0)
 }
 
-/// The rate that the sampler noted, or whatever an application made of it.
+/// The rate that the sampler noted. The application may have changed the attribute, so it may be invalid.
 fn sample_rate(attributes: Attributes<'_>) -> Option<f64> {
     attributes.text(semconv::SENTRY_SAMPLE_RATE)?.parse::<SampleRate>().ok().map(SampleRate::get)
 }
@@ -119,7 +119,7 @@ impl Serialize for Transaction<'_> {
             sample_rate: sample_rate(root.attributes),
             parent_already_sent: trace.fate == Fate::Late,
         };
-        let name = name_of(&description.name);
+        let name = transaction_name(&description.name);
         cut.set(description.name.len().saturating_sub(name.len()));
         let event = Event {
             r#type: "transaction",

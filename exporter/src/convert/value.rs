@@ -1,4 +1,4 @@
-//! OpenTelemetry's values as JSON and as text.
+//! Attribute values as JSON and as text.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ impl Serialize for AttributeMap<'_> {
     }
 }
 
-/// The value of an attribute as text; the parts of a list are joined by commas.
+/// The value of an attribute as text. The values of a list of texts are joined by commas.
 pub(crate) fn text_of(value: &Value) -> Cow<'_, str> {
     match value {
         Value::Array(Array::String(texts)) => {
@@ -51,13 +51,13 @@ impl Serialize for Plain<'_> {
             Value::Array(Array::I64(values)) => serializer.collect_seq(values),
             Value::Array(Array::F64(values)) => serializer.collect_seq(values.iter().map(|value| Float(*value))),
             Value::Array(Array::String(values)) => serializer.collect_seq(values.iter().map(|text| text.as_str())),
-            // The types are open to additions; text loses nothing.
+            // OpenTelemetry may add types. As text nothing is lost.
             other => serializer.collect_str(other),
         }
     }
 }
 
-/// JSON has no word for infinities and NaN; as text they are at least seen.
+/// A number. JSON has no infinities and no NaN, so these become text.
 struct Float(f64);
 
 impl Serialize for Float {

@@ -1,4 +1,4 @@
-//! A span as conversion looks at it.
+//! A span, as conversion needs it.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::SpanData;
@@ -6,12 +6,12 @@ use opentelemetry_sentry_semantics::{Attributes, Description, semconv};
 
 use crate::trace::EndedSpan;
 
-/// A span, and its attributes to look things up in.
+/// A span, and its attributes for lookups.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span<'a> {
     pub(crate) data: &'a SpanData,
     pub(crate) attributes: Attributes<'a>,
-    /// Whether its attributes may be web vitals of a page.
+    /// Whether some of its attributes are web vitals. Most spans have none, and need not be searched again.
     pub(crate) has_vitals: bool,
 }
 

@@ -36,7 +36,7 @@ impl fmt::Display for ExporterBuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Dsn(error) => write!(f, "with_dsn: {error}"),
-            Kind::Url(BadUrl::Sentry(error)) => write!(f, "with_dsn: it leads to no URL: {error}"),
+            Kind::Url(BadUrl::Sentry(error)) => write!(f, "with_dsn: it gives no valid URL: {error}"),
             Kind::Url(BadUrl::Spotlight(url)) => {
                 write!(f, "with_spotlight: it must be an absolute http URL, found {url:?}")
             }
@@ -51,7 +51,7 @@ impl fmt::Display for ExporterBuildError {
 impl Error for ExporterBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
-            // What they come from is in their message.
+            // Their message already contains the cause.
             Kind::Dsn(_) | Kind::Url(_) | Kind::Tag(_) | Kind::Pattern(_) => None,
             Kind::Client(error) => error.source(),
             Kind::Thread(error) => Some(error),

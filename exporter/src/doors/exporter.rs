@@ -1,4 +1,4 @@
-//! The front door for stock span processors.
+//! The door for OpenTelemetry's own span processors.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,16 +13,16 @@ use crate::{
     engine::{Engine, FlushError},
 };
 
-/// How long a flush without a time of its own may take, as in the SDK's processors.
+/// How long a flush without a timeout may take, as in the SDK's processors.
 pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Turns ended spans into Sentry transactions and delivers them.
 ///
-/// `export` only hands the spans over; it never waits for the network. Spans whose local root has not ended yet are
-/// kept until it has, across any number of batches. Without a DSN it takes spans and does nothing.
+/// `export` hands the spans to the exporter's thread and never waits for the network. Spans whose local root has not
+/// ended yet wait for it, across any number of batches. Without a DSN and without Spotlight all spans are discarded.
 ///
-/// See the [crate documentation](crate) for an example and for what [`SentrySpanProcessor`](crate::SentrySpanProcessor)
-/// does better.
+/// See the [crate documentation](crate) for an example and for the advantages of
+/// [`SentrySpanProcessor`](crate::SentrySpanProcessor).
 #[derive(Debug)]
 pub struct SentryExporter {
     engine: Option<Arc<Engine>>,

@@ -9,10 +9,10 @@ use opentelemetry::{
 
 use crate::{account::Stats, engine::Engine};
 
-/// Where a number is.
+/// Reads one number.
 type Number = fn(&Stats) -> u64;
 
-/// Counters without attributes: name, what they count, where the number is.
+/// Counters without attributes: name, description, number.
 const COUNTERS: [(&str, &str, Number); 5] = [
     ("sentry.spans.received", "Spans that ended.", |stats| stats.spans_received),
     ("sentry.spans.sent", "Spans that Sentry accepted.", |stats| stats.spans_sent),
@@ -21,14 +21,15 @@ const COUNTERS: [(&str, &str, Number); 5] = [
     ("sentry.errors.sent", "Error events that Sentry accepted.", |stats| stats.errors_sent),
 ];
 
-/// What goes up and down: name, unit, what it is, where the number is.
+/// Gauges: name, unit, description, number.
 const GAUGES: [(&str, &str, &str, Number); 3] = [
     ("sentry.spans.pending", "{span}", "Spans that were neither sent nor dropped yet.", |stats| stats.spans_pending),
-    ("sentry.buffer.size", "By", "Spans that wait, as estimated.", |stats| stats.pending_bytes),
-    ("sentry.queue.size", "By", "Serialised envelopes that wait.", |stats| stats.queued_bytes),
+    ("sentry.buffer.size", "By", "Estimated bytes of spans that wait to be converted.", |stats| stats.pending_bytes),
+    ("sentry.queue.size", "By", "Serialised envelopes that wait to be sent.", |stats| stats.queued_bytes),
 ];
 
-/// Registers them; they are read whenever the meter's reader collects, for as long as the engine lives.
+/// Registers the instruments. They are read when the meter's reader collects, as long as the engine lives. They hold no
+/// strong reference: a meter lives as long as the process and would keep the exporter alive.
 pub(crate) fn export(meter: &Meter, engine: &Arc<Engine>) {
     for (name, description, number) in COUNTERS {
         let counter = meter.u64_observable_counter(name).with_description(description);

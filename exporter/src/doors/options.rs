@@ -1,6 +1,6 @@
 //! All options of an exporter, in the groups in which the rooms use them.
 //!
-//! A new option is a field with its default in the group of the room that obeys it, and a setter in the builder.
+//! A new option is a field, with its default, in the group of the room that uses it, and a setter in the builder.
 
 use std::sync::Arc;
 
@@ -31,12 +31,12 @@ pub(super) struct Options {
     pub(super) meter: Option<Meter>,
 }
 
-/// What was set about the sender, and where copies go. `None` is what was not set.
+/// The settings of the sender, and the destination of copies. `None` means that a setting was not made.
 #[doc(hidden)] // for the facade
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct SenderSettings {
-    /// The DSN, or "send nowhere". Parsed at once, so that no text with a secret is kept.
+    /// The DSN; `Ok(None)` for an empty text. It is parsed at once, so that no text with a secret is kept.
     pub dsn: Option<Result<Option<Dsn>, InvalidDsn>>,
     /// The release.
     pub release: Option<String>,
@@ -44,13 +44,13 @@ pub struct SenderSettings {
     pub environment: Option<String>,
     /// The name of this machine.
     pub server_name: Option<String>,
-    /// Everything about the service at once, in place of DSN, release and environment.
+    /// DSN, release and environment at once. It overrides the three.
     pub service: Option<Service>,
     /// The URL of a local Spotlight.
     pub spotlight: Option<String>,
 }
 
-/// Tags, and the first one that is invalid: `build` returns it.
+/// Tags, and the first invalid one, which becomes the error of `build`.
 #[derive(Debug, Default)]
 pub(super) struct Tags {
     rules: TagRules,

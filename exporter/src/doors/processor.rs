@@ -1,4 +1,4 @@
-//! The front door that loses nothing.
+//! The door that loses nothing: a span processor of its own.
 
 use std::{
     sync::{
@@ -54,8 +54,8 @@ impl SentrySpanProcessor {
         self.engine.as_ref().map(|engine| engine.stats()).unwrap_or_default()
     }
 
-    /// Asks the server whether it takes our DSN, and returns what is wrong; an empty list if nothing is. It may take as
-    /// long as `timeout`.
+    /// Asks the server whether it accepts the DSN, and returns all problems with the setup. It waits for up to
+    /// `timeout`.
     ///
     /// ```no_run
     /// # use opentelemetry_sentry_exporter::{SentryExporter, SentrySpanProcessor};
@@ -70,22 +70,28 @@ impl SentrySpanProcessor {
         self.engine.as_ref().map_or_else(|| vec![Problem::NoDsn], |engine| engine.check(timeout))
     }
 
-    /// Sends everything that has ended so far, whether or not its local root has, and waits until it has arrived.
+    /// Sends all spans that have ended so far, even if their local root is still open, and waits until the server has
+    /// accepted them.
     ///
     /// # Errors
     ///
-    /// If that takes longer than `timeout`, if a span could not be delivered since the last flush, or after a shutdown.
+    /// If this takes longer than `timeout`, if a span was lost since the last flush, if spans are kept on disk for
+    /// later, or after a shutdown. See [`FlushError`].
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.flush(timeout))
     }
 
-    /// Takes no more spans, and sends what there is.
+    /// Accepts no more spans, sends all that have ended so far, and ends the exporter's thread.
+    ///
+    /// What is not delivered within `timeout` is kept on disk if there is a spool directory; otherwise it is dropped
+    /// and counted.
     ///
     /// # Errors
     ///
-    /// If that takes longer than `timeout` (what is left is then dropped and counted), if a span could not be delivered
-    /// since the last flush, or the second time.
-    pub fn close(&self, timeout: Duration) -> Result<(), FlushError> {
+    /// If a span was lost since the last flush or is kept on disk for later, or if the exporter was shut down before.
+    /// See
+    /// [`FlushError`].
+    pub fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.shutdown(timeout))
     }
 }
@@ -102,15 +108,14 @@ impl From<SentryExporter> for SentrySpanProcessor {
 
 impl SpanProcessor for SentrySpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        // Most spans have a parent in this process.
+        // Most spans have a parent in this process, and cost nothing beyond this check.
         let parent = cx.span();
         let is_local_root = !parent.span_context().is_valid() || parent.span_context().is_remote();
-        if let Some(engine) = self
-            .engine
-            .as_ref()
-            .filter(|_| is_local_root && span.span_context().is_sampled() && !own_thread::is_marked())
-        {
-            let span = span.span_context();
+        let span = span.span_context();
+        if !is_local_root || !span.is_sampled() || own_thread::is_marked() {
+            return;
+        }
+        if let Some(engine) = &self.engine {
             engine.started(span.trace_id(), span.span_id(), cx);
         }
     }

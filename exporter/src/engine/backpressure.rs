@@ -10,16 +10,18 @@ use std::{
 
 use opentelemetry_sentry_protocol::DecisionLog;
 
-/// How often is looked whether the server keeps up.
+/// How often the worker checks whether the server keeps up.
 const CHECK_UP: Duration = Duration::from_secs(10);
 
-/// How often the sample rate is halved at most: a thousandth of it is left.
+/// The sample rate is halved this many times at most: a thousandth of it is left.
 const MAX_HALVINGS: u32 = 10;
 
-/// Tells the sampler to keep less.
+/// Makes the sampler keep fewer traces.
 #[derive(Debug)]
 pub(super) struct Backpressure {
+    /// The sampler reads the number of halvings from it.
     decisions: Arc<DecisionLog>,
+    /// The next check. Without it the rate would be halved on every wake-up of the worker.
     due: Instant,
 }
 
@@ -28,12 +30,12 @@ impl Backpressure {
         Self { decisions, due: now + CHECK_UP }
     }
 
-    /// When the next look is due.
+    /// When the next check is due.
     pub(super) const fn due(&self) -> Instant {
         self.due
     }
 
-    /// Looks, if it is time to.
+    /// Halves or restores the rate, if a check is due.
     pub(super) fn check_up(&mut self, now: Instant, is_unhealthy: impl FnOnce() -> bool) {
         if now < self.due {
             return;
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_halved_step_by_step_and_given_back_at_once() {
+    fn the_rate_is_halved_step_by_step_and_restored_at_once() {
         let decisions = Arc::new(DecisionLog::default());
         let mut now = Instant::now();
         let mut backpressure = Backpressure::new(Arc::clone(&decisions), now);
@@ -60,10 +62,10 @@ mod tests {
             assert_eq!(backpressure.due(), now);
             backpressure.check_up(now - Duration::from_nanos(1), || unreachable!("it is not time yet"));
             backpressure.check_up(now, || true);
-            backpressure.check_up(now, || unreachable!("once each time"));
+            backpressure.check_up(now, || unreachable!("one check for each due time"));
             assert_eq!(decisions.feedback().halvings(), expected);
         }
-        // A worker that was late looks once, and not as often as it should have.
+        // A worker that is late checks once, however many checks it has missed.
         now += 5 * CHECK_UP;
         backpressure.check_up(now, || false);
         assert_eq!((decisions.feedback().halvings(), backpressure.due()), (0, now + CHECK_UP));

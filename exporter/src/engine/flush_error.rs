@@ -2,29 +2,30 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-/// Not everything was delivered.
+/// A flush or a shutdown did not deliver everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlushError {
     /// The exporter was shut down before.
     AlreadyShutdown,
-    /// This process was forked from the one that the exporter's thread runs in.
+    /// This process was forked from the one in which the exporter's thread runs, so it cannot send anything.
     Forked,
-    /// Nothing was lost, but these spans could not be delivered yet: they are on disk, and are sent when the server can
-    /// be reached, by this process or the next one.
+    /// No span was lost, but these are still on disk (in
+    /// [`with_spool_dir`](crate::SentryExporterBuilder::with_spool_dir)). This process or the next one sends them when
+    /// the server can be reached.
     KeptOnDisk {
         /// The number of spans.
         spans: u64,
     },
-    /// The HTTP client called it, on the thread that would have to do the work.
+    /// The HTTP client made the call on the exporter's own thread, which cannot wait for itself.
     OnWorkerThread,
-    /// The exporter's thread has ended because of a bug. What it held is counted as
+    /// The exporter's thread has ended because of a bug. The spans that it held are counted as
     /// [`InternalSdkError`](crate::DropReason::InternalSdkError).
     Stopped,
-    /// Not everything was delivered within this time. After a flush the work goes on; after a shutdown the rest is
-    /// counted as dropped.
+    /// Not everything was delivered within this time. After a flush the exporter continues to send; after a shutdown it
+    /// counts the rest as dropped.
     Timeout(Duration),
-    /// Spans were lost since the last flush; [`Stats`](crate::Stats) says why.
+    /// Spans were lost since the last flush; [`Stats::dropped`](crate::Stats::dropped) has the reasons.
     Undelivered {
         /// The number of spans.
         spans: u64,

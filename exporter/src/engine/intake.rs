@@ -1,8 +1,8 @@
 //! Where the application's threads leave ended spans, and the worker picks them up.
 //!
-//! This is all that a caller pays for: an estimate of the span's size, a lock that is never held for longer than a push
-//! takes, chosen by trace id so that threads with different traces do not meet, and a wake-up when a local root has
-//! ended or when much waits.
+//! A caller pays for three things: an estimate of the span's size; a lock, which is held for one push and chosen by
+//! trace id, so that threads with different traces seldom share one; and a wake-up of the worker when a local root has
+//! ended or many spans wait.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
@@ -24,37 +24,47 @@ use crate::{
     trace::{EndedSpan, OpenRoots, TraceContext},
 };
 
-/// More shards than most machines run request threads, few enough to walk over on every wake-up.
+/// More than most machines have request threads, and few enough to visit on every wake-up.
 const SHARDS: usize = 16;
 
-/// Spans in a shard that are worth a wake-up, although no local root has ended.
+/// After this many spans in a shard the worker is woken, even if no local root has ended.
 const WAKE_EVERY: usize = 256;
 
-/// How many traces of which a span was dropped are remembered in each shard, so that their other spans go, too.
+/// How many incomplete traces each shard remembers, in order to drop the rest of their spans too.
 const MAX_DROPPED_TRACES: usize = 4096;
 
-/// Spans for which a shard keeps room.
+/// Spans for which a shard keeps its memory after a burst.
 const MAX_ROOM: usize = 256;
 
-/// Ended spans on their way to the worker, and what is known of local roots that are still open.
+/// Ended spans on their way to the worker, and the local roots that are still open.
 pub(crate) struct Intake {
     shards: [Mutex<Shard>; SHARDS],
-    /// Bytes of all spans that were taken in and are not converted yet, wherever they wait.
+    /// Bytes of all spans that were accepted and are not converted yet, here, in the assembler or in the machine. The
+    /// limit would not bound the memory if it counted only the spans in the shards.
     pending: AtomicUsize,
+    /// The limit for `pending`. A span above it is dropped.
     limit: usize,
-    /// Whether everything waits for the network: then what overflows is the queue's loss, not the buffer's.
+    /// The send queue is full. An overflow is then counted as the queue's and not as the buffer's, so that the reason
+    /// names the setting or the network that is to blame.
     is_stuck: AtomicBool,
+    /// The door reports every local root that begins. Without this the machine would not know whether a short grace is
+    /// enough for late spans.
     knows_roots: AtomicBool,
+    /// Wakes the worker for a trace that may be complete.
     root_ended: Notify,
+    /// Wakes the worker when it must make room. It is separate from `root_ended`, which the worker ignores if it will
+    /// pick up spans soon anyway.
     crowded: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// Looked at under the lock, so that no span can come in after the worker's last look.
+    /// It is read under the lock. As an atomic, a span could be pushed after the worker's last pick-up and be in no
+    /// count.
     is_closed: bool,
     /// In the order in which they ended.
     spans: Vec<EndedSpan>,
+    /// Without it, spans that leave before their root would have no `trace` header.
     open: HashMap<TraceId, OpenTrace>,
     dropped: DroppedTraces,
 }
@@ -62,19 +72,20 @@ struct Shard {
 /// A trace with local roots that have begun and not ended.
 #[derive(Debug)]
 struct OpenTrace {
+    /// One trace can have several in a process: one for each request that continues it.
     roots: Vec<SpanId>,
-    /// Unless another sampler than Sentry's decided.
+    /// The sampler's decision; `None` if another sampler than Sentry's decided.
     decided: Option<(Arc<Decision>, SampleRand)>,
 }
 
-/// Traces of which a span was dropped. A trace with holes is worth less than none, so the rest of it goes, too, until
-/// the pressure is over: a trace can be open for days.
+/// Traces that lost a span to an overflow. An incomplete trace misleads, so the rest of it is dropped too. This ends
+/// when the pressure is over, because a trace can be open for days.
 #[derive(Debug, Default)]
 struct DroppedTraces {
     all: HashSet<TraceId>,
-    /// The same in the order in which they were added, so that the oldest make room.
+    /// `all` in the order of arrival. Without it the oldest could not make room, and the set would grow without limit.
     order: VecDeque<TraceId>,
-    /// Those that the worker has not seen: it has to discard what it holds of them.
+    /// Those that the worker does not know yet. It must discard the spans that it holds of them.
     new: Vec<TraceId>,
 }
 
@@ -85,8 +96,9 @@ impl DroppedTraces {
             self.order.push_back(trace_id);
         }
         if self.order.len() > MAX_DROPPED_TRACES {
-            let oldest = self.order.pop_front();
-            oldest.map(|oldest| self.all.remove(&oldest));
+            if let Some(oldest) = self.order.pop_front() {
+                self.all.remove(&oldest);
+            }
         }
     }
 }
@@ -104,13 +116,13 @@ impl Intake {
         }
     }
 
-    /// Notes that a local root has begun, and what was decided about its trace, if that is known.
+    /// Notes that a local root has begun, and the sampler's decision about its trace, if it is known.
     pub(crate) fn started(&self, trace_id: TraceId, span_id: SpanId, decided: Option<(Arc<Decision>, SampleRand)>) {
         let open = OpenTrace { roots: Vec::with_capacity(1), decided };
         lock(self.shard(trace_id)).open.entry(trace_id).or_insert(open).roots.push(span_id);
     }
 
-    /// What is known of a trace whose local root has not ended.
+    /// The context of a trace whose local root has not ended.
     pub(crate) fn context(&self, trace_id: TraceId) -> Option<TraceContext> {
         let shard = lock(self.shard(trace_id));
         let (decision, sample_rand) = shard.open.get(&trace_id)?.decided.as_ref()?;
@@ -127,7 +139,7 @@ impl Intake {
         self.knows_roots.load(Ordering::Relaxed)
     }
 
-    /// Takes in one span. If too much waits, it is dropped with the whole of its trace.
+    /// Accepts one span. Above the limit the span and the rest of its trace are dropped.
     pub(crate) fn push(&self, span: SpanData, ledger: &Ledger) {
         if !span.span_context.is_sampled() {
             return;
@@ -169,7 +181,7 @@ impl Intake {
         self.crowded.notify_one();
     }
 
-    /// Whether so much waits that the spans that wait longest should be sent without their root.
+    /// Whether so many bytes wait that the oldest spans should be sent without their root.
     pub(crate) fn is_crowded(&self) -> bool {
         self.pending() >= self.crowded_at()
     }
@@ -188,17 +200,18 @@ impl Intake {
     }
 
     /// Waits until a local root has ended.
-    pub(crate) async fn root_ended(&self) {
+    pub(crate) async fn wait_for_root(&self) {
         self.root_ended.notified().await;
     }
 
-    /// Waits until much waits.
-    pub(crate) async fn crowded(&self) {
+    /// Waits until the worker must make room.
+    pub(crate) async fn wait_for_crowd(&self) {
         self.crowded.notified().await;
     }
 
-    /// Picks up all spans, those of a trace in the order in which they ended, and the traces of which some were dropped.
-    /// Counts the spans as received, while no reader of the statistics can see them twice or not at all.
+    /// Picks up all spans, in the order in which they ended within a trace, and the traces that lost a span.
+    ///
+    /// It counts the spans as received under the shard's lock, so that `stats` never misses a span between the two.
     pub(crate) fn drain(&self, spans: &mut Vec<EndedSpan>, dropped: &mut Vec<TraceId>, ledger: &Ledger) {
         let mut picked = Vec::new();
         for shard in &self.shards {
@@ -215,12 +228,12 @@ impl Intake {
             ledger.received(picked.len() as u64);
             drop(shard);
             spans.append(&mut picked);
-            // The next shard gets this one's room; what a burst needed is not kept.
+            // The next shard gets this vector. The memory of a burst is released.
             picked.shrink_to(MAX_ROOM);
         }
     }
 
-    /// Forgets which traces lost spans, because the pressure is over.
+    /// Accepts spans again of traces that lost some, because the pressure is over.
     pub(crate) fn forgive(&self) {
         for shard in &self.shards {
             let dropped = &mut lock(shard).dropped;
@@ -235,7 +248,7 @@ impl Intake {
         self.shards.iter().map(count).sum()
     }
 
-    /// Gives back the bytes of spans that wait no longer.
+    /// Returns the bytes of spans that are converted or dropped.
     pub(crate) fn release(&self, bytes: usize) {
         self.pending.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -244,7 +257,7 @@ impl Intake {
         self.shards.iter().for_each(|shard| lock(shard).is_closed = true);
     }
 
-    /// Removes the spans that the worker has not picked up and will not pick up any more; counts them as received.
+    /// Removes the spans that the worker will never pick up, and counts them as received. Returns their number.
     pub(crate) fn abandon(&self, ledger: &Ledger) -> u64 {
         let (mut spans, mut dropped) = (Vec::new(), Vec::new());
         self.drain(&mut spans, &mut dropped, ledger);
@@ -257,7 +270,7 @@ impl Intake {
 }
 
 impl fmt::Debug for Intake {
-    /// The spans themselves have no place in a log.
+    /// Leaves out the spans: they contain user data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Intake").field("pending", &self.pending()).finish_non_exhaustive()
     }
@@ -283,13 +296,13 @@ impl Shard {
     }
 }
 
-/// Whether a span is not one that is recorded for other span processors only.
+/// Whether a span was sampled for Sentry. The sampler marks the spans that are recorded for other processors only.
 fn is_for_sentry(span: &EndedSpan) -> bool {
     !span.attributes.iter().any(|attribute| attribute.key.as_str() == semconv::NOT_SAMPLED)
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    // A push that panicked (out of memory) leaves whole values behind.
+    // A push can panic only when memory runs out, and leaves every value intact.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

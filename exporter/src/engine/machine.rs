@@ -1,7 +1,7 @@
 //! The engine: spans, orders, answers and the time come in; requests, jobs for the disk and the time of the next step
 //! come out.
 //!
-//! It has no thread, no clock, no socket and no disk of its own. Who drives it calls, in a loop:
+//! It has no thread, no clock, no socket and no disk of its own. A driver calls it in a loop:
 //!
 //! ```text
 //! step ─> next_request* ─> next_job* ─> work* ─> wait until wake_at, an answer, a span or an order
@@ -13,6 +13,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     mem,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -31,29 +32,30 @@ use crate::{
     transport::{Answer, DiskDone, DiskJob, Outbox, Outgoing},
 };
 
-/// How often spans are picked up that end under a local root which is still open, so that their waiting time runs.
+/// How often spans under an open local root are picked up. Their waiting time begins with the pick-up.
 const PICK_UP_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a trace waits for late spans under our own span processor, unless the application says otherwise. Under
-/// another one, which hands over spans in batches, they come late enough.
+/// How long a trace waits for late spans under our own span processor, unless the application sets another time. Other
+/// processors hand over spans in batches, so late spans are in the batch of their root.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// How long nothing may have overflowed until traces that lost spans are taken in again.
+/// When nothing has overflowed for this time, spans of incomplete traces are accepted again.
 const PRESSURE_OVER: Duration = Duration::from_secs(5);
 
-/// Traces that are ready while more are made ready to relieve the buffer: as JSON they take less room.
+/// To relieve the buffer, traces are sent without their root until this many are ready to be packed. As JSON they take
+/// less memory.
 const MANY_READY: usize = 256;
 
-/// Spans for which room is kept from one time to the next.
+/// Spans for which `inbox` keeps its memory after a burst.
 const MAX_ROOM: usize = 4096;
 
-/// The most time at the end of a flush or shutdown that is left for the disk.
+/// The most time at the end of a flush or shutdown that is reserved for the disk.
 const MAX_DISK_TIME: Duration = Duration::from_millis(500);
 
-/// How long the last envelopes have when the application forgot to shut us down.
+/// How long the last envelopes may take if the application dropped the exporter without a shutdown.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
 
-/// What callers and the machine both touch.
+/// What callers and the machine share. Each part has its own locks or atomics.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) intake: Arc<Intake>,
@@ -68,30 +70,37 @@ pub(super) struct Machine {
     packer: Packer,
     assembler: Assembler,
     outbox: Outbox,
-    /// What was picked up last, kept for its room.
+    /// Empty between two pick-ups. It is a field so that its memory is reused.
     inbox: Vec<EndedSpan>,
+    /// The same for the traces that lost a span.
     dropped: Vec<TraceId>,
-    /// What waits to be packed, with the number of its trace.
+    /// What waits to be packed, with the number of its trace. Packing can wait here for room in the queue; without it a
+    /// large trace would overflow the queue.
     ready: VecDeque<(u64, Ready)>,
+    /// Traces are numbered in the order in which they become ready, so that a flush can wait for all before it.
     next_number: u64,
     /// How many pieces (traces, parts or envelopes) of each trace have not left yet, by number. A flush waits for all
-    /// numbers below its own.
+    /// numbers below its own. A mere count would make it wait for spans that end after it.
     pieces: BTreeMap<u64, usize>,
     flushes: Vec<Flush>,
-    /// Spans whose loss an answer to a flush has reported.
+    /// Lost spans that a flush has reported already. Each loss is reported to one flush only.
     reported_lost: u64,
+    /// `None` unless the application turned it on.
     backpressure: Option<Backpressure>,
     phase: Phase,
+    /// Without it, spans of a root that never ends would stay in the intake forever.
     next_pick_up: Instant,
-    /// When the intake was crowded last, until that is forgiven.
+    /// When the intake was crowded last; `None` when incomplete traces are accepted again. Without it a long-lived
+    /// trace that overflowed once would be dropped forever.
     crowded_at: Option<Instant>,
 }
 
-/// A trace on its way through packing.
+/// A trace on its way through packing. Each step is one call of [`Machine::work`], so that requests get their turn.
 #[derive(Debug)]
 enum Ready {
+    /// As the assembler returned it.
     Trace(Trace),
-    /// Scrubbed, filtered and of at most as many spans as a transaction can have.
+    /// Scrubbed, filtered, and with no more spans than a transaction can have.
     Part(Trace),
     /// An error event.
     Envelope(Envelope),
@@ -101,28 +110,35 @@ enum Ready {
 #[derive(Debug)]
 struct Flush {
     waiter: Waiter,
+    /// The number of the first trace that became ready after the call.
     below: u64,
-    /// When what still waits is kept on disk, so that the caller's time is enough for that.
+    /// When the waiting envelopes go to the disk. Without this reserve the caller's time would end before they are
+    /// safe.
     keep_at: Instant,
+    /// The envelopes have gone to the disk for this flush, which happens once.
     is_kept: bool,
 }
 
+/// A shutdown walks through these phases in order. It skips `GivingUp` if everything was delivered in time, and
+/// `Reporting` if not.
 #[derive(Debug)]
 enum Phase {
     Running,
-    /// A shutdown waits: nothing new is taken in, and at `give_up_at` the time for delivery is over.
+    /// No span is accepted any more. Delivery continues until `give_up_at`.
     Closing {
+        /// `None` if the application dropped the exporter without a shutdown.
         waiter: Option<Waiter>,
         give_up_at: Instant,
         deadline: Instant,
     },
-    /// Everything has left. The last losses are on their way.
+    /// Everything was delivered or dropped. A last request reports the losses.
     Reporting {
         waiter: Option<Waiter>,
         deadline: Instant,
+        /// The report was sent. It is not sent again: a server that refuses everything also refuses the report.
         is_sent: bool,
     },
-    /// The time for delivery is over. What is left goes to the disk, or is dropped.
+    /// The time for delivery is over. The rest goes to the disk until `deadline`, or is dropped if there is no disk.
     GivingUp {
         waiter: Option<Waiter>,
         deadline: Instant,
@@ -158,7 +174,7 @@ impl Machine {
         }
     }
 
-    /// Everything that is due: orders, spans, answers to callers, the phases of a shutdown.
+    /// Does everything that is due: orders, spans, answers to callers, the phases of a shutdown.
     pub(super) fn step(&mut self, now: Now) {
         let orders = self.shared.mailbox.take();
         self.obey(orders, now);
@@ -172,7 +188,7 @@ impl Machine {
             backpressure.check_up(now.instant, || self.outbox.is_unhealthy(now.instant));
         }
         self.pieces_left();
-        // Before callers are answered, who then read the statistics.
+        // Before the answers: a caller that gets one reads the statistics at once.
         self.outbox.publish();
         self.answer_flushes(now);
         self.advance(now);
@@ -184,7 +200,7 @@ impl Machine {
         matches!(self.phase, Phase::Running)
     }
 
-    /// Whether all is over.
+    /// Whether the machine has stopped.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Stopped)
     }
@@ -216,13 +232,13 @@ impl Machine {
         self.shared.intake.close();
         self.take_in_all(now);
         self.outbox.close();
-        // A disk needs some of the time for what could not be delivered.
+        // Some of the time is reserved for the disk: envelopes that are not on it by the deadline are lost.
         let time = deadline.saturating_duration_since(now.instant);
         let for_disk = if self.outbox.has_spool() { (time / 4).min(MAX_DISK_TIME) } else { Duration::ZERO };
         self.phase = Phase::Closing { waiter, give_up_at: deadline - for_disk, deadline };
     }
 
-    /// Picks up what ended, and lines up what is ready.
+    /// Picks up the spans that ended, and lines up the traces that are ready.
     pub(super) fn take_in(&mut self, now: Now) {
         self.next_pick_up = now.instant + PICK_UP_EVERY;
         let Self { shared, assembler, inbox, dropped, .. } = self;
@@ -234,7 +250,7 @@ impl Machine {
                 span.index();
                 assembler.push(span, now.instant, grace);
             } else {
-                // A broken id generator: one such span would make Sentry refuse its whole transaction.
+                // The application has a broken id generator. Sentry refuses a transaction that contains such a span.
                 intake.release(span.size());
                 ledger.dropped(DropReason::Invalid, Counts::spans(1));
             }
@@ -272,7 +288,7 @@ impl Machine {
         }
     }
 
-    /// Takes in spans again whose trace lost others, when the pressure is over.
+    /// Accepts incomplete traces again when the pressure is over.
     fn relax(&mut self, now: Instant) {
         if self.shared.intake.is_crowded() {
             self.crowded_at = Some(now);
@@ -282,7 +298,7 @@ impl Machine {
         }
     }
 
-    /// Whether [`work`](Self::work) has something to do now.
+    /// Whether [`work`](Self::work) can do something now. While the queue is full, traces wait.
     pub(super) fn has_work(&self) -> bool {
         match self.phase {
             Phase::Running | Phase::Closing { .. } | Phase::Reporting { .. } => {
@@ -293,7 +309,7 @@ impl Machine {
         }
     }
 
-    /// Packs one piece: a trace is prepared, or a part becomes an envelope.
+    /// Packs one piece: prepares a trace, or makes an envelope of a part.
     pub(super) fn work(&mut self, now: Now) {
         let Some((number, ready)) = self.ready.pop_front() else { return };
         let Shared { intake, ledger, .. } = &self.shared;
@@ -319,10 +335,11 @@ impl Machine {
         }
     }
 
-    /// One piece of a trace has become several, which are next.
+    /// Replaces one piece of a trace by several, which are packed next.
     fn pieces(&mut self, number: u64, pieces: impl Iterator<Item = Ready>) {
         let pieces: Vec<_> = pieces.collect();
         *self.pieces.entry(number).or_default() += pieces.len();
+        // At the front: the parts of a trace take the memory of the whole until they are packed.
         pieces.into_iter().rev().for_each(|piece| self.ready.push_front((number, piece)));
         self.piece_left(number);
     }
@@ -331,7 +348,7 @@ impl Machine {
         self.outbox.take_left().into_iter().for_each(|number| self.piece_left(number));
     }
 
-    /// Notes that a piece of this trace waits no longer, whatever became of it.
+    /// Notes that a piece of this trace was delivered, dropped or kept on disk.
     fn piece_left(&mut self, number: u64) {
         if let Some(pieces) = self.pieces.get_mut(&number) {
             *pieces -= 1;
@@ -367,7 +384,7 @@ impl Machine {
         self.outbox.job_done(done, now);
     }
 
-    /// Goes on to the next phase of a shutdown, if it is time to.
+    /// Enters the next phase of a shutdown when the current one is over.
     fn advance(&mut self, now: Now) {
         let is_done = self.pieces.is_empty() && self.outbox.is_empty();
         self.phase = match mem::replace(&mut self.phase, Phase::Stopped) {
@@ -376,7 +393,7 @@ impl Machine {
                 Phase::GivingUp { waiter, deadline }
             }
             Phase::Reporting { waiter, deadline, is_sent } => {
-                // Once is enough: a server that refuses everything refuses the report, too.
+                // One attempt only, see `is_sent`.
                 let is_reported = is_sent || !self.outbox.has_unreported(now.instant);
                 if (is_reported && self.outbox.is_empty()) || deadline <= now.instant {
                     self.stop(waiter)
@@ -413,7 +430,7 @@ impl Machine {
     }
 
     fn answer_flushes(&mut self, now: Now) {
-        // A shutdown answers at its end, when everything is counted.
+        // A shutdown answers the flushes at its end, when everything is counted.
         if self.flushes.is_empty() || !self.is_running() {
             return;
         }
@@ -423,7 +440,7 @@ impl Machine {
             self.flushes.iter_mut().for_each(|flush| flush.is_kept |= flush.keep_at <= now.instant);
         }
         let oldest = self.pieces.keys().next().copied().unwrap_or(self.next_number);
-        // What is on disk is not delivered: a caller waits for that, too, as long as it can.
+        // Envelopes on disk are not delivered, so the caller waits for them too until `keep_at`.
         let is_on_disk = self.shared.ledger.has_spooled();
         let is_done = |flush: &Flush| flush.below <= oldest && (!is_on_disk || flush.keep_at <= now.instant);
         if !self.flushes.iter().any(is_done) {
@@ -440,7 +457,7 @@ impl Machine {
         });
     }
 
-    /// What became of everything until now.
+    /// The answer for a flush or a shutdown. It reports each lost span once.
     fn result(&mut self) -> Result<(), FlushError> {
         let stats = self.shared.ledger.stats();
         let lost = stats.spans_lost();
@@ -451,7 +468,7 @@ impl Machine {
         }
     }
 
-    /// When the driver calls [`step`](Self::step) again at the latest.
+    /// When the driver must call [`step`](Self::step) at the latest.
     pub(super) fn wake_at(&mut self, now: Now) -> Instant {
         let flushes =
             self.flushes.iter().map(|flush| if flush.is_kept { flush.waiter.deadline } else { flush.keep_at }).min();
@@ -468,12 +485,12 @@ impl Machine {
         all.into_iter().flatten().fold(now.instant + PICK_UP_EVERY, Instant::min)
     }
 
-    /// When spans are picked up anyway, which makes it needless to wake up for a local root before.
+    /// When a trace leaves next. If that is soon, the driver need not wake up for a local root before.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.assembler.next_expiry()
     }
 
-    /// Counts everything that is still here as dropped.
+    /// Counts everything that the machine still holds as dropped.
     fn drop_rest(&mut self, reason: DropReason) {
         let ledger = Arc::clone(&self.shared.ledger);
         ledger.dropped(reason, Counts::spans(self.assembler.len()));
@@ -492,12 +509,12 @@ impl Machine {
 }
 
 impl Drop for Machine {
-    /// The end, by a shutdown or by a panic: counts what did not leave, and answers those who wait.
+    /// After a shutdown or a panic: counts what did not leave, and answers the callers that wait.
     fn drop(&mut self) {
         let Shared { intake, ledger, mailbox } = self.shared.clone();
         intake.close();
         mailbox.close();
-        let is_panicking = std::thread::panicking();
+        let is_panicking = thread::panicking();
         let reason = if is_panicking { DropReason::InternalSdkError } else { DropReason::Shutdown };
         let unseen = intake.abandon(&ledger);
         ledger.dropped(reason, Counts { spans: unseen, ..Counts::default() });

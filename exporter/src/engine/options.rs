@@ -1,11 +1,11 @@
-//! What the application says about the engine.
+//! The settings of the engine.
 
-/// How much may wait, and what happens when the server cannot keep up.
+/// How much may wait, and whether the sampler adapts to the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EngineOptions {
     /// Bytes of ended spans that may wait for their local root or to be converted.
     pub(crate) buffer_limit: usize,
-    /// Whether the sample rate follows what the server can take.
+    /// Whether the sampler keeps fewer traces while the server does not keep up.
     pub(crate) backpressure: bool,
 }
 

@@ -16,27 +16,32 @@ use crate::transport::Reply;
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) reply: mpsc::Sender<Result<(), FlushError>>,
-    /// When the caller stops waiting.
+    /// When the caller stops waiting. After that an answer would reach nothing, so the flush is forgotten.
     pub(super) deadline: Instant,
 }
 
 /// Orders that the worker has not seen yet.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
+    /// The latest one: each provider that the exporter is installed in sets its own.
     pub(super) resource: Option<Resource>,
+    /// Callers of `check`, which wait for the server's answer.
     pub(super) checks: Vec<mpsc::Sender<Result<Reply, String>>>,
     pub(super) flushes: Vec<Waiter>,
+    /// The engine lets only the first shutdown through, so one place is enough.
     pub(super) shutdown: Option<Waiter>,
-    /// Whether the last handle of the engine is gone, so that no shutdown will ever come.
+    /// The last handle of the engine was dropped, so no shutdown will ever come. Without it the thread would never end.
     pub(super) is_abandoned: bool,
 }
 
-/// Where callers leave orders. It is bounded by the callers: each of them waits for its answer, and those that stopped
-/// waiting are forgotten with the next order.
+/// Where callers leave orders. It needs no limit: each caller waits for its answer, and a flush whose caller has
+/// stopped waiting is removed with the next order.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    /// `None` once the worker has ended: replies are dropped then, which their callers see.
+    /// `None` once the worker has ended. The reply of a later order is dropped, so its caller returns at once and does
+    /// not wait for its timeout.
     orders: Mutex<Option<Orders>>,
+    /// Wakes the worker. Without it an order would wait until spans are picked up next.
     arrived: Notify,
 }
 
@@ -54,7 +59,7 @@ impl Mailbox {
         self.arrived.notify_one();
     }
 
-    /// Takes what was left.
+    /// Takes all orders.
     pub(super) fn take(&self) -> Orders {
         self.lock().as_mut().map(mem::take).unwrap_or_default()
     }
@@ -70,12 +75,12 @@ impl Mailbox {
     }
 
     /// Waits for an order.
-    pub(super) async fn arrived(&self) {
+    pub(super) async fn wait_for_order(&self) {
         self.arrived.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Orders>> {
-        // Nothing panics while it is held, and what a panic elsewhere left behind is whole.
+        // No code panics while it holds this lock.
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

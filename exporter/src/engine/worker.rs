@@ -1,7 +1,8 @@
 //! The thread that drives the machine, with a network and a disk.
 //!
-//! It has a tokio runtime of its own, as one transaction is one request and the time that an answer takes must not limit
-//! how many leave. Telemetry is suppressed on it, so that sending spans makes none.
+//! Each transaction is a request of its own, so many requests must be in flight at a time; therefore the thread runs a
+//! tokio runtime. Telemetry is suppressed on it: otherwise each request would create spans, which would be sent by
+//! further requests.
 
 use std::{
     collections::HashMap,
@@ -32,14 +33,13 @@ use crate::{
     transport::{Answer, DeliveryOptions, Destinations, Outbox, OutboxSetup, Spool, SpoolOptions, deliver},
 };
 
-/// How long is packed at a time. Requests run on this thread, too, and get their turn in between, however long the
-/// application's hooks take.
+/// How long the thread packs at a time. Requests run on this thread too, and make progress only between two turns.
 const TURN: Duration = Duration::from_millis(1);
 
-/// If spans are picked up within this time anyway, the end of a local root does not wake the thread before.
+/// If a trace is due within this time, the end of a local root does not wake the thread earlier.
 const SOON: Duration = Duration::from_millis(100);
 
-/// What the worker is set up with.
+/// Everything that the worker needs. Nothing is set after the thread has started.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) packer: Packer,
@@ -56,10 +56,12 @@ struct Worker {
     shared: Shared,
     machine: Machine,
     client: Arc<dyn HttpClient>,
-    /// Each returns the number of its request with the answer.
+    /// The requests in flight. Each returns the number that the machine gave it, and the answer.
     requests: JoinSet<(u64, Answer)>,
-    /// The number of each request, for one whose client panics.
+    /// The number of each request, by task. A task whose client panics returns no number, and its envelope would stay
+    /// in flight forever.
     numbers: HashMap<Id, u64>,
+    /// `None` without a spool directory.
     spool: Option<Spool>,
 }
 
@@ -67,11 +69,11 @@ struct Worker {
 ///
 /// # Errors
 ///
-/// If the system has no thread, or nothing to wait on, left to give.
+/// If the system cannot start another thread, or the runtime cannot be built.
 pub(super) fn spawn(shared: Shared, setup: Setup) -> io::Result<ThreadId> {
     let (started, start) = mpsc::channel();
     let thread = thread::Builder::new().name("sentry-transport".to_owned()).spawn(move || {
-        // Made here: a runtime must not be dropped where the application runs async code.
+        // Built on this thread, where it is also dropped: tokio panics if a runtime is dropped in async code.
         let runtime = suppressed_runtime();
         let error = runtime.as_ref().err().map(|error| io::Error::from(error.kind()));
         // The thread that starts this one waits for it.
@@ -80,7 +82,7 @@ pub(super) fn spawn(shared: Shared, setup: Setup) -> io::Result<ThreadId> {
             let _suppressed = Context::enter_telemetry_suppressed_scope();
             own_thread::mark();
             runtime.block_on(Worker::new(shared, setup).run());
-            // Requests that hang must not keep the thread.
+            // A plain drop would wait for requests that hang.
             runtime.shutdown_background();
         }
     })?;
@@ -88,7 +90,7 @@ pub(super) fn spawn(shared: Shared, setup: Setup) -> io::Result<ThreadId> {
     Ok(thread.thread().id())
 }
 
-/// The machine of a setup.
+/// Builds the machine of a setup. It is separate from the thread, so that tests can drive it.
 pub(super) fn machine(shared: Shared, setup: Setup, random: fastrand::Rng, now: Now) -> Machine {
     let outbox = OutboxSetup {
         destinations: setup.destinations,
@@ -142,7 +144,7 @@ impl Worker {
         }
     }
 
-    /// Packs for one turn; returns whether there was something to do.
+    /// Packs for one turn. Returns whether there was something to do.
     fn work(&mut self) -> bool {
         let start = Instant::now();
         let mut is_busy = false;
@@ -154,14 +156,14 @@ impl Worker {
                 break;
             }
         }
-        // What ended meanwhile is packed in the next turn.
+        // Otherwise the intake could overflow while the worker is busy with many turns.
         if is_busy && self.shared.intake.is_crowded() {
             self.machine.take_in(read_clocks());
         }
         is_busy
     }
 
-    /// Runs the jobs for the disk; returns whether there were any.
+    /// Runs the jobs for the disk. Returns whether there were any.
     fn use_disk(&mut self) -> bool {
         let Some(spool) = &mut self.spool else { return false };
         let mut is_busy = false;
@@ -174,21 +176,22 @@ impl Worker {
         }
     }
 
+    /// Waits for an answer, an order, spans or the next due time.
     async fn wait(&mut self, now: Now) {
         let wake_at = self.machine.wake_at(now);
         let is_soon = self.machine.next_expiry().is_some_and(|expiry| expiry <= now.instant + SOON);
         let Self { shared, machine, requests, numbers, .. } = self;
         tokio::select! {
             Some(done) = requests.join_next_with_id() => answered(machine, numbers, done),
-            () = shared.mailbox.arrived() => {}
-            () = shared.intake.crowded() => machine.take_in(read_clocks()),
-            () = shared.intake.root_ended(), if !is_soon => machine.take_in(read_clocks()),
+            () = shared.mailbox.wait_for_order() => {}
+            () = shared.intake.wait_for_crowd() => machine.take_in(read_clocks()),
+            () = shared.intake.wait_for_root(), if !is_soon => machine.take_in(read_clocks()),
             () = sleep_until(wake_at.into()) => {}
         }
         self.take_answers();
     }
 
-    /// Hands over all answers that are here, without waiting for more.
+    /// Hands all answers that have arrived to the machine, without waiting for more.
     fn take_answers(&mut self) {
         while let Some(done) = self.requests.try_join_next_with_id() {
             answered(&mut self.machine, &mut self.numbers, done);
@@ -207,13 +210,13 @@ fn answered(machine: &mut Machine, numbers: &mut HashMap<Id, u64>, done: Result<
             if let Some(number) = numbers.remove(&error.id()) {
                 machine.answered(number, Answer::Panic, read_clocks());
             }
-            // Dropping the value of a panic may panic, too.
+            // The drop of a panic's payload may itself panic.
             mem::forget(error);
         }
     }
 }
 
-/// A runtime on whose threads no span is recorded, also not on those that an HTTP client makes it start.
+/// A runtime on whose threads no span is recorded. This includes the blocking threads that an HTTP client may start.
 fn suppressed_runtime() -> io::Result<Runtime> {
     let suppress = || {
         own_thread::mark();

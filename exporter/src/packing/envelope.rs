@@ -1,6 +1,6 @@
 //! Envelopes: a line of headers, and for each item a line of headers and its payload.
 //!
-//! The headers of the envelope are written when it is sent, as they say when that was. The items are written once.
+//! The time of sending is added to the headers with each request. The items are written once.
 
 use std::time::SystemTime;
 
@@ -15,21 +15,22 @@ use crate::{
     trace::Trace,
 };
 
-/// The most bytes of a serialised transaction. Sentry takes 1 MiB; the rest is for what is added on the way.
+/// The most bytes of a serialised transaction. Sentry accepts 1 MiB; the difference is for the envelope's headers and
+/// for the client report.
 pub(crate) const MAX_TRANSACTION: usize = 1_000_000;
 
 /// One event, ready to be sent. A clone shares its bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
-    /// The line of headers as a JSON object, without the time at which it is sent.
+    /// The line of headers as a JSON object, without the time of sending.
     pub(crate) headers: Bytes,
     /// Headers and payload of all items.
     pub(crate) items: Bytes,
-    /// What it stands for.
+    /// How many transactions, spans and errors it accounts for.
     pub(crate) counts: Counts,
 }
 
-/// What an envelope is made for.
+/// The event of an envelope.
 #[derive(Debug)]
 pub(crate) struct Item<'a> {
     pub(crate) r#type: &'static str,
@@ -58,17 +59,17 @@ impl Envelope {
         Self { headers: headers.into(), items: items.into(), counts: *counts }
     }
 
-    /// An envelope without an event, to carry a report.
+    /// An envelope without an event. It carries a report, or asks the server whether it accepts the DSN.
     pub(crate) const fn empty() -> Self {
         Self { headers: Bytes::from_static(b"{}"), items: Bytes::new(), counts: Counts::spans(0) }
     }
 
-    /// Bytes that it holds while it waits.
+    /// The bytes that it takes while it waits.
     pub(crate) fn size(&self) -> usize {
         self.headers.len() + self.items.len()
     }
 
-    /// The text to send at this time, with one more item.
+    /// The body of a request at this time, with another item (empty for none).
     pub(crate) fn body(&self, now: SystemTime, more: &[u8]) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.size() + more.len() + 64);
         let headers = self.headers.strip_prefix(b"{").unwrap_or(&self.headers);
@@ -95,7 +96,7 @@ struct Headers<'a> {
     trace: Option<Entries<'a>>,
 }
 
-/// A dynamic sampling context as JSON: all values are strings, also the numbers.
+/// A dynamic sampling context as JSON. All values are strings, including numbers.
 struct Entries<'a>(&'a DynamicSamplingContext);
 
 impl Serialize for Entries<'_> {

@@ -1,4 +1,4 @@
-//! Which spans and transactions are of no interest?
+//! Which spans and transactions does the application ignore?
 
 use std::{error::Error, fmt};
 
@@ -9,13 +9,13 @@ use wildmatch::WildMatch;
 
 use crate::trace::EndedSpan;
 
-/// What is looked at of a name, in characters: patterns of all sorts meet names of all lengths.
+/// How many characters of a name are matched. Some patterns take long on long names.
 const MAX_NAME: usize = 1024;
 
-/// Describes spans or transactions that are not to be sent: those that meet all its conditions.
+/// Matches spans or transactions that are not sent. A span matches if it meets all conditions of the filter.
 ///
-/// Names and ops are those that Sentry shows, such as `GET /health` and `http.server`. A filter without a condition
-/// matches nothing. A text is a filter for names with that pattern.
+/// Names and ops are those that Sentry shows, such as `GET /health` and `http.server`. A filter without conditions
+/// matches nothing. A text converts to a filter by name.
 ///
 /// ```
 /// use opentelemetry_sentry_exporter::{SentryExporter, SpanFilter};
@@ -33,11 +33,11 @@ const MAX_NAME: usize = 1024;
 #[must_use]
 pub struct SpanFilter {
     conditions: Vec<Condition>,
-    /// Told when the exporter is built.
+    /// The first invalid pattern. `build` returns it as an error, because setters cannot fail.
     broken: Option<BrokenPattern>,
 }
 
-/// A regular expression that is none.
+/// An invalid regular expression.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokenPattern {
     pub(crate) pattern: String,
@@ -46,7 +46,7 @@ pub(crate) struct BrokenPattern {
 
 impl fmt::Display for BrokenPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "with_name_regex: {:?} is no regular expression: {}", self.pattern, self.error)
+        write!(f, "with_name_regex: {:?} is not a valid regular expression: {}", self.pattern, self.error)
     }
 }
 
@@ -61,17 +61,18 @@ enum Condition {
 }
 
 impl SpanFilter {
-    /// A filter without a condition.
+    /// A filter without conditions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Matches the name, such as `GET /users/:id`; `*` stands for any text, `?` for one character.
+    /// Matches the name, such as `GET /users/:id`. `*` matches any text, and `?` one character.
     pub fn with_name(self, pattern: &str) -> Self {
         self.with(Condition::Name(WildMatch::new(pattern)))
     }
 
-    /// Matches the name by a regular expression, anywhere in it. One that cannot be read is an error of `build`.
+    /// Matches the name by a regular expression, anywhere in it. An invalid one is an error of
+    /// [`build`](crate::SentryExporterBuilder::build).
     pub fn with_name_regex(mut self, pattern: &str) -> Self {
         match Regex::new(pattern) {
             Ok(regex) => self.with(Condition::NameRegex(regex)),
@@ -82,13 +83,13 @@ impl SpanFilter {
         }
     }
 
-    /// Matches the op, such as `db`; `*` stands for any text, `?` for one character. A span without an op has the
-    /// empty one.
+    /// Matches the op, such as `db`. `*` matches any text, and `?` one character. A span without an op has an empty
+    /// one.
     pub fn with_op(self, pattern: &str) -> Self {
         self.with(Condition::Op(WildMatch::new(pattern)))
     }
 
-    /// Matches an attribute with exactly this value: the number 200 is not the text `200`.
+    /// Matches an attribute with exactly this value. The number 200 does not match the text `200`.
     pub fn with_attribute(self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.with(Condition::Attribute(key.into(), value.into()))
     }
@@ -120,7 +121,7 @@ impl From<&str> for SpanFilter {
     }
 }
 
-/// Any of several filters.
+/// A list of filters. A span is ignored if any of them matches.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filters(Vec<SpanFilter>);
 
@@ -129,7 +130,7 @@ impl Filters {
         self.0.extend(filters.into_iter().map(Into::into));
     }
 
-    /// The first pattern that cannot be read, if there is one.
+    /// The first invalid pattern, if there is one.
     pub(crate) fn broken(&self) -> Option<BrokenPattern> {
         self.0.iter().find_map(|filter| filter.broken.clone())
     }

@@ -1,6 +1,6 @@
-//! What the application may change before a transaction leaves.
+//! The application's hooks, and the events that they see.
 //!
-//! Only where there is a hook, a transaction takes the detour through owned values.
+//! Hooks need owned values, which cost time. A transaction is converted to them only if there is a hook.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -13,14 +13,15 @@ use serde_json::{Map, Value, json};
 
 use super::contain::contain;
 use crate::{
-    convert::{STATUSES, name_of, tag_key, tag_value},
+    convert::{STATUSES, tag_key, tag_value, transaction_name},
     trace::MAX_SPANS,
 };
 
 /// A transaction that is about to be sent, as a hook sees it.
 ///
-/// Set by [`with_before_send_transaction`](crate::SentryExporterBuilder::with_before_send_transaction). What Sentry
-/// would refuse (an empty name, an unknown status, a tag with a line break) is made valid after the hook.
+/// A hook is set by [`with_before_send_transaction`](crate::SentryExporterBuilder::with_before_send_transaction).
+/// Values that Sentry would reject (an empty name, an unknown status, a tag with a line break) are made valid after the
+/// hook.
 ///
 /// ```
 /// use opentelemetry_sentry_exporter::SentryExporter;
@@ -42,7 +43,7 @@ use crate::{
 pub struct TransactionEvent {
     /// Its name, such as `GET /users/:id`.
     pub name: String,
-    /// Where the name comes from.
+    /// How the name was made, such as from a route.
     pub source: Source,
     /// The kind of work, such as `http.server`.
     pub op: Option<String>,
@@ -52,21 +53,21 @@ pub struct TransactionEvent {
     pub data: Map<String, Value>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
-    /// Who it was for: `id`, `email`, `username`, `ip_address`.
+    /// The user: `id`, `email`, `username`, `ip_address`.
     pub user: Map<String, Value>,
-    /// All its spans but the root, which is the transaction itself.
+    /// All its spans except the root, which is the transaction itself.
     pub spans: Vec<SpanEvent>,
-    /// The rest, as it is sent.
+    /// The fields that a hook cannot change, as JSON.
     rest: Map<String, Value>,
 }
 
 /// A span that is about to be sent, as a hook sees it.
 ///
-/// Set by [`with_before_send_span`](crate::SentryExporterBuilder::with_before_send_span).
+/// A hook is set by [`with_before_send_span`](crate::SentryExporterBuilder::with_before_send_span).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SpanEvent {
-    /// What it is called; of a root the transaction's name.
+    /// Its description. A root has the name of the transaction.
     pub description: String,
     /// The kind of work, such as `db`.
     pub op: Option<String>,
@@ -74,7 +75,7 @@ pub struct SpanEvent {
     pub status: String,
     /// Its attributes.
     pub data: Map<String, Value>,
-    /// The rest, as it is sent.
+    /// The fields that a hook cannot change, as JSON.
     rest: Map<String, Value>,
 }
 
@@ -82,7 +83,7 @@ impl TransactionEvent {
     /// The event's id, 32 digits.
     #[must_use]
     pub fn event_id(&self) -> &str {
-        text_of(&self.rest, "event_id")
+        text_field(&self.rest, "event_id")
     }
 
     /// The trace's id, 32 digits.
@@ -116,7 +117,7 @@ impl TransactionEvent {
         if let Some(trace) = trace_of(&mut rest) {
             put_span_fields(trace, op, status, data);
         }
-        rest.insert("transaction".to_owned(), name_of(&name).into());
+        rest.insert("transaction".to_owned(), transaction_name(&name).into());
         rest.insert("transaction_info".to_owned(), json!({ "source": source.as_str() }));
         let tag =
             |(key, value): (String, String)| Some((tag_key(&key).ok()?, Value::from(tag_value(&value)?.into_owned())));
@@ -136,7 +137,7 @@ impl SpanEvent {
     /// The span's id, 16 digits.
     #[must_use]
     pub fn span_id(&self) -> &str {
-        text_of(&self.rest, "span_id")
+        text_field(&self.rest, "span_id")
     }
 
     /// The id of its parent, if it has one.
@@ -177,7 +178,7 @@ fn trace_of(event: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
     event.get_mut("contexts")?.get_mut("trace")?.as_object_mut()
 }
 
-fn text_of<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
+fn text_field<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
     map.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -209,10 +210,10 @@ pub(crate) struct Hooks {
     span: Option<Arc<BeforeSpan>>,
 }
 
-/// What a hook left of a transaction.
+/// The result of the hooks for a transaction.
 #[derive(Debug)]
 pub(crate) enum Hooked {
-    /// The event, and how many spans it still has, the root among them.
+    /// The event, and the number of its spans, including the root.
     Kept(Value, usize),
     Dropped,
     Failed,
@@ -271,11 +272,11 @@ impl Hooks {
             Some(hook) => hook(event)?,
             None => event,
         };
-        // A span is there once, and only so many are.
+        // A hook may add spans: keep each id once, and no more than Sentry accepts.
         let mut ids = HashSet::new();
         event.spans.retain(|span| ids.insert(span.span_id().to_owned()));
         event.spans.truncate(MAX_SPANS - 1);
-        // A name that somebody chose is no route any more.
+        // A name that the hook has set is not a route any more.
         if event.name != before.0 && event.source == before.1 {
             event.source = Source::Custom;
         }

@@ -1,12 +1,13 @@
-//! From a trace to the envelopes in which it leaves.
+//! Makes envelopes of traces.
 //!
 //! ```text
 //! trace ─> scrub ─> exceptions ─> filters ─> split by count ─┬> convert ─> hooks ─> envelope
 //!                                                            └─<─ split by size
 //! ```
 //!
-//! A trace is prepared as a whole and packed part by part, so that parts can wait for room in the queue. What is
-//! removed on the way is counted. The application's functions run here, on the worker's thread, and no lock is held.
+//! A trace is prepared as a whole and packed part by part, so that parts can wait for room in the queue. Everything
+//! that is removed on the way is counted. The application's functions run here, on the worker's thread, without any
+//! lock.
 
 use opentelemetry::otel_warn;
 use opentelemetry_sdk::Resource;
@@ -26,7 +27,7 @@ use crate::{
     trace::{Trace, split_by_count, split_by_size, without},
 };
 
-/// What the application has to say about what is sent.
+/// The application's rules for what is sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) scrubber: Scrubber,
@@ -37,13 +38,13 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// The first pattern of a filter that cannot be read, if there is one.
+    /// The first invalid pattern of a filter, if there is one.
     pub(crate) fn invalid_pattern(&self) -> Option<BrokenPattern> {
         [&self.ignored_spans, &self.ignored_transactions].into_iter().find_map(Filters::broken)
     }
 }
 
-/// The most error events of one trace; more would say nothing new.
+/// The most error events of one trace. A trace with more of them repeats the same failure.
 const MAX_ERRORS: usize = 100;
 
 /// A trace that is ready to be packed.
@@ -51,15 +52,15 @@ const MAX_ERRORS: usize = 100;
 pub(crate) struct Prepared {
     /// Its error events.
     pub(crate) errors: Vec<Envelope>,
-    /// Parts that [`Packer::pack`] takes one by one.
+    /// Its parts, for [`Packer::pack`].
     pub(crate) parts: Vec<Trace>,
 }
 
-/// What became of a part.
+/// The result for one part.
 #[derive(Debug)]
 pub(crate) enum Packed {
     Envelope(Envelope),
-    /// It was too large; these are smaller.
+    /// The part was too large for one envelope. These are smaller.
     Parts(Vec<Trace>),
     /// It was dropped and counted.
     Nothing,
@@ -70,8 +71,9 @@ pub(crate) enum Packed {
 pub(crate) struct Packer {
     sender: Sender,
     rules: Rules,
+    /// Remembers failures, so that one that is recorded by several spans is sent once.
     exceptions: Exceptions,
-    /// Kept from one event to the next.
+    /// The event that was serialised last. It is a field so that its memory is reused.
     buffer: Vec<u8>,
 }
 
@@ -84,8 +86,8 @@ impl Packer {
         self.sender.set_resource(self.rules.scrubber.scrubbed(resource));
     }
 
-    /// Applies everything that needs the whole trace: secrets, exceptions, filters; then splits it by count. Filters come
-    /// first, so that what is ignored takes no room.
+    /// Does everything that needs the whole trace: hides secrets, finds exceptions, applies filters; then splits it by
+    /// count. Filters come before the split, because ignored spans must not take room in a part.
     pub(crate) fn prepare(&mut self, mut trace: Trace, ledger: &Ledger) -> Prepared {
         self.scrub(&mut trace);
         let errors = if self.rules.exceptions_as_errors { self.pack_errors(&trace, ledger) } else { Vec::new() };
@@ -93,7 +95,7 @@ impl Packer {
         Prepared { errors, parts }
     }
 
-    /// Takes out of a trace what must not be shown.
+    /// Hides secrets in a trace.
     pub(crate) fn scrub(&self, trace: &mut Trace) {
         trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span.data_mut()));
     }
@@ -127,8 +129,8 @@ impl Packer {
         envelopes
     }
 
-    /// Removes what the application does not want to see. The children of a removed span move up to its parent. With an
-    /// ignored local root the whole trace goes.
+    /// Removes what the application ignores. The children of an ignored span move up to its parent. If the local root
+    /// is ignored, the whole trace is dropped.
     fn without_ignored(&self, mut trace: Trace, ledger: &Ledger) -> Option<Trace> {
         let Rules { ignored_spans, ignored_transactions, .. } = &self.rules;
         if ignored_spans.is_empty() && ignored_transactions.is_empty() {
@@ -146,7 +148,7 @@ impl Packer {
         Some(trace).filter(|trace| !trace.spans.is_empty())
     }
 
-    /// Makes the envelope of a part; if it is too large for one, returns smaller parts instead.
+    /// Makes the envelope of a part, or returns smaller parts if it is too large for one.
     pub(crate) fn pack(&mut self, mut trace: Trace, ledger: &Ledger) -> Packed {
         let id = Uuid::new_v4().simple();
         let spans = trace.spans.len();
@@ -162,28 +164,29 @@ impl Packer {
             Some(_) if spans > 1 => Packed::Parts(self.smaller(trace)),
             Some(_) => self.pack_trimmed(id, &mut trace, ledger),
         };
-        // A trace of many escapes can take megabytes as JSON, once.
+        // Text that must be escaped can take megabytes as JSON. That memory is released.
         self.buffer.shrink_to(2 * MAX_TRANSACTION);
         packed
     }
 
-    /// Splits a part that was just serialised, and was too large, by what each of its spans takes as JSON.
+    /// Splits a part that was too large when it was serialised, by the size of each span as JSON.
     fn smaller(&self, trace: Trace) -> Vec<Trace> {
         let sizes = Transaction::new("", &self.sender, &trace).span_sizes();
         let all: usize = sizes.iter().sum();
-        // What the event has beside its spans, which each part has again.
+        // The fields of the event other than its spans. Each part repeats them.
         let fixed = self.buffer.len().saturating_sub(all);
         let room = MAX_TRANSACTION.saturating_sub(fixed);
-        // A root is a little larger than it was measured. At least two parts come of this, so that it ends.
+        // A span takes a little more as the root than in the list. Half of the sum gives at least two parts, so that
+        // repeated splitting ends.
         split_by_size(trace, room.min(all / 2).max(1), &sizes)
     }
 
-    /// Makes an envelope of a single span that is too large: its longest texts are cut until it fits.
+    /// Makes the envelope of a single span that is too large: cuts its longest texts until it fits.
     fn pack_trimmed(&mut self, id: Simple, trace: &mut Trace, ledger: &Ledger) -> Packed {
         let mut all = Trimmed::default();
         let mut room = MAX_TRANSACTION;
         while self.buffer.len() > MAX_TRANSACTION && room > 0 {
-            // Escapes make a text longer than it is, so the first cut may not be enough.
+            // Escaping makes a text longer, so the first cut may not be enough.
             room /= 2;
             trace.spans.iter_mut().for_each(|span| all += trim(span.data_mut(), room));
             let Some(trimmed) = self.serialise(id, trace) else {
@@ -200,7 +203,7 @@ impl Packer {
         self.finish(id, trace, ledger)
     }
 
-    /// Writes the event into the buffer; returns what it cut off, or `None` if it cannot be serialised.
+    /// Writes the event into the buffer. Returns what it cut off, or `None` if the event cannot be serialised.
     pub(crate) fn serialise(&mut self, id: Simple, trace: &Trace) -> Option<Trimmed> {
         let Self { sender, buffer, .. } = self;
         let mut event_id = [0; Simple::LENGTH];
@@ -210,13 +213,13 @@ impl Packer {
         matches!(written, Some(Ok(()))).then(|| transaction.trimmed())
     }
 
-    /// What was serialised last.
+    /// The event that was serialised last.
     #[cfg(feature = "testing")]
     pub(crate) fn payload(&self) -> &[u8] {
         &self.buffer
     }
 
-    /// Puts what is in the buffer into an envelope, after the hooks have seen it.
+    /// Runs the hooks on the event in the buffer, and puts it into an envelope.
     fn finish(&mut self, id: Simple, trace: &Trace, ledger: &Ledger) -> Packed {
         let spans = match self.apply_hooks(id, trace, ledger) {
             Ok(spans) => spans,
@@ -229,8 +232,8 @@ impl Packer {
         Packed::Envelope(Envelope::new(id, trace, &self.sender, &item))
     }
 
-    /// Replaces what is in the buffer by what the hooks made of it. Returns the number of spans that are left, or why
-    /// the transaction goes and with how many spans.
+    /// Replaces the event in the buffer by the one that the hooks return. Returns the number of spans that are left, or
+    /// the reason why the transaction is dropped and its number of spans.
     fn apply_hooks(&mut self, id: Simple, trace: &Trace, ledger: &Ledger) -> Result<usize, (DropReason, usize)> {
         let spans = trace.spans.len();
         if self.rules.hooks.is_empty() {
@@ -260,6 +263,7 @@ impl Packer {
     }
 }
 
+/// Counts an event that could not be serialised.
 fn failed(ledger: &Ledger, counts: Counts) {
     otel_warn!(name: "SentryExporter.SerializationFailed");
     ledger.dropped(DropReason::InternalSdkError, counts);

@@ -1,7 +1,7 @@
-//! Filters secrets out of spans. The rules are in the guide, page `privacy`.
+//! Hides secrets in spans. The rules are in the guide, page `privacy`.
 //!
-//! It changes the spans themselves before anything else reads them, so names, contexts, tags and error events are made of
-//! what is left.
+//! It changes the spans before anything else reads them, so names, contexts, tags and error events cannot contain what
+//! is hidden.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -11,13 +11,13 @@ use opentelemetry_sentry_semantics::{is_sensitive, semconv, without_parameters, 
 
 use super::contain::contain;
 
-/// What stands in the place of a value that must not be shown.
+/// Replaces a value that is hidden.
 const FILTERED: &str = "[Filtered]";
 
-/// The application's own function: a key and its value, and the value to show instead if it must not be shown.
+/// The application's own function. For a key and its value it returns the value to send instead, if it must be hidden.
 type Own = dyn Fn(&str, &Value) -> Option<Value> + Send + Sync;
 
-/// Takes out of spans what must not be shown.
+/// Hides secrets.
 #[derive(Clone)]
 pub(crate) struct Scrubber {
     by_default: bool,
@@ -64,7 +64,7 @@ impl Scrubber {
         }
     }
 
-    /// The resource as it may be shown.
+    /// The resource without its secrets.
     pub(crate) fn scrubbed(&self, resource: &Resource) -> Resource {
         let mut attributes: Vec<_> =
             resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
@@ -79,7 +79,7 @@ impl Scrubber {
                 scrub_value(key, &mut attribute.value);
             }
             if let Some(own) = &self.own {
-                // Of a function that fails nobody knows what it would have hidden.
+                // If the scrubber panics we cannot know what it meant to hide, so hide the value.
                 let filtered = || Some(Value::from(FILTERED));
                 if let Some(value) = contain("scrubber", || own(key, &attribute.value)).unwrap_or_else(filtered) {
                     attribute.value = value;
@@ -101,7 +101,7 @@ fn scrub_value(key: &str, value: &mut Value) {
             }
         }
         Value::Array(Array::String(texts)) => texts.iter_mut().for_each(scrub_text),
-        // Numbers and flags are no secrets, whatever they are called.
+        // Numbers and flags are never secrets, even if their key looks like one.
         _ => {}
     }
 }
@@ -118,7 +118,8 @@ fn replace(text: &mut Cow<'static, str>) {
     }
 }
 
-/// How many tokens a generative model used is no secret; `tracing` makes text of unsigned numbers.
+/// Whether a value is a number of tokens, of a generative model, which is not a secret. `tracing` records unsigned
+/// numbers as text.
 fn is_count(key: &str, text: &str) -> bool {
     key.ends_with("tokens") && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_many_tokens_were_used_is_no_secret() {
+    fn the_number_of_tokens_used_is_not_a_secret() {
         assert!(is_count("gen_ai.usage.input_tokens", "42"));
         assert!(!is_count("token", "42") && !is_count("tokens", "x"));
     }

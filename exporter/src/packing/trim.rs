@@ -1,14 +1,16 @@
-//! A span that alone is larger than Sentry takes: its longest texts are cut, and nothing else is lost.
+//! Cuts the longest texts of a single span that is larger than Sentry accepts.
+
+use std::borrow::Cow;
 
 use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::account::Trimmed;
 
-/// What a key and its value cost beside their texts, in bytes.
+/// The bytes that an attribute takes in addition to its texts.
 const OVERHEAD: usize = 16;
 
-/// Cuts a span to about so many bytes: the longest texts first, and attributes only if their keys alone are too many.
+/// Cuts a span to about `room` bytes: the longest texts first, and attributes only if their keys alone are too long.
 pub(crate) fn trim(span: &mut SpanData, room: usize) -> Trimmed {
     let mut trimmed = Trimmed::default();
     let mut left = room / 2;
@@ -16,7 +18,7 @@ pub(crate) fn trim(span: &mut SpanData, room: usize) -> Trimmed {
     span.events.events.iter_mut().for_each(|event| trimmed += keep_keys(&mut event.attributes, &mut left));
     span.links.links.retain_mut(|link| {
         trimmed += keep_keys(&mut link.attributes, &mut left);
-        // Ids and flags take about a hundred bytes.
+        // The ids and flags of a link take about a hundred bytes.
         let fits = left >= 100;
         left = left.saturating_sub(100);
         trimmed.values += u64::from(!fits);
@@ -26,26 +28,26 @@ pub(crate) fn trim(span: &mut SpanData, room: usize) -> Trimmed {
     for_each_text(span, |text| lengths.push(text.as_str().len()));
     let longest = longest_that_fits(lengths, room / 2);
     for_each_text(span, |text| {
-        if let Some(kept) = shortened(text.as_str(), longest, &mut trimmed) {
+        if let Some(kept) = with_mark(text.as_str(), longest, &mut trimmed) {
             *text = kept.into();
         }
     });
     for text in [Some(&mut span.name), description(&mut span.status)].into_iter().flatten() {
-        if let Some(kept) = shortened(text, longest, &mut trimmed) {
+        if let Some(kept) = with_mark(text, longest, &mut trimmed) {
             *text = kept.into();
         }
     }
     trimmed
 }
 
-fn description(status: &mut Status) -> Option<&mut std::borrow::Cow<'static, str>> {
+fn description(status: &mut Status) -> Option<&mut Cow<'static, str>> {
     match status {
         Status::Error { description } => Some(description),
         Status::Ok | Status::Unset => None,
     }
 }
 
-/// Drops attributes from the end until their keys and numbers fit.
+/// Keeps the first attributes whose keys and numbers fit into `left`, and removes the others.
 fn keep_keys(attributes: &mut Vec<KeyValue>, left: &mut usize) -> Trimmed {
     let mut trimmed = Trimmed::default();
     attributes.retain_mut(|attribute| {
@@ -68,7 +70,7 @@ fn keep_keys(attributes: &mut Vec<KeyValue>, left: &mut usize) -> Trimmed {
     trimmed
 }
 
-/// Keeps the first of a list's values, and returns how many there are.
+/// Keeps the first `most` values of a list, and returns how many are left.
 fn cut_list<T>(all: &mut Vec<T>, most: usize, trimmed: &mut Trimmed) -> usize {
     if all.len() > most {
         trimmed.values += 1;
@@ -90,7 +92,7 @@ fn for_each_text(span: &mut SpanData, mut f: impl FnMut(&mut StringValue)) {
     }
 }
 
-/// The length to which texts must be cut so that all of them together fit.
+/// The length to which the longest texts must be cut so that all texts together fit.
 fn longest_that_fits(mut lengths: Vec<usize>, room: usize) -> usize {
     lengths.sort_unstable();
     let mut left = room;
@@ -105,8 +107,8 @@ fn longest_that_fits(mut lengths: Vec<usize>, room: usize) -> usize {
     left
 }
 
-/// The beginning of a text that is too long, with a mark that something is missing; counts what is removed.
-fn shortened(text: &str, max: usize, trimmed: &mut Trimmed) -> Option<String> {
+/// The beginning of a text that is too long, with a mark at the end. Counts what is removed.
+fn with_mark(text: &str, max: usize, trimmed: &mut Trimmed) -> Option<String> {
     const MARK: &str = "...";
     if text.len() <= max {
         return None;
@@ -116,7 +118,7 @@ fn shortened(text: &str, max: usize, trimmed: &mut Trimmed) -> Option<String> {
         end -= 1;
     }
     let kept = format!("{}{MARK}", &text[..end]);
-    // A text of a few bytes is replaced by a mark that is longer.
+    // The mark may be longer than a text of a few bytes.
     *trimmed += Trimmed { values: 1, bytes: text.len().saturating_sub(kept.len()) as u64 };
     Some(kept)
 }
@@ -135,7 +137,7 @@ mod tests {
             ("a", 0, Some("..."), 0),
         ] {
             let mut trimmed = Trimmed::default();
-            assert_eq!(shortened(text, max, &mut trimmed).as_deref(), kept, "{text} {max}");
+            assert_eq!(with_mark(text, max, &mut trimmed).as_deref(), kept, "{text} {max}");
             assert_eq!(trimmed, Trimmed { values: u64::from(kept.is_some()), bytes });
         }
     }

@@ -1,4 +1,4 @@
-//! What would Sentry get of a trace?
+//! What would Sentry receive for a trace?
 
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::Service;
@@ -10,10 +10,9 @@ use crate::{
     trace::{EndedSpan, Fate, Trace},
 };
 
-/// What a trace becomes, without a network.
+/// Converts a trace to Sentry's JSON without any network.
 ///
-/// It is made as an exporter makes it that has nothing but a DSN. A trace that is too large for Sentry, which an
-/// exporter takes apart, stays whole here.
+/// It converts as an exporter without any settings does. A trace that is too large for Sentry is not split.
 ///
 /// ```
 /// use opentelemetry::trace::{Tracer, TracerProvider};
@@ -38,7 +37,7 @@ pub struct Conversion {
 }
 
 impl Conversion {
-    /// A trace whose first span is its root: the transaction.
+    /// A trace of these spans. The first one is the root and becomes the transaction.
     #[must_use]
     pub fn new(spans: Vec<SpanData>) -> Self {
         let sender = Sender::new(Service::new(None), None, TagRules::default());
@@ -49,14 +48,14 @@ impl Conversion {
         }
     }
 
-    /// Sets the resource, from which release, environment and contexts are taken. Defaults to an empty one.
+    /// Sets the resource, which provides release, environment and contexts. Defaults to an empty one.
     #[must_use]
     pub fn with_resource(mut self, resource: &Resource) -> Self {
         self.packer.set_resource(resource);
         self
     }
 
-    /// Filters secrets, converts and serialises; whoever asks again gets the same event. Empty if there are no spans.
+    /// Hides secrets, converts and serialises. Each call returns the same event; it is empty if there are no spans.
     pub fn serialise(&mut self) -> &[u8] {
         self.packer.scrub(&mut self.trace);
         let written = self.packer.serialise(self.event_id, &self.trace);

@@ -1,7 +1,7 @@
 //! Groups ended spans into traces. The rules are in the guide, page `delivery`, section "When a span leaves".
 //!
-//! Spans arrive in the order in which they ended, with traces mixed. Nothing here knows a clock, a thread or a lock: time
-//! is an argument.
+//! Spans arrive in the order in which they ended, with traces mixed. The assembler has no clock, no thread and no lock:
+//! time is an argument.
 
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
@@ -21,19 +21,19 @@ use super::{
 };
 use crate::account::Counts;
 
-/// How long spans wait for a local root that is still open.
+/// How long spans wait for a local root that is still open. Some roots stay open for days.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(300);
 
-/// How many traces may wait for late spans at a time. Where more end within the grace, spans are many, and memory is
-/// better spent on those whose root is open.
+/// How many traces may wait for late spans at a time. If more end within the grace, the service is so busy that the
+/// memory is needed for spans whose root is open.
 const MAX_GRACED: usize = 256;
 
-/// How long spans wait, and of how many traces.
+/// How long spans wait, and how many traces may wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitLimits {
-    /// How long a trace waits for late spans when its root has ended; without a value, as long as the door suggests.
+    /// How long a trace waits for late spans after its root has ended. `None` is the default of the door.
     pub(crate) grace: Option<Duration>,
-    /// How many traces may wait.
+    /// The most traces that may wait.
     pub(crate) traces: usize,
 }
 
@@ -43,9 +43,9 @@ impl Default for WaitLimits {
     }
 }
 
-/// What is known outside of the assembler.
+/// The local roots that are open. The intake knows them, because only the doors see spans begin.
 pub(crate) trait OpenRoots {
-    /// The local roots of a trace that have begun and not ended, as far as they are known.
+    /// The local roots of a trace that have begun and not ended; empty under another span processor.
     fn open_roots(&self, trace_id: TraceId) -> Vec<SpanId>;
 }
 
@@ -54,12 +54,14 @@ pub(crate) trait OpenRoots {
 pub(crate) struct Assembler {
     limits: WaitLimits,
     waiting: HashMap<TraceId, Waiting, RandomState>,
-    /// All that wait, by when they are looked at next.
+    /// The same traces, by the time at which each is due. Without it each wake-up would have to look at all of them.
     due: BTreeSet<(Instant, [u8; 16])>,
-    /// How many of them have something ready and wait for late spans only.
+    /// How many traces have a root that has ended and wait for late spans only. Without this limit a busy service would
+    /// hold all traces of the last 50 ms.
     graced: usize,
-    /// How many spans wait.
+    /// How many spans wait, for the account: if the worker ends, they are counted as dropped.
     spans: usize,
+    /// Without it, a span that ends after its parent was sent would wait for that parent until `MAX_WAIT`.
     sent: Sent,
 }
 
@@ -68,7 +70,7 @@ impl Assembler {
         Self { limits, waiting: HashMap::default(), due: BTreeSet::new(), graced: 0, spans: 0, sent: Sent::default() }
     }
 
-    /// Takes in one span that has ended. `default_grace` applies if the application did not set one.
+    /// Adds one span that has ended. `default_grace` applies if the application did not set a grace.
     pub(crate) fn push(&mut self, span: EndedSpan, now: Instant, default_grace: Duration) {
         let trace_id = span.span_context.trace_id();
         let is_ready = span.is_local_root() || self.sent.has(trace_id, span.parent_span_id);
@@ -93,10 +95,10 @@ impl Assembler {
         waiting.add_ready(span);
     }
 
-    /// Returns what is due, and what exceeds the limits.
+    /// Returns the traces that are due, and those that exceed the limits.
     pub(crate) fn expire(&mut self, now: Instant, roots: &impl OpenRoots) -> Vec<Trace> {
         let mut expired = Vec::new();
-        // Those that are ready are due first, so they also make room first.
+        // Traces whose root has ended are due first, so they also make room first.
         while let Some(&(due, trace_id)) = self.due.first() {
             let is_over_limit = self.waiting.len() > self.limits.traces || self.graced > MAX_GRACED;
             if due > now && !is_over_limit {
@@ -107,19 +109,19 @@ impl Assembler {
         expired
     }
 
-    /// Returns everything that waits.
+    /// Returns all spans that wait.
     pub(crate) fn drain(&mut self, roots: &impl OpenRoots) -> Vec<Trace> {
         let all: Vec<_> = self.waiting.keys().copied().collect();
         all.into_iter().flat_map(|trace_id| self.take_all(trace_id, roots)).collect()
     }
 
-    /// Returns what would be due next, if anything waits: first those whose root has ended.
+    /// Returns the spans that would be due next; first those whose root has ended.
     pub(crate) fn drain_oldest(&mut self, roots: &impl OpenRoots) -> Vec<Trace> {
         let oldest = self.due.first().map(|(_, trace_id)| TraceId::from_bytes(*trace_id));
         oldest.map(|trace_id| self.take_next(trace_id, roots)).unwrap_or_default()
     }
 
-    /// Removes the spans of a trace of which others were dropped; returns what is lost with them, and their bytes.
+    /// Removes the spans of a trace that lost others. Returns what is lost with them, and their bytes.
     pub(crate) fn discard(&mut self, trace_id: TraceId) -> (Counts, usize) {
         let (mut counts, mut bytes) = (Counts::default(), 0);
         for span in self.remove(trace_id).into_iter().flat_map(Waiting::into_spans) {
@@ -129,7 +131,7 @@ impl Assembler {
         (counts, bytes)
     }
 
-    /// When [`expire`](Self::expire) has something to do next.
+    /// When [`expire`](Self::expire) returns something next.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.due.first().map(|(due, _)| *due)
     }
@@ -143,7 +145,8 @@ impl Assembler {
         self.spans
     }
 
-    /// Takes out what is ready of a trace; if nothing is, everything.
+    /// Removes the roots of a trace that have ended and the late spans, with their descendants; all spans if there are
+    /// none of these.
     fn take_next(&mut self, trace_id: TraceId, roots: &impl OpenRoots) -> Vec<Trace> {
         let Some(mut waiting) = self.remove(trace_id) else { return Vec::new() };
         if !waiting.has_ready() {
@@ -172,6 +175,7 @@ impl Assembler {
         Some(waiting)
     }
 
+    /// Makes traces of groups that leave, and remembers them as sent.
     fn leave(&mut self, trace_id: TraceId, groups: Vec<Group>) -> Vec<Trace> {
         let mut traces = Vec::with_capacity(groups.len());
         for Group { spans, fate } in groups {

@@ -1,4 +1,4 @@
-//! What is known of a trace from its local root: enough for the envelope's `trace` header.
+//! The dynamic sampling context of a trace, for the envelope's `trace` header. The local root has it.
 
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, SampleRand, SampleRate, Service};
@@ -6,28 +6,27 @@ use opentelemetry_sentry_semantics::{semconv, shortened};
 
 use super::ended::EndedSpan;
 
-/// The longest context that can have come in, in bytes.
+/// The longest context that an incoming `baggage` header can contain, in bytes.
 const MAX_FROZEN: usize = 64 << 10;
 
-/// The dynamic sampling context of a trace, as far as its local root tells.
+/// The dynamic sampling context of a trace, as its local root has it.
 #[derive(Debug, PartialEq)]
 pub(crate) enum TraceContext {
-    /// It came in, and goes out as it is; empty means that there is none.
+    /// It came in with the request and is sent unchanged. If it is empty, no `trace` header is sent.
     Frozen(DynamicSamplingContext),
-    /// The trace's context is ours to fill in.
+    /// The trace began in this process, which fills the context in.
     Own { sample_rand: SampleRand, decision: Decision },
-    /// Another sampler than Sentry's decided about a trace that came in: whose context it has cannot be told.
+    /// The trace came in, but another sampler than Sentry's decided about it, so its context is unknown.
     Unknown,
 }
 
 impl TraceContext {
-    /// Reads what the sampler handed over.
+    /// Reads the attributes in which the sampler hands the context over.
     pub(crate) fn of(root: &EndedSpan) -> Self {
         let attributes = root.attributes();
         let text = |key| attributes.get(key).map(|value| value.as_str());
         if let Some(frozen) = text(semconv::DSC_FROZEN) {
-            // Reading a context cannot fail; what is unreadable in it is left out.
-            // One that is longer than all of `baggage` may be did not come in.
+            // The parser skips invalid members. A longer text than any `baggage` header was set by the application.
             let is_real = frozen.len() <= MAX_FROZEN;
             return Self::Frozen(frozen.parse().ok().filter(|_| is_real).unwrap_or_default());
         }
@@ -43,7 +42,8 @@ impl TraceContext {
         Self::Own { sample_rand, decision }
     }
 
-    /// What the sampler noted for headers: the same as [`of`](Self::of) will read from the root when it has ended.
+    /// The context that follows from the sampler's decision. [`of`](Self::of) reads the same from the root when it
+    /// ends.
     pub(crate) fn of_decision(decision: &Decision, sample_rand: SampleRand) -> Self {
         match &decision.frozen {
             Some(frozen) => Self::Frozen(frozen.clone()),
@@ -51,7 +51,7 @@ impl TraceContext {
         }
     }
 
-    /// An estimate of what it holds in memory, in bytes.
+    /// An estimate of the memory that it takes, in bytes.
     pub(crate) fn size(&self) -> usize {
         size_of_val(self)
             + match self {
@@ -61,10 +61,10 @@ impl TraceContext {
             }
     }
 
-    /// The context to send; `None` if there is none to send.
+    /// The context to send, if there is one.
     pub(crate) fn dsc(&self, service: &Service, trace_id: TraceId) -> Option<DynamicSamplingContext> {
         match self {
-            // Sentry ignores one that names no project, and one of another trace was never this one's.
+            // Sentry ignores a context without a public key. A context with another trace id is not this trace's.
             Self::Frozen(dsc) => {
                 let is_ours = dsc.get("trace_id").is_some_and(|id| id == trace_id.to_string());
                 Some(dsc.clone()).filter(|dsc| is_ours && dsc.get("public_key").is_some())

@@ -1,4 +1,4 @@
-//! An ended span, and what is measured of it: once, on its way in.
+//! An ended span, with its size and its attribute index, which are determined once.
 
 use std::ops::Deref;
 
@@ -11,19 +11,20 @@ use opentelemetry_sentry_semantics::{AttributeIndex, Attributes};
 
 /// A span that has ended. It reads as the [`SpanData`] that it owns.
 ///
-/// Every room after the doors asks how large it is, whether it is a local root and what its attributes say; so the
-/// answers travel with it.
+/// Every room needs its size, whether it is a local root, and its attributes, so the span carries all three.
 #[derive(Clone, Debug)]
 pub(crate) struct EndedSpan {
     data: SpanData,
-    /// Bytes that are counted against the buffer's limit until it is converted. They stay what they were when it came
-    /// in, also if a scrubber shortens it, so that exactly what was added is released.
+    /// The bytes that count against the buffer's limit until the span is converted. They do not change if a scrubber
+    /// shortens the span: otherwise fewer bytes would be released than were added, and the buffer would fill up for
+    /// good.
     size: usize,
+    /// `None` until the worker has built it. Without it each lookup would search all attributes.
     index: Option<AttributeIndex>,
 }
 
 impl EndedSpan {
-    /// Estimates the memory that a span holds, in bytes.
+    /// An estimate of the memory that it takes, in bytes.
     pub(crate) const fn size(&self) -> usize {
         self.size
     }
@@ -33,12 +34,12 @@ impl EndedSpan {
         self.data.parent_span_id == SpanId::INVALID || self.data.parent_span_is_remote
     }
 
-    /// Indexes the attributes. The application's thread does not pay for it; the worker does it once.
+    /// Indexes the attributes. The worker calls it once, so the application's thread does not pay for it.
     pub(crate) fn index(&mut self) {
         self.index = Some(Attributes::new(&self.data.attributes).index());
     }
 
-    /// Its attributes, to look things up in.
+    /// Its attributes, for lookups.
     pub(crate) fn attributes(&self) -> Attributes<'_> {
         match self.index {
             Some(index) => Attributes::with_index(&self.data.attributes, index),
@@ -46,12 +47,13 @@ impl EndedSpan {
         }
     }
 
-    /// The span, to change or remove values of attributes. Keys must not be added: the index would not know them.
+    /// The span, to change or remove values of attributes. The caller must not add keys, because the index would not
+    /// contain them.
     pub(crate) const fn data_mut(&mut self) -> &mut SpanData {
         &mut self.data
     }
 
-    /// Sets the parent, where the real one will never be sent.
+    /// Replaces a parent that is filtered out and never sent.
     pub(crate) const fn set_parent(&mut self, parent: SpanId) {
         self.data.parent_span_id = parent;
     }
@@ -59,7 +61,7 @@ impl EndedSpan {
 
 impl From<SpanData> for EndedSpan {
     fn from(mut data: SpanData) -> Self {
-        // Every span carries a copy of the caller's `tracestate`, of which nothing is sent.
+        // Every span carries a copy of the caller's `tracestate`. It can be kilobytes long, and is not sent.
         if *data.span_context.trace_state() != TraceState::NONE {
             data.span_context = without_trace_state(&data.span_context);
         }
@@ -68,7 +70,7 @@ impl From<SpanData> for EndedSpan {
                 link.span_context = without_trace_state(&link.span_context);
             }
         }
-        Self { size: size_of(&data), index: None, data }
+        Self { size: size_of_span(&data), index: None, data }
     }
 }
 
@@ -91,7 +93,7 @@ const OVERHEAD: usize = 384;
 const TRACE_OVERHEAD: usize = 512;
 
 /// An estimate of the memory that a span holds, in bytes.
-fn size_of(span: &SpanData) -> usize {
+fn size_of_span(span: &SpanData) -> usize {
     let is_local_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
     let overhead = OVERHEAD + if is_local_root { TRACE_OVERHEAD } else { 0 };
     let mut size = overhead + size_of_val(span) + span.name.len() + size_of_attributes(&span.attributes);
@@ -109,7 +111,7 @@ fn size_of(span: &SpanData) -> usize {
 
 fn size_of_attributes(attributes: &Vec<KeyValue>) -> usize {
     let size = |attribute: &KeyValue| attribute.key.as_str().len() + size_of_value(&attribute.value);
-    attributes.capacity() * std::mem::size_of::<KeyValue>() + attributes.iter().map(size).sum::<usize>()
+    attributes.capacity() * size_of::<KeyValue>() + attributes.iter().map(size).sum::<usize>()
 }
 
 fn size_of_value(value: &Value) -> usize {

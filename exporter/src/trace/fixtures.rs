@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::{
-    SpanId, TraceFlags, TraceId,
+    InstrumentationScope, SpanId, TraceFlags, TraceId,
     trace::{SpanContext, SpanKind, Status, TraceState},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
@@ -29,11 +29,11 @@ pub(crate) fn span(id: u64, parent: u64) -> EndedSpan {
         events: SpanEvents::default(),
         links: SpanLinks::default(),
         status: Status::Unset,
-        instrumentation_scope: opentelemetry::InstrumentationScope::default(),
+        instrumentation_scope: InstrumentationScope::default(),
     })
 }
 
-/// The number of a span.
+/// The id of a span, as a number.
 pub(crate) fn id(span: &EndedSpan) -> u64 {
     u64::from_be_bytes(span.span_context.span_id().to_bytes())
 }

@@ -1,4 +1,4 @@
-//! What was sent lately? It tells late spans from early ones.
+//! Which spans were sent lately? A span whose parent is among them is late and need not wait for it.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -13,22 +13,25 @@ use super::{context::TraceContext, ended::EndedSpan};
 /// How many sent spans are remembered: a few minutes of a busy service, in about 2 MiB.
 const MAX_SPANS: usize = 65_536;
 
-/// How many traces' contexts are remembered.
+/// For how many traces the context is remembered.
 const MAX_TRACES: usize = 16_384;
 
-/// How many bytes the contexts may take. A context that came in can be as long as a `baggage` header.
+/// The most bytes of all contexts. One that came in can be as long as a `baggage` header.
 const MAX_BYTES: usize = 8 << 20;
 
 /// The spans that were sent last, and the contexts of their traces. Without it, a span that ends after its parent was
-/// sent would wait five minutes for a parent that has left.
+/// sent would wait five minutes for that parent, and would be sent without a `trace` header.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
+    /// Hashes of trace id and span id: a third of the memory of the ids.
     spans: HashSet<u64, RandomState>,
-    /// The same in the order in which they were sent, so that the oldest make room.
+    /// `spans` in the order in which they were sent. Without it the oldest could not make room.
     order: VecDeque<u64>,
     contexts: HashMap<TraceId, Arc<TraceContext>, RandomState>,
-    /// The traces of `contexts` in the order in which they were first sent, with their bytes.
+    /// The traces of `contexts` in the order in which they were first sent, with their bytes. Without it the oldest
+    /// could not make room.
     traces: VecDeque<(TraceId, usize)>,
+    /// The sum of the bytes in `traces`. The number of contexts alone would not bound the memory.
     bytes: usize,
 }
 
@@ -41,8 +44,9 @@ impl Sent {
             }
         }
         while self.order.len() > MAX_SPANS {
-            let oldest = self.order.pop_front();
-            oldest.map(|oldest| self.spans.remove(&oldest));
+            if let Some(oldest) = self.order.pop_front() {
+                self.spans.remove(&oldest);
+            }
         }
         if let Some(context) = context {
             self.remember_context(trace_id, context);
@@ -64,7 +68,7 @@ impl Sent {
         }
     }
 
-    /// Whether a span was sent. A span that was sent long ago counts as not sent.
+    /// Whether a span was sent lately. Older ones are forgotten.
     pub(super) fn has(&self, trace_id: TraceId, span_id: SpanId) -> bool {
         self.spans.contains(&key(trace_id, span_id))
     }
@@ -75,7 +79,7 @@ impl Sent {
     }
 }
 
-/// Span ids are random, and unique within their trace; both mixed make a key that no two remembered spans share.
+/// Mixes both ids into a key. Span ids are random, so two remembered spans practically never share one.
 fn key(trace_id: TraceId, span_id: SpanId) -> u64 {
     let trace = u128::from_be_bytes(trace_id.to_bytes());
     let trace = (trace as u64 ^ (trace >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,15 +1,18 @@
-//! What is too large for one transaction, in parts.
+//! Splits a trace that is too large for one transaction into parts.
 //!
-//! The spans stand in an order in which subtrees are contiguous, and each part takes what fits. So siblings share a
-//! part, and `n` spans leave in `n / 1000` transactions whatever their shape is. The first span of a part is its
-//! transaction; the others need not be its descendants. Sentry places all of them by their ids.
+//! The spans are put into an order in which each subtree is contiguous, and each span goes into the first part with
+//! room for it. So siblings share a part, and `n` spans leave in `n / 1000` transactions, rounded up, for any shape of
+//! the tree. The first span of a part becomes its transaction. The others need not be its descendants: Sentry finds the
+//! place of each span by its ids.
+
+use std::mem;
 
 use super::{ended::EndedSpan, trace::Trace, tree::preorder};
 
 /// The most spans of a transaction that Sentry keeps.
 pub(crate) const MAX_SPANS: usize = 1000;
 
-/// What one transaction can hold.
+/// The room in one transaction.
 #[derive(Clone, Copy)]
 struct Room {
     spans: usize,
@@ -24,17 +27,18 @@ pub(crate) fn split_by_count(trace: Trace) -> Vec<Trace> {
     split(trace, Room { spans: MAX_SPANS, bytes: usize::MAX }, &[])
 }
 
-/// Splits a trace so that no part has more bytes, as far as single spans allow it. `sizes` are those of its spans.
+/// Splits a trace so that no part has more bytes, unless a single span does. `sizes` are the sizes of its spans.
 pub(crate) fn split_by_size(trace: Trace, bytes: usize, sizes: &[usize]) -> Vec<Trace> {
     split(trace, Room { spans: MAX_SPANS, bytes }, sizes)
 }
 
 fn split(mut trace: Trace, whole: Room, sizes: &[usize]) -> Vec<Trace> {
     let order = preorder(&trace.spans);
-    // The room that is left in each part, and the part of each span.
+    // The room that is left in each part.
     let mut parts: Vec<Room> = Vec::new();
+    // The part of each span. The spans are moved at the end, because a part must keep their order.
     let mut part_of = vec![0; trace.spans.len()];
-    // Parts before this one have no room for even one more span.
+    // Parts before this one are full. Without it each span of a wide trace would look at all of them again.
     let mut first_open = 0;
     for place in &order {
         let bytes = sizes.get(*place).copied().unwrap_or(0);
@@ -55,7 +59,7 @@ fn split(mut trace: Trace, whole: Room, sizes: &[usize]) -> Vec<Trace> {
     }
     let mut sorted: Vec<Vec<EndedSpan>> =
         parts.iter().map(|room| Vec::with_capacity(whole.spans - room.spans)).collect();
-    let mut spans: Vec<_> = std::mem::take(&mut trace.spans).into_iter().map(Some).collect();
+    let mut spans: Vec<_> = mem::take(&mut trace.spans).into_iter().map(Some).collect();
     for place in order {
         sorted[part_of[place]].extend(spans[place].take());
     }

@@ -32,7 +32,7 @@ impl OpenRoots for Open<'_> {
 
 const NONE: Open<'static> = Open(&[]);
 
-/// An assembler without a grace, unless the test brings one.
+/// An assembler without a grace.
 fn assembler() -> Assembler {
     Assembler::new(WaitLimits { grace: Some(Duration::ZERO), traces: 100_000 })
 }
@@ -133,7 +133,7 @@ fn the_parent_of_a_span_stays_true_while_it_is_open() {
 }
 
 #[test]
-fn a_circle_of_parents_is_sent_all_the_same() {
+fn spans_in_a_circle_of_parents_are_sent_too() {
     let mut assembler = assembler();
     push(&mut assembler, [span(1, 2), span(2, 1), span(3, 3)], Instant::now());
     let sent: BTreeSet<_> = ids(&assembler.drain(&NONE)).into_iter().flat_map(|(_, ids)| ids).collect();
@@ -233,7 +233,7 @@ fn a_trace_of_any_shape_leaves_in_as_few_parts_as_its_spans_need() {
             let spans = (0..count).map(|place| span(place + 1, if place == 0 { 0 } else { parent(place) })).collect();
             let parts = split_by_count(Trace { context: None, spans, fate: Fate::Whole });
             assert_eq!(parts.len() as u64, count.div_ceil(1000), "{name} of {count}");
-            assert_eq!(id(&parts[0].spans[0]), 1, "the root stands for the first part");
+            assert_eq!(id(&parts[0].spans[0]), 1, "the root is the transaction of the first part");
             let all: BTreeSet<_> = parts.iter().flat_map(|part| &part.spans).map(id).collect();
             assert_eq!(all.len() as u64, count);
         }

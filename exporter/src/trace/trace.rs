@@ -7,11 +7,12 @@ use super::{context::TraceContext, ended::EndedSpan};
 /// Spans of one trace that leave together: the first one becomes the transaction.
 #[derive(Debug)]
 pub(crate) struct Trace {
-    /// What the envelope's `trace` header is made of; `None` if the local root was not seen.
+    /// The envelope's `trace` header is made from it. `None` if the exporter has not seen the local root.
     pub(crate) context: Option<Arc<TraceContext>>,
-    /// At least one span. The first is an ancestor of all others, unless they are a part of something larger: then
-    /// some have their parents in other parts.
+    /// At least one span. The first is an ancestor of all others if the trace is whole. In a part, and among late and
+    /// early spans, the parent of a span may be elsewhere.
     pub(crate) spans: Vec<EndedSpan>,
+    /// Late spans are marked for Sentry, and only a whole trace has its context in its first span.
     pub(crate) fate: Fate,
 }
 
@@ -32,7 +33,7 @@ impl Trace {
         Self { context: self.context.clone(), spans, fate: self.fate }
     }
 
-    /// Bytes that its spans hold in memory.
+    /// The sum of the sizes of its spans.
     pub(crate) fn size(&self) -> usize {
         self.spans.iter().map(EndedSpan::size).sum()
     }

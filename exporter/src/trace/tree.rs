@@ -1,15 +1,15 @@
-//! The tree that the spans of one trace form by their parent ids.
+//! The tree of one trace: which span is the parent of which.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use foldhash::fast::RandomState;
 use opentelemetry::SpanId;
 
 use super::ended::EndedSpan;
 
-/// For each span the place of its parent in the list, if it is in there.
+/// For each span the place of its parent in the list, if the list contains it.
 fn parents(spans: &[EndedSpan]) -> Vec<Option<usize>> {
-    // Of two spans with one id, which only broken input has, the first is the parent of those that name it.
+    // If two spans have the same id, which only happens with a broken id generator, the first one gets the children.
     let mut places: HashMap<SpanId, usize, RandomState> =
         HashMap::with_capacity_and_hasher(spans.len(), RandomState::default());
     for (place, span) in spans.iter().enumerate() {
@@ -32,12 +32,12 @@ pub(super) fn preorder(spans: &[EndedSpan]) -> Vec<usize> {
             None => tops.push(place),
         }
     }
-    // After the trees come the circles, which no top leads to.
+    // Spans in a circle of parents cannot be reached from any top, so they follow at the end.
     let mut starts = tops.into_iter().chain(0..spans.len());
     let (mut order, mut path) = (Vec::with_capacity(spans.len()), Vec::new());
     let mut is_taken = vec![false; spans.len()];
     while let Some(place) = path.pop().or_else(|| starts.next()) {
-        if !std::mem::replace(&mut is_taken[place], true) {
+        if !mem::replace(&mut is_taken[place], true) {
             order.push(place);
             path.extend(children[place].iter().rev());
         }
@@ -45,9 +45,9 @@ pub(super) fn preorder(spans: &[EndedSpan]) -> Vec<usize> {
     order
 }
 
-/// Takes out some spans; their children move up to the nearest ancestor that stays.
+/// Removes some spans. Their children move up to the nearest ancestor that stays.
 ///
-/// If the first span goes, the first of the others takes its place.
+/// If the first span is removed, the next one that stays becomes the first.
 pub(crate) fn without(mut spans: Vec<EndedSpan>, is_out: impl Fn(&EndedSpan) -> bool) -> Vec<EndedSpan> {
     let out: Vec<_> = spans.iter().map(is_out).collect();
     if !out.contains(&true) {
@@ -57,7 +57,7 @@ pub(crate) fn without(mut spans: Vec<EndedSpan>, is_out: impl Fn(&EndedSpan) -> 
     for place in 0..spans.len() {
         let mut parent = parents[place];
         let mut id = spans[place].parent_span_id;
-        // Not more steps than there are spans: broken input may have circles.
+        // The limit on the steps ends the walk in a circle of parents.
         for _ in 0..spans.len() {
             let Some(above) = parent.filter(|above| out[*above]) else { break };
             id = spans[above].parent_span_id;

@@ -12,26 +12,26 @@ use opentelemetry::SpanId;
 use super::{ended::EndedSpan, trace::Fate};
 
 /// Spans of one trace that wait for their local root, or for the grace after it.
-///
-/// Spans that stay when others leave are kept by their parent's id, so that a root finds its descendants without looking
-/// at the spans of other roots: however many wait, taking out a small tree costs the same. Most traces leave whole, and
-/// none of their spans is ever put there.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    /// When the first of them came.
+    /// When the first of them arrived. The longest wait is counted from here.
     pub(super) since: Instant,
-    /// When they are looked at next.
+    /// When some of them leave. The assembler needs it to find its own entry for this trace.
     pub(super) due: Instant,
-    /// Local roots that have ended, and late spans: they leave at `due` with their descendants.
+    /// Local roots that have ended, and late spans. They leave at `due` with their descendants.
     ready: Vec<EndedSpan>,
-    /// Those that came since spans were taken out last, in the order in which they ended.
+    /// Those that arrived since spans last left, in the order in which they ended. Most traces leave whole, so most
+    /// spans never enter `below`, which costs an allocation for each parent.
     fresh: Vec<EndedSpan>,
-    /// All others, by the id of their parent.
+    /// The spans that stayed when others left, by the id of their parent. A root finds its descendants here without a
+    /// look at the spans of other roots. Without it, each small root of a trace with 70,000 waiting spans would walk
+    /// over all of them.
     below: HashMap<SpanId, Vec<EndedSpan>, RandomState>,
+    /// The number of all spans. It is kept up to date, because the sum over `below` would be too slow.
     count: usize,
 }
 
-/// Spans that leave together, their common ancestor first if they have one.
+/// Spans that leave together. If they have a common ancestor, it is the first.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) spans: Vec<EndedSpan>,
@@ -63,8 +63,8 @@ impl Waiting {
         self.fresh.push(span);
     }
 
-    /// Takes out what is ready with all its descendants: each local root is a group, and all late spans are one, as
-    /// nothing is gained by a transaction for each of them.
+    /// Removes the ready spans with all their descendants. Each local root is a group. All late spans are one group:
+    /// one transaction for each would only cost more requests.
     pub(super) fn take_ready(&mut self) -> Vec<Group> {
         let (roots, late): (Vec<_>, Vec<_>) = mem::take(&mut self.ready).into_iter().partition(|s| s.is_local_root());
         let mut fresh = ByParent::new(mem::take(&mut self.fresh));
@@ -76,9 +76,8 @@ impl Waiting {
         self.leaves(groups)
     }
 
-    /// Takes out everything: what is ready, and then what waits for a parent that is still open or was never seen. The
-    /// latter is one group for each of the local roots that are known to be open, and one for what hangs from none of
-    /// them directly.
+    /// Removes all spans: the ready ones, and then those whose parent is still open or was never seen. The latter form
+    /// one group for the descendants of each local root that is known to be open, and one group for all others.
     pub(super) fn take_all(&mut self, open_roots: &[SpanId]) -> Vec<Group> {
         let mut groups = self.take_ready();
         let fresh = mem::take(&mut self.fresh);
@@ -88,33 +87,33 @@ impl Waiting {
             early.extend(open_roots.iter().filter_map(|root| Group::of([self.take_below(*root)], Fate::Early)));
         }
         let mut rest: Vec<_> = self.missing_parents().into_iter().map(|parent| self.take_below(parent)).collect();
-        // What is left are circles of parents, which only broken input has.
+        // The rest are circles of parents, which only a broken id generator makes.
         rest.push(self.below.drain().flat_map(|(_, spans)| spans).collect());
         early.extend(Group::of(rest, Fate::Early));
         groups.extend(self.leaves(early));
         groups
     }
 
-    /// All spans, without any order.
+    /// All spans, in no particular order.
     pub(super) fn into_spans(self) -> impl Iterator<Item = EndedSpan> {
         self.ready.into_iter().chain(self.fresh).chain(self.below.into_values().flatten())
     }
 
-    /// The parents of waiting spans that do not wait here themselves.
+    /// The parents of waiting spans, without those that wait here themselves.
     fn missing_parents(&self) -> Vec<SpanId> {
         let here: HashSet<_, RandomState> =
             self.below.values().flatten().map(|span| span.span_context.span_id()).collect();
         self.below.keys().copied().filter(|parent| !here.contains(parent)).collect()
     }
 
-    /// Keeps spans by their parent's id.
+    /// Puts spans into `below`.
     fn keep(&mut self, spans: impl IntoIterator<Item = EndedSpan>) {
         for span in spans {
             self.below.entry(span.parent_span_id).or_default().push(span);
         }
     }
 
-    /// A span with all its descendants, which leave their places.
+    /// A span with all its descendants, which are removed from `fresh` and `below`.
     fn tree(
         root: EndedSpan,
         fresh: &mut ByParent,
@@ -134,8 +133,8 @@ impl Waiting {
         spans
     }
 
-    /// Takes out all descendants of a span, the child that started first at the front. Each list of children leaves the
-    /// map, so that a circle ends.
+    /// Removes all descendants of a span. The child that started first is the first. Each list of children is removed
+    /// when it is visited, so a circle of parents ends.
     fn take_below(&mut self, parent: SpanId) -> Vec<EndedSpan> {
         let mut spans = self.below.remove(&parent).unwrap_or_default();
         spans.sort_by_key(|span| span.start_time);
@@ -149,7 +148,8 @@ impl Waiting {
         spans
     }
 
-    /// Counts groups that leave, and sorts them and their spans by start: Sentry keeps the order of spans.
+    /// Subtracts groups that leave from the count, and sorts them and their spans by start, because Sentry keeps
+    /// the order in which spans are sent.
     fn leaves(&mut self, mut groups: Vec<Group>) -> Vec<Group> {
         for Group { spans, .. } in &mut groups {
             self.count -= spans.len();
@@ -163,7 +163,7 @@ impl Waiting {
 }
 
 impl Group {
-    /// Joins trees whose roots have no ancestor among them: the one that started first stands for all of them.
+    /// Joins trees without a common ancestor. The root that started first becomes the transaction.
     fn of(trees: impl IntoIterator<Item = Vec<EndedSpan>>, fate: Fate) -> Option<Self> {
         let mut trees: Vec<_> = trees.into_iter().filter(|spans| !spans.is_empty()).collect();
         trees.sort_by_key(|spans| spans.first().map(|span| span.start_time));
@@ -175,11 +175,13 @@ impl Group {
     }
 }
 
-/// Spans in a list, found by their parent's id without a list for each parent.
+/// Finds the children of a span in a list, without a list for each parent.
 struct ByParent {
+    /// `None` for those that were taken.
     spans: Vec<Option<EndedSpan>>,
-    /// Parent and place in `spans`, sorted.
+    /// The parent of each span and its place in `spans`, sorted, so that children are found by binary search.
     places: Vec<([u8; 8], u32)>,
+    /// How many spans were not taken, as a size for the vector of a tree.
     left: usize,
 }
 
@@ -200,7 +202,7 @@ impl ByParent {
         let parent = parent.to_bytes();
         let start = self.places.partition_point(|(id, _)| *id < parent);
         for (_, place) in self.places[start..].iter().take_while(|(id, _)| *id == parent) {
-            // Of two spans with one id the first takes the children of both.
+            // If two spans have the same id, the first one gets the children of both.
             if let Some(span) = self.spans[*place as usize].take() {
                 to.push(span);
                 self.left -= 1;

@@ -1,4 +1,4 @@
-//! What is wrong with the set-up? In sentences, for whoever looks at an empty Sentry.
+//! What is wrong with the setup? The answers are sentences, for a developer whose Sentry project stays empty.
 
 use std::{
     fmt,
@@ -7,10 +7,10 @@ use std::{
 
 use http::{HeaderMap, header::DATE};
 
-/// Clocks that differ by less are fine.
+/// A smaller difference between the clocks is not reported.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// Something that keeps spans from Sentry, or will confuse whoever reads them there. It prints as a sentence.
+/// A mistake in the setup that keeps spans from Sentry or makes them misleading there. It prints as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
@@ -18,32 +18,34 @@ pub enum Problem {
     NoDsn,
     /// The server did not answer, for this reason.
     Unreachable(String),
-    /// The server answered, and would not take anything.
+    /// The server does not accept what this DSN sends.
     Refused {
-        /// Its status.
+        /// The status of its answer.
         status: u16,
-        /// What it says about it.
+        /// The reason in its answer; may be empty.
         reason: String,
     },
-    /// The server takes no more for now: this project sends more than it may.
+    /// The server accepts no more for now: this project sends more than its quota allows.
     RateLimited,
-    /// The server is there, and does not work: its status.
+    /// The server has a failure and answers with this status.
     Unavailable(u16),
     /// No sample rate is set, so nothing is recorded here.
     TracingOff,
-    /// This machine's clock is ahead of the server's by so many seconds, or behind if negative.
+    /// This machine's clock is ahead of the server's by this number of seconds. A negative number means behind.
     ClockSkew(i64),
     /// Another sampler than Sentry's decides about local roots.
     OtherSampler,
-    /// This process was forked from the one in which the exporter's thread runs.
+    /// This process was forked from the one in which the exporter's thread runs, so it sends nothing. Set Sentry up
+    /// after the fork.
     Forked,
-    /// The exporter's thread has ended because of a bug.
+    /// The exporter's thread has ended because of a bug, so nothing is sent any more. What it held is counted as
+    /// [`InternalSdkError`](crate::DropReason::InternalSdkError).
     Stopped,
     /// No span has ended here yet.
     NoSpans,
     /// The global propagator writes no `sentry-trace`.
     NoPropagator,
-    /// Another propagator writes `baggage` after Sentry's, which is lost with that.
+    /// Another propagator writes `baggage` after Sentry's propagator, and so overwrites Sentry's members.
     BaggageOverwritten,
 }
 
@@ -58,9 +60,11 @@ impl fmt::Display for Problem {
             Self::Refused { status, reason } => {
                 write!(f, "Sentry refuses what this DSN sends, with status {status}: {reason}.")
             }
-            Self::RateLimited => f.write_str("Sentry takes no more for now: this project sends more than it may."),
+            Self::RateLimited => {
+                f.write_str("Sentry accepts no more for now: this project sends more than its quota allows.")
+            }
             Self::Unavailable(status) => {
-                write!(f, "Sentry is there, but does not work: it answers with status {status}.")
+                write!(f, "Sentry can be reached, but fails: it answers with status {status}.")
             }
             Self::TracingOff => f.write_str(
                 "No sample rate is set, so this service records nothing and leaves decisions to others: set \
@@ -75,16 +79,17 @@ impl fmt::Display for Problem {
                  SentrySampler to the tracer provider, and its decision_log() to the exporter.",
             ),
             Self::Forked => f.write_str(
-                "This process was forked from the one that Sentry was set up in, so it sends nothing: set Sentry up \
+                "This process was forked from the one in which Sentry was set up, so it sends nothing: set Sentry up \
                  after the fork.",
             ),
             Self::Stopped => f.write_str(
-                "The exporter's thread has ended because of a bug, so nothing is sent any more. What it held is counted \
-                 as internal_sdk_error.",
+                "The exporter's thread has ended because of a bug, so nothing is sent any more. What it held is \
+                 counted as internal_sdk_error.",
             ),
             Self::NoSpans => f.write_str(
-                "No span has ended yet. If the application has made some, look at its sample rate, at filters before \
-                 the tracing layer, and with `cargo tree -d` for a second version of opentelemetry beside 0.33.",
+                "No span has ended yet. If the application has made some, check its sample rate, the filters before \
+                 the tracing layer, and with `cargo tree -d` whether a second version of opentelemetry beside 0.33 is \
+                 used.",
             ),
             Self::NoPropagator => f.write_str(
                 "The global propagator is not Sentry's, so traces end at this service: call install(), or \
@@ -92,18 +97,18 @@ impl fmt::Display for Problem {
             ),
             Self::BaggageOverwritten => f.write_str(
                 "Another propagator writes `baggage` after Sentry's, so its context is lost: leave out \
-                 BaggagePropagator, as Sentry's writes OpenTelemetry's baggage, too.",
+                 BaggagePropagator, because Sentry's propagator also writes OpenTelemetry's baggage.",
             ),
         }
     }
 }
 
-/// What the server says to an envelope with nothing in it.
+/// The server's answer to an envelope without items.
 #[derive(Debug)]
 pub(crate) struct Reply {
     status: u16,
     reason: String,
-    /// Seconds by which our clock is ahead.
+    /// Seconds by which this machine's clock is ahead.
     skew: i64,
 }
 
@@ -112,24 +117,24 @@ impl Reply {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let theirs = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
         let skew = theirs.map_or(0, |theirs| match now.duration_since(theirs) {
-            Ok(ahead) => seconds(ahead),
-            Err(behind) => -seconds(behind.duration()),
+            Ok(ahead) => whole_seconds(ahead),
+            Err(behind) => -whole_seconds(behind.duration()),
         });
         Self { status, reason: text("x-sentry-error").unwrap_or_default().to_owned(), skew }
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
+fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// What the server's answer, or why there is none, says about the set-up.
+/// The problems that follow from the server's answer, or from the reason why it did not answer.
 pub(crate) fn of_answer(answer: Result<Reply, String>) -> Vec<Problem> {
     let Reply { status, reason, skew } = match answer {
         Ok(reply) => reply,
         Err(reason) => return vec![Problem::Unreachable(reason)],
     };
-    // Empty, too large, too many: whatever it says about the envelope, it takes the DSN.
+    // Any other 4xx is about the empty envelope. The server has then accepted the DSN.
     let refused = match status {
         300..=399 | 401..=404 | 407 => Some(Problem::Refused { status, reason }),
         429 => Some(Problem::RateLimited),
@@ -160,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_own_reason_is_told() {
+    fn the_problem_contains_the_servers_own_reason() {
         let mut headers = HeaderMap::new();
         headers.insert("x-sentry-error", "bad sentry DSN public key".parse().unwrap());
         let problem = of_answer(Ok(Reply::new(403, &headers, SystemTime::now()))).remove(0);

@@ -5,19 +5,19 @@ use std::{error::Error, fmt, sync::Arc};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sentry_protocol::Dsn;
 
-/// What the application says about the built-in client.
+/// The settings of the built-in client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientSettings {
-    /// Certificates in PEM that are trusted beside the system's.
+    /// Certificates in PEM that are trusted in addition to the system's.
     pub(crate) root_certificates: Vec<Vec<u8>>,
-    /// Whether HTTP/2 is out of the question: `h2` makes a `tracing` span without a parent of each connection, which no
-    /// suppression of telemetry reaches.
+    /// Disables HTTP/2. For each connection `h2` creates a `tracing` span without a parent, which the suppression of
+    /// telemetry does not reach.
     #[cfg(feature = "reqwest-client")]
     http1_only: bool,
 }
 
 impl ClientSettings {
-    /// For a client of which nothing must become a span.
+    /// For a client whose connections must not become spans.
     pub(crate) fn without_http2() -> Self {
         Self {
             #[cfg(feature = "reqwest-client")]
@@ -27,7 +27,7 @@ impl ClientSettings {
     }
 }
 
-/// Makes the client that the crate's features bring along.
+/// Builds the client that the crate's features provide.
 #[cfg(feature = "reqwest-client")]
 pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Result<Arc<dyn HttpClient>, ClientError> {
     if dsn.is_some_and(Dsn::is_https) && !cfg!(feature = "reqwest-rustls") {
@@ -37,7 +37,7 @@ pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Re
     }
     let mut client = reqwest::Client::builder()
         .connect_timeout(std::time::Duration::from_secs(5))
-        // Another host is another recipient: it must not get what was meant for Sentry.
+        // A redirect may lead to another host, which must not receive the application's data.
         .redirect(reqwest::redirect::Policy::none());
     // No proxy can reach what listens on this machine only. The client itself does not read ports in `NO_PROXY`.
     let no_proxy = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).unwrap_or_default();
@@ -54,11 +54,12 @@ pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Re
 
 #[cfg(feature = "reqwest-rustls")]
 fn trusting(client: reqwest::ClientBuilder, certificates: &[Vec<u8>]) -> Result<reqwest::ClientBuilder, ClientError> {
-    let failed = |source| ClientError::because("with_root_certificate: it holds no certificates in PEM", source);
+    let failed =
+        |source| ClientError::because("with_root_certificate: the value contains no certificate in PEM", source);
     certificates.iter().try_fold(client, |client, pem| {
         let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(failed)?;
         if certificates.is_empty() {
-            return Err(ClientError::new("with_root_certificate: it holds no certificates in PEM"));
+            return Err(ClientError::new("with_root_certificate: the value contains no certificate in PEM"));
         }
         Ok(certificates.into_iter().fold(client, reqwest::ClientBuilder::add_root_certificate))
     })
@@ -123,26 +124,26 @@ mod reqwest_client {
     use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
     use tokio::time::timeout;
 
-    /// What is read of an answer's body; nothing in it is needed.
+    /// The most bytes that are read of an answer's body. The exporter does not use the body.
     const MAX_BODY: usize = 64 << 10;
 
-    /// How long an answer's body is waited for. One that comes later costs its connection.
+    /// How long the client waits for the body of an answer. If it takes longer, the connection is closed.
     const BODY_TIMEOUT: Duration = Duration::from_millis(500);
 
-    /// `reqwest`, which has the answer as soon as its headers are there: a body that breaks off or never ends changes
-    /// nothing about what the server said.
+    /// `reqwest` as an HTTP client. The status and the headers of an answer count, even if its body is cut off or never
+    /// ends.
     #[derive(Debug)]
     pub(super) struct ReqwestClient(pub(super) reqwest::Client);
 
     impl ReqwestClient {
         async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-            // The URL stays out of errors: it may be of somebody's own network.
+            // Errors are logged, and the URL of a self-hosted Sentry may be confidential.
             let mut answer = self.0.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
             let mut response = Response::builder().status(answer.status());
             if let Some(headers) = response.headers_mut() {
                 *headers = answer.headers().clone();
             }
-            // Read to its end a connection can be used again; whether that works changes nothing.
+            // A connection can be reused only if the body was read to its end. A failure costs the connection.
             let _ = timeout(BODY_TIMEOUT, skip_body(&mut answer)).await;
             Ok(response.body(Bytes::new())?)
         }
@@ -172,7 +173,7 @@ mod reqwest_client {
     }
 }
 
-/// Without a client there is none to make.
+/// Fails: no feature provides a client.
 #[cfg(not(feature = "reqwest-client"))]
 pub(crate) fn default_client(
     _dsn: Option<&Dsn>,
@@ -183,7 +184,7 @@ pub(crate) fn default_client(
     ))
 }
 
-/// There is no HTTP client.
+/// No HTTP client can be built.
 #[derive(Debug)]
 pub(crate) struct ClientError {
     message: &'static str,

@@ -1,9 +1,9 @@
-//! Bodies as they go over the wire: compressed, where that pays.
+//! The bodies of requests, compressed if that makes them smaller.
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 use opentelemetry_http::Bytes;
 
-/// Bodies of more bytes are compressed.
+/// Larger bodies are compressed. A smaller one fits into one packet anyway.
 const COMPRESS_ABOVE: usize = 1024;
 
 /// A window of 32 KiB, the largest.
@@ -13,18 +13,19 @@ const WINDOW_BITS: u8 = 15;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
-    /// gzip, which every Sentry takes.
+    /// gzip, which every Sentry accepts.
     #[default]
     Gzip,
-    /// Zstandard, which is faster and smaller. Where a server refuses it, gzip is used from then on.
+    /// Zstandard, which is faster and smaller. If the server rejects it, the exporter uses gzip from then on.
     #[cfg(feature = "zstd")]
     Zstd,
 }
 
-/// Compresses one body after the other, with a state that is kept.
+/// Compresses bodies.
 #[derive(Debug)]
 pub(super) struct Compressor {
     encoding: Encoding,
+    /// It is reused for all bodies, because its state takes more than 200 KB.
     gzip: Compress,
 }
 
@@ -41,7 +42,7 @@ impl Compressor {
         Self { encoding, gzip: Compress::new_gzip(Compression::fast(), WINDOW_BITS) }
     }
 
-    /// The server does not take what gzip is not.
+    /// The server rejected zstd: uses gzip from now on.
     pub(super) const fn fall_back(&mut self) {
         self.encoding = Encoding::Gzip;
     }
@@ -61,7 +62,7 @@ impl Compressor {
         }
     }
 
-    /// A body for whoever takes it as it is.
+    /// A body that is not compressed, for Spotlight and for tiny envelopes.
     pub(super) fn plain(&self, plain: Vec<u8>) -> Body {
         Body { bytes: plain.into(), encoding: None }
     }
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn one_body_after_the_other_can_be_read_again() {
         let mut compressor = Compressor::new(Encoding::Gzip);
-        // The second one grows, as nothing in it repeats.
+        // The second one does not repeat itself, so gzip makes it larger.
         let noise = (0..100_000_u64).map(|number| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
         for plain in [vec![b'x'; 2000], noise, vec![b'y'; 1025]] {
             let body = compressor.body(plain.clone());

@@ -1,4 +1,4 @@
-//! Sends one envelope and reads the answer. The rules are in the guide, page `delivery`, section "What an answer means".
+//! Sends one request and reads the answer. The rules are in the guide, page `delivery`, section "What an answer means".
 
 use std::{error::Error, iter, time::Duration};
 
@@ -38,7 +38,7 @@ pub(crate) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) ->
     }
 }
 
-/// An error and what caused it, in one line: the cause says more than `error sending request`.
+/// An error and its causes in one line. The error itself says only `error sending request`.
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes = iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
     iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")

@@ -1,35 +1,35 @@
-//! Where envelopes go, and what a request there looks like.
+//! Where envelopes go, and how a request is made.
 
-use http::HeaderValue;
+use http::{HeaderValue, Uri};
 use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sentry_protocol::Dsn;
 
 use super::compress::Body;
 use crate::convert::{SDK_NAME, SDK_VERSION};
 
-/// At least one place to send to.
+/// The destinations of all envelopes, at least one of the two.
 #[derive(Debug)]
 pub(crate) struct Destinations {
-    /// The project.
+    /// The project that the DSN names.
     pub(crate) sentry: Option<Destination>,
-    /// The developer's own viewer, which gets a copy of everything.
+    /// A local Spotlight, which gets a copy of each envelope; without a DSN it gets the envelopes themselves.
     pub(crate) spotlight: Option<Destination>,
 }
 
-/// One place to send to.
+/// One destination.
 #[derive(Debug)]
 pub(crate) struct Destination {
-    url: http::Uri,
-    /// Marked as sensitive, so that it is never printed.
+    url: Uri,
+    /// It contains the DSN's key. It is marked as sensitive, so that `Debug` does not print it.
     auth: Option<HeaderValue>,
 }
 
 impl Destinations {
-    /// Makes them; `None` if there is nowhere to send to.
+    /// The destinations; `None` if there is neither a DSN nor a Spotlight URL.
     ///
     /// # Errors
     ///
-    /// The URL that cannot be sent to.
+    /// If a URL is invalid.
     pub(crate) fn new(dsn: Option<&Dsn>, spotlight: Option<&str>) -> Result<Option<Self>, BadUrl> {
         let sentry = dsn.map(|dsn| Destination::sentry(dsn).map_err(BadUrl::Sentry)).transpose()?;
         let spotlight =
@@ -40,7 +40,7 @@ impl Destinations {
     }
 }
 
-/// A URL that cannot be sent to.
+/// A URL that no request can be sent to.
 #[derive(Debug)]
 pub(crate) enum BadUrl {
     Sentry(http::Error),
@@ -58,9 +58,9 @@ impl Destination {
         Ok(Self { url: dsn.envelope_url().parse()?, auth: Some(auth) })
     }
 
-    /// `None` if it is not an absolute URL.
+    /// `None` if it is not an absolute URL with the scheme `http` or `https`.
     fn spotlight(url: &str) -> Option<Self> {
-        let url: http::Uri = url.parse().ok()?;
+        let url: Uri = url.parse().ok()?;
         let is_http = url.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
         let has_host = url.host().is_some_and(|host| !host.is_empty());
         (is_http && has_host).then_some(Self { url, auth: None })

@@ -1,4 +1,5 @@
-//! What goes to the disk and comes from there, as jobs: whoever drives the outbox runs them on a [`Spool`].
+//! What goes to the disk and comes from it, as jobs. The driver of the machine runs them on a [`Spool`], so the outbox
+//! itself never blocks and needs no disk in tests.
 
 use std::{
     mem,
@@ -14,40 +15,48 @@ use crate::{
     packing::Envelope,
 };
 
-/// How long an envelope waits in an outage until it is stored: a process that is killed loses no more.
+/// How long an envelope waits in memory during an outage. A process that is killed loses what is younger.
 const INSURED_AFTER: Duration = Duration::from_secs(5);
 
-/// How often the disk is looked at for what other processes left there.
+/// How often the exporter looks for envelopes that other processes left on the disk.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// How often envelopes that waited long are stored: often enough for the promise, seldom enough for the disk.
+/// How often envelopes that have waited long are stored. Each time costs an `fdatasync`.
 const INSURE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a disk that refused something is left alone.
+/// How long nothing is stored to save memory from a crash after the disk has refused an envelope.
 const REST: Duration = Duration::from_secs(5);
 
-/// Envelopes that are taken from the disk at a time.
+/// The most envelopes that one job takes from the disk.
 const MAX_TAKEN: usize = 256;
 
-/// The bytes of them.
+/// The most bytes that one job takes from the disk.
 const MAX_TAKEN_BYTES: usize = 2 << 20;
 
 /// What waits for the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
-    /// To be stored, each with the reason under which it is dropped if that fails.
+    /// To be stored, each with the reason under which it is dropped if the disk refuses it.
     storing: Vec<(Queued, DropReason)>,
+    /// The bytes of `storing`. They are not in the queue's count, so without this the memory would not be bounded while
+    /// the disk is slow.
     storing_bytes: usize,
-    /// Handed out as a job.
+    /// What the current job stores. It stays here until the job is done: if the disk refuses it, it can still be sent.
     out: Vec<(Queued, DropReason)>,
+    /// Delivered or refused: the spool must not hand them out again.
     removed: Vec<RecordId>,
+    /// Not delivered: the spool hands them out again, here or in another process.
     put_back: Vec<RecordId>,
-    /// When the disk is looked at next; `None` once a shutdown has begun.
+    /// When the next job takes envelopes from the disk; `None` once a shutdown has begun.
     next_look: Option<Instant>,
+    /// Whether the first look was scheduled. It is due at once, for what an earlier process left.
     has_looked: bool,
+    /// A shutdown has begun. What is on disk then stays there: taking it would delay the shutdown.
     is_closing: bool,
+    /// When envelopes that had waited long were stored last. Without it each wake-up would cost an `fdatasync`.
     last_insured: Option<Instant>,
-    /// Until when nothing is stored, after it failed.
+    /// After a failure nothing is stored before this time, so that a full disk does not cost a failed write each
+    /// second.
     rests_until: Option<Instant>,
 }
 
@@ -56,10 +65,14 @@ pub(crate) struct Disk {
 pub(crate) enum DiskJob {
     Store(Vec<Envelope>),
     Take,
-    Settle { removed: Vec<RecordId>, put_back: Vec<RecordId> },
+    /// Marks records as done, and returns others.
+    Settle {
+        removed: Vec<RecordId>,
+        put_back: Vec<RecordId>,
+    },
 }
 
-/// What became of it.
+/// The result of a job.
 #[derive(Debug)]
 pub(crate) enum DiskDone {
     Stored(Stored),
@@ -67,19 +80,19 @@ pub(crate) enum DiskDone {
     Settled,
 }
 
-/// What a finished job means for the outbox.
+/// What the outbox has to do after a job.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
-    /// Numbers of traces of which an envelope is safe on disk.
+    /// The numbers of the traces whose envelopes are safe on disk: a flush need not wait for them in memory.
     pub(super) gone: Vec<u64>,
-    /// From the disk, to be sent.
+    /// Envelopes from the disk, to be sent.
     pub(super) taken: Vec<Queued>,
-    /// The disk did not take them.
+    /// Envelopes that the disk refused, with the reason under which they may be dropped.
     pub(super) refused: Vec<(Queued, DropReason)>,
 }
 
 impl DiskJob {
-    /// Does it. This blocks.
+    /// Runs the job. It blocks until the disk has finished.
     pub(crate) fn run(self, spool: &mut Spool, now: Now) -> DiskDone {
         match self {
             Self::Store(envelopes) => {
@@ -100,10 +113,10 @@ impl DiskJob {
 }
 
 impl Disk {
-    /// Bytes that are stored by one job: large enough for a disk to be fast, small enough for a deadline.
+    /// The most bytes that one job stores. More would be faster, but a job must fit into the reserve before a deadline.
     pub(super) const MAX_STORED: usize = 4 << 20;
 
-    /// Whether so much waits for the disk that nothing more should be made.
+    /// Whether so many bytes wait for the disk that packing must wait.
     pub(super) const fn is_behind(&self) -> bool {
         self.storing_bytes > 2 * Self::MAX_STORED
     }
@@ -112,7 +125,7 @@ impl Disk {
         self.storing.is_empty() && self.out.is_empty() && self.removed.is_empty() && self.put_back.is_empty()
     }
 
-    /// Notes that a shutdown has begun: what is on disk stays there.
+    /// A shutdown has begun: what is on disk stays there.
     pub(super) const fn close(&mut self) {
         self.is_closing = true;
         self.next_look = None;
@@ -123,7 +136,7 @@ impl Disk {
         self.is_closing
     }
 
-    /// Looks at the disk from this time on.
+    /// Schedules the next look at the disk.
     pub(super) fn look_at(&mut self, time: Instant) {
         if !self.is_closing {
             self.next_look = Some(time);
@@ -134,6 +147,7 @@ impl Disk {
         self.next_look
     }
 
+    /// Stores an envelope; drops it for this reason if the disk refuses it.
     pub(super) fn keep(&mut self, queued: Queued, or: DropReason) {
         self.storing_bytes += queued.envelope.size();
         self.storing.push((queued, or));
@@ -147,7 +161,7 @@ impl Disk {
         self.put_back.push(record);
     }
 
-    /// If it is time to store what waited long: everything that came in before the returned time.
+    /// If envelopes that have waited long are to be stored now: the time before which they were queued.
     pub(super) fn insures(&mut self, now: Instant) -> Option<Instant> {
         let is_early = self.last_insured.is_some_and(|last| now < last + INSURE_EVERY);
         if is_early || self.rests_until.is_some_and(|until| now < until) {
@@ -164,7 +178,7 @@ impl Disk {
         Some((oldest + INSURED_AFTER).max(earliest).max(self.rests_until.unwrap_or(oldest)))
     }
 
-    /// The next job. One is out at a time.
+    /// The next job. The driver finishes it before it asks for another one.
     pub(super) fn next_job(&mut self, now: Instant, may_take: bool) -> Option<DiskJob> {
         if !self.has_looked {
             self.has_looked = true;
@@ -196,7 +210,7 @@ impl Disk {
         DiskJob::Store(self.out.iter().map(|(queued, _)| queued.envelope.clone()).collect())
     }
 
-    /// Notes what became of a job, and counts it.
+    /// Takes in the result of a job, and counts it.
     pub(super) fn done(&mut self, done: DiskDone, ledger: &Ledger, now: Instant) -> Settled {
         let mut settled = Settled::default();
         match done {
@@ -209,7 +223,7 @@ impl Disk {
                     settled.gone.extend(queued.number);
                 }
                 match error {
-                    // The others are not concerned.
+                    // This envelope alone exceeds the spool's limit. The others are stored by the next job.
                     Some(SpoolError::TooLarge) if !settled.refused.is_empty() => {
                         let others = settled.refused.split_off(1);
                         others.into_iter().for_each(|(queued, or)| self.keep(queued, or));
@@ -217,7 +231,7 @@ impl Disk {
                     Some(_) => self.rests_until = Some(now + REST),
                     None => self.rests_until = None,
                 }
-                // It may be the next that is taken, once there is room.
+                // What was stored is taken again as soon as the queue has room.
                 self.look_at(now);
             }
             DiskDone::Taken(Taken { records, lost, is_empty }) => {
@@ -230,7 +244,7 @@ impl Disk {
         settled
     }
 
-    /// What was not stored yet.
+    /// Returns what was not stored yet. The caller drops it.
     pub(super) fn abandon(&mut self) -> Vec<Queued> {
         self.storing_bytes = 0;
         self.storing.drain(..).chain(self.out.drain(..)).map(|(queued, _)| queued).collect()
@@ -248,7 +262,7 @@ fn from_disk(spooled: Spooled, ledger: &Ledger, now: Instant) -> Queued {
     Queued { record: Some(id), ..Queued::new(None, Envelope { headers, items, counts }, now) }
 }
 
-/// What was on disk, perhaps of another process, and had to go.
+/// Counts what was lost on the disk. The losses of other processes count as received too, so that the account closes.
 fn count_lost(lost: Lost, ledger: &Ledger) {
     let Lost { own, foreign } = lost;
     ledger.unspooled(own);

@@ -1,45 +1,48 @@
-//! Is the server there? When it is not, one request asks now and then, and all others wait.
+//! Can the server be reached? While it cannot, one request at a time tries it, with pauses, and all others wait.
 
 use std::time::{Duration, Instant};
 
-/// Different envelopes in a row without an answer after which the server is believed to be away. Fewer may be the fault
-/// of the envelopes: some proxies reset the connection of what they do not like.
+/// After this many different envelopes in a row without an answer, the server counts as away. One or two could be the
+/// fault of the envelopes: some proxies reset the connection when they dislike a request.
 const SUSPECTS: u32 = 3;
 
-/// The first pause; each further one is twice as long.
+/// The first pause. Each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The same while a flush or a shutdown waits.
+/// The first and the longest pause while a flush or a shutdown waits: its caller has only a few seconds.
 const FIRST_SHORT_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_SHORT_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is known of the way to the server.
+/// The state of the connection to the server.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    /// Different envelopes without an answer since the last one.
+    /// Different envelopes that got no answer since the server's last answer. A count of requests instead would let one
+    /// bad envelope, sent again and again, stop all others.
     suspects: u32,
-    /// While the server is believed to be away.
+    /// `Some` while the server counts as away, also after the pause has ended and a request tries the server.
     pause: Option<Pause>,
-    /// Pauses since the last answer, from which the length of the next one follows.
+    /// Pauses since the last answer. They determine the length of the next one.
     pauses: u32,
-    /// The time between two answers, by number: an envelope is blamed once in each.
+    /// The number of the server's answers so far. It tells whether an envelope has already been counted in `suspects`,
+    /// and whether others got answers since it failed.
     era: u64,
-    /// Whether a flush or a shutdown waits.
+    /// A flush or a shutdown waits, so pauses are short.
     is_hurried: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pause {
+    /// If the request after the pause hangs, another one follows after the same time.
     length: Duration,
-    /// When the server may be asked again.
+    /// When the next request may try the server.
     ends: Instant,
 }
 
 impl Link {
-    /// Notes that an answer came; returns whether the server was believed to be away.
+    /// Notes that the server answered. Returns whether it counted as away.
     pub(super) const fn answered(&mut self) -> bool {
         let was_away = self.is_away();
         self.suspects = 0;
@@ -49,26 +52,26 @@ impl Link {
         was_away
     }
 
-    /// The time since the last answer, by number.
+    /// The number of the server's answers so far.
     pub(super) const fn era(&self) -> u64 {
         self.era
     }
 
-    /// Notes that a request is sent. After a pause it is the one that asks: if nothing ever comes back to it, another
-    /// one does so after the same time.
+    /// Notes that a request is sent. After a pause it is the one that tries the server. If it hangs, another one does
+    /// so after the same time.
     pub(super) fn sent(&mut self, now: Instant) {
         if let Some(pause) = &mut self.pause {
             pause.ends = now + pause.length;
         }
     }
 
-    /// Notes that no answer came to an envelope that was last blamed in `blamed_in`. `jitter` is from 0 to 1, so that
-    /// many processes do not come back at the same moment.
+    /// Notes that an envelope got no answer. `blamed_in` is the era in which it failed last. `jitter`, from 0 to 1,
+    /// varies the pause, so that the processes of a fleet do not return at the same moment.
     pub(super) fn failed(&mut self, blamed_in: Option<u64>, sent_in_pause: bool, now: Instant, jitter: f64) {
         if blamed_in != Some(self.era) {
             self.suspects = self.suspects.saturating_add(1);
         }
-        // Requests that were out when the pause began say nothing new.
+        // The failures of requests that were in flight when the pause began must not make it longer.
         let is_news = self.pause.is_none() || sent_in_pause;
         if self.suspects >= SUSPECTS && is_news {
             self.begin_pause(now, jitter);
@@ -86,7 +89,7 @@ impl Link {
         self.pause = Some(Pause { length, ends: now + length });
     }
 
-    /// Sets whether a flush or a shutdown waits. While one does, the server is asked at short intervals, from now on.
+    /// Sets whether a flush or a shutdown waits. If one begins to wait, the server is tried at once.
     pub(super) const fn hurry(&mut self, is_hurried: bool, now: Instant) {
         if is_hurried && !self.is_hurried {
             self.pauses = 0;
@@ -97,23 +100,23 @@ impl Link {
         self.is_hurried = is_hurried;
     }
 
-    /// How many more requests may be sent when `out` are out, of `most`.
+    /// How many more requests may be sent if `out` of `most` are in flight.
     pub(super) fn room(&self, now: Instant, out: usize, most: usize) -> usize {
         let room = most.saturating_sub(out);
         match self.pause {
             None => room,
             Some(pause) if pause.ends > now => 0,
-            // Others may hang for long; that is no reason not to ask.
+            // Requests that have hung since before the pause do not count against this one.
             Some(_) => room.min(1),
         }
     }
 
-    /// When the pause ends, if there is one.
+    /// When the current pause ends, if there is one.
     pub(super) fn pause_ends(&self, now: Instant) -> Option<Instant> {
         Some(self.pause?.ends).filter(|ends| *ends > now)
     }
 
-    /// Whether the server is believed to be away.
+    /// Whether the server counts as away.
     pub(super) const fn is_away(&self) -> bool {
         self.pause.is_some()
     }
@@ -123,7 +126,7 @@ impl Link {
 mod tests {
     use super::*;
 
-    /// A link that three different envelopes got no answer from.
+    /// A link after three different envelopes without an answer.
     fn away(now: Instant) -> Link {
         let mut link = Link::default();
         for _ in 0..SUSPECTS {
@@ -140,10 +143,14 @@ mod tests {
         let mut link = away(now);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             link.failed(None, false, now, 1.0);
-            assert_eq!(link.pause_ends(now), Some(now + Duration::from_secs(seconds)), "old requests change nothing");
+            assert_eq!(
+                link.pause_ends(now),
+                Some(now + Duration::from_secs(seconds)),
+                "older requests do not change the pause"
+            );
             assert_eq!(link.room(now, 0, 64), 0);
             now += Duration::from_secs(seconds);
-            assert_eq!((link.room(now, 0, 64), link.pause_ends(now)), (1, None), "one request asks");
+            assert_eq!((link.room(now, 0, 64), link.pause_ends(now)), (1, None), "one request tries the server");
             link.sent(now);
             link.failed(None, true, now, 1.0);
         }
@@ -174,13 +181,13 @@ mod tests {
         let pause = Duration::from_secs(1);
         assert_eq!(link.room(now + pause, 3, 64), 1);
         link.sent(now + pause);
-        assert_eq!(link.room(now + pause, 4, 64), 0, "it is the only one");
-        assert_eq!(link.room(now + 2 * pause, 4, 64), 1, "until it has taken too long");
+        assert_eq!(link.room(now + pause, 4, 64), 0, "no second one");
+        assert_eq!(link.room(now + 2 * pause, 4, 64), 1, "unless it hangs");
         assert_eq!(link.room(now + 2 * pause, 64, 64), 0);
     }
 
     #[test]
-    fn while_somebody_waits_the_server_is_asked_at_short_intervals() {
+    fn while_a_flush_waits_the_server_is_tried_at_short_intervals() {
         let mut now = Instant::now();
         let mut link = away(now);
         link.hurry(true, now);

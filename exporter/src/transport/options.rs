@@ -1,4 +1,4 @@
-//! What the application says about delivery.
+//! The settings of delivery.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,13 @@ use opentelemetry_sentry_protocol::Dsn;
 
 use super::compress::Encoding;
 
-/// How envelopes wait and leave.
+/// How envelopes are queued, compressed and kept.
 #[derive(Debug)]
 pub(crate) struct DeliveryOptions {
     /// Bytes of serialised envelopes that may wait in memory.
     pub(crate) queue_limit: usize,
     pub(crate) encoding: Encoding,
-    /// Where envelopes are kept that could not be delivered.
+    /// The directory for envelopes that could not be delivered.
     pub(crate) spool_dir: Option<PathBuf>,
 }
 
@@ -24,7 +24,7 @@ impl Default for DeliveryOptions {
 }
 
 impl DeliveryOptions {
-    /// The options with the folder of one project in the spool's directory, which several projects may share.
+    /// The options with this project's folder in the spool directory, because projects may share the directory.
     pub(crate) fn of_project(mut self, dsn: Option<&Dsn>) -> Self {
         self.spool_dir = self.spool_dir.map(|dir| dir.join(folder_of(dsn)));
         self

@@ -1,6 +1,7 @@
-//! The send queue, requests in flight, and what becomes of each envelope. The rules are in the guide, page `delivery`.
+//! The send queue, the requests in flight, and what becomes of each envelope. The rules are in the guide, page
+//! `delivery`.
 //!
-//! One transaction is one request, so many requests are in flight at a time. Time is an argument.
+//! One transaction is one request, so many requests are in flight at a time. Time and randomness are arguments.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,16 +28,16 @@ use crate::{
     packing::{Envelope, MAX_TRANSACTION},
 };
 
-/// Envelopes that wait for their answer at the same time.
+/// The most envelopes that wait for an answer at the same time.
 const MAX_IN_FLIGHT: usize = 64;
 
-/// The same of one category, so that requests that hang leave room for the others.
+/// The same for one category. If all requests of one category hang, the others still have eight.
 const MAX_PER_CATEGORY: usize = 56;
 
-/// Requests without an answer that an envelope may have while others get theirs.
+/// After this many requests without an answer, while other envelopes got answers, an envelope is dropped.
 const MAX_TRIES: u32 = 8;
 
-/// The same for Spotlight, where nothing else shows that it is there.
+/// The same for Spotlight without a DSN. Here each request without an answer counts: a developer's viewer is often off.
 const MAX_SPOTLIGHT_TRIES: u32 = 3;
 
 /// Envelopes on their way out.
@@ -44,11 +45,14 @@ const MAX_SPOTLIGHT_TRIES: u32 = 3;
 pub(crate) struct Outbox {
     destinations: Arc<Destinations>,
     ledger: Arc<Ledger>,
-    /// Bytes of envelopes that may wait in memory.
+    /// The most bytes of envelopes that may wait in memory.
     limit: usize,
     queue: Queue,
+    /// The requests that the driver has sent, by number. An envelope stays here until its answer comes, so that it can
+    /// be sent again or kept on disk.
     in_flight: HashMap<u64, Flight>,
-    /// How many of them carry envelopes of each category.
+    /// How many of them carry envelopes of each category. Checks and copies for Spotlight are not counted: they must
+    /// not take the place of envelopes.
     out: BTreeMap<Category, usize>,
     next_request: u64,
     compressor: Compressor,
@@ -56,16 +60,19 @@ pub(crate) struct Outbox {
     link: Link,
     reports: Reports,
     spotlight: Spotlight,
+    /// `None` without a spool directory.
     disk: Option<Disk>,
     check: Check,
+    /// Varies the pauses. It is handed in, so that a test repeats exactly.
     random: fastrand::Rng,
-    /// Numbers of traces, once for each of their envelopes that left since they were asked for.
+    /// The number of the trace of each envelope that left since the last [`take_left`](Self::take_left). The machine
+    /// needs them to know when a flush is done.
     left: Vec<u64>,
-    /// Whether a flush or a shutdown waits.
+    /// A flush or a shutdown waits: pauses are short, and failures do not count as tries.
     is_hurried: bool,
 }
 
-/// What an outbox is set up with.
+/// Everything that an outbox needs.
 #[derive(Debug)]
 pub(crate) struct OutboxSetup {
     pub(crate) destinations: Arc<Destinations>,
@@ -84,12 +91,13 @@ pub(crate) struct Outgoing {
     pub(crate) request: Request<Bytes>,
 }
 
-/// A request that is out.
+/// A request in flight.
 #[derive(Debug)]
 enum Flight {
     Envelope(Box<Sent>),
-    /// A copy for Spotlight, beside the original.
+    /// A copy for Spotlight.
     Copy,
+    /// A caller's question whether the server accepts the DSN.
     Check(mpsc::Sender<Result<Reply, String>>),
 }
 
@@ -97,20 +105,21 @@ enum Flight {
 #[derive(Debug)]
 struct Sent {
     queued: Queued,
-    /// The losses that it reported.
+    /// The losses that it reports. If it does not arrive, the next envelope reports them.
     report: Option<Report>,
+    /// Only an answer to zstd can mean that the server does not accept zstd.
     encoding: Option<&'static str>,
-    /// Whether it asked for all others whether the server is back.
+    /// It was sent to try a server that counted as away. Its failure makes the pause longer.
     in_pause: bool,
 }
 
-/// A question to the server whether it would take something.
+/// A caller's question whether the server accepts the DSN.
 #[derive(Debug, Default)]
 enum Check {
     #[default]
     None,
     Asked(mpsc::Sender<Result<Reply, String>>),
-    /// A server that answers nothing must not collect questions.
+    /// The request is in flight. A second question gets an error, so that they do not pile up at a server that hangs.
     Out,
 }
 
@@ -138,7 +147,8 @@ impl Outbox {
         }
     }
 
-    /// Whether the next transaction may not fit into the queue. With a disk there is room until the disk is behind.
+    /// Whether the next transaction might not fit into the queue. With a disk there is room until the disk falls
+    /// behind.
     pub(crate) fn is_full(&self) -> bool {
         match &self.disk {
             Some(disk) => disk.is_behind(),
@@ -150,18 +160,19 @@ impl Outbox {
         self.disk.is_some()
     }
 
-    /// Whether the server accepts less than there is to send.
+    /// Whether the server accepts less than the application sends.
     pub(crate) fn is_unhealthy(&self, now: Instant) -> bool {
         let is_limited = |category| self.limits.is_limited(category, now);
         let is_over = self.queue.bytes() + MAX_TRANSACTION > self.limit && !self.queue.is_empty();
         is_over || is_limited(Category::Transaction) || is_limited(Category::Error)
     }
 
-    /// Numbers of traces, once for each of their envelopes that left since they were asked for.
+    /// The number of the trace of each envelope that was delivered, dropped or stored since the last call.
     pub(crate) fn take_left(&mut self) -> Vec<u64> {
         mem::take(&mut self.left)
     }
 
+    /// Queues an envelope. If the queue is full it goes to the disk or is dropped.
     pub(crate) fn push(&mut self, number: u64, envelope: Envelope, now: Now) {
         if self.destinations.sentry.is_some() && self.destinations.spotlight.is_some() {
             self.spotlight.copy(&envelope, now);
@@ -176,8 +187,8 @@ impl Outbox {
         }
     }
 
-    /// Sets whether a flush or a shutdown waits: then pauses are short, and tries are not counted, so that what one
-    /// caller asks for costs nobody's envelope.
+    /// Sets whether a flush or a shutdown waits. Pauses are then short, and failures are not counted as tries: many
+    /// short pauses would otherwise use up the tries of every envelope.
     pub(crate) fn hurry(&mut self, is_hurried: bool, now: Instant) {
         if is_hurried && !self.is_hurried {
             self.queue.end_pauses();
@@ -186,14 +197,14 @@ impl Outbox {
         self.link.hurry(is_hurried, now);
     }
 
-    /// Notes that a shutdown has begun: what is on disk stays there for the next process.
+    /// A shutdown has begun: what is on disk stays there for the next process.
     pub(crate) fn close(&mut self) {
         if let Some(disk) = &mut self.disk {
             disk.close();
         }
     }
 
-    /// Asks the server whether it would take something, with an envelope that has nothing in it.
+    /// Asks the server whether it accepts the DSN, with an envelope without items.
     pub(crate) fn check(&mut self, reply: mpsc::Sender<Result<Reply, String>>) {
         if matches!(self.check, Check::None) {
             self.check = Check::Asked(reply);
@@ -253,7 +264,7 @@ impl Outbox {
         self.out.values().sum()
     }
 
-    /// What is sent next: what waits, else losses that no envelope came to carry.
+    /// The next envelope to send. If none waits and losses are to be reported, an empty one that carries the report.
     fn next_envelope(&mut self, now: Now) -> Option<Queued> {
         while let Some(queued) = self.queue.pop(now.instant, |category| has_room(&self.out, category)) {
             if !self.limits.is_limited(Category::of(queued.envelope.counts), now.instant) {
@@ -263,18 +274,20 @@ impl Outbox {
         }
         let is_due =
             self.destinations.sentry.is_some() && self.reports.due(now.instant).is_some_and(|due| due <= now.instant);
-        (is_due && has_room(&self.out, Category::ClientReport))
-            .then(|| Queued::new(None, Envelope::empty(), now.instant))
+        if is_due && has_room(&self.out, Category::ClientReport) {
+            return Some(Queued::new(None, Envelope::empty(), now.instant));
+        }
+        None
     }
 
-    /// A request for losses that no envelope came to carry, at the end.
+    /// A request that reports the last losses, at the end of a shutdown.
     pub(crate) fn losses_request(&mut self, now: Now) -> Option<Outgoing> {
         self.destinations.sentry.as_ref()?;
         self.reports.due(now.instant)?;
         self.envelope_request(Queued::new(None, Envelope::empty(), now.instant), now)
     }
 
-    /// Whether there are losses that no report has said.
+    /// Whether some losses are not reported yet.
     pub(crate) fn has_unreported(&mut self, now: Instant) -> bool {
         self.destinations.sentry.is_some() && self.reports.due(now).is_some()
     }
@@ -306,7 +319,7 @@ impl Outbox {
         }
     }
 
-    /// Notes the answer to a request.
+    /// Takes in the answer to a request.
     pub(crate) fn answered(&mut self, id: u64, answer: Answer, now: Now) {
         match self.in_flight.remove(&id) {
             Some(Flight::Envelope(sent)) => self.account(*sent, answer, now),
@@ -324,6 +337,7 @@ impl Outbox {
         }
     }
 
+    /// Counts an envelope as delivered or dropped, or queues it again.
     fn account(&mut self, sent: Sent, answer: Answer, now: Now) {
         let Sent { queued, report, encoding, in_pause } = sent;
         if let Some(out) = self.out.get_mut(&Category::of(queued.envelope.counts)) {
@@ -354,10 +368,10 @@ impl Outbox {
         }
     }
 
-    /// Sends an envelope again later that got no answer, unless that is its own fault.
+    /// Queues an envelope that got no answer again, or drops it after [`MAX_TRIES`].
     fn again(&mut self, mut queued: Queued, in_pause: bool, now: Instant) {
         let era = self.link.era();
-        // Others got answers since this one failed last.
+        // Other envelopes got answers since this one failed last, so the link works.
         let is_own_fault = queued.blamed_in.is_some_and(|blamed| blamed != era);
         let to_spotlight = self.destinations.sentry.is_none();
         queued.tries += u32::from((is_own_fault && !self.is_hurried) || to_spotlight);
@@ -369,10 +383,11 @@ impl Outbox {
             return self.drop_envelope(queued, DropReason::NetworkError);
         }
         if queued.envelope.items.is_empty() {
-            // Nothing but a report, which was put back.
+            // It only carried a report, which was put back.
             return;
         }
         if self.link.is_away() {
+            // The link's pause applies to all envelopes. A pause of its own would only delay this one.
             return self.queue.push(queued);
         }
         let pause = pause_after(queued.failures, jitter);
@@ -387,7 +402,7 @@ impl Outbox {
         self.gone(queued);
     }
 
-    /// It waits no longer, whatever became of it.
+    /// Notes that an envelope was delivered or dropped.
     fn gone(&mut self, queued: Queued) {
         if let (Some(disk), Some(record)) = (&mut self.disk, queued.record) {
             disk.remove(record);
@@ -396,7 +411,7 @@ impl Outbox {
         self.left.extend(queued.number);
     }
 
-    /// Keeps on disk what cannot wait here, or drops it if there is no disk for it.
+    /// Stores an envelope on disk, or drops it if there is no disk.
     fn keep_or_drop(&mut self, queued: Queued, reason: DropReason) {
         match &mut self.disk {
             Some(disk) if !queued.envelope.items.is_empty() => disk.keep(queued, reason),
@@ -409,20 +424,20 @@ impl Outbox {
         let disk = self.disk.as_mut()?;
         let is_outage = self.link.is_away();
         if let Some(older_than) = disk.insures(now.instant) {
-            // With few envelopes an outage shows in their failures alone.
+            // With fewer than three envelopes the link never counts as away, but their pauses show the outage.
             if is_outage || self.queue.next_pause_ends().is_some() {
                 let old = self.queue.take_older(older_than, Disk::MAX_STORED);
                 old.into_iter().for_each(|queued| disk.keep(queued, DropReason::NetworkError));
             }
         }
-        // When the server is away and nothing waits here, it is one from the disk that asks whether it is back.
+        // `link.room` allows one during an outage: if the queue is empty, an envelope from the disk tries the server.
         let has_room = self.queue.bytes() < self.limit / 4
             && self.link.room(now.instant, self.out.values().sum(), MAX_IN_FLIGHT) > 0;
         let is_limited = self.limits.is_limited(Category::Transaction, now.instant);
         disk.next_job(now.instant, has_room && !is_limited)
     }
 
-    /// Notes what became of a job.
+    /// Takes in the result of a job.
     pub(crate) fn job_done(&mut self, done: DiskDone, now: Now) {
         let Some(disk) = &mut self.disk else { return };
         let result = disk.done(done, &self.ledger, now.instant);
@@ -430,7 +445,8 @@ impl Outbox {
         for queued in result.taken {
             self.queue.push(queued);
         }
-        // A disk that fails must cost nothing that memory has room for.
+        // If the disk fails, envelopes that fit into the queue stay there: with a spool no more may be lost than
+        // without.
         let may_wait = !disk.is_closing();
         for (queued, reason) in result.refused {
             let has_room = self.queue.bytes() + queued.envelope.size() <= self.limit;
@@ -442,8 +458,8 @@ impl Outbox {
         }
     }
 
-    /// The end of the time for delivery: hands everything that waits or is out to the disk, or drops it. Jobs may
-    /// follow.
+    /// The time for delivery is over: hands everything that waits or is in flight to the disk, or drops it. The driver
+    /// then runs the jobs.
     pub(crate) fn give_up(&mut self, reason: DropReason) {
         self.out.clear();
         let out = mem::take(&mut self.in_flight).into_values().filter_map(|flight| match flight {
@@ -457,14 +473,14 @@ impl Outbox {
                     disk.put_back(record);
                     self.left.extend(queued.number);
                 }
-                // What the server did not answer was not lost to the shutdown alone.
+                // The server did not answer this one before, so an outage is the reason and not the shutdown.
                 _ if queued.blamed_in.is_some() => self.keep_or_drop(queued, DropReason::NetworkError),
                 _ => self.keep_or_drop(queued, reason),
             }
         }
     }
 
-    /// Hands everything that waits to the disk, because a flush ends before the outage does.
+    /// Hands everything that waits to the disk, because a flush ends during an outage.
     pub(crate) fn keep_waiting(&mut self) {
         let Some(disk) = &mut self.disk else { return };
         for queued in self.queue.drain() {
@@ -475,16 +491,16 @@ impl Outbox {
         }
     }
 
-    /// What the disk did not take before the end.
+    /// Drops what was not stored before the deadline.
     pub(crate) fn abandon_jobs(&mut self, reason: DropReason) {
         let kept = self.disk.as_mut().map(Disk::abandon).unwrap_or_default();
         kept.into_iter().for_each(|queued| self.drop_envelope(queued, reason));
     }
 
-    /// When [`next_request`](Self::next_request) or [`next_job`](Self::next_job) has something to do next, if no answer
-    /// and no envelope comes before.
+    /// When [`next_request`](Self::next_request) or [`next_job`](Self::next_job) has something to do, if no answer and
+    /// no envelope comes first.
     pub(crate) fn wake_at(&mut self, now: Instant) -> Option<Instant> {
-        // What is due already waits for an answer: a request had no room for it.
+        // Times in the past are left out: what is due already waits for room, which only an answer makes.
         let link = self.link.pause_ends(now).filter(|_| !self.queue.is_empty());
         let pause = self.queue.next_pause_ends().filter(|_| !self.link.is_away());
         let is_outage = self.link.is_away() || pause.is_some();
@@ -497,25 +513,25 @@ impl Outbox {
         [link, pause, insurance, disk, report].into_iter().flatten().filter(|at| *at > now).min()
     }
 
-    /// Whether no envelope waits, is out or is on its way to the disk. Copies for Spotlight do not count: a viewer that
-    /// hangs must not cost a shutdown its time.
+    /// Whether no envelope waits, is in flight or is on its way to the disk. Copies for Spotlight do not count, because
+    /// a viewer that hangs must not delay a shutdown.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.envelopes_out() == 0 && self.disk.as_ref().is_none_or(Disk::is_idle)
     }
 
-    /// Shows what waits and is out in the statistics.
+    /// Writes what waits and is in flight into the statistics.
     pub(crate) fn publish(&self) {
         self.ledger.set_in_flight(self.queue.len() + self.envelopes_out(), self.queue.bytes());
     }
 }
 
-/// Whether a category may have one more request out.
+/// Whether a category may have one more request in flight.
 fn has_room(out: &BTreeMap<Category, usize>, category: Category) -> bool {
     out.get(&category).is_none_or(|out| *out < MAX_PER_CATEGORY)
 }
 
 impl Category {
-    /// The category whose limits an envelope is under.
+    /// The category whose rate limits apply to an envelope.
     pub(super) const fn of(counts: Counts) -> Self {
         if counts.transactions > 0 {
             Self::Transaction

@@ -1,10 +1,11 @@
 //! Envelopes that wait for their request.
 //!
-//! Each lane is a queue of its own, so that a kind of data whose requests hang or fail holds up no other. Within a lane
-//! envelopes leave in order; one that failed waits out a pause beside the others.
+//! Each category has a lane of its own. In a single queue, a category whose requests hang would hold up the others.
+//! Within a lane envelopes leave in order; one that failed waits for the end of its pause while the others leave.
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    mem,
     time::{Duration, Instant},
 };
 
@@ -14,18 +15,20 @@ use crate::packing::Envelope;
 /// An envelope that waits.
 #[derive(Debug)]
 pub(super) struct Queued {
-    /// The trace that it is a part of, for flushes.
+    /// The number of its trace. A flush waits for it. `None` for a report and for an envelope from the disk.
     pub(super) number: Option<u64>,
     pub(super) envelope: Envelope,
-    /// When it came in. What waits too long in an outage goes to the disk.
+    /// When it was queued. In an outage it goes to the disk some seconds later.
     pub(super) since: Instant,
-    /// Requests without an answer that are its own fault, as far as can be told: others got answers meanwhile.
+    /// Requests without an answer while other envelopes got answers. After a few of these the envelope is dropped:
+    /// something on the way rejects this one.
     pub(super) tries: u32,
-    /// All requests without an answer, from which the next pause follows.
+    /// All requests without an answer. They determine the length of the next pause.
     pub(super) failures: u32,
-    /// When the link last blamed it, so that one envelope that fails again and again counts once.
+    /// The link's era in which it failed last. Without it, one envelope that fails repeatedly would make the server
+    /// count as away.
     pub(super) blamed_in: Option<u64>,
-    /// Where it is on disk, if it came from there.
+    /// Its record, if it came from the disk: it must be removed there after delivery, and must not be stored again.
     pub(super) record: Option<RecordId>,
 }
 
@@ -40,25 +43,28 @@ impl Queued {
     }
 }
 
-/// What waits, in one lane for each category.
+/// All envelopes that wait, in one lane for each category.
 #[derive(Debug)]
 pub(super) struct Queue {
     lanes: BTreeMap<Category, Lane>,
+    /// Of all lanes, for the limit. It is kept up to date, because the sum over all envelopes would be too slow.
     bytes: usize,
     len: usize,
-    /// Distinguishes pauses that end at the same time.
+    /// Makes the keys of pauses that end at the same instant differ. Without it one envelope would replace the other.
     next_pause: u64,
 }
 
 #[derive(Debug, Default)]
 struct Lane {
+    /// In the order in which they leave.
     fresh: VecDeque<Queued>,
+    /// Envelopes that failed, by the end of their pause. At the front of `fresh` they would hold up all others.
     paused: BTreeMap<(Instant, u64), Queued>,
 }
 
 impl Lane {
-    /// When its next envelope came in, if one may leave now. One whose pause is over goes before the others: pauses
-    /// grow, so it never takes their place for long.
+    /// When the next envelope of this lane was queued, if one may leave now. One whose pause is over leaves first; as
+    /// its pauses grow, it does not hold up the others.
     fn next_since(&self, now: Instant) -> Option<Instant> {
         let paused = self.paused.first_key_value().filter(|((until, _), _)| *until <= now).map(|(_, queued)| queued);
         paused.or_else(|| self.fresh.front()).map(|queued| queued.since)
@@ -89,19 +95,19 @@ impl Queue {
         self.len == 0
     }
 
-    /// To the end of its lane.
+    /// Adds an envelope at the end of its lane.
     pub(super) fn push(&mut self, queued: Queued) {
         self.add(&queued);
         self.lane(&queued).fresh.push_back(queued);
     }
 
-    /// To the front of its lane: it was taken out and not sent.
+    /// Returns an envelope to the front of its lane, to be sent again at once.
     pub(super) fn push_front(&mut self, queued: Queued) {
         self.add(&queued);
         self.lane(&queued).fresh.push_front(queued);
     }
 
-    /// Waits until then, while others leave.
+    /// Adds an envelope that waits until this time, while others leave.
     pub(super) fn pause(&mut self, queued: Queued, until: Instant) {
         self.add(&queued);
         self.next_pause += 1;
@@ -109,7 +115,8 @@ impl Queue {
         self.lane(&queued).paused.insert(key, queued);
     }
 
-    /// The next envelope of a lane that has room for a request: among the lanes the one that waited longest.
+    /// Removes the next envelope. Of the lanes with room for a request, the one whose envelope has waited longest is
+    /// next.
     pub(super) fn pop(&mut self, now: Instant, has_room: impl Fn(Category) -> bool) -> Option<Queued> {
         let lanes = self.lanes.iter_mut().filter(|(category, _)| has_room(**category));
         let (_, lane) =
@@ -127,20 +134,20 @@ impl Queue {
     /// Ends all pauses, because a flush or a shutdown waits.
     pub(super) fn end_pauses(&mut self) {
         for lane in self.lanes.values_mut() {
-            let mut paused: Vec<_> = std::mem::take(&mut lane.paused).into_values().collect();
+            let mut paused: Vec<_> = mem::take(&mut lane.paused).into_values().collect();
             paused.append(&mut lane.fresh.drain(..).collect());
             paused.sort_by_key(|queued| queued.since);
             lane.fresh = paused.into();
         }
     }
 
-    /// When the oldest envelope came in that is not on disk.
+    /// When the oldest envelope was queued.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let oldest = |lane: &Lane| lane.fresh.iter().chain(lane.paused.values()).map(|queued| queued.since).min();
         self.lanes.values().filter_map(oldest).min()
     }
 
-    /// Takes out what is not on disk and came in before then, at most about this many bytes of it.
+    /// Removes envelopes that are not on disk and were queued before this time, about `max_bytes` of them at most.
     pub(super) fn take_older(&mut self, than: Instant, max_bytes: usize) -> Vec<Queued> {
         let mut taken = Vec::new();
         let mut bytes = 0;
@@ -160,9 +167,9 @@ impl Queue {
         taken
     }
 
-    /// Takes out everything.
+    /// Removes everything.
     pub(super) fn drain(&mut self) -> Vec<Queued> {
-        let lanes = std::mem::take(&mut self.lanes).into_values();
+        let lanes = mem::take(&mut self.lanes).into_values();
         (self.bytes, self.len) = (0, 0);
         lanes.flat_map(|lane| lane.fresh.into_iter().chain(lane.paused.into_values())).collect()
     }
@@ -182,7 +189,8 @@ impl Queue {
     }
 }
 
-/// How long an envelope waits after its next failure: from a second on, twice as long each time.
+/// How long an envelope waits after a failure: a second at first, then twice as long each time. `jitter`, from 0 to 1,
+/// shortens it by up to half.
 pub(super) fn pause_after(failures: u32, jitter: f64) -> Duration {
     const FIRST: Duration = Duration::from_secs(1);
     const LONGEST: Duration = Duration::from_secs(60);
@@ -231,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_end_when_somebody_waits() {
+    fn pauses_end_when_a_flush_waits() {
         let (mut queue, now) = (Queue::new(), Instant::now());
         queue.pause(queued(1, TRANSACTION, now), now + Duration::from_secs(60));
         queue.push(queued(2, TRANSACTION, now + Duration::from_secs(1)));

@@ -12,14 +12,14 @@ use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 
 const RATE_LIMITS: &str = "x-sentry-rate-limits";
 
-/// How long a 429 counts that does not say it in a way that can be read.
+/// How long a 429 without a readable duration applies.
 const UNSPECIFIED: Duration = Duration::from_secs(60);
 
-/// The longest limit. One that is meant to be longer is told again with the first envelope after it; one that is a
-/// mistake must not silence a service until it is restarted.
+/// The longest limit. If the server means a longer one, it repeats it in its next answer. A mistake must not silence a
+/// service until it is restarted.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is limited on its own.
+/// A kind of data that the server can limit separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Category {
     Default,
@@ -28,11 +28,11 @@ pub(crate) enum Category {
     Security,
     Span,
     Transaction,
-    /// What tells the server about losses; no limit is for it.
+    /// Reports of losses, which the server never limits.
     ClientReport,
 }
 
-/// The words for those that can be limited.
+/// The names of the categories in the header.
 const WORDS: [(&str, Category); 6] = [
     ("default", Category::Default),
     ("error", Category::Error),
@@ -42,17 +42,19 @@ const WORDS: [(&str, Category); 6] = [
     ("transaction", Category::Transaction),
 ];
 
-/// The limits that the server has set. They take a fixed amount of memory, whatever it says.
+/// The limits that the server has set. They take a fixed amount of memory: unknown categories are not stored.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimits {
+    /// When the limit on all categories ends. It is separate, because a category that is seen later is under it too.
     all: Option<Instant>,
+    /// When the limit on a category ends.
     by_category: BTreeMap<Category, Instant>,
 }
 
 impl RateLimits {
-    /// Notes what an answer says. No answer makes an earlier limit shorter.
+    /// Takes in the limits of an answer. No answer makes an earlier limit shorter.
     ///
-    /// `wall` is what an HTTP date is compared with.
+    /// `wall` is compared with an HTTP date in `Retry-After`.
     pub(crate) fn update(&mut self, status: u16, headers: &HeaderMap, now: Instant, wall: SystemTime) {
         let lines = texts(headers, RATE_LIMITS).filter(|line| !line.trim().is_empty());
         let (mut has_limits, mut is_readable) = (false, false);
@@ -73,17 +75,17 @@ impl RateLimits {
         }
     }
 
-    /// Whether nothing of this category may be sent now.
+    /// Whether this category is limited now.
     pub(crate) fn is_limited(&self, category: Category, now: Instant) -> bool {
         self.until(category, now).is_some()
     }
 
-    /// When the limit ends that counts now, if there is one.
+    /// When the current limit on this category ends, if there is one.
     pub(crate) fn until(&self, category: Category, now: Instant) -> Option<Instant> {
         if category == Category::ClientReport {
             return None;
         }
-        // A limit on the category that has ended must not hide one on everything.
+        // A limit on the category that has ended must not hide one on all categories.
         self.all.max(self.by_category.get(&category).copied()).filter(|until| *until > now)
     }
 
@@ -91,7 +93,7 @@ impl RateLimits {
     /// whether it can be read.
     fn limit(&mut self, limit: &str, now: Instant) -> bool {
         let mut parts = limit.split(':').map(str::trim);
-        let Some(duration) = parts.next().and_then(seconds) else { return false };
+        let Some(duration) = parts.next().and_then(parse_seconds) else { return false };
         let until = now + duration;
         let categories = parts.next().unwrap_or_default();
         if categories.is_empty() {
@@ -111,7 +113,7 @@ impl RateLimits {
         true
     }
 
-    /// Sets a limit on a category, or on everything, unless there is one that ends later.
+    /// Sets a limit on a category, or on all of them, unless an earlier one ends later.
     fn extend(&mut self, category: Option<Category>, until: Instant) {
         match category {
             None => self.all = self.all.max(Some(until)),
@@ -123,7 +125,7 @@ impl RateLimits {
     }
 }
 
-/// All lines of a header. What is not UTF-8 in them is no part of a limit, but does not hide the others.
+/// All lines of a header. Bytes that are not UTF-8 invalidate one limit, but not the others in the line.
 fn texts<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
     headers.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
@@ -131,14 +133,14 @@ fn texts<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = Cow<'a,
 fn retry_after(text: &str, wall: SystemTime) -> Option<Duration> {
     let text = text.trim();
     let until = |date: SystemTime| date.duration_since(wall).unwrap_or_default().min(LONGEST);
-    seconds(text).or_else(|| httpdate::parse_http_date(text).ok().map(until))
+    parse_seconds(text).or_else(|| httpdate::parse_http_date(text).ok().map(until))
 }
 
-/// Digits that may have decimals; neither a sign nor an exponent, which Rust would read, too.
-fn seconds(text: &str) -> Option<Duration> {
+/// Seconds, which may have decimals. A sign and an exponent, which Rust's parser accepts, are invalid.
+fn parse_seconds(text: &str) -> Option<Duration> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let seconds = text.parse::<f64>().ok().filter(|_| is_number)?;
-    // So many digits that they count as infinite are the longest limit, too.
+    // A number with hundreds of digits parses as infinity and becomes the longest limit.
     Some(Duration::from_secs(seconds.ceil().min(LONGEST.as_secs_f64()) as u64))
 }
 
@@ -237,7 +239,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a server says: nothing panics, no limit gets shorter or is longer than a day.
+        /// For any header: nothing panics, no limit gets shorter, and none is longer than a day.
         #[test]
         fn no_limit_shortens(answers in prop::collection::vec((status(), line(), line(), 0..100_000_u64), 1..8)) {
             let start = Instant::now();
@@ -266,7 +268,7 @@ mod tests {
         prop_oneof![Just(200), Just(429), any::<u16>()]
     }
 
-    /// A header, or none: something like a limit, a date, or any bytes that a header can have.
+    /// A limit, a date, or any bytes that a header can have; sometimes no header.
     fn line() -> impl Strategy<Value = Option<HeaderValue>> {
         let limit = "[0-9.]{0,3}(:(span|error|transaction|metric_bucket|;| |x){0,3}){0,2}(::(custom|;){0,2})?";
         let bytes = prop_oneof![

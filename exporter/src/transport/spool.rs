@@ -1,18 +1,27 @@
-//! Where do envelopes stay that could not be delivered? In a directory, until they can be.
+//! Where are envelopes kept until they can be delivered? In a directory on disk.
 //!
-//! Many envelopes share a file, a **segment**. One spool appends to it; whichever spool locks it afterwards reads it.
+//! Many envelopes share a file, which is called a **segment**. One spool appends to it. Afterwards any spool that locks
+//! it may read it.
 //!
-//! | | |
+//! | property | rule |
 //! | --- | --- |
-//! | durable | when [`Spool::store`] returns: one `fdatasync` for each call and segment, one `fsync` of the directory for each new segment |
-//! | bounded | in bytes over the whole directory, and in age; the oldest segments make room |
-//! | torn or damaged | each record has a checksum; a torn tail is ignored, a damaged record skipped and counted |
-//! | several processes | each appends to segments of its own; a lock on the segment keeps two from sending the same record |
-//! | a crash while sending | its records are sent again: at least once; Sentry knows the event's id |
-//! | the clock jumps | nothing expires: ages are measured by the monotonic clock, from the start of this process on |
-//! | an operation fails | it is reported once, counted, tried again later; never fatal |
+//! | durability | when [`Spool::store`] returns: `fdatasync` once for each call, `fsync` once for each new segment |
+//! | bounds | in bytes over the whole directory, and in age; the oldest segments make room |
+//! | damage | each record has a checksum; a torn tail is ignored, a damaged record is skipped and counted |
+//! | several processes | each appends to its own segments; a lock prevents that two send the same record |
+//! | crash while sending | the records are sent again; Sentry recognises the event's id |
+//! | clock jumps | nothing expires: while a process runs, ages are measured by the monotonic clock |
+//! | failing operations | logged once, counted, tried again later; never fatal |
 //!
-//! The caller decides on pace, HTTP and rate limits, and chooses the directory: all envelopes in it go to one project.
+//! The caller decides when envelopes are sent, and chooses the directory. All envelopes in it go to one project.
+//!
+//! | file, in the order of the walk | contains |
+//! | --- | --- |
+//! | `store`, `writer`, `record` | appends records to a segment; the format |
+//! | `take`, `reader`, `window` | hands out records, and marks those that are done |
+//! | `room`, `index`, `name` | which segments exist, and which must make room |
+//! | `folder`, `lock`, `disk` | the directory, locks, and the calls on files |
+//! | `trouble`, `error` | what is logged, and why a record is not kept |
 
 mod disk;
 mod error;
@@ -31,7 +40,13 @@ mod trouble;
 mod window;
 mod writer;
 
-use std::{collections::BTreeMap, ops::AddAssign, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    mem,
+    ops::AddAssign,
+    path::{self, PathBuf},
+    time::Duration,
+};
 
 use opentelemetry_http::Bytes;
 use uuid::Uuid;
@@ -42,24 +57,24 @@ use self::{
 };
 use crate::account::{Counts, Now};
 
-/// Where envelopes are kept, and how many.
+/// The directory, and its limits.
 #[derive(Clone, Debug)]
 pub(crate) struct SpoolOptions {
     pub(crate) dir: PathBuf,
-    /// Of all segments in the directory, whichever process wrote them. Beyond that the oldest make room.
+    /// The limit for all segments in the directory, including those of other processes. The oldest make room.
     pub(crate) max_bytes: u64,
     /// Older records are dropped.
     pub(crate) max_age: Duration,
 }
 
-/// Names a record that was handed out. The order is that of handing out.
+/// Identifies a record that was handed out. The order is that of handing out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RecordId {
     segment: Name,
     offset: u64,
 }
 
-/// An envelope that was kept. It is handed out again, perhaps by another process, unless it is removed.
+/// A record that was handed out. It is handed out again, perhaps by another process, unless it is removed.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Spooled {
@@ -67,11 +82,11 @@ pub(crate) struct Spooled {
     pub(crate) counts: Counts,
     pub(crate) headers: Bytes,
     pub(crate) items: Bytes,
-    /// This spool stored it, so its spans were counted as received here.
+    /// This spool stored it, so its spans were counted as received in this process.
     pub(crate) is_own: bool,
 }
 
-/// What was dropped from the disk: too old, in the way of newer records, or damaged.
+/// What was lost on the disk: it was too old, had to make room, or was damaged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Lost {
@@ -81,54 +96,61 @@ pub(crate) struct Lost {
     pub(crate) foreign: Counts,
 }
 
-/// What became of the records that were to be kept.
+/// The result of storing records.
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Stored {
-    /// This many records, from the first on, are on the disk.
+    /// How many records are on the disk, from the first on.
     pub(crate) kept: usize,
-    /// Why the next one is not; `None` if all are kept.
+    /// Why the next record is not on the disk; `None` if all are.
     pub(crate) error: Option<SpoolError>,
-    /// What was dropped from the disk meanwhile, whether the new records are kept or not.
+    /// Older records that were lost to make room. They are lost even if the new ones could not be stored.
     pub(crate) lost: Lost,
 }
 
-/// What was handed out.
+/// The result of taking records.
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Taken {
     /// The oldest first.
     pub(crate) records: Vec<Spooled>,
     pub(crate) lost: Lost,
-    /// There was nothing more that could be handed out now.
+    /// No further record can be handed out now.
     pub(crate) is_empty: bool,
 }
 
-/// Keeps envelopes on disk. All calls block; one thread owns it.
+/// Keeps envelopes on disk. All calls block, so one thread owns it.
 #[derive(Debug)]
 pub(crate) struct Spool {
     folder: Folder,
     max_bytes: u64,
     max_age: Duration,
-    /// Random, in the name of each segment that this spool writes.
+    /// A random number in the name of each segment that this spool writes. Without it two processes that begin a
+    /// segment at the same time would use the same file.
     id: u64,
+    /// The number of the next segment. Without it two segments that begin at the same time would have the same name.
     next_number: u32,
+    /// Both clocks at the start. Ages are computed from them, so that a jump of the wall clock expires nothing.
     opened: Now,
     index: Index,
+    /// The segment that this spool appends to.
     writer: Option<Writer>,
-    /// The segments that are locked for reading.
+    /// The segments that this spool has locked for reading. A lock is held as long as a record of the segment is out:
+    /// otherwise another process would send that record too.
     readers: BTreeMap<Name, Reader>,
     window: Window,
+    /// What is wrong now. Without it a full disk would be logged with every call.
     troubles: Troubles,
+    /// After [`close`](Self::close) nothing is written: the process may end at any moment.
     is_closed: bool,
 }
 
 impl Spool {
-    /// Never fails: a directory that cannot be used is reported once and tried again later.
+    /// Opens the directory. This never fails: a directory that cannot be used is logged once and tried again later.
     pub(crate) fn open(options: SpoolOptions, now: Now) -> Self {
         let SpoolOptions { dir, max_bytes, max_age } = options;
-        // A relative path would lead elsewhere after the application has changed its working directory.
-        let dir = std::path::absolute(&dir).unwrap_or(dir);
+        // A relative path would lead to another directory after the application has changed its working directory.
+        let dir = path::absolute(&dir).unwrap_or(dir);
         let mut spool = Self {
             folder: Folder::new(dir),
             max_bytes,
@@ -143,7 +165,7 @@ impl Spool {
             troubles: Troubles::default(),
             is_closed: false,
         };
-        // A failure was reported, and the first record tries again.
+        // A failure is logged, and storing the first record tries again.
         let _ = spool.list(now);
         spool
     }
@@ -153,17 +175,17 @@ impl Spool {
         self.store_all(records, now)
     }
 
-    /// Hands out the oldest records, until `max_records` or `max_bytes` are reached. The last record may exceed the
-    /// bytes.
+    /// Hands out the oldest records, until `max_records` or `max_bytes` are reached. The last record may exceed
+    /// `max_bytes`.
     ///
     /// A segment is locked while a record of it is out. At most 64 are locked at once, so a spool with many tiny
-    /// segments hands out more only when some are removed. What other processes stored or released is noticed a second
-    /// later at the latest.
+    /// segments hands out more only when some are removed. It notices within a second what other processes have stored
+    /// or released.
     pub(crate) fn take(&mut self, max_records: usize, max_bytes: usize, now: Now) -> Taken {
         self.take_up_to(max_records, max_bytes, now)
     }
 
-    /// The records were delivered, or refused for good.
+    /// The records were delivered or dropped. They are not handed out again.
     pub(crate) fn remove(&mut self, ids: &[RecordId]) {
         ids.iter().for_each(|id| self.done(*id));
     }
@@ -173,20 +195,20 @@ impl Spool {
         ids.iter().for_each(|id| self.wait_again(*id));
     }
 
-    /// The size of all segments, whichever process wrote them, as far as it is known.
+    /// The known size of all segments, including those of other processes.
     #[cfg(test)]
     fn bytes(&self) -> u64 {
         self.index.bytes
     }
 
-    /// Releases all locks. Nothing is written afterwards. What is still out is handed out by the next spool.
+    /// Releases all locks. Nothing is written afterwards. Records that are still out are handed out by the next spool.
     ///
-    /// Returns what is lost because its file was removed from outside while this spool had it open.
+    /// Returns what is lost because another program removed a file that this spool had open.
     pub(crate) fn close(&mut self) -> Lost {
         self.is_closed = true;
         self.retire_writer();
         let mut lost = Lost::default();
-        for (name, reader) in std::mem::take(&mut self.readers) {
+        for (name, reader) in mem::take(&mut self.readers) {
             if !reader.file().is_at(&self.folder.file(&name)).unwrap_or(true) {
                 self.lose_waiting(&name, reader, &mut lost);
             }
@@ -199,7 +221,7 @@ impl Spool {
         name.writer == self.id
     }
 
-    /// The writer's segment becomes one that this spool reads. The lock is kept.
+    /// Ends the segment that is written, and keeps its lock in order to read it.
     fn retire_writer(&mut self) {
         if let Some(writer) = self.writer.take() {
             let (name, end) = (writer.name, writer.len());
@@ -207,8 +229,8 @@ impl Spool {
         }
     }
 
-    /// How far a segment's times may differ from the time in its name. A segment is closed after this time, so that one
-    /// whose first record is older than this and the maximum age contains nothing that is not too old.
+    /// The longest time for which a segment is appended to. A segment that is older than this plus the maximum age then
+    /// contains only records that are too old, and can be removed as a whole.
     fn max_span(&self) -> Duration {
         self.max_age / 16
     }
@@ -239,7 +261,7 @@ impl Drop for Spool {
     }
 }
 
-/// What is left of counts, never less than nothing: a damaged file can claim any number.
+/// The difference of counts. It saturates at zero, because a damaged file can contain any number.
 fn minus(counts: Counts, other: Counts) -> Counts {
     Counts {
         transactions: counts.transactions.saturating_sub(other.transactions),
@@ -251,5 +273,5 @@ fn minus(counts: Counts, other: Counts) -> Counts {
 /// An hour of a hundred small transactions a second takes about 600 MB.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// A weekend. Sentry takes nothing that is older than 30 days.
+/// A weekend. Sentry accepts events that are up to 30 days old.
 const MAX_AGE: Duration = Duration::from_secs(3 * 24 * 60 * 60);

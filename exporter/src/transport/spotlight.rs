@@ -1,4 +1,4 @@
-//! Copies for a local Spotlight: best effort, and never at the cost of what goes to Sentry.
+//! Copies for a local Spotlight. They may be lost, and never delay what goes to Sentry.
 
 use std::{
     collections::VecDeque,
@@ -9,27 +9,29 @@ use opentelemetry::otel_warn;
 
 use crate::{account::Now, packing::Envelope};
 
-/// Copies that wait or are out; more are left out. Someone looks at them by hand.
+/// The most copies that wait or are in flight. Further ones are left out: a developer looks at them by hand.
 const MAX_COPIES: usize = 16;
 
-/// The pause after a copy that did not arrive; each further one is twice as long.
+/// The pause after a copy that did not arrive. Each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The way to Spotlight.
+/// The copies for Spotlight.
 #[derive(Debug, Default)]
 pub(super) struct Spotlight {
     waiting: VecDeque<Vec<u8>>,
+    /// Copies in flight. They count against [`MAX_COPIES`], or a viewer that hangs would collect requests.
     out: usize,
-    /// Copies in a row that did not arrive.
+    /// Copies in a row that did not arrive. They determine the length of the pause.
     failures: u32,
-    /// Until when it is not asked.
+    /// Until then no copy is sent: a viewer is usually off, and each envelope would cost a failed connection.
     pause_ends: Option<Instant>,
 }
 
 impl Spotlight {
+    /// Queues a copy, unless Spotlight is away or too many wait.
     pub(super) fn copy(&mut self, envelope: &Envelope, now: Now) {
         let is_paused = self.pause_ends.is_some_and(|ends| ends > now.instant);
         if !is_paused && self.waiting.len() + self.out < MAX_COPIES {
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_viewer_that_is_away_is_asked_with_growing_pauses() {
+    fn a_viewer_that_is_away_is_tried_with_growing_pauses() {
         let mut spotlight = Spotlight::default();
         let mut now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {

@@ -1,19 +1,20 @@
-//! What an answer means for the envelope that it is about.
+//! What an answer means for its envelope.
 //!
 //! | answer | verdict |
 //! | --- | --- |
 //! | 2xx | delivered |
 //! | 429 | dropped: rate limited |
 //! | other 4xx and 5xx | dropped: refused |
-//! | 3xx | dropped: another host is another recipient |
+//! | 3xx | dropped: a redirect may lead to another host, which must not get the data |
 //! | 400 or 415 to a body in zstd | sent again in gzip |
 //! | none, or none in time | sent again later |
+//! | the HTTP client panicked | dropped: internal error |
 
 use http::HeaderMap;
 
 use crate::account::DropReason;
 
-/// What came back for a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// The server answered.
@@ -29,7 +30,7 @@ pub(crate) enum Answer {
 pub(super) enum Verdict {
     Delivered,
     Dropped(DropReason),
-    /// It is sent again at once, in an encoding that every server accepts.
+    /// It is sent again at once with gzip, which every server accepts.
     InGzip,
     /// It is sent again later.
     Later,

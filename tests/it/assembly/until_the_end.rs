@@ -77,7 +77,7 @@ fn spans_that_are_open_at_the_shutdown_and_end_after_it_are_counted() {
     let child = root.with_span(tracer.start_with_context("child", &root));
     tracer.start_with_context("ended", &child);
     let processor = sentry.span_processor().clone();
-    assert_eq!(processor.close(PATIENCE), Ok(()), "the span that has ended arrives");
+    assert_eq!(processor.shutdown(PATIENCE), Ok(()), "the span that has ended arrives");
     child.span().end();
     root.span().end();
     let stats = processor.stats();
@@ -96,7 +96,7 @@ fn spans_that_are_open_at_the_shutdown_and_end_after_it_are_counted() {
 fn spans_that_end_after_the_shutdown_are_not_kept_in_memory() {
     let ingest = LocalIngest::start().unwrap();
     let processor = processor_to(&ingest);
-    processor.close(PATIENCE).unwrap();
+    processor.shutdown(PATIENCE).unwrap();
     let kept: Arc<str> = "kept alive by a span".into();
     for number in 1..=10_000_u128 {
         let mut span = new_test_export_span_data();

@@ -1,4 +1,4 @@
-//! What does the path of a function tell? Its crate, the module it is in, and which parts differ between builds.
+//! Parses the path of a function: its crate, its module, and the parts that differ between builds.
 //!
 //! | function | module | crate |
 //! | --- | --- | --- |
@@ -10,11 +10,12 @@
 //! | `core::iter::<impl core::iter::Step for u8>::next` | `core::iter` | `core` |
 //! | `main` | | |
 //!
-//! Nothing here looks at a byte more often than a fixed number of times, however a name is nested.
+//! Each function is linear in the length of the name, for any nesting.
 
 use std::{borrow::Cow, iter};
 
-/// Removes what tells builds apart: `::h0123456789abcdef` at the end, and `[0123456789abcdef]` after a crate.
+/// Removes the parts that differ between builds: `::h0123456789abcdef` at the end, and `[0123456789abcdef]` after a
+/// crate.
 pub(super) fn without_hashes(name: &str) -> Cow<'_, str> {
     let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     let named = name.rsplit_once("::h").filter(|(path, hash)| !path.is_empty() && is_hash(hash));
@@ -34,18 +35,18 @@ pub(super) fn without_hashes(name: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Where the hash ends whose bracket opens here, if it is one.
+/// The end of the hash whose bracket opens at this place, if it is a hash.
 fn end_of_crate_hash(name: &str, open: usize) -> Option<usize> {
     let bytes = name.as_bytes();
     let before = *bytes.get(open.checked_sub(1)?)?;
     let digits = bytes.get(open + 1..)?;
-    // 64 bits in hexadecimal digits, without zeros in front.
+    // 64 bits in hexadecimal digits, without leading zeros.
     let length = digits.iter().take(17).position(|byte| !byte.is_ascii_hexdigit())?;
     let is_hash = length > 0 && digits.get(length) == Some(&b']') && (before.is_ascii_alphanumeric() || before == b'_');
     is_hash.then_some(open + 1 + length + 1)
 }
 
-/// What a function is in: its path without the last name, without closures and generics behind that.
+/// What contains a function: its path without the last name and without the closures and generics after it.
 pub(super) fn module(function: &str) -> Option<&str> {
     let cuts = outside_brackets(function).map(|(at, _)| at).filter(|at| is_at(function, *at, "::"));
     let (mut start, mut module, mut last, mut names) = (0, None, None, 0);
@@ -63,7 +64,7 @@ pub(super) fn module(function: &str) -> Option<&str> {
     if names == 2 && module.starts_with('<') { owner(function) } else { Some(module) }
 }
 
-/// The path that says whose function it is.
+/// The path that determines the crate: for `<Type as Trait>::method` the type, or the trait if the type has no path.
 fn owner(function: &str) -> Option<&str> {
     let Some(inner) = function.strip_prefix('<') else { return Some(function) };
     let close = outside_brackets(inner).find(|(_, byte)| *byte == b'>').map_or(inner.len(), |(at, _)| at);
@@ -78,7 +79,7 @@ pub(super) fn crate_of(function: &str) -> Option<&str> {
     owner(function).and_then(first_name)
 }
 
-/// The first name of a path, behind what may stand before one in a type.
+/// The first name of a path. References, brackets and words such as `dyn` before it are skipped.
 fn first_name(path: &str) -> Option<&str> {
     let mut path = path;
     loop {
@@ -101,7 +102,7 @@ fn is_at(text: &str, at: usize, part: &str) -> bool {
     text.as_bytes().get(at..).is_some_and(|rest| rest.starts_with(part.as_bytes()))
 }
 
-/// The bytes of a path that are in no bracket, opening ones among them. The `>` of `->` is none.
+/// The bytes of a path outside all brackets, including the brackets that open there. The `>` of `->` is not a bracket.
 fn outside_brackets(path: &str) -> impl Iterator<Item = (usize, u8)> {
     let (mut depth, mut previous) = (0_usize, 0);
     path.bytes().enumerate().filter(move |(_, byte)| {

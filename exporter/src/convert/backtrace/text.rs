@@ -2,24 +2,25 @@
 //!
 //! | line | read as |
 //! | --- | --- |
-//! | `0: shop::buy`, then `at ./src/main.rs:3:5` | a frame of `std::backtrace::Backtrace`, or of the crate `backtrace` |
+//! | `0: shop::buy`, then `at ./src/main.rs:3:5` | a frame of std's `Backtrace`, or of the crate `backtrace` |
 //! | `0: 0x55d0 - shop::buy::h0123456789abcdef` | the same in full: with an address and a hash, which is left out |
 //! | `std[e28293b1aa0f68bd]::panicking` | a crate with its hash, which is left out |
-//! | a line with no number, indented like a name | a function that was inlined into the one above |
-//! | `Stack backtrace:` (anyhow, eyre), `stack backtrace:` (a panic) | frames follow; numbers above it are causes |
+//! | a line without a number, indented like a name | a function that was inlined into the one above |
+//! | `Stack backtrace:` (anyhow, eyre), `stack backtrace:` (a panic) | frames follow; numbers above are causes |
 //! | any other text at the beginning | no frames, until there is such a heading |
 //! | any other text after frames, such as `note: …` | the end |
-//! | `at …` with no frame above, numbered lines with no path and no `.rs` file | another language, or a list: no frames |
+//! | `at …` without a frame above, numbers without paths and `.rs` files | another language, or a list: no frames |
 
 use super::path::{is_one_word, module};
 
-/// How many frames are the outermost ones, where not all are kept.
+/// How many of the outermost frames are kept if a trace is too long.
 pub(super) const OUTERMOST: usize = 50;
 
-/// Frames held while reading: a bound for hostile text that leaves room for what is left out of the innermost ones.
+/// The most frames that are held while a text is read. It bounds the memory for hostile text. It is larger than the
+/// number of frames that are sent, because some of the innermost ones are removed later.
 const MAX_READ: usize = 1000;
 
-/// A frame as it stands in the text.
+/// A frame as in the text.
 #[derive(Clone, Copy)]
 pub(super) struct Symbol<'a> {
     pub(super) name: &'a str,
@@ -33,10 +34,10 @@ pub(super) struct Location<'a> {
     pub(super) column: Option<u32>,
 }
 
-/// Finds the first stack trace; the innermost frame is the first.
+/// Finds the first stack trace. The innermost frame is the first.
 pub(super) fn symbols(text: &str) -> Vec<Symbol<'_>> {
     let mut symbols: Vec<Symbol<'_>> = Vec::new();
-    // A bare `Backtrace` has no heading, so that frames may follow from the beginning.
+    // The text of a bare `Backtrace` has no heading, so frames may begin at once.
     let mut open = true;
     for line in text.lines() {
         match Line::of(line) {
@@ -62,7 +63,8 @@ pub(super) fn symbols(text: &str) -> Vec<Symbol<'_>> {
     if symbols.iter().any(Symbol::is_rust) { symbols } else { Vec::new() }
 }
 
-/// Adds a frame. The middle goes if there is no room, many at a time, as each time moves the rest.
+/// Adds a frame. If there is no room, the middle is removed: many frames at a time, because each removal moves the
+/// rest.
 fn push<'a>(symbols: &mut Vec<Symbol<'a>>, symbol: Symbol<'a>) {
     if symbols.len() == MAX_READ {
         symbols.drain(MAX_READ / 2..MAX_READ - OUTERMOST);
@@ -71,32 +73,32 @@ fn push<'a>(symbols: &mut Vec<Symbol<'a>>, symbol: Symbol<'a>) {
 }
 
 impl Symbol<'_> {
-    /// Whether no list of words looks like this.
+    /// Whether it is a Rust frame for certain, and not an entry of a list.
     fn is_rust(&self) -> bool {
         self.location.is_some_and(|location| location.is_rust())
             || (module(self.name).is_some() && is_one_word(self.name))
     }
 }
 
-/// What a line of text is, whatever stands above it.
+/// What a line of text is, without regard to the lines above it.
 enum Line<'a> {
     /// Frames follow.
     Heading,
     Symbol(Symbol<'a>),
     Inlined(&'a str),
     Location(Location<'a>),
-    /// Blank, or it tells of frames that are left out.
+    /// Blank, or a note about frames that were left out.
     Nothing,
-    /// Indented and none of these.
+    /// Any other indented line.
     Detail,
-    /// Not indented and none of these.
+    /// Any other line.
     Text,
 }
 
 impl<'a> Line<'a> {
     fn of(line: &'a str) -> Self {
         let trimmed = line.trim();
-        // `{:4}: ` stands before a name, or as many blanks.
+        // A name follows `{:4}: `, or the same number of blanks.
         let is_indented = line.starts_with("      ");
         if trimmed.is_empty() || trimmed.starts_with(['…', '⋮']) || trimmed.trim_start_matches('[').starts_with("...")
         {
@@ -115,7 +117,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// `Stack backtrace:`, in any case of letters, or the rule that color-eyre draws.
+/// `Stack backtrace:` in upper or lower case, or the line that color-eyre draws.
 fn is_heading(line: &str) -> bool {
     const WORD: &[u8] = b"backtrace";
     let line = line.trim_end_matches([':', '━', ' ']).as_bytes();
@@ -133,7 +135,7 @@ fn numbered(line: &str) -> Option<Line<'_>> {
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    // The end of the stack has a number and an address of its own.
+    // The end of the stack is printed as a frame with the address 0.
     if digits.bytes().all(|byte| byte == b'0') {
         return Some(Line::Nothing);
     }
@@ -141,7 +143,7 @@ fn numbered(line: &str) -> Option<Line<'_>> {
 }
 
 impl<'a> Location<'a> {
-    /// `path`, `path:line` or `path:line:column`, where the path may have colons, too.
+    /// `path`, `path:line` or `path:line:column`. The path itself may contain colons.
     fn of(text: &'a str) -> Self {
         let Some((head, last)) = split_number(text) else { return Self { path: text, line: None, column: None } };
         match split_number(head) {
@@ -162,7 +164,7 @@ impl<'a> Location<'a> {
         self.path.ends_with(".rs")
     }
 
-    /// Whether the file is part of Rust, or was downloaded by cargo, whose directory may have any place.
+    /// Whether the file is part of Rust, or was downloaded by cargo. The directory of cargo can be anywhere.
     pub(super) fn is_library(&self) -> bool {
         let mut previous = "";
         self.path.starts_with("/rustc/")
@@ -178,7 +180,7 @@ fn split_number(text: &str) -> Option<(&str, &str)> {
     text.rsplit_once(':').filter(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Debug information says 0 where it knows none.
+/// A line or column; debug information has 0 for an unknown one.
 fn number(digits: &str) -> Option<u32> {
     digits.parse().ok().filter(|number| *number != 0)
 }

@@ -1,4 +1,4 @@
-//! The calls on open files. Tests replace them: a real disk does not fail on demand.
+//! The calls on open files. Tests replace them, because a real disk does not fail on demand.
 
 use std::{
     fs::File,
@@ -11,15 +11,15 @@ use fs4::{FileExt, TryLockError};
 /// How open files are used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Disk {
-    /// Takes the exclusive lock, without waiting for it.
+    /// Takes the exclusive lock, and returns an error if another file handle holds it.
     pub(super) lock: fn(&File) -> Result<(), TryLockError>,
-    /// Appends bytes to a vector, from an offset on: fewer than asked for at the end of the file.
+    /// Appends bytes from an offset on to a vector; fewer than asked for at the end of the file.
     pub(super) read: fn(&File, u64, usize, &mut Vec<u8>) -> io::Result<()>,
-    /// Writes bytes at an offset, or the first of them.
+    /// Writes bytes at an offset, perhaps only the first of them. Returns how many.
     pub(super) write: fn(&File, u64, &[u8]) -> io::Result<usize>,
     /// Makes the content of a file durable.
     pub(super) sync: fn(&File) -> io::Result<()>,
-    /// Makes the names in a directory durable. The above may leave out a new name.
+    /// Makes the names in a directory durable. `sync` need not do this for a new file.
     pub(super) sync_directory: fn(&Path) -> io::Result<()>,
     pub(super) truncate: fn(&File, u64) -> io::Result<()>,
 }
@@ -53,7 +53,7 @@ fn read(mut file: &File, offset: u64, len: usize, bytes: &mut Vec<u8>) -> io::Re
     Ok(())
 }
 
-/// One call: it is made for each record that is done.
+/// Writes with a single system call, because it is called for each record that is done.
 #[cfg(unix)]
 fn write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::write_at(file, bytes, offset)
@@ -68,13 +68,13 @@ fn write(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
     match File::open(path)?.sync_all() {
-        // Some network file systems cannot do it for a directory, and write names through.
+        // Some network file systems cannot sync a directory, and write names at once anyway.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
         synced => synced,
     }
 }
 
-/// Elsewhere a directory cannot be opened as a file, and names are in the journal of the file system.
+/// On other systems a directory cannot be opened as a file. The journal of the file system protects names there.
 #[cfg(not(unix))]
 fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())

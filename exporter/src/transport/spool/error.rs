@@ -1,4 +1,4 @@
-//! Why a record could not be kept.
+//! Why a record was not kept.
 
 use std::{error, fmt, io};
 
@@ -7,11 +7,11 @@ use std::{error, fmt, io};
 pub(crate) enum SpoolError {
     /// The record alone is larger than the limit for the whole directory.
     TooLarge,
-    /// Every segment that could make room is locked or cannot be removed.
+    /// No segment can make room: all are locked or cannot be removed.
     NoRoom,
     /// The spool was closed.
     Closed,
-    /// The disk is full, the directory read-only, and so on.
+    /// An I/O error: the disk is full, the directory is read-only, or another.
     Io(io::Error),
 }
 

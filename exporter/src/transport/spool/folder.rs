@@ -1,4 +1,4 @@
-//! The directory and its files: what is in it, and how files are opened and removed.
+//! The directory: lists, creates, opens and removes files.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -24,7 +24,7 @@ pub(super) struct Folder {
 pub(super) struct Listing {
     /// The length of each segment.
     pub(super) segments: Vec<(Name, u64)>,
-    /// A file that is not ours, if there is one.
+    /// A file that is not a segment, if there is one.
     pub(super) foreign: Option<PathBuf>,
 }
 
@@ -47,7 +47,7 @@ impl Folder {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, FOLDER_MODE);
         builder.create(&self.path)?;
-        // Its parent may belong to another user. Then a power failure in the next seconds may lose the new directory.
+        // This fails if the parent belongs to another user. A power failure may then lose the new directory.
         let _ = self.path.parent().map(self.disk.sync_directory);
         Ok(())
     }
@@ -59,9 +59,9 @@ impl Folder {
             let name = entry.file_name();
             match name.to_str().and_then(Name::parse) {
                 Some(name) => match entry.metadata() {
-                    // A link is not a file here, whatever it leads to.
+                    // `metadata` does not follow links, so a link is not a file here.
                     Ok(metadata) if metadata.is_file() => listing.segments.push((name, metadata.len())),
-                    // Another process has removed it meanwhile.
+                    // Another process has just removed it.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Ok(_) | Err(_) => listing.foreign = Some(entry.path()),
                 },
@@ -85,7 +85,7 @@ impl Folder {
     pub(super) fn open(&self, name: &Name) -> io::Result<Attempt> {
         let path = self.file(name);
         let file = match fs::symlink_metadata(&path) {
-            // To open a pipe might take for ever, and a link leads out of the directory.
+            // Opening a pipe may block forever, and a link leads out of the directory.
             Ok(metadata) if !metadata.is_file() => return Ok(Attempt::Gone),
             Ok(_) => File::options().read(true).write(true).open(&path),
             Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! The segments that lie in the directory, as far as this process knows.
+//! The segments in the directory, as this process knows them.
 
 use std::{
     collections::BTreeMap,
@@ -9,40 +9,43 @@ use std::{
 use super::{folder::Listing, name::Name};
 use crate::account::Counts;
 
-/// What is known of each segment.
+/// All known segments, by name and so by age.
 #[derive(Debug)]
 pub(super) struct Index {
     segments: BTreeMap<Name, Segment>,
-    /// The room that they take.
+    /// The room that all segments take, for the limit. It includes segments that are not known one by one.
     pub(super) bytes: u64,
-    /// The room that a segment takes at least, so that the limit in bytes also limits the number of files.
+    /// The least room that a segment takes. Without it the limit in bytes would allow millions of tiny files.
     block: u64,
-    /// When the directory was listed last; `None` before the first time.
+    /// When the directory was listed last; `None` before the first time. A segment that appears later cannot be older
+    /// than the listing before.
     listed: Option<Instant>,
 }
 
-/// What is known of one segment.
+/// One segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     pub(super) len: u64,
-    /// How old it was when this process saw it first.
+    /// How old it was when this process first saw it. Later ages are measured from here by the monotonic clock.
     age: Duration,
     seen: Instant,
-    /// The sum over its records if this spool wrote it, less what was counted as lost.
+    /// The sum over its records, without those that were counted as lost, if this spool wrote it. It allows to count
+    /// exactly, even if the file is damaged later.
     pub(super) own: Option<Counts>,
     state: State,
-    /// The latest attempt to use it failed. Remembered until one succeeds, because the trouble is over only then.
+    /// The latest attempt to use it failed. It stays set until an attempt succeeds, because only then the trouble is
+    /// over.
     is_troubled: bool,
 }
 
 /// What can be done with a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It may contain something that waits.
+    /// It may contain records that wait.
     Ready,
-    /// Another spool has locked it, or it cannot be used. The next listing makes it ready again.
+    /// Another spool has locked it, or it cannot be used. The next listing makes it [`Ready`](Self::Ready) again.
     Skipped,
-    /// Its content is not ours, although its name is. It is left alone and takes no room.
+    /// It has a valid name but is not a segment. It is never touched and does not count against the limit.
     Foreign,
 }
 
@@ -57,7 +60,7 @@ impl Index {
         Self { segments: BTreeMap::new(), bytes: 0, block: BLOCK.min(max_bytes / 16), listed: None }
     }
 
-    /// Takes over a listing. Segments that this spool holds stay, even if their files were removed meanwhile.
+    /// Takes in a listing. Segments that this spool has open stay, even if another program has removed their files.
     ///
     /// `wall_age` is a segment's age on the wall clock. It counts only for what the first listing finds: a segment that
     /// appeared later is not older than the listing before, however far the clock has jumped in between.
@@ -73,7 +76,7 @@ impl Index {
         self.bytes = 0;
         for (name, len) in &listing.segments {
             let segment = match known.remove(name) {
-                // What lies behind the records that we wrote was never reported as kept.
+                // The length of our own segment is known: bytes after our records were never reported as kept.
                 Some(own) if own.own.is_some() => Segment { state: State::Ready, ..own },
                 Some(foreign) if foreign.state == State::Foreign => foreign,
                 Some(segment) => Segment { len: *len, state: State::Ready, ..segment },
@@ -92,17 +95,17 @@ impl Index {
         self.listed
     }
 
-    /// Whether this many bytes more keep the limit.
+    /// Whether there is room for this many bytes more.
     pub(super) fn has_room(&self, bytes: u64, max_bytes: u64) -> bool {
         self.bytes.saturating_add(bytes.max(self.block)) <= max_bytes
     }
 
-    /// A segment that we have just begun.
+    /// Adds a segment that this spool has just begun.
     pub(super) fn begin(&mut self, name: Name, now: Instant) {
         self.set(name, Segment { own: Some(Counts::default()), ..Segment::new(0, Duration::ZERO, now) });
     }
 
-    /// A segment that we write has grown.
+    /// The segment that this spool writes has grown.
     pub(super) fn grow(&mut self, name: &Name, len: u64, counts: Counts) {
         if let Some(mut segment) = self.segments.get(name).copied() {
             segment.len = len;
@@ -136,21 +139,21 @@ impl Index {
         }
     }
 
-    /// Leaves it alone from now on.
+    /// The file is not a segment, and is never touched again.
     pub(super) fn set_foreign(&mut self, name: &Name) {
         if let Some(segment) = self.segments.get(name).copied() {
             self.set(*name, Segment { state: State::Foreign, own: None, ..segment });
         }
     }
 
-    /// It cannot be used. It stays in trouble until it can be, and is skipped until the next listing.
+    /// The segment cannot be used. It is skipped until the next listing.
     pub(super) fn fails(&mut self, name: &Name) {
         if let Some(segment) = self.segments.get_mut(name) {
             (segment.is_troubled, segment.state) = (true, State::Skipped);
         }
     }
 
-    /// It can be used again.
+    /// The segment can be used again.
     pub(super) fn works(&mut self, name: &Name) {
         if let Some(segment) = self.segments.get_mut(name).filter(|segment| segment.is_troubled) {
             (segment.is_troubled, segment.state) = (false, State::Ready);
@@ -165,7 +168,7 @@ impl Index {
         self.segments.values().any(|segment| segment.state == State::Foreign)
     }
 
-    /// Those that can be used, the oldest first.
+    /// The segments that can be used, the oldest first.
     pub(super) fn ready(&self) -> impl Iterator<Item = (&Name, &Segment)> {
         self.segments.iter().filter(|(_, segment)| segment.state == State::Ready)
     }
@@ -180,7 +183,8 @@ impl Index {
         if segment.state == State::Foreign { 0 } else { segment.len.max(self.block) }
     }
 
-    /// Forgets the newest of too many. Their room stays counted, and a later listing finds them again.
+    /// Forgets the newest segments if there are too many. Their room stays counted, and a later listing finds them
+    /// again.
     fn bound(&mut self) {
         if self.segments.len() > MAX_SEGMENTS {
             self.segments.pop_last();
@@ -194,11 +198,11 @@ impl Segment {
     }
 }
 
-/// A usual block of a file system.
+/// The usual block size of a file system.
 const BLOCK: u64 = 4096;
 
-/// The default limit in bytes holds 262,144 files of one block each, from as many crashes. To know a quarter of them
-/// takes 8 MB of memory and is enough to go on with.
+/// The most segments that are known one by one, which take 8 MB of memory. The default limit in bytes allows four times
+/// as many files of one block each, but only after as many crashes.
 const MAX_SEGMENTS: usize = 65_536;
 
 #[cfg(test)]

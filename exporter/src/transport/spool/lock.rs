@@ -1,7 +1,7 @@
 //! Which process owns a segment? The one that holds the lock on its file.
 //!
-//! The lock is advisory and belongs to the open file, not to the process: two spools in one process exclude each other
-//! as two processes do, and a crash releases it.
+//! The lock is advisory. It belongs to the open file and not to the process, so two spools in one process exclude each
+//! other like two processes, and a crash releases it.
 
 use std::{
     fs::{self, File, Metadata},
@@ -21,7 +21,7 @@ pub(super) enum Attempt {
     Locked(Locked),
     /// Another spool holds the lock.
     Busy,
-    /// The path leads to another file by now, or to none.
+    /// The file was removed or replaced.
     Gone,
     /// The file system has no locks.
     Unsupported(File, io::Error),
@@ -31,12 +31,12 @@ pub(super) enum Attempt {
 #[derive(Debug)]
 pub(super) struct Locked {
     file: File,
-    /// The process that took the lock; `None` without one.
+    /// The process that took the lock; `None` if there is no lock. A forked child must not release its parent's lock.
     holder: Option<u32>,
 }
 
 impl Locked {
-    /// Locks a file that was opened at this path, unless it is locked.
+    /// Locks a file that was opened at this path, unless another handle has locked it.
     pub(super) fn attempt(file: File, path: &Path, disk: &Disk) -> Attempt {
         match (disk.lock)(&file) {
             Ok(()) => {}
@@ -44,7 +44,7 @@ impl Locked {
             Err(TryLockError::Error(error)) => return Attempt::Unsupported(file, error),
         }
         let locked = Self { file, holder: Some(process::id()) };
-        // Another spool may have removed the file between our open and our lock. It counted what was in it.
+        // Another spool may have removed the file between the open and the lock. It has then counted the content.
         if locked.is_at(path).unwrap_or(false) { Attempt::Locked(locked) } else { Attempt::Gone }
     }
 
@@ -69,8 +69,8 @@ impl Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // A child that was forked off shares the open file. Closing ours does not release the lock as long as the child
-        // lives, so it is unlocked explicitly; and the child must not unlock what its parent still uses.
+        // A forked child shares the open file. If it still runs, closing the file here would not release the lock, so
+        // it is unlocked explicitly. The child itself must not unlock a file that its parent still uses.
         if self.holder == Some(process::id()) {
             let _ = FileExt::unlock(&self.file);
         }
@@ -83,7 +83,7 @@ fn is_same(a: &Metadata, b: &Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// Names are never used twice, so a file of this name is this file.
+/// A name is never used twice, so a file with this name is the same file.
 #[cfg(not(unix))]
 fn is_same(_: &Metadata, there: &Metadata) -> bool {
     there.is_file()
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forked_off_does_not_keep_the_lock() {
+    fn a_forked_child_does_not_keep_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let ours = lock(&path);

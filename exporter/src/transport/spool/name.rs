@@ -1,4 +1,4 @@
-//! The name of a segment: when it was begun, and by which spool.
+//! The name of a segment: when it was begun, by which spool, and its number.
 //!
 //! ```text
 //! 01732147200000000000-9f3c5a1e07b2d468-0000002a.segment
@@ -10,18 +10,18 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Names a segment. The order is that of time.
+/// The name of a segment. Names are ordered by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Name {
     /// Nanoseconds since 1970.
     pub(super) time: u64,
-    /// Random for each spool: process ids are equal where containers share a directory.
+    /// Random for each spool. Process ids would not do: containers that share a directory often have the same ones.
     pub(super) writer: u64,
     pub(super) number: u32,
 }
 
 impl Name {
-    /// Reads a file's name; `None` unless it is exactly what `Display` prints for one of ours.
+    /// Parses the name of a file; `None` unless `Display` prints exactly this text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let stem = text.strip_suffix(EXTENSION)?;
         let mut fields = stem.split('-');
@@ -31,7 +31,7 @@ impl Name {
             writer: u64::from_str_radix(next()?, 16).ok()?,
             number: u32::from_str_radix(next()?, 16).ok()?,
         };
-        // Otherwise we would later open or remove the file of another name.
+        // Otherwise the spool would later open or remove a file with another name.
         (name.to_string() == text).then_some(name)
     }
 }
@@ -43,7 +43,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// Nanoseconds since 1970; a clock before 1970 or after 2554 counts as the nearest of the two.
+/// Nanoseconds since 1970. A time before 1970 or after 2554 becomes the nearest of the two.
 pub(super) fn nanos(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

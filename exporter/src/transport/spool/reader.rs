@@ -21,19 +21,19 @@ use crate::account::Counts;
 pub(super) struct Reader {
     name: Name,
     file: Locked,
-    /// The records end here. What lies behind was never reported as kept.
+    /// The end of the records. Bytes after it were never reported as kept.
     end: u64,
-    /// The first record that was not looked at yet.
+    /// The offset of the first record that was not visited yet.
     next: u64,
-    /// The sum over all records looked at, as far as their heads are whole.
+    /// The sum over all visited records whose head is intact. If it is less than this spool stored, some are lost.
     seen: Counts,
-    /// A record was skipped or the rest ignored, because the bytes differ from those written.
+    /// Some bytes differ from those that were written, so a record was skipped or the rest was ignored.
     is_damaged: bool,
-    /// Handed out, by offset.
+    /// Records that are handed out, by offset. The segment must not be removed or unlocked before they are done.
     out: BTreeMap<u64, Head>,
-    /// They come before what was not looked at yet: handed out before and put back, or could not be read.
+    /// Records that are handed out before the unvisited ones: they were put back, or could not be read before.
     returned: BTreeMap<u64, Head>,
-    /// Done, but the state could not be written.
+    /// Records that are done but not marked on disk, because the write failed. Without it they would be sent again.
     unmarked: BTreeSet<u64>,
 }
 
@@ -42,19 +42,19 @@ pub(super) struct Reader {
 pub(super) struct Found {
     pub(super) offset: u64,
     pub(super) head: Head,
-    /// `None` if it is damaged.
+    /// `None` if the record is damaged.
     pub(super) body: Option<Bytes>,
 }
 
 /// Sums over the records of a segment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
-    /// Over those that wait, handed out or not.
+    /// Over the records that are not done, handed out or not.
     pub(super) waiting: Counts,
     pub(super) done: Counts,
 }
 
-/// A record's place, and what is known of it.
+/// A visited record.
 struct Place {
     offset: u64,
     head: Head,
@@ -76,7 +76,8 @@ impl Reader {
         }
     }
 
-    /// Whether the header is ours. One that is cut off is: its process died before it had kept anything.
+    /// Whether the file has the header of a segment. A part of the header is enough: its process died before it had
+    /// stored a record.
     pub(super) fn is_ours(&self, window: &mut Window) -> io::Result<bool> {
         Ok(HEADER.starts_with(window.get(self.name, self.file.file(), 0, HEADER.len())?))
     }
@@ -85,8 +86,8 @@ impl Reader {
         &self.file
     }
 
-    /// Whether something can be handed out. Nothing is while a state cannot be written: all that went out meanwhile
-    /// would be sent again after a restart.
+    /// Whether a record can be handed out. None is while marks cannot be written, because all records that are sent
+    /// meanwhile would be sent again after a restart.
     pub(super) fn has_more(&self) -> bool {
         self.unmarked.is_empty() && !(self.is_passed() && self.returned.is_empty())
     }
@@ -109,12 +110,12 @@ impl Reader {
         !self.out.is_empty()
     }
 
-    /// What was seen of a segment whose every record was looked at, and whether some were damaged.
+    /// When every record was visited: the sum over them, and whether some were damaged.
     pub(super) fn passed(&self) -> Option<(Counts, bool)> {
         self.is_passed().then_some((self.seen, self.is_damaged))
     }
 
-    /// The next record that waits. It is out from now on.
+    /// Hands out the next record that waits.
     pub(super) fn next(&mut self, window: &mut Window) -> io::Result<Option<Found>> {
         if !self.find(window)? {
             return Ok(None);
@@ -122,7 +123,7 @@ impl Reader {
         let Some((offset, head)) = self.returned.first_key_value().map(|(offset, head)| (*offset, *head)) else {
             return Ok(None);
         };
-        // It stays among the returned until its body is read, so that an error does not lose it.
+        // It stays in `returned` until its body is read, so that an I/O error does not lose it.
         let body = self.body(offset, &head, window)?;
         self.is_damaged |= body.is_none();
         self.returned.remove(&offset);
@@ -130,7 +131,7 @@ impl Reader {
         Ok(Some(Found { offset, head, body }))
     }
 
-    /// The record is done, whether its state can be written now or later.
+    /// The record is done. If the mark cannot be written now, it is written later.
     pub(super) fn done(&mut self, offset: u64, disk: &Disk) -> io::Result<()> {
         if self.out.remove(&offset).is_some() {
             self.unmarked.insert(offset);
@@ -145,7 +146,7 @@ impl Reader {
         }
     }
 
-    /// Writes the states that could not be written before. No `fsync`: a power failure sends some again.
+    /// Writes the marks that could not be written before. It does not sync: after a power failure some are sent again.
     pub(super) fn mark(&mut self, disk: &Disk) -> io::Result<()> {
         while let Some(offset) = self.unmarked.first().copied() {
             if let (_, Some(error)) = disk.write_all(self.file.file(), offset, &[DONE]) {
@@ -156,7 +157,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Sums up the whole segment. The caller gives the reader up afterwards. An error ends the sums where it occurs.
+    /// The sums over the whole segment, or over the part before an I/O error. It consumes the reader.
     pub(super) fn tally(mut self, window: &mut Window) -> (Tally, Option<io::Error>) {
         self.next = HEADER_LEN;
         window.forget();
@@ -177,7 +178,7 @@ impl Reader {
         self.next >= self.end
     }
 
-    /// Puts the next record that waits among the returned, unless one is there already.
+    /// Puts the next record that waits into `returned`, unless that already has one.
     fn find(&mut self, window: &mut Window) -> io::Result<bool> {
         while self.returned.is_empty() {
             let Some(Place { offset, head, is_done }) = self.advance(window)? else { return Ok(false) };
@@ -188,12 +189,12 @@ impl Reader {
         Ok(true)
     }
 
-    /// Looks at the next record. `None` at the end, or where the way to the next record is lost.
+    /// Visits the next record. `None` at the end, or if damage hides where the next record begins.
     fn advance(&mut self, window: &mut Window) -> io::Result<Option<Place>> {
         while !self.is_passed() {
             let offset = self.next;
             let Some(bytes) = self.head_at(offset, window)? else {
-                // A process died while it wrote this record, which was never reported as kept.
+                // A process died while it wrote this record. It was never reported as kept.
                 self.next = self.end;
                 break;
             };
@@ -205,7 +206,7 @@ impl Reader {
                     self.seen += head.counts;
                     return Ok(Some(Place { offset, head, is_done: bytes[0] == DONE }));
                 }
-                // The length may be what is damaged. It must not lead into a body, which can contain anything.
+                // The length itself may be damaged. It must not lead into a body, whose bytes may look like a record.
                 None if self.is_head_or_end(next, window)? => {
                     self.is_damaged = true;
                     self.next = next;
@@ -236,13 +237,13 @@ impl Reader {
         let offset = offset.saturating_add(HEAD_LEN);
         let Ok(len) = usize::try_from(head.length) else { return Ok(None) };
         if len > window::SIZE / 4 {
-            // A vector of its own saves the copy, and keeps the window small.
+            // A large body is read into its own vector, which saves a copy and keeps the window small.
             let mut bytes = Vec::with_capacity(len);
             (window.disk.read)(self.file.file(), offset, len, &mut bytes)?;
             return Ok(head.fits(&bytes).then(|| Bytes::from(bytes)));
         }
         let bytes = window.get(self.name, self.file.file(), offset, len)?;
-        // A copy: a slice would keep the whole window in memory as long as one record of it is out.
+        // A slice would keep the whole window in memory as long as this record is out, so the bytes are copied.
         Ok((bytes.len() == len && head.fits(bytes)).then(|| Bytes::copy_from_slice(bytes)))
     }
 }

@@ -2,23 +2,23 @@
 //!
 //! | bytes of a record | |
 //! | --- | --- |
-//! | 1 | state: waiting or done. The only byte that changes, so no checksum covers it |
+//! | 1 | state: waiting or done. It is the only byte that changes, so no checksum covers it |
 //! | 4 | length of the body |
 //! | 4 | length of the body's first part |
 //! | 8, 8, 8 | transactions, spans, errors |
 //! | 8 | when it was written, in nanoseconds since 1970 |
 //! | 4 | CRC-32 of the body |
-//! | 4 | CRC-32 of all the above but the state |
+//! | 4 | CRC-32 of all the above, without the state |
 //! | … | the body |
 //!
-//! Numbers are little-endian. The head has a checksum of its own, so that a damaged body costs one record and is
-//! counted exactly, and the way to the next record is known.
+//! Numbers are little-endian. The head has a checksum of its own: a damaged body then costs one record only, which is
+//! counted exactly, and the next record can be found.
 
 use flate2::Crc;
 
 use crate::account::Counts;
 
-/// Begins each segment: a magic number and the version of the format.
+/// The first bytes of each segment: a magic number and the version of the format.
 pub(super) const HEADER: [u8; 16] = *b"otel-sentry\0\x01\0\0\0";
 
 /// The length of a record without its body.
@@ -28,13 +28,13 @@ pub(super) const HEAD: usize = 49;
 pub(super) const HEADER_LEN: u64 = HEADER.len() as u64;
 pub(super) const HEAD_LEN: u64 = HEAD as u64;
 
-/// The state of a record that is delivered, refused or counted as lost.
+/// The state of a record that was delivered, dropped or counted as lost.
 ///
-/// Every other value is waiting: a flipped bit sends a record again rather than losing it.
+/// Every other value means waiting, so a flipped bit sends a record again and never loses one.
 pub(super) const DONE: u8 = 0xff;
 const WAITING: u8 = 0;
 
-/// An envelope to keep.
+/// An envelope to store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'a> {
     pub(crate) counts: Counts,
@@ -42,16 +42,16 @@ pub(crate) struct Record<'a> {
     pub(crate) parts: [&'a [u8]; 2],
 }
 
-/// What is known of a record without its body.
+/// A record without its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Of the body.
+    /// The length of the body.
     pub(super) length: u32,
-    /// Of the body's first part.
+    /// The length of the body's first part.
     pub(super) split: u32,
     pub(super) counts: Counts,
     pub(super) time: u64,
-    /// Of the body.
+    /// The checksum of the body.
     pub(super) checksum: u32,
 }
 
@@ -99,7 +99,7 @@ impl Head {
         (is_possible && head.split <= head.length && head.encode()[1..] == bytes[1..]).then_some(head)
     }
 
-    /// What the head says about the length of the body, although the head may be damaged.
+    /// The length of the body according to a head that may be damaged.
     pub(super) fn claimed_length(bytes: &[u8; HEAD]) -> u32 {
         let [_, a, b, c, d, ..] = *bytes;
         u32::from_le_bytes([a, b, c, d])
@@ -115,7 +115,7 @@ pub(super) fn len(parts: [&[u8]; 2]) -> u64 {
     parts.iter().map(|part| part.len() as u64).fold(HEAD_LEN, u64::saturating_add)
 }
 
-/// Takes the next bytes off.
+/// Removes and returns the next bytes.
 fn next<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (first, others) = rest.split_first_chunk()?;
     *rest = others;
@@ -128,7 +128,8 @@ fn checksum(parts: &[&[u8]]) -> u32 {
     crc.sum()
 }
 
-/// Far more than one envelope holds; the sum over thousands of records still fits in 64 bits.
+/// The largest plausible count. It is far more than an envelope contains, and the sum over thousands of records still
+/// fits into 64 bits.
 const MAX_COUNT: u64 = 1 << 54;
 
 #[cfg(test)]

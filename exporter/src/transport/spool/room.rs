@@ -1,4 +1,4 @@
-//! Which segments are there, and which must go? Those that are too old, and the oldest if there is no room.
+//! Which segments exist, and which must be removed? Those that are too old, and the oldest if there is no room.
 
 use std::{io, time::Duration};
 
@@ -27,7 +27,7 @@ impl Spool {
         let listing = listing.inspect_err(|error| self.troubles.report(Trouble::List, error))?;
         self.troubles.over(Trouble::List);
         let since = now.instant.saturating_duration_since(self.opened.instant);
-        // Not the wall clock of now, which may have jumped since.
+        // The current wall clock may have jumped since the start, so this one is computed.
         let wall = self.opened.wall.checked_add(since).unwrap_or(self.opened.wall);
         let age = |name: &Name| Duration::from_nanos(nanos(wall).saturating_sub(name.time));
         let writer = self.writer.as_ref().map(|writer| writer.name);
@@ -48,18 +48,18 @@ impl Spool {
         let is_old = |name: &Name, age| age > limit && self.is_removable(name);
         let old: Vec<_> =
             self.index.ready().filter(|(name, it)| is_old(name, it.age(now.instant))).map(|(name, _)| *name).collect();
-        // Without locks, too: no spool appends to a segment of this age, or hands out what is in it.
+        // `without_lock`: no spool appends to a segment of this age or hands out its records, so no lock is needed.
         old.iter().for_each(|name| self.discard(name, true, lost));
         Ok(())
     }
 
-    /// Removes the oldest segments until this many bytes more keep the limit.
+    /// Removes the oldest segments until there is room for this many bytes more.
     pub(super) fn make_room(&mut self, bytes: u64, now: Now, lost: &mut Lost) -> Result<(), SpoolError> {
         let mut is_listed = false;
         while !self.index.has_room(bytes, self.max_bytes) {
             let oldest = self.index.ready().map(|(name, _)| *name).find(|name| self.is_removable(name));
             match oldest {
-                // It is gone or skipped afterwards, so this ends.
+                // Afterwards it is removed or skipped, so the loop ends.
                 Some(name) => {
                     let is_own = self.is_own(&name);
                     self.discard(&name, is_own, lost);
@@ -78,7 +78,8 @@ impl Spool {
     /// Opens and locks a segment. If that cannot be done, the segment is skipped until the next listing.
     ///
     /// On a file system without locks, two processes that read the same segment would send each record twice. So each
-    /// reads only its own there (`without_lock`), and what a dead process left stays until it is too old.
+    /// process reads only its own segments there (`without_lock`), and those of a dead process stay until they are too
+    /// old.
     pub(super) fn lock(&mut self, name: &Name, without_lock: bool) -> Option<Reader> {
         self.window.forget();
         let file = match self.folder.open(name) {
@@ -116,7 +117,7 @@ impl Spool {
         self.index.fails(name);
     }
 
-    /// The trouble with segments is over when none is in trouble: one that works says nothing about the others.
+    /// Ends the trouble with segments when none has any. A single success proves nothing about the others.
     pub(super) fn settle(&mut self) {
         if self.troubles.has(Trouble::Segment) && !self.index.is_troubled() {
             self.troubles.over(Trouble::Segment);
@@ -129,7 +130,7 @@ impl Spool {
         if let Some(error) = error {
             self.troubles.report(Trouble::Segment, &error);
         }
-        // What this spool stored is known exactly, whatever the disk has made of it.
+        // The spool knows exactly what it stored, even if the file is damaged.
         let own = self.index.get(name).and_then(|segment| segment.own);
         let counts = own.map_or(tally.waiting, |own| minus(own, tally.done));
         self.lose(name, counts, lost);
@@ -162,7 +163,8 @@ impl Spool {
             self.retire_writer();
         }
         let Some(reader) = self.readers.remove(name).or_else(|| self.lock(name, without_lock)) else { return };
-        // First removed, then counted: what cannot be removed is not lost. The open file can still be read.
+        // It is removed first and then counted, because a segment that cannot be removed is not lost. The open file can
+        // still be read.
         match self.folder.remove(name) {
             Ok(_) => {
                 self.lose_waiting(name, reader, lost);

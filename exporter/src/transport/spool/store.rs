@@ -46,8 +46,8 @@ impl Spool {
         }
         self.leave_segment(record::len(first.parts), now);
         if self.writer.is_none() {
-            // Other processes store, too. A segment is at most a sixteenth of the limit, so that is how far each of
-            // them may exceed it.
+            // Other processes store too. Each lists the directory when it begins a segment, and a segment is at most a
+            // sixteenth of the limit, so each process may exceed the limit by that much.
             self.refresh(now, &mut stored.lost)?;
         }
         let (records, bytes) = self.batch(records);
@@ -73,18 +73,18 @@ impl Spool {
     /// Closes the segment if the record must not be appended to it.
     fn leave_segment(&mut self, len: u64, now: Now) {
         let Some(writer) = &self.writer else { return };
-        // The file was removed from outside. What is in it can still be read through the open file, and only here.
+        // Another program has removed the file. Its records can still be read through the open file, but only here.
         if !writer.file().is_at(&self.folder.file(&writer.name)).unwrap_or(false) {
             return self.retire_writer();
         }
         let is_old = now.instant.saturating_duration_since(writer.begun()) > self.max_span();
         if is_old || writer.len().saturating_add(len) > self.segment_bytes() {
-            // Releases the lock: any process may send it.
+            // This releases the lock, so that any process may send the segment.
             self.writer = None;
         }
     }
 
-    /// The first records that fit in the segment, and the bytes that they take. At least one.
+    /// The first records that fit into the segment, at least one, and the bytes that they take.
     fn batch<'a, 'b>(&self, records: &'a [Record<'b>]) -> (&'a [Record<'b>], u64) {
         let used = self.writer.as_ref().map_or(HEADER_LEN, Writer::len);
         let (mut count, mut bytes) = (0, 0_u64);
@@ -113,7 +113,7 @@ impl Spool {
                     self.troubles.report(Trouble::Lock, &error);
                     Locked::without_lock(file)
                 }
-                // Another process locked the empty file before we did, and removes it like that of a dead process.
+                // Another process has locked the new file first, and removes it as that of a dead process.
                 Ok(Attempt::Busy | Attempt::Gone) => continue,
                 // The directory was removed since it was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -128,15 +128,15 @@ impl Spool {
         Err(io::Error::other("each new file was taken by another process"))
     }
 
-    /// Goes on with the segment, unless nothing was kept in it or nothing may be appended.
+    /// Keeps the segment open, unless it contains no record or must not be appended to.
     fn keep_or_leave(&mut self, writer: Writer, is_broken: bool) {
         let name = writer.name;
         if writer.len() == 0 {
-            // Whatever is in it was reported as not kept.
+            // All of its content was reported as not kept.
             let _ = self.folder.remove(&name);
             self.index.remove(&name);
         } else if is_broken {
-            // Only here is it known where the records end that were reported as kept.
+            // Only this spool knows where the records end that were reported as kept, so it keeps the lock.
             let end = writer.len();
             self.readers.insert(name, Reader::new(name, writer.into_file(), end));
         } else {
@@ -144,14 +144,15 @@ impl Spool {
         }
     }
 
-    /// When a segment is closed: small enough that to remove one for room costs little of what is kept.
+    /// The size at which a segment is closed. If one is removed to make room, at most a sixteenth of everything is
+    /// lost.
     fn segment_bytes(&self) -> u64 {
         SEGMENT.min(self.max_bytes / 16)
     }
 }
 
-/// A segment is closed at this size. It is removed as a whole, and thousands of records cost one file.
+/// The usual size of a segment. Thousands of records share a file, and reading one takes little time.
 const SEGMENT: u64 = 8 * 1024 * 1024;
 
-/// To begin a segment. Each failure needs another process to list the directory at that very moment.
+/// Attempts to begin a segment. One fails only if another process lists the directory at that moment.
 const ATTEMPTS: usize = 8;

@@ -1,4 +1,4 @@
-//! Hands out records, and takes back what became of them.
+//! Hands out records, and takes in whether they were delivered.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Spool {
                 self.take_from(&name, &mut quota, now, &mut taken);
             } else if may_list && self.is_listing_old(now) {
                 may_list = false;
-                // A failure was reported, and there is a next time.
+                // A failure is logged, and the next call tries again.
                 let _ = self.refresh(now, &mut taken.lost);
             } else {
                 taken.is_empty = true;
@@ -46,20 +46,21 @@ impl Spool {
     pub(super) fn wait_again(&mut self, id: RecordId) {
         let Some(reader) = self.readers.get_mut(&id.segment) else { return };
         reader.put_back(id.offset);
-        // Another process may try, or make room. But a file that was removed from outside can be read only here.
+        // Unlocks the segment, so that another process may send it or make room. If its file was removed by another
+        // program, only the open file can still be read, so it stays open.
         if reader.is_idle() && reader.file().is_at(&self.folder.file(&id.segment)).unwrap_or(true) {
             self.readers.remove(&id.segment);
         }
     }
 
-    /// The oldest segment that may have something to hand out.
+    /// The oldest segment that may have a record to hand out.
     fn oldest(&self) -> Option<Name> {
         let may_lock = self.readers.len() < MAX_LOCKED;
         let is_open = |name: &Name| self.readers.get(name).map_or(may_lock, |reader| reader.has_more());
         self.index.ready().map(|(name, _)| *name).find(is_open)
     }
 
-    /// Hands out records of one segment. Afterwards there is nothing left in it, or of the quota.
+    /// Hands out records of one segment, until it has no more or the quota is used up.
     fn take_from(&mut self, name: &Name, quota: &mut Quota, now: Now, taken: &mut Taken) {
         if !self.hold(name) {
             return;
@@ -83,7 +84,7 @@ impl Spool {
         self.finish(name);
     }
 
-    /// Locks the segment, unless it is locked here.
+    /// Locks the segment, unless this spool has already locked it.
     fn hold(&mut self, name: &Name) -> bool {
         if self.writer.as_ref().is_some_and(|writer| writer.name == *name) {
             self.retire_writer();
@@ -108,17 +109,17 @@ impl Spool {
                 taken.records.push(Spooled { id, counts: head.counts, headers, items, is_own: self.is_own(name) });
             }
             None => {
-                // Marked as done, or it would be counted again by the next one who reads the segment.
+                // It is marked as done. Otherwise the next reader of the segment would count it again.
                 self.lose(name, head.counts, &mut taken.lost);
                 self.write_state(id);
             }
         }
     }
 
-    /// Counts what a segment should contain and does not, after its last record was looked at.
+    /// Counts the records that a segment should contain but does not, after its last record was visited.
     fn reconcile(&mut self, name: &Name, lost: &mut Lost) {
         let Some((seen, is_damaged)) = self.readers.get(name).and_then(|reader| reader.passed()) else { return };
-        // Only for what this spool stored: nothing else says what a damaged head has said.
+        // This works only for segments of this spool: for others, the counts in a damaged head are unknown.
         let own = self.index.get(name).and_then(|segment| segment.own);
         let missing = own.map_or(Counts::default(), |own| minus(own, seen));
         if is_damaged || missing != Counts::default() {
@@ -128,7 +129,7 @@ impl Spool {
         }
         if let Some(own) = own {
             self.lose(name, missing, lost);
-            // Otherwise it would be counted again if the segment is read again.
+            // Otherwise they would be counted again when the segment is read again.
             self.index.set_own(name, minus(own, missing));
         }
     }
@@ -144,8 +145,8 @@ impl Spool {
                 self.index.remove(name);
             }
             Err(error) => {
-                // The states say that nothing is to be sent, so it need not stay locked. If they could not be written,
-                // only this spool knows.
+                // All records are marked as done, so the segment need not stay locked. If some marks could not be
+                // written, it must: only this spool knows about them.
                 if self.readers.get(name).is_some_and(|reader| reader.is_idle()) {
                     self.readers.remove(name);
                 }
@@ -154,7 +155,7 @@ impl Spool {
         }
     }
 
-    /// The record is done. If that cannot be written, it is remembered and tried again.
+    /// Marks a record as done. If the mark cannot be written, the reader remembers it and tries again.
     fn write_state(&mut self, id: RecordId) {
         if let Some(Err(error)) =
             self.readers.get_mut(&id.segment).map(|reader| reader.done(id.offset, &self.folder.disk))
@@ -163,7 +164,7 @@ impl Spool {
         }
     }
 
-    /// Tries again to write the states that could not be written.
+    /// Tries again to write the marks that could not be written.
     fn write_states(&mut self) {
         let names: Vec<_> = self.readers.iter().filter(|(_, it)| it.has_unmarked()).map(|(name, _)| *name).collect();
         for name in names {
@@ -175,8 +176,8 @@ impl Spool {
         }
     }
 
-    /// Other processes may have stored or released something. To look more often would cost too much where each of a
-    /// thousand segments is locked by another process.
+    /// Whether the directory should be listed again: other processes may have stored or released records. More frequent
+    /// listings would cost too much if thousands of segments are locked by other processes.
     fn is_listing_old(&self, now: Now) -> bool {
         let latest = self.index.latest_listing();
         latest.is_none_or(|latest| now.instant.saturating_duration_since(latest) >= LISTING_AGE)
@@ -185,5 +186,5 @@ impl Spool {
 
 const LISTING_AGE: Duration = Duration::from_secs(1);
 
-/// Each locked segment is an open file, and an application often may open no more than 1024.
+/// The most segments that are locked at once. Each is an open file, and many applications may open only 1024.
 const MAX_LOCKED: usize = 64;

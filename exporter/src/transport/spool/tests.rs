@@ -21,7 +21,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Seconds after some moment, on both clocks.
+/// A number of seconds after the start, on both clocks.
 fn at(seconds: u64) -> Now {
     let since = Duration::from_secs(seconds);
     Now { instant: *START + since, wall: wall() + since }
@@ -151,7 +151,7 @@ fn the_oldest_comes_first_and_an_empty_directory_is_left() {
 }
 
 #[test]
-fn a_new_spool_hands_out_what_the_last_one_left_and_says_whose_it_is() {
+fn a_new_spool_hands_out_what_the_last_one_left_and_marks_it_as_foreign() {
     let dir = temp();
     let mut first = open(dir.path());
     let _ = store(&mut first, [0, 1], 10, at(0));
@@ -177,7 +177,7 @@ fn an_empty_envelope_is_kept_too() {
 }
 
 #[test]
-fn what_is_out_does_not_come_and_what_is_put_back_does() {
+fn only_what_is_put_back_is_handed_out_again() {
     let dir = temp();
     let mut spool = open(dir.path());
     let _ = store(&mut spool, 0..4, 10, at(0));
@@ -192,13 +192,13 @@ fn what_is_out_does_not_come_and_what_is_put_back_does() {
     assert_eq!(ids(&again), [1, 2]);
     spool.remove(&handles(&again));
     spool.remove(&handles(&rest.records)[1..]);
-    // The last one is put back: the segment is read again, and what is done does not come.
+    // After the last one is put back, the segment is read again without those that are done.
     spool.put_back(&handles(&out)[..1]);
     assert_eq!(drain(&mut spool, at(0)), (vec![0], NOTHING));
 }
 
 #[test]
-fn it_does_no_harm_to_give_a_record_back_twice() {
+fn a_record_may_be_given_back_twice() {
     let dir = temp();
     let mut spool = open(dir.path());
     let _ = store(&mut spool, 0..3, 10, at(0));

@@ -1,4 +1,4 @@
-//! Each kind of trouble is reported once, and again only after the spool has worked in between.
+//! Logs each kind of trouble once, and again only after the spool has worked in between.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -7,7 +7,7 @@ use opentelemetry::otel_warn;
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trouble {
-    /// The directory cannot be listed or made, or has vanished.
+    /// The directory cannot be listed or created, or was removed.
     List,
     /// Envelopes cannot be written.
     Write,
@@ -17,12 +17,12 @@ pub(super) enum Trouble {
     Lock,
     /// The bytes of a record differ from those that were written.
     Damaged,
-    /// The directory contains something that is not ours.
+    /// The directory contains a file that is not a segment.
     Foreign,
 }
 
 impl Trouble {
-    /// These come together: a read-only directory is one trouble, however many operations fail in it.
+    /// These occur together. A read-only directory is logged once, although several operations fail.
     const ACCESS: [Self; 3] = [Self::List, Self::Write, Self::Segment];
 
     const fn as_str(self) -> &'static str {
@@ -32,7 +32,7 @@ impl Trouble {
             Self::Segment => "a file with kept envelopes cannot be read, changed or removed",
             Self::Lock => "the file system has no locks, so each process sends only what it stored itself",
             Self::Damaged => "a kept envelope is damaged and was skipped",
-            Self::Foreign => "the directory contains a file that is not ours",
+            Self::Foreign => "the directory contains a file of another program",
         }
     }
 }
@@ -46,7 +46,7 @@ pub(super) struct Troubles {
 }
 
 impl Troubles {
-    /// Logs it, unless it was logged before and is not over yet.
+    /// Logs a trouble, unless it was logged before and is not over yet.
     pub(super) fn report(&mut self, trouble: Trouble, detail: &dyn fmt::Display) {
         let same = if Trouble::ACCESS.contains(&trouble) { &Trouble::ACCESS[..] } else { &[trouble] };
         let is_known = same.iter().any(|same| self.present.contains(same));
@@ -59,7 +59,7 @@ impl Troubles {
         self.reported.push(trouble);
     }
 
-    /// It works again.
+    /// The trouble is over.
     pub(super) fn over(&mut self, trouble: Trouble) {
         self.present.remove(&trouble);
     }

@@ -1,4 +1,4 @@
-//! The part of a segment that was read last. There is one for the whole spool, so its memory is bounded.
+//! The part of a segment that was read last. The whole spool has one window, so its memory is bounded.
 
 use std::{fs::File, io};
 
@@ -14,10 +14,10 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The bytes of a file at an offset; fewer than asked for at the end of the file.
+    /// Bytes of a file at an offset; fewer than asked for at the end of the file.
     pub(super) fn get(&mut self, name: Name, file: &File, offset: u64, len: usize) -> io::Result<&[u8]> {
         if self.range(name, offset, len).is_none() {
-            // Forgotten first: if the read fails, half of the bytes would be those of another place.
+            // The window is cleared first: after a failed read it could contain bytes of two places.
             self.forget();
             (self.disk.read)(file, offset, len.max(SIZE), &mut self.bytes)?;
             (self.name, self.start) = (Some(name), offset);
@@ -25,7 +25,7 @@ impl Window {
         Ok(self.range(name, offset, len).unwrap_or(&self.bytes))
     }
 
-    /// What is in memory may differ from the file from now on.
+    /// Clears the window, because the file may have changed.
     pub(super) fn forget(&mut self) {
         self.name = None;
         self.bytes.clear();
@@ -38,5 +38,5 @@ impl Window {
     }
 }
 
-/// One call on the file system for a hundred records of 2 KB.
+/// The size of the window: one read for a hundred records of 2 KB.
 pub(super) const SIZE: usize = 256 * 1024;

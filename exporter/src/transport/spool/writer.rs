@@ -1,7 +1,7 @@
 //! Appends records to one segment.
 //!
-//! A record is kept as soon as the file (`fdatasync`), and for a new segment also its name in the directory (`fsync`),
-//! are on the disk. That is done once for each call, after the last record.
+//! A record is kept when the file is on the disk (`fdatasync`), and for a new segment also its name (`fsync` of the
+//! directory). This is done once for each call, after the last record.
 
 use std::{
     io,
@@ -17,33 +17,33 @@ use super::{
 };
 use crate::account::Counts;
 
-/// A segment that this spool appends to. No other spool reads it, as it is locked.
+/// The segment that this spool appends to. It is locked, so no other spool reads it.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) name: Name,
     file: Locked,
-    /// Up to here it is on the disk.
+    /// The length that is on the disk. Records are appended here, over any remains of a failed write.
     len: u64,
     begun: Instant,
 }
 
-/// What became of the records of one call.
+/// The result of one call.
 #[derive(Debug, Default)]
 pub(super) struct Appended {
-    /// This many records, from the first on, are kept.
+    /// How many records are kept, from the first on.
     pub(super) kept: usize,
     /// The sum over them.
     pub(super) counts: Counts,
     pub(super) error: Option<io::Error>,
-    /// What lies behind the kept records could not be cut off, or its state is unknown: nothing may be appended.
+    /// The bytes after the kept records could not be removed, or are unknown. Nothing may be appended to the segment.
     pub(super) is_broken: bool,
 }
 
-/// What was written, but is not on the disk yet.
+/// What was written but is not synced yet.
 struct Written {
-    /// Where each record ends.
+    /// The end of each record.
     ends: Vec<u64>,
-    /// Up to here.
+    /// The end of everything that was written.
     len: u64,
     error: Option<io::Error>,
 }
@@ -72,18 +72,18 @@ impl Writer {
     /// Appends records. The format must have room for each.
     pub(super) fn append(&mut self, records: &[Record<'_>], now: Instant, folder: &Folder) -> Appended {
         let Written { ends, len, mut error } = self.write(records, now, &folder.disk);
-        // A disk that is full may have taken some of them.
+        // A full disk may have accepted some of them.
         let mut kept = ends.iter().take_while(|end| **end <= len).count();
         let whole = if kept == 0 { self.len } else { ends.get(kept - 1).copied().unwrap_or(self.len) };
         let mut is_broken = false;
         if error.is_some() {
-            // Otherwise the next record would follow half of this one.
+            // Otherwise the next record would follow a part of this one.
             is_broken = (folder.disk.truncate)(self.file.file(), whole).is_err();
         }
         if kept > 0 {
             if let Err(failed) = self.sync(folder) {
-                // What is on the disk by now is unknown, and a second sync may succeed without having written it. The
-                // caller counts all of it as not kept, so none of it may be handed out later.
+                // It is unknown which records are on the disk, and a second sync may succeed without writing them. The
+                // caller counts all of them as not kept, so none may be handed out later.
                 let _ = (folder.disk.truncate)(self.file.file(), self.len);
                 (kept, is_broken, error) = (0, true, Some(failed));
             } else {
@@ -98,7 +98,7 @@ impl Writer {
     fn write(&self, records: &[Record<'_>], now: Instant, disk: &Disk) -> Written {
         let mut buffer = if self.len == 0 { HEADER.to_vec() } else { Vec::new() };
         let mut written = Written { ends: Vec::with_capacity(records.len()), len: self.len, error: None };
-        // Not the wall clock: it may jump between two records, which would make the later one older.
+        // The wall clock could jump between two records, and make the later one older.
         let time = self.name.time.saturating_add(nanos(now.saturating_duration_since(self.begun)));
         for Record { counts, parts } in records {
             let Some(head) = Head::new(*counts, *parts, time) else {
@@ -139,5 +139,5 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Records are written in pieces of about this size: few calls, and a buffer that is small beside what it copies.
+/// Records are written in pieces of about this size: few system calls, and a small buffer.
 const CHUNK: usize = 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Ages are true whatever the wall clock does.
+//! Ages are right although the wall clock jumps.
 
 use super::*;
 
@@ -70,7 +70,7 @@ fn a_clock_that_jumps_expires_nothing_of_a_running_process() {
         let _ = keep(&mut other, 2, 10, at(2));
         drop(other);
         let now = jumped(3, wall);
-        // Into the segment that is open, into a new one, and by another process that has started since.
+        // Into the open segment, into a new one, and by another process that started later.
         let _ = keep(&mut spool, 3, 10, now);
         let _ = keep(&mut spool, 4, 5000, now);
         let mut other = open(dir.path());

@@ -9,7 +9,7 @@ use std::{
 
 use super::{disk::Disk, *};
 
-/// Where the child works; without it, the test is no child.
+/// The directory of the child. Without this variable the test does nothing.
 const DIRECTORY: &str = "SEGMENTS_TEST_DIRECTORY";
 /// The first number that the child stores.
 const FIRST: &str = "SEGMENTS_TEST_FIRST";
@@ -88,7 +88,7 @@ fn start(test: &str, dir: &Path, first: u64) -> Child {
         .unwrap()
 }
 
-/// What a child has said: a word and a number.
+/// The output of a child: a word and a number in each line.
 fn lines(child: &mut Child) -> impl Iterator<Item = (String, u64)> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     lines.filter_map(|line| {

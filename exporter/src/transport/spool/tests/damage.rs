@@ -120,7 +120,7 @@ fn what_is_damaged_while_it_is_out_is_counted_too() {
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone() {
+fn files_of_other_programs_are_left_alone() {
     let dir = temp();
     let ours = |number| dir.path().join(Name { time: 0, writer: 0, number }.to_string());
     let outside = temp();

@@ -1,4 +1,4 @@
-//! Every record is handed out once or counted as lost, whatever is done in whatever order.
+//! For any sequence of calls, every record is handed out once or counted as lost.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use super::{disk::Disk, *};
 enum Step {
     Store(Vec<usize>),
     Take(usize),
-    /// All of those that are out whose number has a bit of this mask.
+    /// All records that are out and whose number has a bit of this mask.
     Remove(u64),
     PutBack(u64),
     /// The process dies, perhaps while it writes a record.
@@ -101,15 +101,14 @@ impl Model {
 
     /// Those that are out at a spool and in the mask. They are not out any more.
     fn pick(&mut self, which: usize, mask: u64) -> BTreeMap<u32, Out> {
-        let (picked, left) =
-            std::mem::take(&mut self.out[which]).into_iter().partition(|(id, _)| mask & (1 << id) != 0);
+        let (picked, left) = mem::take(&mut self.out[which]).into_iter().partition(|(id, _)| mask & (1 << id) != 0);
         self.out[which] = left;
         picked
     }
 
     /// A spool has died: what it had out waits again, and what it stored belongs to no spool.
     fn crash(&mut self, which: usize) {
-        let out = std::mem::take(&mut self.out[which]);
+        let out = mem::take(&mut self.out[which]);
         self.waiting.extend(out.into_iter().map(|(id, out)| (id, out.owner)));
         let out = self.out.iter_mut().flat_map(BTreeMap::values_mut).map(|out| &mut out.owner);
         out.chain(self.waiting.values_mut()).filter(|owner| **owner == Some(which)).for_each(|owner| *owner = None);

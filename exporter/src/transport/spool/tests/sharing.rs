@@ -15,7 +15,7 @@ fn two_spools_never_have_the_same_record() {
     // Noticed a second later.
     assert_eq!(drain(&mut second, at(2)), (vec![], NOTHING));
     assert_eq!(drain(&mut second, at(3)), (vec![0, 1], NOTHING));
-    // What the first one believes to be there does not come twice, and is not lost.
+    // What the first one still has in its index is neither handed out twice nor lost.
     assert_eq!(drain(&mut first, at(3)), (vec![], NOTHING));
 }
 
@@ -34,7 +34,7 @@ fn each_takes_what_the_other_has_not_locked() {
 }
 
 #[test]
-fn the_limit_holds_although_several_store() {
+fn the_limit_holds_although_several_processes_store() {
     let dir = temp();
     let limit = 64_000;
     let mut spools = [0; 3].map(|_| Spool::open(SpoolOptions { max_bytes: limit, ..options(dir.path()) }, at(0)));

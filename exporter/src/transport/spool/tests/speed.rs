@@ -1,4 +1,4 @@
-//! How fast is it? On demand, as it asserts nothing about time:
+//! Measures the speed. It runs on demand only, because it asserts nothing about time:
 //! `cargo test --release -p opentelemetry-sentry-exporter --lib spool::tests::speed -- --ignored --nocapture`
 
 use std::{env, io::Write};

@@ -1,4 +1,4 @@
-//! Full, read-only, vanished, without locks: it is reported once, and over when it is over.
+//! A disk that is full or read-only, a directory that is removed, a file system without locks: each is logged once.
 
 use std::{cell::Cell, fs::File, io};
 
@@ -182,7 +182,7 @@ fn a_directory_that_cannot_be_is_reported_once_and_used_when_it_can_be() {
 
 #[cfg(unix)]
 #[test]
-fn a_directory_that_is_removed_is_made_anew_and_nothing_is_lost_that_was_open() {
+fn a_removed_directory_is_created_again_and_open_segments_lose_nothing() {
     let dir = temp();
     let path = dir.path().join("spool");
     let mut spool = open(&path);
@@ -218,14 +218,14 @@ fn without_locks_each_sends_only_what_it_stored() {
     let _ = keep(&mut first, 1, 900, at(1));
     let _ = keep(&mut second, 2, 900, at(2));
     assert_eq!(drain(&mut second, at(3)), (vec![2], NOTHING));
-    // Room is made by its own only.
+    // Only its own segments make room.
     let stored = store(&mut second, [3], 15_000, at(4));
     assert!(matches!(stored, Stored { kept: 0, error: Some(SpoolError::NoRoom), lost: NOTHING }));
     assert_eq!(keep(&mut first, 3, 15_000, at(5)), own([0, 1]));
     assert_eq!(second.troubles.reported, [Trouble::Lock]);
     drop(first);
     assert_eq!(drain(&mut spool(6), at(6)), (vec![], NOTHING));
-    // What a dead process left goes when it is too old.
+    // The segments of a dead process are removed when they are too old.
     let late = 4 * DAY.as_secs();
     let mut last = spool(late);
     assert_eq!(keep(&mut last, 4, 10, at(late)), foreign([3]));
