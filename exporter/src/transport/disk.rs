@@ -108,6 +108,11 @@ impl Disk {
         self.storing_bytes > 2 * Self::MAX_STORED
     }
 
+    /// Whether it did not take what was to be stored last.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.rests_until.is_some()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.storing.is_empty() && self.out.is_empty() && self.removed.is_empty() && self.put_back.is_empty()
     }
@@ -158,10 +163,10 @@ impl Disk {
         Some(older_than)
     }
 
-    /// When the oldest envelope that waits has to be stored.
-    pub(super) fn next_insurance(&self, oldest: Instant) -> Option<Instant> {
+    /// When the oldest envelope that waits has to be stored, in an outage or a silence that began then.
+    pub(super) fn next_insurance(&self, oldest: Instant, silent_since: Instant) -> Option<Instant> {
         let earliest = self.last_insured.map_or(oldest, |last| last + INSURE_EVERY);
-        Some((oldest + INSURED_AFTER).max(earliest).max(self.rests_until.unwrap_or(oldest)))
+        Some((oldest.max(silent_since) + INSURED_AFTER).max(earliest).max(self.rests_until.unwrap_or(oldest)))
     }
 
     /// The next job. One is out at a time.
@@ -240,12 +245,10 @@ impl Disk {
 /// An envelope from the disk is on its way again. What another process stored was not received here before.
 fn from_disk(spooled: Spooled, ledger: &Ledger, now: Instant) -> Queued {
     let Spooled { id, counts, headers, items, is_own } = spooled;
-    if is_own {
-        ledger.unspooled(counts);
-    } else {
+    if !is_own {
         ledger.received(counts.spans);
     }
-    Queued { record: Some(id), ..Queued::new(None, Envelope { headers, items, counts }, now) }
+    Queued { record: Some(id), is_own, ..Queued::new(None, Envelope { headers, items, counts }, now) }
 }
 
 /// What was on disk, perhaps of another process, and had to go.

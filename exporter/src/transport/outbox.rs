@@ -17,7 +17,7 @@ use super::{
     destination::Destinations,
     disk::{Disk, DiskDone, DiskJob},
     link::Link,
-    queue::{Queue, Queued, pause_after},
+    queue::{Queue, Queued, Turn, pause_after},
     rate_limit::{Category, RateLimits},
     spotlight::Spotlight,
     verdict::{Answer, Verdict},
@@ -63,6 +63,8 @@ pub(crate) struct Outbox {
     left: Vec<u64>,
     /// Whether a flush or a shutdown waits.
     is_hurried: bool,
+    /// Since when requests are out to which no answer came.
+    silent_since: Option<Instant>,
 }
 
 /// What an outbox is set up with.
@@ -135,14 +137,16 @@ impl Outbox {
             random,
             left: Vec::new(),
             is_hurried: false,
+            silent_since: None,
         }
     }
 
-    /// Whether the next transaction may not fit into the queue. With a disk there is room until the disk is behind.
+    /// Whether the next transaction may not fit into the queue. With a disk that
+    /// works there is room until the disk is behind.
     pub(crate) fn is_full(&self) -> bool {
         match &self.disk {
-            Some(disk) => disk.is_behind(),
-            None => !self.queue.is_empty() && self.queue.bytes() + MAX_TRANSACTION > self.limit,
+            Some(disk) if !disk.has_failed() => disk.is_behind(),
+            _ => !self.queue.is_empty() && self.queue.bytes() + MAX_TRANSACTION > self.limit,
         }
     }
 
@@ -255,7 +259,8 @@ impl Outbox {
 
     /// What is sent next: what waits, else losses that no envelope came to carry.
     fn next_envelope(&mut self, now: Now) -> Option<Queued> {
-        while let Some(queued) = self.queue.pop(now.instant, |category| has_room(&self.out, category)) {
+        let turn = Turn { now: now.instant, is_asking: self.link.is_away() };
+        while let Some(queued) = self.queue.pop(turn, |category| has_room(&self.out, category)) {
             if !self.limits.is_limited(Category::of(queued.envelope.counts), now.instant) {
                 return Some(queued);
             }
@@ -296,6 +301,7 @@ impl Outbox {
                 *self.out.entry(Category::of(queued.envelope.counts)).or_default() += 1;
                 let in_pause = self.link.is_away();
                 self.link.sent(now.instant);
+                self.silent_since.get_or_insert(now.instant);
                 let sent = Sent { queued, report, encoding, in_pause };
                 Some(self.out(Flight::Envelope(Box::new(sent)), request))
             }
@@ -329,6 +335,9 @@ impl Outbox {
         if let Some(out) = self.out.get_mut(&Category::of(queued.envelope.counts)) {
             *out -= 1;
         }
+        if self.envelopes_out() == 0 || matches!(answer, Answer::Status(..)) {
+            self.silent_since = Some(now.instant).filter(|_| self.envelopes_out() > 0);
+        }
         let verdict = answer.verdict(encoding);
         if let Some(report) = report.filter(|_| verdict != Verdict::Delivered) {
             self.reports.put_back(report);
@@ -342,8 +351,9 @@ impl Outbox {
         }
         match verdict {
             Verdict::Delivered => {
-                self.ledger.sent(queued.envelope.counts);
+                let counts = queued.envelope.counts;
                 self.gone(queued);
+                self.ledger.sent(counts);
             }
             Verdict::Dropped(reason) => self.drop_envelope(queued, reason),
             Verdict::InGzip => {
@@ -362,7 +372,7 @@ impl Outbox {
         let to_spotlight = self.destinations.sentry.is_none();
         queued.tries += u32::from((is_own_fault && !self.is_hurried) || to_spotlight);
         let jitter = self.random.f64();
-        self.link.failed(queued.blamed_in, in_pause, now, jitter);
+        self.link.failed(queued.blamed_in.is_some(), in_pause, now, jitter);
         queued.blamed_in = Some(era);
         let max_tries = if to_spotlight { MAX_SPOTLIGHT_TRIES } else { MAX_TRIES };
         if queued.tries >= max_tries {
@@ -383,14 +393,18 @@ impl Outbox {
     }
 
     fn drop_envelope(&mut self, queued: Queued, reason: DropReason) {
-        self.ledger.dropped(reason, queued.envelope.counts);
+        let counts = queued.envelope.counts;
         self.gone(queued);
+        self.ledger.dropped(reason, counts);
     }
 
     /// It waits no longer, whatever became of it.
     fn gone(&mut self, queued: Queued) {
         if let (Some(disk), Some(record)) = (&mut self.disk, queued.record) {
             disk.remove(record);
+        }
+        if queued.is_own {
+            self.ledger.unspooled(queued.envelope.counts);
         }
         self.left.extend(queued.number);
     }
@@ -408,8 +422,13 @@ impl Outbox {
         let disk = self.disk.as_mut()?;
         let is_outage = self.link.is_away();
         if let Some(older_than) = disk.insures(now.instant) {
-            // With few envelopes an outage shows in their failures alone.
-            if is_outage || self.queue.next_pause_ends().is_some() {
+            // With few envelopes an outage shows in their failures alone, and a server that hangs in its silence. A disk
+            // that failed is tried again when there is no room for more.
+            let is_outage = is_outage
+                || self.queue.next_pause_ends().is_some()
+                || self.silent_since.is_some_and(|since| since <= older_than)
+                || (disk.has_failed() && self.queue.bytes() + MAX_TRANSACTION > self.limit);
+            if is_outage {
                 let old = self.queue.take_older(older_than, Disk::MAX_STORED);
                 old.into_iter().for_each(|queued| disk.keep(queued, DropReason::NetworkError));
             }
@@ -429,11 +448,12 @@ impl Outbox {
         for queued in result.taken {
             self.queue.push(queued);
         }
-        // A disk that fails must cost nothing that memory has room for.
+        // A disk that fails must cost nothing that memory has room for. The queue is full then, so nothing more comes.
         let may_wait = !disk.is_closing();
+        let limit = self.limit + 2 * Disk::MAX_STORED;
         for (queued, reason) in result.refused {
-            let has_room = self.queue.bytes() + queued.envelope.size() <= self.limit;
-            if may_wait && has_room && reason == DropReason::NetworkError {
+            let has_room = self.queue.bytes() + queued.envelope.size() <= limit;
+            if may_wait && has_room {
                 self.queue.push(queued);
             } else {
                 self.drop_envelope(queued, reason);
@@ -453,7 +473,9 @@ impl Outbox {
         for queued in self.queue.drain().into_iter().chain(out) {
             match (&mut self.disk, queued.record) {
                 (Some(disk), Some(record)) => {
-                    self.ledger.spooled(queued.envelope.counts);
+                    if !queued.is_own {
+                        self.ledger.spooled(queued.envelope.counts);
+                    }
                     disk.put_back(record);
                     self.left.extend(queued.number);
                 }
@@ -487,9 +509,10 @@ impl Outbox {
         // What is due already waits for an answer: a request had no room for it.
         let link = self.link.pause_ends(now).filter(|_| !self.queue.is_empty());
         let pause = self.queue.next_pause_ends().filter(|_| !self.link.is_away());
-        let is_outage = self.link.is_away() || pause.is_some();
-        let insurance =
-            self.disk.as_ref().filter(|_| is_outage).and_then(|disk| disk.next_insurance(self.queue.oldest()?));
+        let oldest = self.queue.oldest();
+        let outage = if self.link.is_away() || pause.is_some() { oldest } else { self.silent_since };
+        let insurance = self.disk.as_ref().zip(outage);
+        let insurance = insurance.and_then(|(disk, since)| disk.next_insurance(oldest?, since));
         let disk = self.disk.as_ref().and_then(Disk::next_look);
         let disk = disk.map(|look| look.max(self.link.pause_ends(now).unwrap_or(look)));
         let report = self.destinations.sentry.as_ref().and_then(|_| self.reports.due(now));

@@ -27,17 +27,26 @@ pub(super) struct Queued {
     pub(super) blamed_in: Option<u64>,
     /// Where it is on disk, if it came from there.
     pub(super) record: Option<RecordId>,
+    /// Whether this process put it there. Then it counts as kept on disk until it leaves.
+    pub(super) is_own: bool,
 }
 
 impl Queued {
     pub(super) const fn new(number: Option<u64>, envelope: Envelope, now: Instant) -> Self {
-        Self { number, envelope, since: now, tries: 0, failures: 0, blamed_in: None, record: None }
+        Self { number, envelope, since: now, tries: 0, failures: 0, blamed_in: None, record: None, is_own: false }
     }
 
     fn size(&self) -> usize {
         // The queue's own place for it, and what the allocator keeps beside two buffers.
         self.envelope.size() + size_of::<Self>() + 64
     }
+}
+
+/// When an envelope leaves, and whether it is the one that asks if the server is back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    pub(super) now: Instant,
+    pub(super) is_asking: bool,
 }
 
 /// What waits, in one lane for each category.
@@ -57,18 +66,25 @@ struct Lane {
 }
 
 impl Lane {
-    /// When its next envelope came in, if one may leave now. One whose pause is over goes before the others: pauses
-    /// grow, so it never takes their place for long.
-    fn next_since(&self, now: Instant) -> Option<Instant> {
-        let paused = self.paused.first_key_value().filter(|((until, _), _)| *until <= now).map(|(_, queued)| queued);
+    /// When its next envelope came in, if one may leave now.
+    fn next_since(&self, turn: Turn) -> Option<Instant> {
+        let paused = self.paused.first_key_value().filter(|((until, _), _)| *until <= turn.now);
+        let paused = paused.map(|(_, queued)| queued).filter(|_| self.is_next_paused(turn));
         paused.or_else(|| self.fresh.front()).map(|queued| queued.since)
     }
 
-    fn pop(&mut self, now: Instant) -> Option<Queued> {
-        match self.paused.first_entry().filter(|entry| entry.key().0 <= now) {
+    fn pop(&mut self, turn: Turn) -> Option<Queued> {
+        let is_paused = self.is_next_paused(turn);
+        match self.paused.first_entry().filter(|entry| is_paused && entry.key().0 <= turn.now) {
             Some(entry) => Some(entry.remove()),
             None => self.fresh.pop_front(),
         }
+    }
+
+    /// Whether one whose pause is over goes before the others: pauses grow, so it never takes their place for long. But
+    /// what failed on its own does not ask whether the server is back.
+    fn is_next_paused(&self, turn: Turn) -> bool {
+        !turn.is_asking || self.fresh.is_empty()
     }
 }
 
@@ -110,11 +126,11 @@ impl Queue {
     }
 
     /// The next envelope of a lane that has room for a request: among the lanes the one that waited longest.
-    pub(super) fn pop(&mut self, now: Instant, has_room: impl Fn(Category) -> bool) -> Option<Queued> {
+    pub(super) fn pop(&mut self, turn: Turn, has_room: impl Fn(Category) -> bool) -> Option<Queued> {
         let lanes = self.lanes.iter_mut().filter(|(category, _)| has_room(**category));
         let (_, lane) =
-            lanes.filter_map(|(_, lane)| Some((lane.next_since(now)?, lane))).min_by_key(|(since, _)| *since)?;
-        let queued = lane.pop(now)?;
+            lanes.filter_map(|(_, lane)| Some((lane.next_since(turn)?, lane))).min_by_key(|(since, _)| *since)?;
+        let queued = lane.pop(turn)?;
         self.subtract(&queued);
         Some(queued)
     }
@@ -124,19 +140,26 @@ impl Queue {
         self.lanes.values().filter_map(|lane| Some(lane.paused.first_key_value()?.0.0)).min()
     }
 
-    /// Ends all pauses, because a flush or a shutdown waits.
+    /// Ends all pauses. What is at fault itself goes behind the others.
     pub(super) fn end_pauses(&mut self) {
         for lane in self.lanes.values_mut() {
             let mut paused: Vec<_> = std::mem::take(&mut lane.paused).into_values().collect();
             paused.append(&mut lane.fresh.drain(..).collect());
-            paused.sort_by_key(|queued| queued.since);
+            paused.sort_by_key(|queued| (queued.tries, queued.since));
             lane.fresh = paused.into();
         }
     }
 
     /// When the oldest envelope came in that is not on disk.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        let oldest = |lane: &Lane| lane.fresh.iter().chain(lane.paused.values()).map(|queued| queued.since).min();
+        let oldest = |lane: &Lane| {
+            lane.fresh
+                .iter()
+                .chain(lane.paused.values())
+                .filter(|queued| queued.record.is_none())
+                .map(|queued| queued.since)
+                .min()
+        };
         self.lanes.values().filter_map(oldest).min()
     }
 
@@ -199,8 +222,12 @@ mod tests {
         Queued::new(Some(number), Envelope { counts, ..Envelope::empty() }, since)
     }
 
+    const fn turn(now: Instant) -> Turn {
+        Turn { now, is_asking: false }
+    }
+
     fn numbers(queue: &mut Queue, now: Instant) -> Vec<u64> {
-        std::iter::from_fn(|| queue.pop(now, |_| true)).filter_map(|queued| queued.number).collect()
+        std::iter::from_fn(|| queue.pop(turn(now), |_| true)).filter_map(|queued| queued.number).collect()
     }
 
     const TRANSACTION: Counts = Counts::transaction(1);
@@ -210,7 +237,7 @@ mod tests {
         let (mut queue, now) = (Queue::new(), Instant::now());
         let second = Duration::from_secs(1);
         (1..=3).for_each(|number| queue.push(queued(number, TRANSACTION, now)));
-        let failed = queue.pop(now, |_| true).unwrap();
+        let failed = queue.pop(turn(now), |_| true).unwrap();
         queue.pause(failed, now + second);
         assert_eq!(queue.next_pause_ends(), Some(now + second));
         assert_eq!(numbers(&mut queue, now), [2, 3]);
@@ -224,9 +251,9 @@ mod tests {
         let (mut queue, now) = (Queue::new(), Instant::now());
         queue.push(queued(1, TRANSACTION, now));
         queue.push(queued(2, Counts::ERROR, now + Duration::from_secs(1)));
-        let popped = queue.pop(now, |category| category != Category::Transaction);
+        let popped = queue.pop(turn(now), |category| category != Category::Transaction);
         assert_eq!(popped.and_then(|queued| queued.number), Some(2));
-        assert!(queue.pop(now, |category| category != Category::Transaction).is_none());
+        assert!(queue.pop(turn(now), |category| category != Category::Transaction).is_none());
         assert_eq!(numbers(&mut queue, now), [1]);
     }
 
