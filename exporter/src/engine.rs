@@ -12,6 +12,8 @@ mod intake;
 mod machine;
 mod options;
 mod order;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::{
