@@ -21,6 +21,8 @@ mod intake;
 mod machine;
 mod options;
 mod order;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::{
@@ -122,10 +124,7 @@ impl Engine {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        // The intake is read before the ledger. A span that the worker picks up in between is then counted twice; in
-        // the other order it would be missing.
-        let waiting = self.shared.intake.waiting();
-        let mut stats = self.shared.ledger.stats();
+        let (waiting, mut stats) = self.shared.intake.read_with_waiting(|| self.shared.ledger.stats());
         stats.pending_bytes = self.shared.intake.pending() as u64;
         stats.spans_received += waiting;
         stats.spans_pending += waiting;

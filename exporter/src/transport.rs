@@ -34,6 +34,8 @@ mod spool;
 mod spotlight;
 mod verdict;
 
+#[cfg(test)]
+pub(crate) use self::spool::{SpoolError, Stored};
 pub use self::{checkup::Problem, compress::Encoding};
 pub(crate) use self::{
     checkup::{Reply, of_answer},

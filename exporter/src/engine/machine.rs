@@ -387,8 +387,11 @@ impl Machine {
     /// Enters the next phase of a shutdown when the current one is over.
     fn advance(&mut self, now: Now) {
         let is_done = self.pieces.is_empty() && self.outbox.is_empty();
-        self.phase = match mem::replace(&mut self.phase, Phase::Stopped) {
+        let phase = match mem::replace(&mut self.phase, Phase::Stopped) {
             Phase::Closing { waiter, deadline, .. } if is_done => Phase::Reporting { waiter, deadline, is_sent: false },
+            phase => phase,
+        };
+        self.phase = match phase {
             Phase::Closing { waiter, give_up_at, deadline } if give_up_at <= now.instant => {
                 Phase::GivingUp { waiter, deadline }
             }
@@ -470,8 +473,9 @@ impl Machine {
 
     /// When the driver must call [`step`](Self::step) at the latest.
     pub(super) fn wake_at(&mut self, now: Now) -> Instant {
-        let flushes =
-            self.flushes.iter().map(|flush| if flush.is_kept { flush.waiter.deadline } else { flush.keep_at }).min();
+        // A shutdown answers them at its end.
+        let flushes = self.flushes.iter().filter(|_| self.is_running());
+        let flushes = flushes.map(|flush| if flush.is_kept { flush.waiter.deadline } else { flush.keep_at }).min();
         let phase = match self.phase {
             Phase::Running | Phase::Stopped => None,
             Phase::Closing { give_up_at, .. } => Some(give_up_at),

@@ -121,6 +121,11 @@ impl Disk {
         self.storing_bytes > 2 * Self::MAX_STORED
     }
 
+    /// Whether it did not take what was to be stored last.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.rests_until.is_some()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.storing.is_empty() && self.out.is_empty() && self.removed.is_empty() && self.put_back.is_empty()
     }
@@ -172,10 +177,10 @@ impl Disk {
         Some(older_than)
     }
 
-    /// When the oldest envelope that waits has to be stored.
-    pub(super) fn next_insurance(&self, oldest: Instant) -> Option<Instant> {
+    /// When the oldest envelope that waits has to be stored, in an outage or a silence that began then.
+    pub(super) fn next_insurance(&self, oldest: Instant, silent_since: Instant) -> Option<Instant> {
         let earliest = self.last_insured.map_or(oldest, |last| last + INSURE_EVERY);
-        Some((oldest + INSURED_AFTER).max(earliest).max(self.rests_until.unwrap_or(oldest)))
+        Some((oldest.max(silent_since) + INSURED_AFTER).max(earliest).max(self.rests_until.unwrap_or(oldest)))
     }
 
     /// The next job. The driver finishes it before it asks for another one.
@@ -257,9 +262,8 @@ fn from_disk(spooled: Spooled, ledger: &Ledger, now: Instant) -> Queued {
     let Spooled { id, counts, headers, items, is_own } = spooled;
     if !is_own {
         ledger.received(counts.spans);
-        ledger.spooled(counts);
     }
-    Queued { record: Some(id), ..Queued::new(None, Envelope { headers, items, counts }, now) }
+    Queued { record: Some(id), is_own, ..Queued::new(None, Envelope { headers, items, counts }, now) }
 }
 
 /// Counts what was lost on the disk. The losses of other processes count as received too, so that the account closes.

@@ -18,7 +18,7 @@ use super::{
     destination::Destinations,
     disk::{Disk, DiskDone, DiskJob},
     link::Link,
-    queue::{Queue, Queued, pause_after},
+    queue::{Queue, Queued, Turn, pause_after},
     rate_limit::{Category, RateLimits},
     spotlight::Spotlight,
     verdict::{Answer, Verdict},
@@ -70,6 +70,8 @@ pub(crate) struct Outbox {
     left: Vec<u64>,
     /// A flush or a shutdown waits: pauses are short, and failures do not count as tries.
     is_hurried: bool,
+    /// Since when requests are out to which no answer came.
+    silent_since: Option<Instant>,
 }
 
 /// Everything that an outbox needs.
@@ -144,15 +146,16 @@ impl Outbox {
             random,
             left: Vec::new(),
             is_hurried: false,
+            silent_since: None,
         }
     }
 
-    /// Whether the next transaction might not fit into the queue. With a disk there is room until the disk falls
-    /// behind.
+    /// Whether the next transaction may not fit into the queue. With a disk that
+    /// works there is room until the disk is behind.
     pub(crate) fn is_full(&self) -> bool {
         match &self.disk {
-            Some(disk) => disk.is_behind(),
-            None => !self.queue.is_empty() && self.queue.bytes() + MAX_TRANSACTION > self.limit,
+            Some(disk) if !disk.has_failed() => disk.is_behind(),
+            _ => !self.queue.is_empty() && self.queue.bytes() + MAX_TRANSACTION > self.limit,
         }
     }
 
@@ -266,7 +269,8 @@ impl Outbox {
 
     /// The next envelope to send. If none waits and losses are to be reported, an empty one that carries the report.
     fn next_envelope(&mut self, now: Now) -> Option<Queued> {
-        while let Some(queued) = self.queue.pop(now.instant, |category| has_room(&self.out, category)) {
+        let turn = Turn { now: now.instant, is_asking: self.link.is_away() };
+        while let Some(queued) = self.queue.pop(turn, |category| has_room(&self.out, category)) {
             if !self.limits.is_limited(Category::of(queued.envelope.counts), now.instant) {
                 return Some(queued);
             }
@@ -309,6 +313,7 @@ impl Outbox {
                 *self.out.entry(Category::of(queued.envelope.counts)).or_default() += 1;
                 let in_pause = self.link.is_away();
                 self.link.sent(now.instant);
+                self.silent_since.get_or_insert(now.instant);
                 let sent = Sent { queued, report, encoding, in_pause };
                 Some(self.out(Flight::Envelope(Box::new(sent)), request))
             }
@@ -343,6 +348,9 @@ impl Outbox {
         if let Some(out) = self.out.get_mut(&Category::of(queued.envelope.counts)) {
             *out -= 1;
         }
+        if self.envelopes_out() == 0 || matches!(answer, Answer::Status(..)) {
+            self.silent_since = Some(now.instant).filter(|_| self.envelopes_out() > 0);
+        }
         let verdict = answer.verdict(encoding);
         if let Some(report) = report.filter(|_| verdict != Verdict::Delivered) {
             self.reports.put_back(report);
@@ -356,8 +364,9 @@ impl Outbox {
         }
         match verdict {
             Verdict::Delivered => {
-                self.ledger.sent(queued.envelope.counts);
+                let counts = queued.envelope.counts;
                 self.gone(queued);
+                self.ledger.sent(counts);
             }
             Verdict::Dropped(reason) => self.drop_envelope(queued, reason),
             Verdict::InGzip => {
@@ -376,7 +385,7 @@ impl Outbox {
         let to_spotlight = self.destinations.sentry.is_none();
         queued.tries += u32::from((is_own_fault && !self.is_hurried) || to_spotlight);
         let jitter = self.random.f64();
-        self.link.failed(queued.blamed_in, in_pause, now, jitter);
+        self.link.failed(queued.blamed_in.is_some(), in_pause, now, jitter);
         queued.blamed_in = Some(era);
         let max_tries = if to_spotlight { MAX_SPOTLIGHT_TRIES } else { MAX_TRIES };
         if queued.tries >= max_tries {
@@ -398,14 +407,17 @@ impl Outbox {
     }
 
     fn drop_envelope(&mut self, queued: Queued, reason: DropReason) {
-        self.ledger.dropped(reason, queued.envelope.counts);
+        let counts = queued.envelope.counts;
         self.gone(queued);
+        self.ledger.dropped(reason, counts);
     }
 
     /// Notes that an envelope was delivered or dropped.
     fn gone(&mut self, queued: Queued) {
         if let (Some(disk), Some(record)) = (&mut self.disk, queued.record) {
             disk.remove(record);
+        }
+        if queued.is_own {
             self.ledger.unspooled(queued.envelope.counts);
         }
         self.left.extend(queued.number);
@@ -424,8 +436,13 @@ impl Outbox {
         let disk = self.disk.as_mut()?;
         let is_outage = self.link.is_away();
         if let Some(older_than) = disk.insures(now.instant) {
-            // With fewer than three envelopes the link never counts as away, but their pauses show the outage.
-            if is_outage || self.queue.next_pause_ends().is_some() {
+            // With few envelopes an outage shows in their failures alone, and a server that hangs in its silence. A disk
+            // that failed is tried again when there is no room for more.
+            let is_outage = is_outage
+                || self.queue.next_pause_ends().is_some()
+                || self.silent_since.is_some_and(|since| since <= older_than)
+                || (disk.has_failed() && self.queue.bytes() + MAX_TRANSACTION > self.limit);
+            if is_outage {
                 let old = self.queue.take_older(older_than, Disk::MAX_STORED);
                 old.into_iter().for_each(|queued| disk.keep(queued, DropReason::NetworkError));
             }
@@ -445,12 +462,12 @@ impl Outbox {
         for queued in result.taken {
             self.queue.push(queued);
         }
-        // If the disk fails, envelopes that fit into the queue stay there: with a spool no more may be lost than
-        // without.
+        // A disk that fails must cost nothing that memory has room for. The queue is full then, so nothing more comes.
         let may_wait = !disk.is_closing();
+        let limit = self.limit + 2 * Disk::MAX_STORED;
         for (queued, reason) in result.refused {
-            let has_room = self.queue.bytes() + queued.envelope.size() <= self.limit;
-            if may_wait && has_room && reason == DropReason::NetworkError {
+            let has_room = self.queue.bytes() + queued.envelope.size() <= limit;
+            if may_wait && has_room {
                 self.queue.push(queued);
             } else {
                 self.drop_envelope(queued, reason);
@@ -470,6 +487,9 @@ impl Outbox {
         for queued in self.queue.drain().into_iter().chain(out) {
             match (&mut self.disk, queued.record) {
                 (Some(disk), Some(record)) => {
+                    if !queued.is_own {
+                        self.ledger.spooled(queued.envelope.counts);
+                    }
                     disk.put_back(record);
                     self.left.extend(queued.number);
                 }
@@ -503,9 +523,10 @@ impl Outbox {
         // Times in the past are left out: what is due already waits for room, which only an answer makes.
         let link = self.link.pause_ends(now).filter(|_| !self.queue.is_empty());
         let pause = self.queue.next_pause_ends().filter(|_| !self.link.is_away());
-        let is_outage = self.link.is_away() || pause.is_some();
-        let insurance =
-            self.disk.as_ref().filter(|_| is_outage).and_then(|disk| disk.next_insurance(self.queue.oldest()?));
+        let oldest = self.queue.oldest();
+        let outage = if self.link.is_away() || pause.is_some() { oldest } else { self.silent_since };
+        let insurance = self.disk.as_ref().zip(outage);
+        let insurance = insurance.and_then(|(disk, since)| disk.next_insurance(oldest?, since));
         let disk = self.disk.as_ref().and_then(Disk::next_look);
         let disk = disk.map(|look| look.max(self.link.pause_ends(now).unwrap_or(look)));
         let report = self.destinations.sentry.as_ref().and_then(|_| self.reports.due(now));

@@ -30,11 +30,13 @@ pub(super) struct Queued {
     pub(super) blamed_in: Option<u64>,
     /// Its record, if it came from the disk: it must be removed there after delivery, and must not be stored again.
     pub(super) record: Option<RecordId>,
+    /// Whether this process put it there. Then it counts as kept on disk until it leaves.
+    pub(super) is_own: bool,
 }
 
 impl Queued {
     pub(super) const fn new(number: Option<u64>, envelope: Envelope, now: Instant) -> Self {
-        Self { number, envelope, since: now, tries: 0, failures: 0, blamed_in: None, record: None }
+        Self { number, envelope, since: now, tries: 0, failures: 0, blamed_in: None, record: None, is_own: false }
     }
 
     fn size(&self) -> usize {
@@ -43,7 +45,14 @@ impl Queued {
     }
 }
 
-/// All envelopes that wait, in one lane for each category.
+/// When an envelope leaves, and whether it is the one that asks if the server is back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    pub(super) now: Instant,
+    pub(super) is_asking: bool,
+}
+
+/// What waits, in one lane for each category.
 #[derive(Debug)]
 pub(super) struct Queue {
     lanes: BTreeMap<Category, Lane>,
@@ -63,18 +72,25 @@ struct Lane {
 }
 
 impl Lane {
-    /// When the next envelope of this lane was queued, if one may leave now. One whose pause is over leaves first; as
-    /// its pauses grow, it does not hold up the others.
-    fn next_since(&self, now: Instant) -> Option<Instant> {
-        let paused = self.paused.first_key_value().filter(|((until, _), _)| *until <= now).map(|(_, queued)| queued);
+    /// When its next envelope came in, if one may leave now.
+    fn next_since(&self, turn: Turn) -> Option<Instant> {
+        let paused = self.paused.first_key_value().filter(|((until, _), _)| *until <= turn.now);
+        let paused = paused.map(|(_, queued)| queued).filter(|_| self.is_next_paused(turn));
         paused.or_else(|| self.fresh.front()).map(|queued| queued.since)
     }
 
-    fn pop(&mut self, now: Instant) -> Option<Queued> {
-        match self.paused.first_entry().filter(|entry| entry.key().0 <= now) {
+    fn pop(&mut self, turn: Turn) -> Option<Queued> {
+        let is_paused = self.is_next_paused(turn);
+        match self.paused.first_entry().filter(|entry| is_paused && entry.key().0 <= turn.now) {
             Some(entry) => Some(entry.remove()),
             None => self.fresh.pop_front(),
         }
+    }
+
+    /// Whether one whose pause is over goes before the others: pauses grow, so it never takes their place for long. But
+    /// what failed on its own does not ask whether the server is back.
+    fn is_next_paused(&self, turn: Turn) -> bool {
+        !turn.is_asking || self.fresh.is_empty()
     }
 }
 
@@ -115,13 +131,12 @@ impl Queue {
         self.lane(&queued).paused.insert(key, queued);
     }
 
-    /// Removes the next envelope. Of the lanes with room for a request, the one whose envelope has waited longest is
-    /// next.
-    pub(super) fn pop(&mut self, now: Instant, has_room: impl Fn(Category) -> bool) -> Option<Queued> {
+    /// The next envelope of a lane that has room for a request: among the lanes the one that waited longest.
+    pub(super) fn pop(&mut self, turn: Turn, has_room: impl Fn(Category) -> bool) -> Option<Queued> {
         let lanes = self.lanes.iter_mut().filter(|(category, _)| has_room(**category));
         let (_, lane) =
-            lanes.filter_map(|(_, lane)| Some((lane.next_since(now)?, lane))).min_by_key(|(since, _)| *since)?;
-        let queued = lane.pop(now)?;
+            lanes.filter_map(|(_, lane)| Some((lane.next_since(turn)?, lane))).min_by_key(|(since, _)| *since)?;
+        let queued = lane.pop(turn)?;
         self.subtract(&queued);
         Some(queued)
     }
@@ -131,19 +146,26 @@ impl Queue {
         self.lanes.values().filter_map(|lane| Some(lane.paused.first_key_value()?.0.0)).min()
     }
 
-    /// Ends all pauses, because a flush or a shutdown waits.
+    /// Ends all pauses. What is at fault itself goes behind the others.
     pub(super) fn end_pauses(&mut self) {
         for lane in self.lanes.values_mut() {
             let mut paused: Vec<_> = mem::take(&mut lane.paused).into_values().collect();
             paused.append(&mut lane.fresh.drain(..).collect());
-            paused.sort_by_key(|queued| queued.since);
+            paused.sort_by_key(|queued| (queued.tries, queued.since));
             lane.fresh = paused.into();
         }
     }
 
     /// When the oldest envelope was queued.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        let oldest = |lane: &Lane| lane.fresh.iter().chain(lane.paused.values()).map(|queued| queued.since).min();
+        let oldest = |lane: &Lane| {
+            lane.fresh
+                .iter()
+                .chain(lane.paused.values())
+                .filter(|queued| queued.record.is_none())
+                .map(|queued| queued.since)
+                .min()
+        };
         self.lanes.values().filter_map(oldest).min()
     }
 
@@ -207,8 +229,12 @@ mod tests {
         Queued::new(Some(number), Envelope { counts, ..Envelope::empty() }, since)
     }
 
+    const fn turn(now: Instant) -> Turn {
+        Turn { now, is_asking: false }
+    }
+
     fn numbers(queue: &mut Queue, now: Instant) -> Vec<u64> {
-        std::iter::from_fn(|| queue.pop(now, |_| true)).filter_map(|queued| queued.number).collect()
+        std::iter::from_fn(|| queue.pop(turn(now), |_| true)).filter_map(|queued| queued.number).collect()
     }
 
     const TRANSACTION: Counts = Counts::transaction(1);
@@ -218,7 +244,7 @@ mod tests {
         let (mut queue, now) = (Queue::new(), Instant::now());
         let second = Duration::from_secs(1);
         (1..=3).for_each(|number| queue.push(queued(number, TRANSACTION, now)));
-        let failed = queue.pop(now, |_| true).unwrap();
+        let failed = queue.pop(turn(now), |_| true).unwrap();
         queue.pause(failed, now + second);
         assert_eq!(queue.next_pause_ends(), Some(now + second));
         assert_eq!(numbers(&mut queue, now), [2, 3]);
@@ -232,9 +258,9 @@ mod tests {
         let (mut queue, now) = (Queue::new(), Instant::now());
         queue.push(queued(1, TRANSACTION, now));
         queue.push(queued(2, Counts::ERROR, now + Duration::from_secs(1)));
-        let popped = queue.pop(now, |category| category != Category::Transaction);
+        let popped = queue.pop(turn(now), |category| category != Category::Transaction);
         assert_eq!(popped.and_then(|queued| queued.number), Some(2));
-        assert!(queue.pop(now, |category| category != Category::Transaction).is_none());
+        assert!(queue.pop(turn(now), |category| category != Category::Transaction).is_none());
         assert_eq!(numbers(&mut queue, now), [1]);
     }
 

@@ -1,0 +1,12 @@
+//! The machine over a simulated network and disk: hours of outages pass in milliseconds.
+
+mod callers;
+mod fairness;
+mod laws;
+mod outages;
+mod poison;
+mod pressure;
+mod rest;
+mod simulation;
+mod spool;
+mod wide;

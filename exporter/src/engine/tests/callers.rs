@@ -1,0 +1,53 @@
+//! Numbers and answers that callers see.
+
+use super::simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds};
+
+#[test]
+fn many_flushes_that_nobody_waits_for_do_not_stop_a_shutdown() {
+    let mut sim = Simulation::with_server(millis(20));
+    sim.singles(100);
+    (0..1100).for_each(|_| drop(sim.begin_flush(millis(0))));
+    assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+    assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (100, 0));
+}
+
+#[test]
+fn a_span_that_has_ended_is_counted_at_once() {
+    let mut sim = Simulation::with_server(millis(20));
+    sim.run_for(seconds(1));
+    sim.singles(100);
+    assert_eq!(sim.shared.intake.waiting() + sim.stats().spans_received, 100);
+    sim.run_for(millis(1));
+    assert_eq!((sim.shared.intake.waiting(), sim.stats().spans_pending), (0, 100));
+    sim.settle(seconds(1));
+    assert_eq!((sim.stats().spans_received, sim.stats().spans_sent), (100, 100));
+}
+
+#[test]
+fn a_viewer_that_is_away_is_asked_with_growing_pauses() {
+    let plan = Plan { has_spotlight: true, ..Plan::default() };
+    let mut sim = Simulation::new(plan, |parcel| match parcel.is_for_spotlight {
+        true => refused(),
+        false => accepted(millis(20)),
+    });
+    for _ in 0..6000 {
+        sim.single("work");
+        sim.run_for(millis(100));
+    }
+    assert_eq!(sim.distinct(), 6000);
+    // 1 + 2 + 4 + 8 + 16 + 32 s, then a minute each.
+    assert!((10..=18).contains(&sim.copies.len()), "{}", sim.copies.len());
+}
+
+#[test]
+fn a_viewer_that_hangs_costs_a_shutdown_nothing() {
+    let plan = Plan { has_spotlight: true, ..Plan::default() };
+    let mut sim = Simulation::new(plan, |parcel| match parcel.is_for_spotlight {
+        true => hangs(),
+        false => accepted(millis(20)),
+    });
+    sim.singles(500);
+    assert_eq!(sim.shutdown(seconds(5)), Ok(()));
+    assert_eq!(sim.distinct(), 500);
+    assert!(sim.time() < millis(500), "{:?}", sim.time());
+}

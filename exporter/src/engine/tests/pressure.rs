@@ -1,0 +1,61 @@
+//! More than the buffer or the queue has room for.
+
+use opentelemetry::KeyValue;
+
+use super::{
+    super::EngineOptions,
+    simulation::{Plan, Simulation, accepted, id_of, millis, pad, seconds},
+};
+use crate::account::DropReason;
+
+#[test]
+fn an_overflow_ends_when_the_pressure_has_ended() {
+    let engine = EngineOptions { buffer_limit: 1 << 20, ..EngineOptions::default() };
+    let mut sim = Simulation::new(Plan { engine, ..Plan::default() }, |_| accepted(millis(20)));
+    let trace = sim.new_trace();
+    let job = sim.span(trace, 0);
+    let burst = |sim: &mut Simulation, count: usize| {
+        for _ in 0..count {
+            let step = sim.span(trace, id_of(&job));
+            sim.end(step);
+        }
+    };
+    burst(&mut sim, 10_000);
+    sim.run_for(seconds(2));
+    let dropped = sim.dropped(DropReason::BufferOverflow);
+    assert!(dropped > 1000, "{dropped}");
+    sim.run_for(seconds(10));
+    let before = sim.dropped(DropReason::BufferOverflow);
+    burst(&mut sim, 1000);
+    assert_eq!(sim.flush(seconds(5)), Err(super::super::FlushError::Undelivered { spans: before }));
+    assert_eq!(sim.dropped(DropReason::BufferOverflow), before, "nothing more is lost");
+    assert!(sim.distinct() >= 1000);
+    assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+}
+
+#[test]
+fn large_traces_lose_nothing_on_an_idle_network() {
+    for has_dir in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        // As much more than the queue has room for as 40 MB are more than 32 MiB.
+        let plan = Plan { dir: has_dir.then(|| dir.path().to_owned()), queue_limit: 3 << 20, ..Plan::default() };
+        let mut sim = Simulation::new(plan, |_| accepted(millis(20)));
+        sim.trace(59, |_, span| (0..100).for_each(|number| pad(span, number, 1000)));
+        sim.settle(seconds(60));
+        assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (60, 0));
+        assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+    }
+}
+
+#[test]
+fn control_characters_that_grow_as_json_lose_nothing() {
+    let mut sim = Simulation::new(Plan { queue_limit: 2 << 20, ..Plan::default() }, |_| accepted(millis(20)));
+    sim.trace(19, |_, span| {
+        for number in 0..100 {
+            span.attributes.push(KeyValue::new(format!("padding.{number}"), "\u{1}".repeat(1000)));
+        }
+    });
+    sim.settle(seconds(60));
+    assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (20, 0));
+    assert_eq!((sim.shared.intake.pending(), sim.stats().queued_bytes), (0, 0));
+}

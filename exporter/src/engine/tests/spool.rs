@@ -1,0 +1,182 @@
+//! What a directory is good for.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{
+    super::FlushError,
+    simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds},
+};
+
+fn plan(dir: &Path) -> Plan {
+    Plan { dir: Some(dir.to_owned()), disk_time: millis(5), ..Plan::default() }
+}
+
+fn dir() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Checks that each span was counted once.
+fn check(sim: &Simulation) {
+    let stats = sim.stats();
+    assert!(stats.spans_spooled <= stats.spans_received, "{stats}");
+    assert_eq!(stats.spans_received, stats.spans_sent + stats.spans_dropped() + stats.spans_spooled, "{stats}");
+}
+
+#[test]
+fn an_outage_under_load_costs_nothing_with_and_without_a_directory() {
+    let dir = dir();
+    // A queue that is too small for the outage, and a buffer that is not.
+    for plan in [Plan::default(), plan(dir.path())] {
+        let plan = Plan { queue_limit: 2 << 20, ..plan };
+        let mut sim = Simulation::new(plan, |parcel| match parcel.at < seconds(12) {
+            true => refused(),
+            false => accepted(millis(20)),
+        });
+        for _ in 0..120 {
+            sim.singles(75);
+            sim.run_for(millis(100));
+        }
+        sim.settle(seconds(60));
+        assert_eq!((sim.distinct(), sim.arrived.len(), sim.stats().spans_dropped()), (9000, 9000, 0));
+        assert!(sim.time() < seconds(45), "{:?}", sim.time());
+        assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+        check(&sim);
+    }
+}
+
+#[test]
+fn a_killed_process_loses_only_what_waited_less_than_ten_seconds() {
+    for is_hanging in [false, true] {
+        let dir = dir();
+        let answer = move || if is_hanging { hangs() } else { refused() };
+        let mut sim = Simulation::new(plan(dir.path()), move |_| answer());
+        let mut last = Vec::new();
+        for second in 0..90 {
+            for _ in 0..22 {
+                let id = sim.single("work");
+                if second >= 80 {
+                    last.push(id);
+                }
+            }
+            sim.run_for(seconds(1));
+        }
+        sim.kill();
+        sim.restart();
+        sim.network = Box::new(|_| accepted(millis(20)));
+        sim.run_for(seconds(60));
+        let lost = 90 * 22 - sim.distinct();
+        assert!(lost <= last.len(), "{lost} lost, hanging: {is_hanging}");
+        assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+        check(&sim);
+    }
+}
+
+#[test]
+fn a_server_that_hangs_is_an_outage_after_seconds() {
+    let dir = dir();
+    let mut sim = Simulation::new(plan(dir.path()), |_| hangs());
+    sim.singles(2000);
+    sim.run_for(seconds(10));
+    sim.kill();
+    sim.restart();
+    sim.network = Box::new(|_| accepted(millis(20)));
+    sim.run_for(seconds(60));
+    assert!(sim.distinct() >= 2000 - 64, "{}", sim.distinct());
+}
+
+#[test]
+fn a_flush_tells_what_is_on_disk_from_what_was_delivered() {
+    // Also when all of it was read from the disk to ask whether the server is back.
+    for count in [50, 2000] {
+        for wait in [0, 30, 60] {
+            let dir = dir();
+            let mut sim = Simulation::new(plan(dir.path()), |_| refused());
+            sim.singles(count as usize);
+            sim.run_for(seconds(wait));
+            assert_eq!(sim.flush(seconds(2)), Err(FlushError::KeptOnDisk { spans: count }), "after {wait} s");
+            assert_eq!(sim.flush(seconds(2)), Err(FlushError::KeptOnDisk { spans: count }), "once more");
+            sim.network = Box::new(|_| accepted(millis(20)));
+            assert_eq!(sim.flush(seconds(5)), Ok(()));
+            assert_eq!(sim.distinct() as u64, count);
+            assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+            check(&sim);
+        }
+    }
+}
+
+#[test]
+fn a_shutdown_keeps_what_a_server_that_hangs_did_not_take() {
+    let dir = dir();
+    let mut sim = Simulation::new(plan(dir.path()), |_| hangs());
+    sim.singles(5000);
+    assert_eq!(sim.shutdown(seconds(2)), Err(FlushError::KeptOnDisk { spans: 5000 }));
+    check(&sim);
+    sim.restart();
+    sim.network = Box::new(|_| accepted(millis(20)));
+    sim.run_for(seconds(10));
+    assert_eq!((sim.distinct(), sim.arrived.len()), (5000, 5000));
+    assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+    assert_eq!(sim.stats().spans_received, 5000);
+    check(&sim);
+}
+
+#[test]
+fn a_clock_that_jumps_loses_nothing() {
+    let dir = dir();
+    let days = |days: u64| seconds(days * 24 * 60 * 60);
+    for is_back in [false, true] {
+        let mut sim = Simulation::new(plan(dir.path()), |_| refused());
+        for round in 0..3_u64 {
+            sim.singles(100);
+            sim.run_for(seconds(20));
+            sim.jump(|wall| if is_back { wall - days(3 + round) } else { wall + days(3 + round) });
+        }
+        // What is already too old by the clock when a process begins cannot be told from what is.
+        sim.jump(|_| std::time::UNIX_EPOCH + seconds(1_700_000_000));
+        assert!(sim.shutdown(seconds(2)).is_err());
+        sim.restart();
+        sim.singles(100);
+        sim.run_for(seconds(20));
+        sim.jump(|wall| if is_back { wall - days(3) } else { wall + days(3) });
+        sim.network = Box::new(|_| accepted(millis(20)));
+        sim.run_for(seconds(70));
+        assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (400, 0));
+        assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+    }
+}
+
+#[test]
+fn a_disk_that_fails_costs_nothing_that_memory_has_room_for() {
+    let dir = dir();
+    let plan = Plan { queue_limit: 2 << 20, ..plan(dir.path()) };
+    let mut sim = Simulation::new(plan, |parcel| match parcel.at < seconds(30) {
+        true => refused(),
+        false => accepted(millis(20)),
+    });
+    sim.disk_fails = true;
+    for _ in 0..30 {
+        sim.singles(150);
+        sim.run_for(seconds(1));
+    }
+    sim.settle(seconds(120));
+    assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (4500, 0));
+}
+
+#[test]
+fn a_disk_that_works_again_is_used_again() {
+    let dir = dir();
+    let mut sim = Simulation::new(plan(dir.path()), |_| refused());
+    sim.disk_fails = true;
+    sim.singles(100);
+    sim.run_for(seconds(30));
+    assert_eq!(sim.stats().spans_spooled, 0);
+    sim.disk_fails = false;
+    sim.run_for(seconds(10));
+    sim.kill();
+    sim.restart();
+    sim.network = Box::new(|_| accepted(millis(20)));
+    sim.run_for(seconds(10));
+    assert_eq!(sim.distinct(), 100);
+}
