@@ -250,6 +250,11 @@ impl Intake {
         (waiting as u64, read())
     }
 
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> u64 {
+        self.read_with_waiting(|| ()).0
+    }
+
     /// Returns the bytes of spans that are converted or dropped.
     pub(crate) fn release(&self, bytes: usize) {
         self.pending.fetch_sub(bytes, Ordering::Relaxed);
@@ -317,10 +322,6 @@ mod tests {
         (*span(id, parent)).clone()
     }
 
-    fn waiting(intake: &Intake) -> u64 {
-        intake.read_with_waiting(|| ()).0
-    }
-
     fn drained(intake: &Intake, ledger: &Ledger) -> usize {
         let (mut spans, mut dropped) = (Vec::new(), Vec::new());
         intake.drain(&mut spans, &mut dropped, ledger);
@@ -332,9 +333,9 @@ mod tests {
     fn a_span_that_waits_is_counted_at_once_and_once() {
         let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
         intake.push(data(2, 1), &ledger);
-        assert_eq!((waiting(&intake), ledger.stats().spans_received), (1, 0));
+        assert_eq!((intake.waiting(), ledger.stats().spans_received), (1, 0));
         assert_eq!(drained(&intake, &ledger), 1);
-        assert_eq!((waiting(&intake), ledger.stats().spans_received, intake.pending()), (0, 1, 0));
+        assert_eq!((intake.waiting(), ledger.stats().spans_received, intake.pending()), (0, 1, 0));
     }
 
     #[test]
@@ -343,7 +344,7 @@ mod tests {
         let mut other = data(1, 0);
         other.attributes.push(opentelemetry::KeyValue::new(semconv::NOT_SAMPLED, true));
         intake.push(other, &ledger);
-        assert_eq!(waiting(&intake), 0);
+        assert_eq!(intake.waiting(), 0);
         assert_eq!(drained(&intake, &ledger), 0);
         assert_eq!((ledger.stats().spans_received, intake.pending()), (0, 0));
     }
