@@ -1,8 +1,7 @@
 //! The thread that drives the machine, with a network and a disk.
 //!
-//! Each transaction is a request of its own, so many requests must be in flight at a time; therefore the thread runs a
-//! tokio runtime. Telemetry is suppressed on it: otherwise each request would create spans, which would be sent by
-//! further requests.
+//! Each transaction is a request of its own, so requests must overlap, and the thread runs a tokio runtime for them.
+//! Telemetry is suppressed on it: otherwise each request would create spans, which would be sent by further requests.
 
 use std::{
     collections::HashMap,

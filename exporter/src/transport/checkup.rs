@@ -60,9 +60,7 @@ impl fmt::Display for Problem {
             Self::Refused { status, reason } => {
                 write!(f, "Sentry refuses what this DSN sends, with status {status}: {reason}.")
             }
-            Self::RateLimited => {
-                f.write_str("Sentry accepts no more for now: this project sends more than its quota allows.")
-            }
+            Self::RateLimited => f.write_str("Sentry accepts no more for now: this project exceeds its quota."),
             Self::Unavailable(status) => {
                 write!(f, "Sentry can be reached, but fails: it answers with status {status}.")
             }
@@ -87,9 +85,8 @@ impl fmt::Display for Problem {
                  counted as internal_sdk_error.",
             ),
             Self::NoSpans => f.write_str(
-                "No span has ended yet. If the application has made some, check its sample rate, the filters before \
-                 the tracing layer, and with `cargo tree -d` whether a second version of opentelemetry beside 0.33 is \
-                 used.",
+                "No span has ended yet. If the application has made some, check its sample rate, filters before the \
+                 tracing layer, and with `cargo tree -d` for a second version of opentelemetry beside 0.33.",
             ),
             Self::NoPropagator => f.write_str(
                 "The global propagator is not Sentry's, so traces end at this service: call install(), or \

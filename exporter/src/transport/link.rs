@@ -27,7 +27,7 @@ pub(super) struct Link {
     pause: Option<Pause>,
     /// Pauses since the last answer. They determine the length of the next one.
     pauses: u32,
-    /// The number of the server's answers so far. It tells whether an envelope has already been counted in `suspects`,
+    /// The number of the server's answers so far. It shows whether an envelope has already been counted in `suspects`,
     /// and whether others got answers since it failed.
     era: u64,
     /// A flush or a shutdown waits, so pauses are short.

@@ -26,7 +26,9 @@ impl Default for DeliveryOptions {
 impl DeliveryOptions {
     /// The options with this project's folder in the spool directory, because projects may share the directory.
     pub(crate) fn of_project(mut self, dsn: Option<&Dsn>) -> Self {
-        self.spool_dir = self.spool_dir.map(|dir| dir.join(folder_of(dsn)));
+        // Absolute from now on, so that the process may change its directory.
+        let absolute = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
+        self.spool_dir = self.spool_dir.map(|dir| absolute(dir).join(folder_of(dsn)));
         self
     }
 }
