@@ -3,7 +3,7 @@
 use super::simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds};
 
 #[test]
-fn many_flushes_that_nobody_waits_for_do_not_stop_a_shutdown() {
+fn flushes_without_a_caller_do_not_stop_a_shutdown() {
     let mut sim = Simulation::with_server(millis(20));
     sim.singles(100);
     (0..1100).for_each(|_| drop(sim.begin_flush(millis(0))));

@@ -1,4 +1,4 @@
-//! Outages that are shorter than the time of who waits.
+//! Outages that are shorter than the time that a caller waits.
 
 use super::simulation::{Plan, Simulation, accepted, millis, refused, seconds};
 

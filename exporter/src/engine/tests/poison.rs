@@ -71,7 +71,7 @@ fn poison_on_disk_stops_no_other_envelope() {
     }
     assert_eq!((sim.dropped(DropReason::NetworkError), sim.stats().spans_dropped()), (1, 1));
     assert_eq!(sim.distinct(), 449);
-    // The shutdown tells of the one that was lost.
+    // The shutdown reports the one that was lost.
     assert!(sim.shutdown(seconds(2)).is_err());
     sim.restart();
     sim.run_for(seconds(10));

@@ -1,4 +1,4 @@
-//! What a directory is good for.
+//! What a directory keeps, and what is counted.
 
 use std::path::Path;
 
@@ -87,7 +87,7 @@ fn a_server_that_hangs_is_an_outage_after_seconds() {
 }
 
 #[test]
-fn a_flush_tells_what_is_on_disk_from_what_was_delivered() {
+fn a_flush_distinguishes_what_is_on_disk_from_what_was_delivered() {
     // Also when all of it was read from the disk to ask whether the server is back.
     for count in [50, 600] {
         for wait in [0, 30, 60] {
@@ -133,7 +133,7 @@ fn a_clock_that_jumps_loses_nothing() {
             sim.run_for(seconds(20));
             sim.jump(|wall| if is_back { wall - days(3 + round) } else { wall + days(3 + round) });
         }
-        // What is already too old by the clock when a process begins cannot be told from what is.
+        // What is already too old by the clock when a process begins looks like what is really too old.
         sim.jump(|_| std::time::UNIX_EPOCH + seconds(1_700_000_000));
         assert!(sim.shutdown(seconds(2)).is_err());
         sim.restart();
