@@ -28,6 +28,9 @@ use crate::{
     packing::{Envelope, MAX_TRANSACTION},
 };
 
+/// The largest transaction, with the header lines of its envelope: a context that came in can be long.
+const MAX_ENVELOPE: usize = MAX_TRANSACTION + (64 << 10);
+
 /// The most envelopes that wait for an answer at the same time.
 const MAX_IN_FLIGHT: usize = 64;
 
@@ -155,7 +158,7 @@ impl Outbox {
     pub(crate) fn is_full(&self) -> bool {
         match &self.disk {
             Some(disk) if !disk.has_failed() => disk.is_behind(),
-            _ => !self.queue.is_empty() && self.queue.bytes() + MAX_TRANSACTION > self.limit,
+            _ => !self.queue.is_empty() && self.queue.bytes() + MAX_ENVELOPE > self.limit,
         }
     }
 
@@ -166,7 +169,7 @@ impl Outbox {
     /// Whether the server accepts less than the application sends.
     pub(crate) fn is_unhealthy(&self, now: Instant) -> bool {
         let is_limited = |category| self.limits.is_limited(category, now);
-        let is_over = self.queue.bytes() + MAX_TRANSACTION > self.limit && !self.queue.is_empty();
+        let is_over = self.queue.bytes() + MAX_ENVELOPE > self.limit && !self.queue.is_empty();
         is_over || is_limited(Category::Transaction) || is_limited(Category::Error)
     }
 
@@ -441,7 +444,7 @@ impl Outbox {
             let is_outage = is_outage
                 || self.queue.next_pause_ends().is_some()
                 || self.silent_since.is_some_and(|since| since <= older_than)
-                || (disk.has_failed() && self.queue.bytes() + MAX_TRANSACTION > self.limit);
+                || (disk.has_failed() && self.queue.bytes() + MAX_ENVELOPE > self.limit);
             if is_outage {
                 let old = self.queue.take_older(older_than, Disk::MAX_STORED);
                 old.into_iter().for_each(|queued| disk.keep(queued, DropReason::NetworkError));

@@ -3,7 +3,7 @@
 use super::simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds};
 
 #[test]
-fn many_flushes_that_nobody_waits_for_do_not_stop_a_shutdown() {
+fn flushes_without_a_caller_do_not_stop_a_shutdown() {
     let mut sim = Simulation::with_server(millis(20));
     sim.singles(100);
     (0..1100).for_each(|_| drop(sim.begin_flush(millis(0))));
@@ -30,11 +30,11 @@ fn a_viewer_that_is_away_is_asked_with_growing_pauses() {
         true => refused(),
         false => accepted(millis(20)),
     });
-    for _ in 0..6000 {
+    for _ in 0..600 {
         sim.single("work");
-        sim.run_for(millis(100));
+        sim.run_for(seconds(1));
     }
-    assert_eq!(sim.distinct(), 6000);
+    assert_eq!(sim.distinct(), 600);
     // 1 + 2 + 4 + 8 + 16 + 32 s, then a minute each.
     assert!((10..=18).contains(&sim.copies.len()), "{}", sim.copies.len());
 }

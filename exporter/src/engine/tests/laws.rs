@@ -17,7 +17,7 @@ enum Weather {
     Hanging,
     Broken,
     Limited,
-    /// Every so many requests get no answer.
+    /// One request in this many gets no answer.
     Flaky(u8),
 }
 

@@ -38,11 +38,11 @@ fn large_traces_lose_nothing_on_an_idle_network() {
     for has_dir in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         // As much more than the queue has room for as 40 MB are more than 32 MiB.
-        let plan = Plan { dir: has_dir.then(|| dir.path().to_owned()), queue_limit: 3 << 20, ..Plan::default() };
+        let plan = Plan { dir: has_dir.then(|| dir.path().to_owned()), queue_limit: 2 << 20, ..Plan::default() };
         let mut sim = Simulation::new(plan, |_| accepted(millis(20)));
-        sim.trace(59, |_, span| (0..100).for_each(|number| pad(span, number, 1000)));
+        sim.trace(29, |_, span| (0..100).for_each(|number| pad(span, number, 1000)));
         sim.settle(seconds(60));
-        assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (60, 0));
+        assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (30, 0));
         assert_eq!(sim.shutdown(seconds(2)), Ok(()));
     }
 }
@@ -50,12 +50,12 @@ fn large_traces_lose_nothing_on_an_idle_network() {
 #[test]
 fn control_characters_that_grow_as_json_lose_nothing() {
     let mut sim = Simulation::new(Plan { queue_limit: 2 << 20, ..Plan::default() }, |_| accepted(millis(20)));
-    sim.trace(19, |_, span| {
+    sim.trace(9, |_, span| {
         for number in 0..100 {
             span.attributes.push(KeyValue::new(format!("padding.{number}"), "\u{1}".repeat(1000)));
         }
     });
     sim.settle(seconds(60));
-    assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (20, 0));
+    assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (10, 0));
     assert_eq!((sim.shared.intake.pending(), sim.stats().queued_bytes), (0, 0));
 }

@@ -68,7 +68,7 @@ fn an_open_root_or_a_report_wakes_the_machine_seldom() {
 }
 
 #[test]
-fn a_viewer_without_sentry_hears_of_no_losses() {
+fn losses_do_not_wake_a_machine_that_has_only_a_viewer() {
     for is_away in [false, true] {
         let plan = Plan { has_dsn: false, has_spotlight: true, ..Plan::default() };
         let mut sim = Simulation::new(plan, move |_| if is_away { refused() } else { accepted(millis(20)) });

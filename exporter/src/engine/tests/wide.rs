@@ -15,7 +15,7 @@ fn five_thousand_children_leave_in_six_requests() {
 fn small_spans_beside_a_large_one_leave_in_as_few_requests_as_their_bytes_need() {
     let mut sim = Simulation::with_server(millis(50));
     sim.trace(302, |number, span| {
-        let count = if number == 150 { 900 } else { 6 };
+        let count = if number == 150 { 700 } else { 6 };
         (0..count).for_each(|number| pad(span, number, 1000));
     });
     sim.settle(seconds(10));
