@@ -16,6 +16,7 @@
 //! | `options`, `flush_error` | settings, and the answer of a flush |
 
 mod backpressure;
+mod callers;
 mod flush_error;
 mod intake;
 mod machine;

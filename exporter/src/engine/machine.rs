@@ -21,7 +21,7 @@ use opentelemetry::TraceId;
 
 use super::{
     backpressure::Backpressure,
-    flush_error::FlushError,
+    callers::{Callers, time_for_disk},
     intake::Intake,
     order::{Mailbox, Orders, Waiter},
 };
@@ -48,9 +48,6 @@ const MANY_READY: usize = 256;
 
 /// Spans for which `inbox` keeps its memory after a burst.
 const MAX_ROOM: usize = 4096;
-
-/// The most time at the end of a flush or shutdown that is reserved for the disk.
-const MAX_DISK_TIME: Duration = Duration::from_millis(500);
 
 /// How long the last envelopes may take if the application dropped the exporter without a shutdown.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
@@ -82,9 +79,7 @@ pub(super) struct Machine {
     /// How many pieces (traces, parts or envelopes) of each trace have not left yet, by number. A flush waits for all
     /// numbers below its own. A mere count would make it wait for spans that end after it.
     pieces: BTreeMap<u64, usize>,
-    flushes: Vec<Flush>,
-    /// Lost spans that a flush has reported already. Each loss is reported to one flush only.
-    reported_lost: u64,
+    callers: Callers,
     /// `None` unless the application turned it on.
     backpressure: Option<Backpressure>,
     phase: Phase,
@@ -104,19 +99,6 @@ enum Ready {
     Part(Trace),
     /// An error event.
     Envelope(Envelope),
-}
-
-/// A caller that waits until all traces below a number have left.
-#[derive(Debug)]
-struct Flush {
-    waiter: Waiter,
-    /// The number of the first trace that became ready after the call.
-    below: u64,
-    /// When the waiting envelopes go to the disk. Without this reserve the caller's time would end before they are
-    /// safe.
-    keep_at: Instant,
-    /// The envelopes have gone to the disk for this flush, which happens once.
-    is_kept: bool,
 }
 
 /// A shutdown walks through these phases in order. It skips `GivingUp` if everything was delivered in time, and
@@ -165,8 +147,7 @@ impl Machine {
             ready: VecDeque::new(),
             next_number: 0,
             pieces: BTreeMap::new(),
-            flushes: Vec::new(),
-            reported_lost: 0,
+            callers: Callers::default(),
             backpressure,
             phase: Phase::Running,
             next_pick_up: now.instant + PICK_UP_EVERY,
@@ -183,14 +164,14 @@ impl Machine {
             self.take_in(now);
         }
         let is_closing = !self.is_running();
-        self.outbox.hurry(is_closing || !self.flushes.is_empty(), now.instant);
+        self.outbox.hurry(is_closing || self.callers.are_waiting(now.instant), now.instant);
         if let Some(backpressure) = &mut self.backpressure {
             backpressure.check_up(now.instant, || self.outbox.is_unhealthy(now.instant));
         }
         self.pieces_left();
         // Before the answers: a caller that gets one reads the statistics at once.
         self.outbox.publish();
-        self.answer_flushes(now);
+        self.answer_callers(now);
         self.advance(now);
         self.relax(now.instant);
         self.shared.intake.set_stuck(self.outbox.is_full());
@@ -214,10 +195,7 @@ impl Machine {
         if !flushes.is_empty() {
             self.take_in_all(now);
             for waiter in flushes {
-                let time = waiter.deadline.saturating_duration_since(now.instant);
-                let for_disk = if self.outbox.has_spool() { time / 4 } else { Duration::ZERO };
-                let keep_at = waiter.deadline - for_disk.min(MAX_DISK_TIME);
-                self.flushes.push(Flush { waiter, below: self.next_number, keep_at, is_kept: false });
+                self.callers.add(waiter, self.next_number, self.outbox.has_spool(), now.instant);
             }
         }
         if let Some(waiter) = shutdown {
@@ -233,8 +211,7 @@ impl Machine {
         self.take_in_all(now);
         self.outbox.close();
         // Some of the time is reserved for the disk: envelopes that are not on it by the deadline are lost.
-        let time = deadline.saturating_duration_since(now.instant);
-        let for_disk = if self.outbox.has_spool() { (time / 4).min(MAX_DISK_TIME) } else { Duration::ZERO };
+        let for_disk = time_for_disk(deadline, self.outbox.has_spool(), now.instant);
         self.phase = Phase::Closing { waiter, give_up_at: deadline - for_disk, deadline };
     }
 
@@ -421,61 +398,26 @@ impl Machine {
 
     fn stop(&mut self, waiter: Option<Waiter>) -> Phase {
         self.outbox.publish();
-        let result = self.result();
-        if let Some(waiter) = waiter {
-            // The caller may have stopped waiting.
-            let _ = waiter.reply.send(result.clone());
-        }
-        for flush in self.flushes.drain(..) {
-            let _ = flush.waiter.reply.send(result.clone());
-        }
+        self.callers.answer_all(waiter, &self.shared.ledger);
         Phase::Stopped
     }
 
-    fn answer_flushes(&mut self, now: Now) {
-        // A shutdown answers the flushes at its end, when everything is counted.
-        if self.flushes.is_empty() || !self.is_running() {
+    fn answer_callers(&mut self, now: Now) {
+        // A shutdown answers them at its end, when everything is counted.
+        if !self.is_running() || !self.callers.are_waiting(now.instant) {
             return;
         }
-        self.flushes.retain(|flush| flush.waiter.deadline > now.instant);
-        if self.outbox.has_spool() && self.flushes.iter().any(|flush| !flush.is_kept && flush.keep_at <= now.instant) {
+        if self.callers.need_disk(now.instant) {
             self.outbox.keep_waiting();
-            self.flushes.iter_mut().for_each(|flush| flush.is_kept |= flush.keep_at <= now.instant);
         }
         let oldest = self.pieces.keys().next().copied().unwrap_or(self.next_number);
-        // Envelopes on disk are not delivered, so the caller waits for them too until `keep_at`.
-        let is_on_disk = self.shared.ledger.has_spooled();
-        let is_done = |flush: &Flush| flush.below <= oldest && (!is_on_disk || flush.keep_at <= now.instant);
-        if !self.flushes.iter().any(is_done) {
-            return;
-        }
-        let result = self.result();
-        self.flushes.retain(|flush| {
-            let is_done = is_done(flush);
-            if is_done {
-                // The caller may have stopped waiting.
-                let _ = flush.waiter.reply.send(result.clone());
-            }
-            !is_done
-        });
-    }
-
-    /// The answer for a flush or a shutdown. It reports each lost span once.
-    fn result(&mut self) -> Result<(), FlushError> {
-        let stats = self.shared.ledger.stats();
-        let lost = stats.spans_lost();
-        match (lost - mem::replace(&mut self.reported_lost, lost), stats.spans_spooled) {
-            (0, 0) => Ok(()),
-            (0, spans) => Err(FlushError::KeptOnDisk { spans }),
-            (spans, _) => Err(FlushError::Undelivered { spans }),
-        }
+        self.callers.answer(oldest, &self.shared.ledger, now.instant);
     }
 
     /// When the driver must call [`step`](Self::step) at the latest.
     pub(super) fn wake_at(&mut self, now: Now) -> Instant {
         // A shutdown answers them at its end.
-        let flushes = self.flushes.iter().filter(|_| self.is_running());
-        let flushes = flushes.map(|flush| if flush.is_kept { flush.waiter.deadline } else { flush.keep_at }).min();
+        let flushes = self.callers.wake_at().filter(|_| self.is_running());
         let phase = match self.phase {
             Phase::Running | Phase::Stopped => None,
             Phase::Closing { give_up_at, .. } => Some(give_up_at),

@@ -20,6 +20,13 @@ pub(super) struct Waiter {
     pub(super) deadline: Instant,
 }
 
+impl Waiter {
+    pub(super) fn answer(self, result: Result<(), FlushError>) {
+        // The caller may have stopped waiting.
+        let _ = self.reply.send(result);
+    }
+}
+
 /// Orders that the worker has not seen yet.
 #[derive(Debug, Default)]
 pub(super) struct Orders {

@@ -1,6 +1,9 @@
 //! Numbers and answers that callers see.
 
+use std::{sync::Arc, time::Duration};
+
 use super::simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds};
+use crate::{SentryExporter, engine::FlushError, transport::Problem};
 
 #[test]
 fn flushes_without_a_caller_do_not_stop_a_shutdown() {
@@ -50,4 +53,16 @@ fn a_viewer_that_hangs_costs_a_shutdown_nothing() {
     assert_eq!(sim.shutdown(seconds(5)), Ok(()));
     assert_eq!(sim.distinct(), 500);
     assert!(sim.time() < millis(500), "{:?}", sim.time());
+}
+
+#[test]
+fn in_a_forked_process_calls_fail_at_once() {
+    let exporter = SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1").build().unwrap();
+    let mut engine = Arc::into_inner(exporter.into_engine().unwrap()).unwrap();
+    // As in a child: another process than the one in which the worker runs.
+    engine.process = 0;
+    let hour = Duration::from_secs(3600);
+    assert_eq!(engine.check(hour), [Problem::Forked]);
+    assert_eq!(engine.flush(hour), Err(FlushError::Forked));
+    assert_eq!(engine.shutdown(hour), Err(FlushError::Forked));
 }

@@ -1,0 +1,98 @@
+//! The callers that wait for a flush, and what they are answered.
+
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+use super::{flush_error::FlushError, order::Waiter};
+use crate::account::Ledger;
+
+/// The most time at the end of a flush or shutdown that is left for the disk.
+const MAX_DISK_TIME: Duration = Duration::from_millis(500);
+
+/// Callers that wait.
+#[derive(Debug, Default)]
+pub(super) struct Callers {
+    flushes: Vec<Flush>,
+    /// Lost spans that an answer has reported already. Each loss is reported to one caller only.
+    reported_lost: u64,
+}
+
+/// A caller that waits until all traces below a number have left.
+#[derive(Debug)]
+struct Flush {
+    waiter: Waiter,
+    /// The number of the first trace that became ready after the call.
+    below: u64,
+    /// When the waiting envelopes go to the disk. Without this reserve the caller's time would end before they are
+    /// safe.
+    keep_at: Instant,
+    /// The envelopes have gone to the disk for this flush, which happens once.
+    is_kept: bool,
+}
+
+impl Callers {
+    pub(super) fn add(&mut self, waiter: Waiter, below: u64, has_spool: bool, now: Instant) {
+        let keep_at = waiter.deadline - time_for_disk(waiter.deadline, has_spool, now);
+        self.flushes.push(Flush { waiter, below, keep_at, is_kept: !has_spool });
+    }
+
+    /// Whether one of them waits. Those that have stopped waiting are forgotten.
+    pub(super) fn are_waiting(&mut self, now: Instant) -> bool {
+        self.flushes.retain(|flush| flush.waiter.deadline > now);
+        !self.flushes.is_empty()
+    }
+
+    /// Whether the time of one of them is over but for what the disk needs. It is said once for each.
+    pub(super) fn need_disk(&mut self, now: Instant) -> bool {
+        let mut need = false;
+        for flush in self.flushes.iter_mut().filter(|flush| !flush.is_kept && flush.keep_at <= now) {
+            flush.is_kept = true;
+            need = true;
+        }
+        need
+    }
+
+    /// Answers those whose traces have left: all traces below `oldest` have.
+    pub(super) fn answer(&mut self, oldest: u64, ledger: &Ledger, now: Instant) {
+        // Envelopes on disk are not delivered, so a caller waits for them too until `keep_at`.
+        let is_on_disk = ledger.has_spooled();
+        let is_done = |flush: &Flush| flush.below <= oldest && (!is_on_disk || flush.keep_at <= now);
+        let (done, waiting): (Vec<_>, _) = mem::take(&mut self.flushes).into_iter().partition(is_done);
+        self.flushes = waiting;
+        if !done.is_empty() {
+            let result = self.result(ledger);
+            done.into_iter().for_each(|flush| flush.waiter.answer(result.clone()));
+        }
+    }
+
+    /// Answers all of them and the caller of a shutdown, at the end.
+    pub(super) fn answer_all(&mut self, shutdown: Option<Waiter>, ledger: &Ledger) {
+        let result = self.result(ledger);
+        let flushes = self.flushes.drain(..).map(|flush| flush.waiter);
+        shutdown.into_iter().chain(flushes).for_each(|waiter| waiter.answer(result.clone()));
+    }
+
+    /// When one of them has to be looked at.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.flushes.iter().map(|flush| if flush.is_kept { flush.waiter.deadline } else { flush.keep_at }).min()
+    }
+
+    /// What became of everything until now. Each lost span is reported once.
+    fn result(&mut self, ledger: &Ledger) -> Result<(), FlushError> {
+        let stats = ledger.stats();
+        let lost = stats.spans_lost();
+        match (lost.saturating_sub(mem::replace(&mut self.reported_lost, lost)), stats.spans_spooled) {
+            (0, 0) => Ok(()),
+            (0, spans) => Err(FlushError::KeptOnDisk { spans }),
+            (spans, _) => Err(FlushError::Undelivered { spans }),
+        }
+    }
+}
+
+/// How much of the time until a deadline is left for the disk.
+pub(super) fn time_for_disk(deadline: Instant, has_spool: bool, now: Instant) -> Duration {
+    let time = deadline.saturating_duration_since(now);
+    if has_spool { (time / 4).min(MAX_DISK_TIME) } else { Duration::ZERO }
+}
