@@ -49,7 +49,7 @@ use self::{
 };
 pub(crate) use self::{options::EngineOptions, worker::Setup};
 use crate::{
-    account::{DropReason, Stats, unsampled},
+    account::{Stats, unsampled},
     transport::{Problem, of_answer},
 };
 
@@ -205,7 +205,7 @@ impl Engine {
                 // The worker always answers at its deadline, so a blocking HTTP client holds its thread. The caller
                 // counts the spans as dropped itself, because the process may end before the worker could.
                 self.shared.intake.abandon(&self.shared.ledger);
-                self.shared.ledger.settle(DropReason::Shutdown);
+                self.shared.ledger.settle();
                 Err(FlushError::Timeout(timeout))
             }
         }

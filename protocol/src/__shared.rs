@@ -6,5 +6,9 @@ pub mod hex;
 pub mod own_thread;
 mod setting_error;
 
-pub use self::{contain::contain, feedback::Feedback, setting_error::SettingError};
+pub use self::{
+    contain::{contain, forget},
+    feedback::Feedback,
+    setting_error::SettingError,
+};
 pub use crate::header::is_visible;

@@ -66,9 +66,6 @@ fn read(counter: &AtomicU64) -> u64 {
 impl Ledger {
     pub(crate) fn received(&self, spans: u64) {
         self.received.fetch_add(spans, Ordering::Relaxed);
-        if self.is_settled() {
-            self.dropped[DropReason::Shutdown as usize].add(Counts { spans, ..Counts::default() });
-        }
     }
 
     /// An envelope was accepted.
@@ -108,18 +105,15 @@ impl Ledger {
         self.trimmed_bytes.fetch_add(trimmed.bytes, Ordering::Relaxed);
     }
 
-    /// Counts everything pending as dropped, because an HTTP client blocks the worker. A span that is received from now
-    /// on counts as dropped at once.
-    pub(crate) fn settle(&self, reason: DropReason) {
-        if self.settled.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let stats = self.stats();
-        let out = stats.spans_pending;
-        self.dropped[reason as usize].spans.fetch_add(out, Ordering::Relaxed);
+    /// Ends the account, because an HTTP client blocks the worker: what is pending, and every span that is received from
+    /// now on, counts as dropped by the shutdown. [`stats`](Self::stats) computes it, so that no span that moves
+    /// meanwhile is counted twice.
+    pub(crate) fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
     }
 
-    fn is_settled(&self) -> bool {
+    /// Whether the account has ended.
+    pub(crate) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
     }
 
@@ -147,6 +141,10 @@ impl Ledger {
         };
         let accounted = stats.spans_sent + stats.spans_dropped() + stats.spans_spooled;
         stats.spans_pending = stats.spans_received.saturating_sub(accounted);
+        if self.is_settled() && stats.spans_pending > 0 {
+            stats.dropped.entry(DropReason::Shutdown).or_default().spans += stats.spans_pending;
+            stats.spans_pending = 0;
+        }
         stats
     }
 }
@@ -171,10 +169,10 @@ mod tests {
     fn what_a_blocked_worker_reports_after_it_was_settled_is_not_counted_twice() {
         let ledger = Ledger::default();
         ledger.received(3);
-        ledger.settle(DropReason::Shutdown);
+        ledger.settle();
         ledger.sent(Counts::transaction(3));
         ledger.dropped(DropReason::NetworkError, Counts::spans(3));
-        ledger.settle(DropReason::Shutdown);
+        ledger.settle();
         ledger.received(2);
         let stats = ledger.stats();
         assert_eq!((stats.spans_received, stats.spans_sent, stats.spans_pending), (5, 0, 0));

@@ -99,6 +99,8 @@ impl DroppedTraces {
             if let Some(oldest) = self.order.pop_front() {
                 self.all.remove(&oldest);
             }
+            // A worker that is blocked for long may miss some: it then sends what it holds of them.
+            self.new.truncate(MAX_DROPPED_TRACES);
         }
     }
 }

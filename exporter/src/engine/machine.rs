@@ -398,7 +398,8 @@ impl Machine {
 
     fn stop(&mut self, waiter: Option<Waiter>) -> Phase {
         self.outbox.publish();
-        self.callers.answer_all(waiter, &self.shared.ledger);
+        let is_on_disk = self.outbox.has_kept();
+        self.callers.answer_all(waiter, is_on_disk, &self.shared.ledger);
         Phase::Stopped
     }
 
@@ -411,7 +412,8 @@ impl Machine {
             self.outbox.keep_waiting();
         }
         let oldest = self.pieces.keys().next().copied().unwrap_or(self.next_number);
-        self.callers.answer(oldest, &self.shared.ledger, now.instant);
+        let is_on_disk = self.outbox.has_kept();
+        self.callers.answer(oldest, is_on_disk, &self.shared.ledger, now.instant);
     }
 
     /// When the driver must call [`step`](Self::step) at the latest.

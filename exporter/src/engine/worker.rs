@@ -13,7 +13,10 @@ use std::{
 
 use opentelemetry::{Context, otel_debug, otel_warn};
 use opentelemetry_http::HttpClient;
-use opentelemetry_sentry_protocol::{__shared::own_thread, DecisionLog};
+use opentelemetry_sentry_protocol::{
+    __shared::{forget, own_thread},
+    DecisionLog,
+};
 use tokio::{
     runtime::{self, Runtime},
     task::{Id, JoinError, JoinSet, yield_now},
@@ -124,7 +127,14 @@ impl Worker {
             while let Some(outgoing) = self.machine.next_request(now) {
                 let client = Arc::clone(&self.client);
                 let number = outgoing.id;
-                let request = async move { (number, deliver(client.as_ref(), outgoing.request).await) };
+                let ledger = Arc::clone(&self.shared.ledger);
+                let request = async move {
+                    // A hook may have blocked this thread until a shutdown returned without it.
+                    if ledger.is_settled() {
+                        return (number, Answer::Nothing("the exporter was shut down".to_owned()));
+                    }
+                    (number, deliver(client.as_ref(), outgoing.request).await)
+                };
                 let task = self.requests.spawn(request);
                 self.numbers.insert(task.id(), number);
             }
@@ -133,7 +143,7 @@ impl Worker {
                 otel_debug!(name: "SentryExporter.Stopped");
                 return;
             }
-            let is_busy = has_used_disk || self.work();
+            let is_busy = self.work() || has_used_disk;
             if is_busy {
                 yield_now().await;
                 self.take_answers();
@@ -162,17 +172,17 @@ impl Worker {
         is_busy
     }
 
-    /// Runs the jobs for the disk. Returns whether there were any.
+    /// Runs one job for the disk. Returns whether there was one. One at a time: a slow disk must not keep orders, answers
+    /// and deadlines waiting for the jobs that follow.
     fn use_disk(&mut self) -> bool {
         let Some(spool) = &mut self.spool else { return false };
-        let mut is_busy = false;
-        loop {
-            let now = read_clocks();
-            let Some(job) = self.machine.next_job(now) else { return is_busy };
-            let done = job.run(spool, now);
-            self.machine.job_done(done, now);
-            is_busy = true;
-        }
+        let now = read_clocks();
+        // After a shutdown has returned, what it counted as dropped must not be written.
+        let job = if self.shared.ledger.is_settled() { None } else { self.machine.next_job(now) };
+        let Some(job) = job else { return false };
+        let done = job.run(spool, now);
+        self.machine.job_done(done, now);
+        true
     }
 
     /// Waits for an answer, an order, spans or the next due time.
@@ -209,8 +219,10 @@ fn answered(machine: &mut Machine, numbers: &mut HashMap<Id, u64>, done: Result<
             if let Some(number) = numbers.remove(&error.id()) {
                 machine.answered(number, Answer::Panic, read_clocks());
             }
-            // The drop of a panic's payload may itself panic.
-            mem::forget(error);
+            match error.try_into_panic() {
+                Ok(payload) => forget(payload),
+                Err(error) => drop(error),
+            }
         }
     }
 }

@@ -53,6 +53,9 @@ pub(crate) struct Disk {
     has_looked: bool,
     /// A shutdown has begun. What is on disk then stays there: taking it would delay the shutdown.
     is_closing: bool,
+    /// The disk had nothing to hand out when it was asked last: what counts as kept is being sent by another process, or
+    /// was removed. Without it every flush would wait in vain.
+    is_elsewhere: bool,
     /// When envelopes that had waited long were stored last. Without it each wake-up would cost an `fdatasync`.
     last_insured: Option<Instant>,
     /// After a failure nothing is stored before this time, so that a full disk does not cost a failed write each
@@ -134,6 +137,11 @@ impl Disk {
     pub(super) const fn close(&mut self) {
         self.is_closing = true;
         self.next_look = None;
+    }
+
+    /// Whether what counts as kept is out of reach, unless this process has some of it in hand.
+    pub(super) const fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere
     }
 
     /// Whether a shutdown has begun.
@@ -221,6 +229,7 @@ impl Disk {
         match done {
             DiskDone::Stored(Stored { kept, error, lost }) => {
                 count_lost(lost, ledger);
+                self.is_elsewhere = false;
                 let mut out = mem::take(&mut self.out);
                 settled.refused = out.split_off(kept.min(out.len()));
                 for (queued, _) in out {
@@ -242,6 +251,7 @@ impl Disk {
             DiskDone::Taken(Taken { records, lost, is_empty }) => {
                 count_lost(lost, ledger);
                 self.look_at(if is_empty { now + LOOK_EVERY } else { now });
+                self.is_elsewhere = is_empty && records.is_empty();
                 settled.taken = records.into_iter().map(|spooled| from_disk(spooled, ledger, now)).collect();
             }
             DiskDone::Settled => {}

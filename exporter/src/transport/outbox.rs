@@ -294,6 +294,13 @@ impl Outbox {
         self.envelope_request(Queued::new(None, Envelope::empty(), now.instant), now)
     }
 
+    /// Whether envelopes of this process are on disk that it can still send.
+    pub(crate) fn has_kept(&self) -> bool {
+        let is_in_hand = !self.queue.is_empty() || self.envelopes_out() > 0;
+        let is_within_reach = self.disk.as_ref().is_some_and(|disk| !disk.is_elsewhere());
+        self.ledger.has_spooled() && (is_within_reach || is_in_hand)
+    }
+
     /// Whether some losses are not reported yet.
     pub(crate) fn has_unreported(&mut self, now: Instant) -> bool {
         self.destinations.sentry.is_some() && self.reports.due(now).is_some()
@@ -451,7 +458,7 @@ impl Outbox {
             }
         }
         // `link.room` allows one during an outage: if the queue is empty, an envelope from the disk tries the server.
-        let has_room = self.queue.bytes() < self.limit / 4
+        let has_room = (self.queue.is_empty() || self.queue.bytes() < self.limit / 4)
             && self.link.room(now.instant, self.out.values().sum(), MAX_IN_FLIGHT) > 0;
         let is_limited = self.limits.is_limited(Category::Transaction, now.instant);
         disk.next_job(now.instant, has_room && !is_limited)
@@ -467,7 +474,7 @@ impl Outbox {
         }
         // A disk that fails must cost nothing that memory has room for. The queue is full then, so nothing more comes.
         let may_wait = !disk.is_closing();
-        let limit = self.limit + 2 * Disk::MAX_STORED;
+        let limit = self.limit.saturating_add(2 * Disk::MAX_STORED);
         for (queued, reason) in result.refused {
             let has_room = self.queue.bytes() + queued.envelope.size() <= limit;
             if may_wait && has_room {

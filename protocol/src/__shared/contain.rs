@@ -1,6 +1,7 @@
 //! Functions of the application, called so that a panic in one of them ends neither a request nor the worker.
 
 use std::{
+    any::Any,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -12,10 +13,19 @@ pub fn contain<T>(function: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(function)) {
         Ok(value) => Some(value),
         Err(payload) => {
-            // The payload can be of any type, and its `Drop` can panic as well. Leaking it is the safe choice.
-            mem::forget(payload);
+            forget(payload);
             None
         }
+    }
+}
+
+/// Disposes of the payload of a panic. A text is dropped. A payload of another type is leaked, because its `Drop` can
+/// panic as well.
+pub fn forget(payload: Box<dyn Any + Send>) {
+    if payload.is::<&'static str>() || payload.is::<String>() {
+        drop(payload);
+    } else {
+        mem::forget(payload);
     }
 }
 

@@ -64,7 +64,8 @@ fn settle(sentry: &Sentry, made: u64, ingest: &LocalIngest, does: &[Does]) {
         let requests = ingest.requests().len();
         let hanging = does.iter().take(requests).filter(|does| **does == Does::Hang).count() as u64;
         let stats = sentry.stats();
-        stats.spans_received >= made && stats.spans_received - accounted(&stats) == hanging
+        // What hangs may be on disk as well.
+        stats.spans_received >= made && stats.spans_received - accounted(&stats) <= hanging
     });
 }
 
