@@ -61,7 +61,8 @@ struct Response {
 struct Request {
     method: Text,
     url: Text,
-    headers: Data,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    headers: Option<Data>,
 }
 
 #[derive(Deserialize, Serialize)]
