@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use opentelemetry_sentry::{
-    FlushError, Sentry, Stats,
+    Sentry, Stats,
     exporter::testing::{Answer, Envelope, LocalIngest},
 };
 use proptest::{collection::vec, prelude::*};
@@ -90,14 +90,13 @@ fn hold(does: &[Does], batches: &[usize], directory: Option<&Path>) {
         settle(&sentry, made, &ingest, does);
     }
     let processor = sentry.span_processor().clone();
-    // The worker gives up in time, unless it gets no CPU or a slow disk. Then the caller counts spans that may be on disk
-    // or delivered, too.
-    let was_abandoned = sentry.shutdown(LAST) == Err(FlushError::Timeout(LAST));
+    // A server may accept what the worker gives up at the end of its time: the answer then comes too late to be counted.
+    let is_complete = sentry.shutdown(LAST).is_ok();
     let stats = processor.stats();
     assert_eq!(stats.spans_received, accounted(&stats), "{stats:?}");
     let ids = accepted(&ingest);
     let delivered = ids.len() as u64;
-    assert!(stats.spans_sent == delivered || was_abandoned && stats.spans_sent < delivered, "{stats:?}");
+    assert!(stats.spans_sent == delivered || !is_complete && stats.spans_sent < delivered, "{stats:?}");
     let delivered_or_counted = stats.spans_sent + stats.spans_dropped();
     let mut later = 0;
     if directory.is_some() {
@@ -115,7 +114,7 @@ fn hold(does: &[Does], batches: &[usize], directory: Option<&Path>) {
         assert_eq!(made, delivered_or_counted, "{stats:?}");
     }
     let (arrived, expected) = (ids.len() as u64 + later, made - stats.spans_dropped());
-    assert!(arrived == expected || was_abandoned && arrived > expected, "{arrived} of {expected}: {stats:?}");
+    assert!(arrived == expected || !is_complete && arrived > expected, "{arrived} of {expected}: {stats:?}");
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an event arrived twice");
 }
 
