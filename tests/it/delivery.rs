@@ -75,7 +75,7 @@ fn a_shutdown_gives_up_at_its_deadline_and_counts_what_was_not_delivered() {
     let sentry = builder.with_dsn("").with_span_processor(processor.clone()).build().unwrap();
     end_spans(&sentry, 5);
     let timeout = Duration::from_millis(200);
-    assert_gave_up(processor.shutdown(timeout), 5, timeout);
+    assert_gave_up(processor.shutdown(timeout), 5, timeout, DropReason::Shutdown);
     assert_eq!(processor.shutdown(timeout), Err(FlushError::AlreadyShutdown));
     end_spans(&sentry, 2);
     assert_eq!(processor.stats().spans_received, 7);

@@ -73,16 +73,24 @@ pub(crate) fn flush_patiently(flush: impl Fn() -> OTelSdkResult) {
     }
 }
 
-/// Checks the result of a shutdown that has to give up on spans.
+/// Checks the result of a shutdown that has to give up on spans, and returns the reason under which they are counted.
 ///
-/// The worker says how many spans it gave up on. If it gets no CPU for that in time, the caller stops waiting for it. In
-/// both cases the spans are counted.
+/// The worker says how many spans it gave up on, and counts them under `reason`. If it gets no CPU for that in time, the
+/// caller stops waiting for it and counts them itself.
 #[track_caller]
-pub(crate) fn assert_gave_up(result: Result<(), FlushError>, spans: u64, timeout: Duration) {
-    assert!(
-        [Err(FlushError::Undelivered { spans }), Err(FlushError::Timeout(timeout))].contains(&result),
-        "{result:?}"
-    );
+pub(crate) fn assert_gave_up(
+    result: Result<(), FlushError>,
+    spans: u64,
+    timeout: Duration,
+    reason: DropReason,
+) -> DropReason {
+    match result {
+        Err(FlushError::Timeout(elapsed)) if elapsed == timeout => DropReason::Shutdown,
+        result => {
+            assert_eq!(result, Err(FlushError::Undelivered { spans }));
+            reason
+        }
+    }
 }
 
 /// Makes `count` traces of one span.

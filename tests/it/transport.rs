@@ -112,10 +112,15 @@ fn undelivered_spans_are_kept_on_disk_and_sent_by_the_next_process() {
     let processor = {
         let sentry = builder.with_spool_dir(dir.path()).build().unwrap();
         end_spans(&sentry, 3);
-        assert_eq!(sentry.flush(SHORT), Err(FlushError::KeptOnDisk { spans: 3 }), "not delivered, and not lost");
+        let is_kept = |spans| sentry.flush(SHORT) == Err(FlushError::KeptOnDisk { spans });
+        eventually("not delivered, and not lost", || is_kept(3));
         end_spans(&sentry, 2);
+        eventually("all are on disk", || is_kept(5));
         let processor = sentry.span_processor().clone();
-        assert_eq!(sentry.shutdown(SHORT), Err(FlushError::KeptOnDisk { spans: 5 }));
+        let result = sentry.shutdown(SHORT);
+        // The worker may get no CPU to answer in time.
+        let answers = [FlushError::KeptOnDisk { spans: 5 }, FlushError::Timeout(SHORT)].map(Err);
+        assert!(answers.contains(&result), "{result:?}");
         processor
     };
     let stats = processor.stats();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Write, sync::Arc};
 
-use opentelemetry_sentry::{FlushError, SentryBuilder, exporter::DropReason};
+use opentelemetry_sentry::{SentryBuilder, exporter::DropReason};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -11,7 +11,7 @@ use rustls::{
 use super::{OK, proxy::TRY};
 use crate::{
     raw_server::{RawServer, read_request},
-    support::{PATIENCE, dropped, end_spans, sentry_at},
+    support::{PATIENCE, assert_gave_up, dropped, end_spans, sentry_at},
 };
 
 /// A server with a self-signed certificate for this name, and the certificate.
@@ -61,12 +61,12 @@ fn a_certificate_is_refused_unless_it_is_trusted_and_for_this_server() {
         let sentry = builder.build().unwrap();
         end_spans(&sentry, 1);
         let processor = sentry.span_processor().clone();
-        if works {
+        let lost = if works {
             assert_eq!(sentry.flush(PATIENCE), Ok(()), "{name}");
+            None
         } else {
-            assert_eq!(sentry.shutdown(TRY), Err(FlushError::Undelivered { spans: 1 }), "{name}");
-        }
-        let lost = if works { None } else { Some((DropReason::NetworkError, 1)) };
+            Some((assert_gave_up(sentry.shutdown(TRY), 1, TRY, DropReason::NetworkError), 1))
+        };
         assert_eq!(dropped(&processor.stats()), lost.into_iter().collect::<BTreeMap<_, _>>(), "{name}");
         assert_eq!(
             server.heads().len() - before,
