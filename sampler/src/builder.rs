@@ -84,7 +84,8 @@ impl SentrySamplerBuilder {
         self
     }
 
-    /// Adds a rule. The first rule that matches decides, before the function and the rate. Defaults to no rules.
+    /// Adds a rule. The first rule that matches decides, before the function and the rate; a trace that came in
+    /// with a decision keeps it, unless the rule [overrides parents](Rule::overriding_parents). Defaults to no rules.
     pub fn with_rule(mut self, rule: Rule) -> Self {
         self.policy.rules.push(rule);
         self

@@ -4,9 +4,10 @@ use opentelemetry_sentry_protocol::SampleRate;
 use opentelemetry_sentry_semantics::{Attributes, semconv};
 
 use crate::{
+    choice::Choice,
     context::SamplingContext,
     function::{Function, Running},
-    rules::{Rule, RuleOutcome},
+    rules::Rule,
 };
 
 /// How traces are decided, except for what can be changed at run time.
@@ -17,19 +18,6 @@ pub(crate) struct Policy {
     pub(crate) parent_based: bool,
     /// Whether `HEAD` and `OPTIONS` requests are sampled like any other request.
     pub(crate) probes: bool,
-}
-
-/// How the decision about a trace is made.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Choice {
-    /// By comparing the random value with this rate.
-    Apply(SampleRate),
-    /// It is the parent's.
-    Inherit(bool),
-    /// The application's function failed: the trace is not sampled, and no rate is known.
-    Refuse,
-    /// Tracing is off: nothing is recorded, and the decision that came in is passed on.
-    PassOn,
 }
 
 impl Policy {
@@ -46,14 +34,9 @@ impl Policy {
         }
         if !self.rules.is_empty() || self.function.is_some() {
             let context = context();
-            match self.rules.iter().find_map(|rule| rule.apply(&context)) {
-                Some(RuleOutcome::Sample(rate)) => return Choice::Apply(rate),
-                Some(RuleOutcome::Inherit) => {
-                    if let Some(sampled) = parent_sampled {
-                        return Choice::Inherit(sampled);
-                    }
-                }
-                None => {}
+            let decide = |rule: &Rule| rule.decide(&context, parent_sampled, self.parent_based);
+            if let Some(choice) = self.rules.iter().find_map(decide) {
+                return choice;
             }
             if let Some(function) = &self.function {
                 return function.call(&context).map_or(Choice::Refuse, Choice::Apply);

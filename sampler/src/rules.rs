@@ -5,12 +5,13 @@ use opentelemetry_sentry_protocol::{InvalidSampleRate, SampleRate};
 use opentelemetry_sentry_semantics::{Attributes, sanitize_url, semconv};
 use wildmatch::WildMatch;
 
-use crate::context::SamplingContext;
+use crate::{choice::Choice, context::SamplingContext};
 
 /// What to do with a local root that meets all conditions.
 ///
-/// The first rule of a sampler that matches decides, even if the trace came in with a decision; use
-/// [`inherit`](Self::inherit) to keep that decision. A rule without conditions matches every local root.
+/// The first rule of a sampler that matches decides. A trace that came in with a decision keeps it, so that it is whole
+/// or absent in all services, unless the rule is marked with [`overriding_parents`](Self::overriding_parents). A rule
+/// without conditions matches every local root.
 ///
 /// ```
 /// use opentelemetry_sentry_sampler::{Rule, SentrySampler};
@@ -28,19 +29,13 @@ use crate::context::SamplingContext;
 pub struct Rule {
     conditions: Vec<Condition>,
     action: Action,
+    overrides_parents: bool,
 }
 
 /// What a rule does. The rate is validated when the sampler is built.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Action {
     Sample(f64),
-    Inherit,
-}
-
-/// The result of a rule that matched.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum RuleOutcome {
-    Sample(SampleRate),
     Inherit,
 }
 
@@ -57,7 +52,7 @@ enum Condition {
 impl Rule {
     /// Samples at this rate, in `0.0..=1.0`.
     pub const fn sample(rate: f64) -> Self {
-        Self { conditions: Vec::new(), action: Action::Sample(rate) }
+        Self::of(Action::Sample(rate))
     }
 
     /// Never samples.
@@ -65,9 +60,27 @@ impl Rule {
         Self::sample(0.0)
     }
 
-    /// Keeps the decision that came in. If none came in, the sampler continues as if it had no rules.
+    /// Keeps the decision that came in, in spite of the rules that follow, the function and
+    /// [`with_parent_based(false)`](crate::SentrySamplerBuilder::with_parent_based). If none came in, the next rule that
+    /// matches decides.
     pub const fn inherit() -> Self {
-        Self { conditions: Vec::new(), action: Action::Inherit }
+        Self::of(Action::Inherit)
+    }
+
+    const fn of(action: Action) -> Self {
+        Self { conditions: Vec::new(), action, overrides_parents: false }
+    }
+
+    /// Makes the rule decide also about traces that came in with a decision. Such a trace can lose a part or consist of
+    /// a part. Without effect on [`inherit`](Self::inherit).
+    ///
+    /// ```
+    /// # use opentelemetry_sentry_sampler::Rule;
+    /// let rule = Rule::sample(1.0).with_path_prefix("/checkout").overriding_parents();
+    /// ```
+    pub const fn overriding_parents(mut self) -> Self {
+        self.overrides_parents = true;
+        self
     }
 
     /// Never samples health checks, readiness probes and scrapes: requests for `/health`, `/healthz`, `/livez`,
@@ -117,16 +130,20 @@ impl Rule {
         }
     }
 
-    /// The outcome for this local root; `None` if a condition does not match.
-    pub(crate) fn apply(&self, context: &SamplingContext<'_>) -> Option<RuleOutcome> {
-        if !self.conditions.iter().all(|condition| condition.matches(context)) {
-            return None;
-        }
-        Some(match self.action {
+    /// What it decides about this local root; `None` leaves it to the next rule.
+    pub(crate) fn decide(
+        &self,
+        context: &SamplingContext<'_>,
+        parent_sampled: Option<bool>,
+        parent_based: bool,
+    ) -> Option<Choice> {
+        let choice = match (self.action, parent_sampled) {
+            (Action::Inherit, sampled) => Choice::Inherit(sampled?),
+            (Action::Sample(_), Some(_)) if parent_based && !self.overrides_parents => return None,
             // `build` has rejected invalid rates, so the fallback is never used.
-            Action::Sample(rate) => RuleOutcome::Sample(SampleRate::try_from(rate).unwrap_or(SampleRate::NONE)),
-            Action::Inherit => RuleOutcome::Inherit,
-        })
+            (Action::Sample(rate), _) => Choice::Apply(SampleRate::try_from(rate).unwrap_or(SampleRate::NONE)),
+        };
+        self.conditions.iter().all(|condition| condition.matches(context)).then_some(choice)
     }
 }
 

@@ -13,8 +13,9 @@ use opentelemetry_sentry_protocol::{
 use opentelemetry_sentry_semantics::{Attributes, Source, describe, host_of_url, semconv, shortened, without_secrets};
 
 use crate::{
+    choice::Choice,
     context::SamplingContext,
-    decision::{Choice, Policy, is_probe},
+    decision::{Policy, is_probe},
     tunables::{SamplerHandle, Tunables},
 };
 

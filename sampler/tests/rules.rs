@@ -118,18 +118,46 @@ fn health_checks_are_recognised_by_path_and_by_user_agent() {
 }
 
 #[test]
-fn a_rule_overrides_the_parent_and_an_inheriting_rule_follows_it() {
-    let sampler = SentrySampler::builder()
-        .with_rule(Rule::inherit().with_name("*inherit*"))
-        .with_rule(Rule::never().with_name("*never*"))
-        .with_function(|_| 1.0)
-        .build()
-        .unwrap();
-    assert!(!route("/inherit").decided(false).is_sampled(&sampler));
-    assert!(route("/inherit").decided(true).is_sampled(&sampler));
-    assert!(route("/inherit").is_sampled(&sampler), "no decision came in, so the function decides");
-    assert!(!route("/never").decided(true).is_sampled(&sampler));
-    assert!(route("/other").decided(false).is_sampled(&sampler));
+fn who_decides_is_the_same_in_every_cell_of_rules_and_parents() {
+    let never = Rule::never;
+    let always = || Rule::sample(1.0);
+    // The rules; whether the sampler is parent-based; its rate; and what becomes of a trace of its own, of one that
+    // came in sampled, and of one that came in unsampled.
+    let rows = [
+        (vec![], true, 0.0, [false, true, false]),
+        (vec![], true, 1.0, [true, true, false]),
+        (vec![], false, 0.0, [false, false, false]),
+        (vec![], false, 1.0, [true, true, true]),
+        (vec![never()], true, 1.0, [false, true, false]),
+        (vec![always()], true, 0.0, [true, true, false]),
+        (vec![Rule::health_checks()], true, 1.0, [false, true, false]),
+        (vec![never()], false, 1.0, [false, false, false]),
+        (vec![always()], false, 0.0, [true, true, true]),
+        (vec![never().overriding_parents()], true, 1.0, [false, false, false]),
+        (vec![always().overriding_parents()], true, 0.0, [true, true, true]),
+        (vec![Rule::inherit()], true, 1.0, [true, true, false]),
+        (vec![Rule::inherit()], false, 1.0, [true, true, false]),
+        (vec![Rule::inherit(), never().overriding_parents()], true, 1.0, [false, true, false]),
+        (vec![Rule::inherit(), always().overriding_parents()], true, 0.0, [true, true, false]),
+        (vec![never().with_name("another"), always()], true, 0.0, [true, true, false]),
+        (vec![never(), always().overriding_parents()], true, 0.0, [false, true, true]),
+        (vec![never().overriding_parents(), Rule::inherit()], true, 1.0, [false, false, false]),
+    ];
+    for (rules, parent_based, rate, expected) in rows {
+        let row = format!("{rules:?}, parent-based {parent_based}, rate {rate}");
+        let builder = SentrySampler::builder().with_parent_based(parent_based).with_rate(rate);
+        let sampler = rules.into_iter().fold(builder, |builder, rule| builder.with_rule(rule)).build().unwrap();
+        let root = || route("/health");
+        let found = [root(), root().decided(true), root().decided(false)].map(|root| root.is_sampled(&sampler));
+        assert_eq!(found, expected, "own, in yes, in no: {row}");
+    }
+}
+
+#[test]
+fn a_rule_that_inherits_without_a_parent_leaves_it_to_the_function() {
+    let sampler = SentrySampler::builder().with_rule(Rule::inherit()).with_function(|_| 1.0).build().unwrap();
+    assert!(route("/").is_sampled(&sampler));
+    assert!(!route("/").decided(false).is_sampled(&sampler));
 }
 
 #[test]

@@ -97,9 +97,9 @@ fn lines(child: &mut Child) -> impl Iterator<Item = (String, u64)> + use<> {
     })
 }
 
+/// Some kills come while a record is written, but how many is chance. `damage` has the files that end after each byte.
 #[test]
 fn a_killed_process_loses_nothing_that_it_had_stored_and_leaves_nothing_torn() {
-    let mut torn = 0;
     for round in 0..40 {
         let dir = temp();
         let mut child = start("stores_until_it_is_killed", dir.path(), 0);
@@ -120,25 +120,9 @@ fn a_killed_process_loses_nothing_that_it_had_stored_and_leaves_nothing_torn() {
         assert_eq!(numbers.len(), taken.records.len(), "once");
         assert!(stored.iter().all(|number| numbers.contains(number) || sent.contains(number)), "round {round}");
         assert!(!taken.records.is_empty() && before > 0);
-        torn += usize::from(is_torn(dir.path()));
         spool.remove(&handles(&taken.records));
         assert!(files(dir.path()).is_empty());
     }
-    // Otherwise it shows nothing about processes that die while they write.
-    assert!(torn > 0);
-}
-
-/// Whether a file ends in the middle of a record.
-fn is_torn(dir: &Path) -> bool {
-    files(dir).iter().any(|file| {
-        let bytes = fs::read(file).unwrap();
-        let mut rest = bytes.get(record::HEADER.len()..).unwrap_or_default();
-        while let Some(head) = rest.first_chunk().and_then(record::Head::decode) {
-            let Some(next) = rest.get(record::HEAD + head.length as usize..) else { break };
-            rest = next;
-        }
-        !rest.is_empty()
-    })
 }
 
 #[test]
