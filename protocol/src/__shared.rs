@@ -3,6 +3,7 @@
 mod contain;
 mod feedback;
 pub mod hex;
+pub mod not_sampled;
 pub mod own_thread;
 mod setting_error;
 

@@ -8,7 +8,8 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
-    __shared::own_thread, Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate,
+    __shared::{not_sampled, own_thread},
+    Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate,
 };
 use opentelemetry_sentry_semantics::{Attributes, Source, describe, host_of_url, semconv, shortened, without_secrets};
 
@@ -200,7 +201,7 @@ impl SentrySampler {
         }
         let decision = self.shared.decisions.find(cx.and_then(RemoteTrace::from_context), trace_id);
         let is_sampled = decision.is_none_or(|decision| decision.sampled == Some(true));
-        (true, if is_sampled { Vec::new() } else { vec![KeyValue::new(semconv::NOT_SAMPLED, true)] })
+        (true, if is_sampled { Vec::new() } else { vec![not_sampled::attribute()] })
     }
 }
 
@@ -247,7 +248,7 @@ fn handed_over(decision: &Decision, incoming: Option<&Incoming>, trace_id: Trace
         return Vec::new();
     }
     if decision.sampled != Some(true) {
-        return vec![KeyValue::new(semconv::NOT_SAMPLED, true)];
+        return vec![not_sampled::attribute()];
     }
     let shared = |text: &Arc<str>| Value::String(StringValue::from(Arc::clone(text)));
     let mut attributes = Vec::with_capacity(2);

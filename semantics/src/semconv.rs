@@ -155,5 +155,3 @@ pub const DSC_FROZEN: &str = "sentry.dsc";
 pub const DSC_TRANSACTION: &str = "sentry.dsc.transaction";
 /// From sampler to exporter, which removes it; on local roots only: the random value, if it came in without a context.
 pub const DSC_SAMPLE_RAND: &str = "sentry.dsc.sample_rand";
-/// From sampler to exporter: this span was recorded for the application's other span processors only.
-pub const NOT_SAMPLED: &str = "sentry.not_sampled";

@@ -45,7 +45,7 @@ type Infer = for<'a> fn(&'a Data<'_>) -> Option<Inferred<'a>>;
 
 /// The keys that are not simply copied, in the order in which they are written: how the value is inferred, and what
 /// happens to an attribute with the same key.
-const OWN: [(&str, Attribute, Infer); 26] = [
+const OWN: [(&str, Attribute, Infer); 25] = [
     (semconv::SENTRY_OP, Removed, |data| data.op.and_then(text)),
     (semconv::SENTRY_ORIGIN, Removed, |data| Some(Inferred::Text(data.origin))),
     (semconv::SENTRY_SOURCE, Fallback, |data| Some(Inferred::Text(data.root.as_ref()?.source))),
@@ -69,7 +69,6 @@ const OWN: [(&str, Attribute, Infer); 26] = [
     (semconv::DSC_FROZEN, Removed, nothing),
     (semconv::DSC_SAMPLE_RAND, Removed, nothing),
     (semconv::DSC_TRANSACTION, Removed, nothing),
-    (semconv::NOT_SAMPLED, Removed, nothing),
     // The span's name is made from it.
     (semconv::SENTRY_CUSTOM_SPAN_NAME, Removed, nothing),
     // Headers that only repeat the ids of the trace.

@@ -15,8 +15,7 @@ use std::{
 
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::{Decision, SampleRand};
-use opentelemetry_sentry_semantics::semconv;
+use opentelemetry_sentry_protocol::{__shared::not_sampled, Decision, SampleRand};
 use tokio::sync::Notify;
 
 use crate::{
@@ -307,7 +306,7 @@ impl Shard {
 
 /// Whether a span was sampled for Sentry. The sampler marks the spans that are recorded for other processors only.
 fn is_for_sentry(span: &EndedSpan) -> bool {
-    !span.attributes.iter().any(|attribute| attribute.key.as_str() == semconv::NOT_SAMPLED)
+    !span.attributes.iter().any(not_sampled::is_mark)
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
@@ -344,7 +343,7 @@ mod tests {
     fn a_span_for_others_is_not_counted() {
         let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
         let mut other = data(1, 0);
-        other.attributes.push(opentelemetry::KeyValue::new(semconv::NOT_SAMPLED, true));
+        other.attributes.push(not_sampled::attribute());
         intake.push(other, &ledger);
         assert_eq!(intake.waiting(), 0);
         assert_eq!(drained(&intake, &ledger), 0);

@@ -174,6 +174,31 @@ fn put_span_fields(span: &mut Map<String, Value>, op: Option<String>, status: St
     span.insert("data".to_owned(), Value::Object(data));
 }
 
+/// The depth of lists and maps below which a hook's values are replaced by null. Sentry shows less.
+const MAX_DEPTH: usize = 100;
+
+/// Cuts what is nested too deeply. Serialising and freeing a value recurse, and would overflow the worker's stack; so this
+/// function does not recurse.
+fn flatten(map: &mut Map<String, Value>) {
+    let mut pending: Vec<_> = map.values_mut().map(|value| (value, 1)).collect();
+    let mut removed = Vec::new();
+    while let Some((value, depth)) = pending.pop() {
+        match value {
+            Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => removed.push(value.take()),
+            Value::Array(all) => pending.extend(all.iter_mut().map(|value| (value, depth + 1))),
+            Value::Object(all) => pending.extend(all.values_mut().map(|value| (value, depth + 1))),
+            _ => {}
+        }
+    }
+    while let Some(value) = removed.pop() {
+        match value {
+            Value::Array(all) => removed.extend(all),
+            Value::Object(all) => removed.extend(all.into_iter().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+}
+
 fn trace_of(event: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
     event.get_mut("contexts")?.get_mut("trace")?.as_object_mut()
 }
@@ -256,7 +281,11 @@ impl Hooks {
     fn apply(&self, mut event: TransactionEvent) -> Option<TransactionEvent> {
         let before = (event.name.clone(), event.source);
         if let Some(hook) = &self.span {
-            event.spans.iter_mut().for_each(|span| hook(span));
+            let hook = |span: &mut SpanEvent| {
+                hook(span);
+                flatten(&mut span.data);
+            };
+            event.spans.iter_mut().for_each(hook);
             let TransactionEvent { name, op, status, data, rest, .. } = &mut event;
             let mut root = SpanEvent {
                 description: mem::take(name),
@@ -272,6 +301,8 @@ impl Hooks {
             Some(hook) => hook(event)?,
             None => event,
         };
+        let TransactionEvent { data, user, spans, .. } = &mut event;
+        [data, user].into_iter().chain(spans.iter_mut().map(|span| &mut span.data)).for_each(flatten);
         // A hook may add spans: keep each id once, and no more than Sentry accepts.
         let mut ids = HashSet::new();
         event.spans.retain(|span| ids.insert(span.span_id().to_owned()));
@@ -281,5 +312,51 @@ impl Hooks {
             event.source = Source::Custom;
         }
         Some(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value of so many lists in each other, made and freed without recursion.
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]))
+    }
+
+    fn depth(mut value: &Value) -> usize {
+        let mut depth = 0;
+        while let Some(inner) = value.get(0) {
+            (value, depth) = (inner, depth + 1);
+        }
+        depth
+    }
+
+    #[test]
+    fn what_a_hook_nests_too_deeply_is_cut() {
+        for deep in [0, 1, MAX_DEPTH, MAX_DEPTH + 1, 300_000] {
+            let mut map = Map::from_iter([("deep".to_owned(), nested(deep)), ("flat".to_owned(), 1.into())]);
+            flatten(&mut map);
+            assert_eq!(depth(&map["deep"]), deep.min(MAX_DEPTH));
+            assert_eq!(map["flat"], 1);
+        }
+    }
+
+    #[test]
+    fn no_hook_overflows_the_stack_by_what_it_nests() {
+        let mut hooks = Hooks::default();
+        hooks.set_span(|span| drop(span.data.insert("deep".to_owned(), nested(300_000))));
+        hooks.set_transaction(|mut event| {
+            event.user.insert("deep".to_owned(), nested(300_000));
+            // A span too many, which is dropped.
+            let mut again = event.spans[0].clone();
+            again.data.insert("deep".to_owned(), nested(300_000));
+            event.spans.push(again);
+            Some(event)
+        });
+        let event = json!({ "contexts": { "trace": {} }, "spans": [{ "span_id": "1" }] });
+        let Hooked::Kept(event, 2) = hooks.run(event) else { panic!("a root and a span") };
+        let data = [&event["contexts"]["trace"]["data"], &event["spans"][0]["data"], &event["user"]];
+        assert_eq!(data.map(|data| depth(&data["deep"])), [MAX_DEPTH; 3]);
     }
 }
