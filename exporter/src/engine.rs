@@ -154,7 +154,7 @@ impl Engine {
         let mut problems = Vec::new();
         if self.has_dsn && self.check_thread().is_ok() && !self.closed.load(Ordering::Acquire) {
             let (reply, answer) = mpsc::channel();
-            self.shared.mailbox.leave(Instant::now(), |orders| orders.checks.push(reply));
+            self.shared.mailbox.leave(Instant::now(), |orders| orders.add_check(reply));
             match wait(&answer, timeout) {
                 Ok(reply) => problems.extend(of_answer(reply)),
                 Err(NoAnswer::InTime) => problems.extend(of_answer(Err(format!("no answer within {timeout:?}")))),
@@ -195,7 +195,8 @@ impl Engine {
         self.shared.intake.close();
         let now = Instant::now();
         // The worker's deadline is a little earlier than the caller's, so that its answer arrives in time.
-        let margin = (timeout / 10).min(Duration::from_millis(50));
+        // It counts full buffers in this time.
+        let margin = (timeout / 10).min(Duration::from_millis(200));
         let (waiter, answer) = waiter(now + bounded(timeout - margin));
         self.shared.mailbox.leave(now, |orders| orders.shutdown = Some(waiter));
         match wait(&answer, timeout) {

@@ -7,7 +7,8 @@
 //!
 //! | file, in the order of the walk | contains |
 //! | --- | --- |
-//! | `outbox` | what waits, what is in flight, and what becomes of each envelope |
+//! | `outbox` | what becomes of each envelope |
+//! | `in_flight` | the requests without an answer |
 //! | `queue` | the envelopes that wait, in one lane for each category |
 //! | `link` | whether the server is away, and when it is asked again |
 //! | `rate_limit` | the categories that the server has limited |
@@ -25,6 +26,7 @@ mod compress;
 mod delivery;
 mod destination;
 mod disk;
+mod in_flight;
 mod link;
 mod options;
 mod outbox;

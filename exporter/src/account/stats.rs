@@ -90,7 +90,8 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { spans_received, spans_sent, transactions_sent, errors_sent, .. } = self;
         write!(f, "spans received: {spans_received}, sent: {spans_sent}, dropped: {}", self.spans_dropped())?;
-        let reasons = self.dropped.iter().map(|(reason, dropped)| format!("{reason} {}", dropped.spans));
+        let reasons = self.dropped.iter().filter(|(_, dropped)| dropped.spans > 0);
+        let reasons = reasons.map(|(reason, dropped)| format!("{reason} {}", dropped.spans));
         match reasons.collect::<Vec<_>>().join(", ") {
             reasons if reasons.is_empty() => {}
             reasons => write!(f, " ({reasons})")?,

@@ -32,8 +32,9 @@ impl Waiter {
 pub(super) struct Orders {
     /// The latest one: each provider that the exporter is installed in sets its own.
     pub(super) resource: Option<Resource>,
-    /// Callers of `check`, which wait for the server's answer.
-    pub(super) checks: Vec<mpsc::Sender<Result<Reply, String>>>,
+    /// A caller of `check`, which waits for the server's answer. One at a time: callers that stopped waiting would pile
+    /// up in front of a worker that is held up.
+    pub(super) check: Option<mpsc::Sender<Result<Reply, String>>>,
     pub(super) flushes: Vec<Waiter>,
     /// The engine lets only the first shutdown through, so one place is enough.
     pub(super) shutdown: Option<Waiter>,
@@ -41,8 +42,20 @@ pub(super) struct Orders {
     pub(super) is_abandoned: bool,
 }
 
-/// Where callers leave orders. It needs no limit: each caller waits for its answer, and a flush whose caller has
-/// stopped waiting is removed with the next order.
+impl Orders {
+    /// Leaves a question for the server, unless one is there already.
+    pub(super) fn add_check(&mut self, reply: mpsc::Sender<Result<Reply, String>>) {
+        if self.check.is_none() {
+            self.check = Some(reply);
+        } else {
+            // The caller waits for it.
+            let _ = reply.send(Err("an earlier check still waits for its answer".to_owned()));
+        }
+    }
+}
+
+/// Where callers leave orders. Flushes need no limit: each caller waits for its answer, and a flush whose
+/// caller has stopped waiting is removed with the next order.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     /// `None` once the worker has ended. The reply of a later order is dropped, so its caller returns at once and does

@@ -155,15 +155,13 @@ impl Worker {
 
     /// Packs for one turn. Returns whether there was something to do.
     fn work(&mut self) -> bool {
-        let start = Instant::now();
+        let mut now = read_clocks();
+        let end = now.instant + TURN;
         let mut is_busy = false;
-        while self.machine.has_work() {
+        while self.machine.has_work() && now.instant < end {
             is_busy = true;
-            let now = read_clocks();
             self.machine.work(now);
-            if now.instant >= start + TURN {
-                break;
-            }
+            now = read_clocks();
         }
         // Otherwise the intake could overflow while the worker is busy with many turns.
         if is_busy && self.shared.intake.is_crowded() {

@@ -11,6 +11,9 @@ use super::verdict::Answer;
 /// How long one request may take, from its first byte to the end of the answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The most causes of an error that are read. A client may return an error that is its own cause.
+const MAX_CAUSES: usize = 32;
+
 /// Sends one request, and waits for its answer.
 pub(crate) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) -> Answer {
     match timeout(REQUEST_TIMEOUT, client.send_bytes(request)).await {
@@ -40,6 +43,33 @@ pub(crate) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) ->
 
 /// An error and its causes in one line. The error itself says only `error sending request`.
 fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let causes = iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+    let causes = iter::successors(error.source(), |&cause| cause.source()).take(MAX_CAUSES).map(ToString::to_string);
     iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct OwnCause;
+
+    impl fmt::Display for OwnCause {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("again")
+        }
+    }
+
+    impl Error for OwnCause {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&Self)
+        }
+    }
+
+    #[test]
+    fn an_error_that_is_its_own_cause_ends() {
+        assert_eq!(with_causes(&OwnCause).matches("again").count(), MAX_CAUSES + 1);
+    }
 }

@@ -4,7 +4,6 @@
 //! One transaction is one request, so many requests are in flight at a time. Time and randomness are arguments.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     mem,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -17,6 +16,7 @@ use super::{
     compress::{Compressor, Encoding},
     destination::Destinations,
     disk::{Disk, DiskDone, DiskJob},
+    in_flight::{Flight, InFlight, MAX_IN_FLIGHT, Sent},
     link::Link,
     queue::{Queue, Queued, Turn, pause_after},
     rate_limit::{Category, RateLimits},
@@ -24,21 +24,19 @@ use super::{
     verdict::{Answer, Verdict},
 };
 use crate::{
-    account::{Counts, DropReason, Ledger, Now, Report, Reports},
+    account::{Counts, DropReason, Ledger, Now, Reports},
     packing::{Envelope, MAX_TRANSACTION},
 };
 
 /// The largest transaction, with the header lines of its envelope: a context that came in can be long.
 const MAX_ENVELOPE: usize = MAX_TRANSACTION + (64 << 10);
 
-/// The most envelopes that wait for an answer at the same time.
-const MAX_IN_FLIGHT: usize = 64;
-
-/// The same for one category. If all requests of one category hang, the others still have eight.
-const MAX_PER_CATEGORY: usize = 56;
-
 /// After this many requests without an answer, while other envelopes got answers, an envelope is dropped.
 const MAX_TRIES: u32 = 8;
+
+/// A request that hung while others got answers counts as this many. Otherwise two of these a second would take all the
+/// room that there is for what hangs.
+const TRIES_OF_HANGING: u32 = 3;
 
 /// The same for Spotlight without a DSN. Here each request without an answer counts: a developer's viewer is often off.
 const MAX_SPOTLIGHT_TRIES: u32 = 3;
@@ -51,13 +49,7 @@ pub(crate) struct Outbox {
     /// The most bytes of envelopes that may wait in memory.
     limit: usize,
     queue: Queue,
-    /// The requests that the driver has sent, by number. An envelope stays here until its answer comes, so that it can
-    /// be sent again or kept on disk.
-    in_flight: HashMap<u64, Flight>,
-    /// How many of them carry envelopes of each category. Checks and copies for Spotlight are not counted: they must
-    /// not take the place of envelopes.
-    out: BTreeMap<Category, usize>,
-    next_request: u64,
+    in_flight: InFlight,
     compressor: Compressor,
     limits: RateLimits,
     link: Link,
@@ -96,28 +88,6 @@ pub(crate) struct Outgoing {
     pub(crate) request: Request<Bytes>,
 }
 
-/// A request in flight.
-#[derive(Debug)]
-enum Flight {
-    Envelope(Box<Sent>),
-    /// A copy for Spotlight.
-    Copy,
-    /// A caller's question whether the server accepts the DSN.
-    Check(mpsc::Sender<Result<Reply, String>>),
-}
-
-/// An envelope that waits for its answer.
-#[derive(Debug)]
-struct Sent {
-    queued: Queued,
-    /// The losses that it reports. If it does not arrive, the next envelope reports them.
-    report: Option<Report>,
-    /// Only an answer to zstd can mean that the server does not accept zstd.
-    encoding: Option<&'static str>,
-    /// It was sent to try a server that counted as away. Its failure makes the pause longer.
-    in_pause: bool,
-}
-
 /// A caller's question whether the server accepts the DSN.
 #[derive(Debug, Default)]
 enum Check {
@@ -136,9 +106,7 @@ impl Outbox {
             ledger,
             limit,
             queue: Queue::new(),
-            in_flight: HashMap::new(),
-            out: BTreeMap::new(),
-            next_request: 0,
+            in_flight: InFlight::default(),
             compressor: Compressor::new(encoding),
             limits: RateLimits::default(),
             link: Link::default(),
@@ -228,7 +196,7 @@ impl Outbox {
         if let Some(outgoing) = self.copy_request(now) {
             return Some(outgoing);
         }
-        while self.link.room(now.instant, self.envelopes_out(), MAX_IN_FLIGHT) > 0 {
+        while self.link.room(now.instant, self.in_flight.taking_room(), MAX_IN_FLIGHT) > 0 {
             let queued = self.next_envelope(now)?;
             if let Some(outgoing) = self.envelope_request(queued, now) {
                 return Some(outgoing);
@@ -249,31 +217,24 @@ impl Outbox {
             return None;
         };
         self.check = Check::Out;
-        Some(self.out(Flight::Check(reply), request))
+        Some(self.out(Flight::Check(reply), request, now.instant))
     }
 
     fn copy_request(&mut self, now: Now) -> Option<Outgoing> {
         let body = self.spotlight.next(now.instant)?;
         let body = self.compressor.plain(body);
         let request = self.destinations.spotlight.as_ref()?.request(body).ok()?;
-        Some(self.out(Flight::Copy, request))
+        Some(self.out(Flight::Copy, request, now.instant))
     }
 
-    fn out(&mut self, flight: Flight, request: Request<Bytes>) -> Outgoing {
-        let id = self.next_request;
-        self.next_request += 1;
-        self.in_flight.insert(id, flight);
-        Outgoing { id, request }
-    }
-
-    fn envelopes_out(&self) -> usize {
-        self.out.values().sum()
+    fn out(&mut self, flight: Flight, request: Request<Bytes>, now: Instant) -> Outgoing {
+        Outgoing { id: self.in_flight.add(flight, now), request }
     }
 
     /// The next envelope to send. If none waits and losses are to be reported, an empty one that carries the report.
     fn next_envelope(&mut self, now: Now) -> Option<Queued> {
         let turn = Turn { now: now.instant, is_asking: self.link.is_away() };
-        while let Some(queued) = self.queue.pop(turn, |category| has_room(&self.out, category)) {
+        while let Some(queued) = self.queue.pop(turn, |category| self.in_flight.has_room(category)) {
             if !self.limits.is_limited(Category::of(queued.envelope.counts), now.instant) {
                 return Some(queued);
             }
@@ -281,7 +242,7 @@ impl Outbox {
         }
         let is_due =
             self.destinations.sentry.is_some() && self.reports.due(now.instant).is_some_and(|due| due <= now.instant);
-        if is_due && has_room(&self.out, Category::ClientReport) {
+        if is_due && self.in_flight.has_room(Category::ClientReport) {
             return Some(Queued::new(None, Envelope::empty(), now.instant));
         }
         None
@@ -296,7 +257,7 @@ impl Outbox {
 
     /// Whether envelopes of this process are on disk that it can still send.
     pub(crate) fn has_kept(&self) -> bool {
-        let is_in_hand = !self.queue.is_empty() || self.envelopes_out() > 0;
+        let is_in_hand = !self.queue.is_empty() || self.in_flight.envelopes() > 0;
         let is_within_reach = self.disk.as_ref().is_some_and(|disk| !disk.is_elsewhere());
         self.ledger.has_spooled() && (is_within_reach || is_in_hand)
     }
@@ -320,12 +281,11 @@ impl Outbox {
         let encoding = body.encoding;
         match destination.request(body) {
             Ok(request) => {
-                *self.out.entry(Category::of(queued.envelope.counts)).or_default() += 1;
                 let in_pause = self.link.is_away();
                 self.link.sent(now.instant);
                 self.silent_since.get_or_insert(now.instant);
-                let sent = Sent { queued, report, encoding, in_pause };
-                Some(self.out(Flight::Envelope(Box::new(sent)), request))
+                let sent = Sent::new(queued, report, encoding, in_pause);
+                Some(self.out(Flight::Envelope(Box::new(sent)), request, now.instant))
             }
             Err(_) => {
                 self.drop_envelope(queued, DropReason::InternalSdkError);
@@ -336,7 +296,7 @@ impl Outbox {
 
     /// Takes in the answer to a request.
     pub(crate) fn answered(&mut self, id: u64, answer: Answer, now: Now) {
-        match self.in_flight.remove(&id) {
+        match self.in_flight.remove(id) {
             Some(Flight::Envelope(sent)) => self.account(*sent, answer, now),
             Some(Flight::Copy) => self.spotlight.answered(!matches!(answer, Answer::Status(..)), now.instant),
             Some(Flight::Check(reply)) => {
@@ -354,12 +314,13 @@ impl Outbox {
 
     /// Counts an envelope as delivered or dropped, or queues it again.
     fn account(&mut self, sent: Sent, answer: Answer, now: Now) {
-        let Sent { queued, report, encoding, in_pause } = sent;
-        if let Some(out) = self.out.get_mut(&Category::of(queued.envelope.counts)) {
-            *out -= 1;
+        let Sent { queued, report, encoding, in_pause, hangs } = sent;
+        if matches!(answer, Answer::Status(..)) {
+            self.in_flight.note_hanging(now.instant);
         }
-        if self.envelopes_out() == 0 || matches!(answer, Answer::Status(..)) {
-            self.silent_since = Some(now.instant).filter(|_| self.envelopes_out() > 0);
+        let are_out = self.in_flight.taking_room() > 0;
+        if !are_out || matches!(answer, Answer::Status(..)) {
+            self.silent_since = Some(now.instant).filter(|_| are_out);
         }
         let verdict = answer.verdict(encoding);
         if let Some(report) = report.filter(|_| verdict != Verdict::Delivered) {
@@ -383,17 +344,22 @@ impl Outbox {
                 self.compressor.fall_back();
                 self.queue.push_front(queued);
             }
-            Verdict::Later => self.again(queued, in_pause, now.instant),
+            Verdict::Later => {
+                let tries = if hangs { TRIES_OF_HANGING } else { 1 };
+                self.again(queued, tries, in_pause, now.instant);
+            }
         }
     }
 
     /// Queues an envelope that got no answer again, or drops it after [`MAX_TRIES`].
-    fn again(&mut self, mut queued: Queued, in_pause: bool, now: Instant) {
+    fn again(&mut self, mut queued: Queued, tries: u32, in_pause: bool, now: Instant) {
         let era = self.link.era();
         // Other envelopes got answers since this one failed last, so the link works.
         let is_own_fault = queued.blamed_in.is_some_and(|blamed| blamed != era);
         let to_spotlight = self.destinations.sentry.is_none();
-        queued.tries += u32::from((is_own_fault && !self.is_hurried) || to_spotlight);
+        if (is_own_fault && !self.is_hurried) || to_spotlight {
+            queued.tries += tries;
+        }
         let jitter = self.random.f64();
         self.link.failed(queued.blamed_in.is_some(), in_pause, now, jitter);
         queued.blamed_in = Some(era);
@@ -459,7 +425,7 @@ impl Outbox {
         }
         // `link.room` allows one during an outage: if the queue is empty, an envelope from the disk tries the server.
         let has_room = (self.queue.is_empty() || self.queue.bytes() < self.limit / 4)
-            && self.link.room(now.instant, self.out.values().sum(), MAX_IN_FLIGHT) > 0;
+            && self.link.room(now.instant, self.in_flight.taking_room(), MAX_IN_FLIGHT) > 0;
         let is_limited = self.limits.is_limited(Category::Transaction, now.instant);
         disk.next_job(now.instant, has_room && !is_limited)
     }
@@ -488,12 +454,7 @@ impl Outbox {
     /// The time for delivery is over: hands everything that waits or is in flight to the disk, or drops it. The driver
     /// then runs the jobs.
     pub(crate) fn give_up(&mut self, reason: DropReason) {
-        self.out.clear();
-        let out = mem::take(&mut self.in_flight).into_values().filter_map(|flight| match flight {
-            Flight::Envelope(sent) => Some(sent.queued),
-            Flight::Copy | Flight::Check(_) => None,
-        });
-        let out: Vec<_> = out.collect();
+        let out = self.in_flight.take_envelopes().into_iter().map(|sent| sent.queued);
         for queued in self.queue.drain().into_iter().chain(out) {
             match (&mut self.disk, queued.record) {
                 (Some(disk), Some(record)) => {
@@ -547,18 +508,13 @@ impl Outbox {
     /// Whether no envelope waits, is in flight or is on its way to the disk. Copies for Spotlight do not count, because
     /// a viewer that hangs must not delay a shutdown.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.envelopes_out() == 0 && self.disk.as_ref().is_none_or(Disk::is_idle)
+        self.queue.is_empty() && self.in_flight.envelopes() == 0 && self.disk.as_ref().is_none_or(Disk::is_idle)
     }
 
     /// Writes what waits and is in flight into the statistics.
     pub(crate) fn publish(&self) {
-        self.ledger.set_in_flight(self.queue.len() + self.envelopes_out(), self.queue.bytes());
+        self.ledger.set_in_flight(self.queue.len() + self.in_flight.envelopes(), self.queue.bytes());
     }
-}
-
-/// Whether a category may have one more request in flight.
-fn has_room(out: &BTreeMap<Category, usize>, category: Category) -> bool {
-    out.get(&category).is_none_or(|out| *out < MAX_PER_CATEGORY)
 }
 
 impl Category {

@@ -4,7 +4,7 @@
 //! Within a lane envelopes leave in order; one that failed waits for the end of its pause while the others leave.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     mem,
     time::{Duration, Instant},
 };
@@ -59,6 +59,9 @@ pub(super) struct Queue {
     /// Of all lanes, for the limit. It is kept up to date, because the sum over all envelopes would be too slow.
     bytes: usize,
     len: usize,
+    /// How many envelopes that are not on disk came in at each instant. Looking for the oldest of a long queue would
+    /// take long, and the worker asks before each pause.
+    since: BTreeMap<Instant, usize>,
     /// Makes the keys of pauses that end at the same instant differ. Without it one envelope would replace the other.
     next_pause: u64,
 }
@@ -96,7 +99,7 @@ impl Lane {
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        Self { lanes: BTreeMap::new(), bytes: 0, len: 0, next_pause: 0 }
+        Self { lanes: BTreeMap::new(), bytes: 0, len: 0, since: BTreeMap::new(), next_pause: 0 }
     }
 
     pub(super) const fn bytes(&self) -> usize {
@@ -156,17 +159,9 @@ impl Queue {
         }
     }
 
-    /// When the oldest envelope was queued.
+    /// When the oldest envelope was queued that is not on disk.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        let oldest = |lane: &Lane| {
-            lane.fresh
-                .iter()
-                .chain(lane.paused.values())
-                .filter(|queued| queued.record.is_none())
-                .map(|queued| queued.since)
-                .min()
-        };
-        self.lanes.values().filter_map(oldest).min()
+        self.since.first_key_value().map(|(since, _)| *since)
     }
 
     /// Removes envelopes that are not on disk and were queued before this time, about `max_bytes` of them at most.
@@ -193,6 +188,7 @@ impl Queue {
     pub(super) fn drain(&mut self) -> Vec<Queued> {
         let lanes = mem::take(&mut self.lanes).into_values();
         (self.bytes, self.len) = (0, 0);
+        self.since.clear();
         lanes.flat_map(|lane| lane.fresh.into_iter().chain(lane.paused.into_values())).collect()
     }
 
@@ -203,11 +199,22 @@ impl Queue {
     fn add(&mut self, queued: &Queued) {
         self.bytes += queued.size();
         self.len += 1;
+        if queued.record.is_none() {
+            *self.since.entry(queued.since).or_default() += 1;
+        }
     }
 
     fn subtract(&mut self, queued: &Queued) {
         self.bytes -= queued.size();
         self.len -= 1;
+        if let Entry::Occupied(mut count) = self.since.entry(queued.since) {
+            if queued.record.is_none() {
+                *count.get_mut() -= 1;
+            }
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 

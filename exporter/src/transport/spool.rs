@@ -20,11 +20,11 @@
 //! | `store`, `writer`, `record` | appends records to a segment; the format |
 //! | `take`, `reader`, `window` | hands out records, and marks those that are done |
 //! | `room`, `index`, `name` | which segments exist, and which must make room |
-//! | `folder`, `lock`, `disk` | the directory, locks, and the calls on files |
+//! | `folder`, `lock`, `file_system` | the directory, locks, and the calls on files |
 //! | `trouble`, `error` | what is logged, and why a record is not kept |
 
-mod disk;
 mod error;
+mod file_system;
 mod folder;
 mod index;
 mod lock;

@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn only_the_samplers_own_attribute_is_the_mark() {
-        assert!(is_mark(&attribute()) && is_mark(&attribute().clone()));
+        assert!(is_mark(&attribute()) && is_mark(&attribute()));
         let forged: [Value; 4] =
             ["true".into(), String::from("true").into(), true.into(), Arc::<str>::from("true").into()];
         for value in forged {

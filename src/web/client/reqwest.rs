@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    iter,
     task::{self, Poll},
 };
 
@@ -34,10 +35,9 @@ impl Service<Request> for TracedClient<Client> {
 
 /// The text of the innermost cause. The text of a reqwest error contains the URL, which may contain secrets.
 fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
+    // Not without end: a connector may return an error that is its own cause.
+    let causes = iter::successors(Some(error as &(dyn Error + 'static)), |&cause| cause.source());
+    let cause = causes.take(32).last().unwrap_or(error);
     match cause.is::<reqwest::Error>() {
         true => "the request failed".to_owned(),
         false => cause.to_string(),

@@ -1,9 +1,16 @@
 //! Numbers and answers that callers see.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use super::simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds};
-use crate::{SentryExporter, engine::FlushError, transport::Problem};
+use crate::{
+    SentryExporter,
+    engine::{FlushError, order::Orders},
+    transport::Problem,
+};
 
 #[test]
 fn flushes_without_a_caller_do_not_stop_a_shutdown() {
@@ -65,4 +72,34 @@ fn in_a_forked_process_calls_fail_at_once() {
     assert_eq!(engine.check(hour), [Problem::Forked]);
     assert_eq!(engine.flush(hour), Err(FlushError::Forked));
     assert_eq!(engine.shutdown(hour), Err(FlushError::Forked));
+}
+
+#[test]
+fn a_flush_that_nobody_waits_for_tears_no_trace() {
+    let mut sim = Simulation::with_server(millis(20));
+    let trace = sim.new_trace();
+    let root = sim.span(trace, 0);
+    for _ in 0..3 {
+        let step = sim.span(trace, u64::from_be_bytes(root.span_context.span_id().to_bytes()));
+        sim.end(step);
+        drop(sim.begin_flush(millis(0)));
+        sim.run_for(millis(1));
+    }
+    assert_eq!(sim.requests.len(), 0);
+    sim.end(root);
+    sim.settle(seconds(1));
+    assert_eq!(sim.requests.iter().map(|parcel| parcel.spans.len()).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn a_check_that_waits_for_the_worker_keeps_the_next_one_out() {
+    let mut orders = Orders::default();
+    let (first, first_answer) = mpsc::channel();
+    orders.add_check(first);
+    for _ in 0..100 {
+        let (next, answer) = mpsc::channel();
+        orders.add_check(next);
+        assert!(answer.try_recv().is_ok_and(|reply| reply.is_err_and(|reason| reason.contains("an earlier check"))));
+    }
+    assert!(orders.check.is_some() && first_answer.try_recv().is_err());
 }

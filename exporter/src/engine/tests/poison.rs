@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::simulation::{Plan, Simulation, accepted, millis, refused, seconds};
+use super::simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds};
 use crate::account::DropReason;
 
 /// 20 transactions a second for 95 seconds, about one in ten of which may be poison. Returns when each of the others arrived
@@ -49,6 +49,28 @@ fn poison_delays_no_other_envelope() {
     assert_eq!((sim.dropped(DropReason::NetworkError), sim.stats().spans_dropped()), (poison, poison));
     let tries = sim.requests.iter().filter(|parcel| parcel.has("poison")).count();
     assert!(tries as u64 <= poison * 10, "{tries}");
+}
+
+#[test]
+fn envelopes_that_hang_take_no_room_of_the_others() {
+    let mut sim = Simulation::new(Plan::default(), |parcel| match parcel.has("poison") {
+        true => hangs(),
+        false => accepted(millis(20)),
+    });
+    let mut ended = std::collections::BTreeMap::new();
+    // Two a second, of which each is out for 30 seconds several times.
+    for step in 0..6000 {
+        let name = if step % 10 == 0 { "poison" } else { "work" };
+        let id = sim.single(name);
+        if name == "work" {
+            ended.insert(id, sim.time());
+        }
+        sim.run_for(millis(50));
+    }
+    let arrived: Vec<_> = sim.arrived.iter().filter_map(|(id, at)| Some(*at - *ended.get(id)?)).collect();
+    assert_eq!(arrived.len(), 5400);
+    let slowest = arrived.into_iter().max();
+    assert!(slowest.is_some_and(|slowest| slowest <= seconds(1)), "{slowest:?}");
 }
 
 #[test]

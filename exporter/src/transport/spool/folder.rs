@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    disk::Disk,
+    file_system::FileSystem,
     lock::{Attempt, Locked},
     name::Name,
 };
@@ -16,7 +16,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    pub(super) disk: Disk,
+    pub(super) disk: FileSystem,
 }
 
 /// What the directory contains.
@@ -30,7 +30,7 @@ pub(super) struct Listing {
 
 impl Folder {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, disk: Disk::default() }
+        Self { path, disk: FileSystem::default() }
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -12,7 +12,7 @@ use std::{
 
 use fs4::{FileExt, TryLockError};
 
-use super::disk::Disk;
+use super::file_system::FileSystem;
 
 /// The result of an attempt to lock a file.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) struct Locked {
 
 impl Locked {
     /// Locks a file that was opened at this path, unless another handle has locked it.
-    pub(super) fn attempt(file: File, path: &Path, disk: &Disk) -> Attempt {
+    pub(super) fn attempt(file: File, path: &Path, disk: &FileSystem) -> Attempt {
         match (disk.lock)(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Attempt::Busy,
@@ -95,7 +95,7 @@ mod tests {
 
     fn attempt(path: &Path) -> Attempt {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
-        Locked::attempt(file, path, &Disk::default())
+        Locked::attempt(file, path, &FileSystem::default())
     }
 
     fn lock(path: &Path) -> Locked {
@@ -130,6 +130,6 @@ mod tests {
         let path = dir.path().join("file");
         let file = File::create_new(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        assert!(matches!(Locked::attempt(file, &path, &Disk::default()), Attempt::Gone));
+        assert!(matches!(Locked::attempt(file, &path, &FileSystem::default()), Attempt::Gone));
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use opentelemetry_http::Bytes;
 
 use super::{
-    disk::Disk,
+    file_system::FileSystem,
     lock::Locked,
     name::Name,
     record::{DONE, HEAD, HEAD_LEN, HEADER, HEADER_LEN, Head},
@@ -132,7 +132,7 @@ impl Reader {
     }
 
     /// The record is done. If the mark cannot be written now, it is written later.
-    pub(super) fn done(&mut self, offset: u64, disk: &Disk) -> io::Result<()> {
+    pub(super) fn done(&mut self, offset: u64, disk: &FileSystem) -> io::Result<()> {
         if self.out.remove(&offset).is_some() {
             self.unmarked.insert(offset);
         }
@@ -147,7 +147,7 @@ impl Reader {
     }
 
     /// Writes the marks that could not be written before. It does not sync: after a power failure some are sent again.
-    pub(super) fn mark(&mut self, disk: &Disk) -> io::Result<()> {
+    pub(super) fn mark(&mut self, disk: &FileSystem) -> io::Result<()> {
         while let Some(offset) = self.unmarked.first().copied() {
             if let (_, Some(error)) = disk.write_all(self.file.file(), offset, &[DONE]) {
                 return Err(error);

@@ -2,12 +2,12 @@
 
 use std::{fs::File, io};
 
-use super::{disk::Disk, name::Name};
+use super::{file_system::FileSystem, name::Name};
 
 /// A part of a file in memory.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    pub(super) disk: Disk,
+    pub(super) disk: FileSystem,
     name: Option<Name>,
     start: u64,
     bytes: Vec<u8>,

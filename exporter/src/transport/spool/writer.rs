@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    disk::Disk,
+    file_system::FileSystem,
     folder::Folder,
     lock::Locked,
     name::Name,
@@ -95,7 +95,7 @@ impl Writer {
         Appended { kept, counts, error, is_broken }
     }
 
-    fn write(&self, records: &[Record<'_>], now: Instant, disk: &Disk) -> Written {
+    fn write(&self, records: &[Record<'_>], now: Instant, disk: &FileSystem) -> Written {
         let mut buffer = if self.len == 0 { HEADER.to_vec() } else { Vec::new() };
         let mut written = Written { ends: Vec::with_capacity(records.len()), len: self.len, error: None };
         // The wall clock could jump between two records, and make the later one older.
@@ -121,7 +121,7 @@ impl Writer {
     }
 
     /// Writes the buffer and empties it.
-    fn flush(&self, buffer: &mut Vec<u8>, written: &mut Written, disk: &Disk) {
+    fn flush(&self, buffer: &mut Vec<u8>, written: &mut Written, disk: &FileSystem) {
         let (len, error) = disk.write_all(self.file.file(), written.len, buffer);
         written.len = written.len.saturating_add(len);
         written.error = error;

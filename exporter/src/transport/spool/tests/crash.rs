@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::{disk::Disk, *};
+use super::{file_system::FileSystem, *};
 
 /// The directory of the child. Without this variable the test does nothing.
 const DIRECTORY: &str = "SEGMENTS_TEST_DIRECTORY";
@@ -41,8 +41,9 @@ fn stores_until_it_is_killed() {
     let Some(dir) = env::var_os(DIRECTORY) else { return };
     let mut spool = open(Path::new(&dir));
     // In tiny pieces, so that many a kill comes between two of them. What is written survives the kill without a sync.
-    let write = |file: &_, offset, bytes: &[u8]| (Disk::default().write)(file, offset, &bytes[..bytes.len().min(10)]);
-    spool.folder.disk = Disk { write, sync: |_| Ok(()), ..Disk::default() };
+    let write =
+        |file: &_, offset, bytes: &[u8]| (FileSystem::default().write)(file, offset, &bytes[..bytes.len().min(10)]);
+    spool.folder.disk = FileSystem { write, sync: |_| Ok(()), ..FileSystem::default() };
     // Not `println!`, which the test harness would keep.
     let mut out = io::stdout();
     for count in 0..100_000 {

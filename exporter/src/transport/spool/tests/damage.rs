@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use super::{disk::Disk, *};
+use super::{file_system::FileSystem, *};
 
 const LEN: usize = 20;
 /// Of a record with its head.
@@ -12,7 +12,7 @@ const STEP: usize = record::HEAD + LEN;
 fn segment() -> (TempDir, Spool, PathBuf, Vec<u8>) {
     let dir = temp();
     let mut spool = open(dir.path());
-    spool.folder.disk = Disk { sync: |_| Ok(()), sync_directory: |_| Ok(()), ..Disk::default() };
+    spool.folder.disk = FileSystem { sync: |_| Ok(()), sync_directory: |_| Ok(()), ..FileSystem::default() };
     assert_eq!(store(&mut spool, 0..5, LEN, at(0)).kept, 5);
     let file = only_file(dir.path());
     let bytes = fs::read(&file).unwrap();

@@ -7,7 +7,7 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{disk::Disk, *};
+use super::{file_system::FileSystem, *};
 
 /// What may be done to one of three spools that share a directory.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ fn open(dir: &Path, now: Now) -> Spool {
     let options = SpoolOptions { max_bytes: LIMIT, max_age: Duration::from_secs(AGE), ..options(dir) };
     let mut spool = Spool::open(options, now);
     // Thousands of them would wait for the disk.
-    spool.folder.disk = Disk { sync: |_| Ok(()), sync_directory: |_| Ok(()), ..Disk::default() };
+    spool.folder.disk = FileSystem { sync: |_| Ok(()), sync_directory: |_| Ok(()), ..FileSystem::default() };
     spool
 }
 
@@ -210,7 +210,7 @@ proptest! {
     ) {
         let dir = temp();
         let mut spool = Spool::open(SpoolOptions { max_bytes: 1 << 20, ..options(dir.path()) }, at(0));
-        spool.folder.disk = Disk { sync: |_| Ok(()), sync_directory: |_| Ok(()), ..Disk::default() };
+        spool.folder.disk = FileSystem { sync: |_| Ok(()), sync_directory: |_| Ok(()), ..FileSystem::default() };
         let ids = 0..lens.len() as u32;
         ids.clone().zip(&lens).for_each(|(id, len)| assert_eq!(keep(&mut spool, id, *len, at(0)), NOTHING));
         let file = only_file(dir.path());

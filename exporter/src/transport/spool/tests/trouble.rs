@@ -4,7 +4,7 @@ use std::{cell::Cell, fs::File, io};
 
 use fs4::TryLockError;
 
-use super::{disk::Disk, *};
+use super::{file_system::FileSystem, *};
 
 thread_local! {
     /// How many bytes the disk still has room for.
@@ -27,10 +27,10 @@ fn write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         return Err(io::ErrorKind::StorageFull.into());
     }
     ROOM.set(ROOM.get() - len);
-    (Disk::default().write)(file, offset, &bytes[..len])
+    (FileSystem::default().write)(file, offset, &bytes[..len])
 }
 
-fn open_on(dir: &Path, disk: Disk) -> Spool {
+fn open_on(dir: &Path, disk: FileSystem) -> Spool {
     ROOM.set(usize::MAX);
     IS_BROKEN.set(false);
     let mut spool = open(dir);
@@ -42,7 +42,7 @@ fn open_on(dir: &Path, disk: Disk) -> Spool {
 fn a_full_disk_takes_what_fits_and_is_reported_once() {
     for room in 0..200 {
         let dir = temp();
-        let mut spool = open_on(dir.path(), Disk { write, ..Disk::default() });
+        let mut spool = open_on(dir.path(), FileSystem { write, ..FileSystem::default() });
         let _ = keep(&mut spool, 0, 10, at(0));
         ROOM.set(room);
         let stored = store(&mut spool, 1..4, 10, at(0));
@@ -72,7 +72,7 @@ fn a_full_disk_takes_what_fits_and_is_reported_once() {
 #[test]
 fn a_full_disk_leaves_no_file_behind_that_has_nothing_in_it() {
     let dir = temp();
-    let mut spool = open_on(dir.path(), Disk { write, ..Disk::default() });
+    let mut spool = open_on(dir.path(), FileSystem { write, ..FileSystem::default() });
     for room in [0, 10, 16, 60] {
         ROOM.set(room);
         assert_eq!(store(&mut spool, [0], 100, at(0)).kept, 0);
@@ -86,8 +86,8 @@ fn what_cannot_be_made_durable_is_not_kept_and_never_handed_out() {
     let dir = temp();
     let sync = |file: &File| ok_unless_broken().and_then(|()| file.sync_data());
     let truncate = |file: &File, len| ok_unless_broken().and_then(|()| file.set_len(len));
-    let good = Disk::default();
-    for disk in [Disk { sync, ..good }, Disk { sync, truncate, ..good }] {
+    let good = FileSystem::default();
+    for disk in [FileSystem { sync, ..good }, FileSystem { sync, truncate, ..good }] {
         let mut spool = open_on(dir.path(), disk);
         let _ = keep(&mut spool, 0, 10, at(0));
         IS_BROKEN.set(true);
@@ -109,7 +109,7 @@ fn what_cannot_be_made_durable_is_not_kept_and_never_handed_out() {
 fn a_record_whose_file_name_cannot_be_made_durable_is_not_kept() {
     let dir = temp();
     let sync_directory = |_: &Path| ok_unless_broken();
-    let mut spool = open_on(dir.path(), Disk { sync_directory, ..Disk::default() });
+    let mut spool = open_on(dir.path(), FileSystem { sync_directory, ..FileSystem::default() });
     IS_BROKEN.set(true);
     for _ in 0..3 {
         assert_eq!(store(&mut spool, 0..4, 10, at(0)).kept, 0);
@@ -130,12 +130,12 @@ fn what_cannot_be_read_waits_and_does_not_stop_the_others() {
         if IS_BROKEN.get() && file.metadata()?.len() > 500 {
             return Err(broken());
         }
-        (Disk::default().read)(file, offset, len, bytes)
+        (FileSystem::default().read)(file, offset, len, bytes)
     }
     let dir = temp();
     let _ = keep(&mut open(dir.path()), 0, 1000, at(0));
     let _ = keep(&mut open(dir.path()), 1, 10, at(1));
-    let mut spool = open_on(dir.path(), Disk { read, ..Disk::default() });
+    let mut spool = open_on(dir.path(), FileSystem { read, ..FileSystem::default() });
     IS_BROKEN.set(true);
     assert_eq!(drain(&mut spool, at(2)), (vec![1], NOTHING));
     (3..6).for_each(|second| assert_eq!(drain(&mut spool, at(second)), (vec![], NOTHING)));
@@ -148,7 +148,7 @@ fn what_cannot_be_read_waits_and_does_not_stop_the_others() {
 #[test]
 fn nothing_more_of_a_segment_is_sent_while_what_was_sent_cannot_be_marked() {
     let dir = temp();
-    let mut spool = open_on(dir.path(), Disk { write, ..Disk::default() });
+    let mut spool = open_on(dir.path(), FileSystem { write, ..FileSystem::default() });
     let _ = store(&mut spool, 0..3, 10, at(0));
     let out = spool.take(1, usize::MAX, at(0)).records;
     ROOM.set(0);
@@ -205,7 +205,7 @@ fn a_removed_directory_is_created_again_and_open_segments_lose_nothing() {
 #[test]
 fn without_locks_each_sends_only_what_it_stored() {
     let lock = |_: &File| Err(TryLockError::Error(io::ErrorKind::Unsupported.into()));
-    let disk = Disk { lock, ..Disk::default() };
+    let disk = FileSystem { lock, ..FileSystem::default() };
     let dir = temp();
     let limits = |dir| SpoolOptions { max_bytes: 16_000, ..options(dir) };
     let spool = |second| {

@@ -10,7 +10,7 @@ use fs4::{FileExt, TryLockError};
 
 /// How open files are used.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Disk {
+pub(super) struct FileSystem {
     /// Takes the exclusive lock, and returns an error if another file handle holds it.
     pub(super) lock: fn(&File) -> Result<(), TryLockError>,
     /// Appends bytes from an offset on to a vector; fewer than asked for at the end of the file.
@@ -24,13 +24,13 @@ pub(super) struct Disk {
     pub(super) truncate: fn(&File, u64) -> io::Result<()>,
 }
 
-impl Default for Disk {
+impl Default for FileSystem {
     fn default() -> Self {
         Self { lock: FileExt::try_lock, read, write, sync: File::sync_data, sync_directory, truncate: File::set_len }
     }
 }
 
-impl Disk {
+impl FileSystem {
     /// Writes all of the bytes. Also returns how many were written before an error.
     pub(super) fn write_all(&self, file: &File, offset: u64, bytes: &[u8]) -> (u64, Option<io::Error>) {
         let mut written = 0;
