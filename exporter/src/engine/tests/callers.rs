@@ -1,6 +1,7 @@
 //! Numbers and answers that callers see.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -8,6 +9,7 @@ use std::{
 use super::simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds};
 use crate::{
     SentryExporter,
+    account::DropReason,
     engine::{FlushError, order::Orders},
     transport::Problem,
 };
@@ -102,4 +104,33 @@ fn a_check_that_waits_for_the_worker_keeps_the_next_one_out() {
         assert!(answer.try_recv().is_ok_and(|reply| reply.is_err_and(|reason| reason.contains("an earlier check"))));
     }
     assert!(orders.check.is_some() && first_answer.try_recv().is_err());
+}
+
+#[test]
+fn a_bug_that_ends_the_worker_loses_no_count() {
+    let mut sim = Simulation::new(Plan::default(), |_| panic!("a bug"));
+    sim.singles(100);
+    let flush = sim.begin_flush(seconds(5));
+    // What waits in all places: requests, queue, assembler, intake.
+    let trace = sim.new_trace();
+    let step = sim.span(trace, 7);
+    sim.end(step);
+    assert!(catch_unwind(AssertUnwindSafe(|| sim.run_for(seconds(1)))).is_err());
+    assert!(flush.try_recv().is_err() && sim.shared.mailbox.is_closed());
+    sim.singles(10);
+    let stats = sim.stats();
+    assert_eq!((stats.spans_received, stats.spans_sent, stats.spans_pending, stats.spans_dropped()), (111, 0, 0, 111));
+    assert_eq!((sim.dropped(DropReason::InternalSdkError), sim.dropped(DropReason::Shutdown)), (101, 10));
+}
+
+#[test]
+fn callers_learn_that_a_bug_has_ended_the_worker() {
+    let exporter = SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1").build().unwrap();
+    let engine = exporter.into_engine().unwrap();
+    // As the machine does when it is dropped in a panic.
+    engine.shared.mailbox.close();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(engine.check(hour), [Problem::Stopped, Problem::NoSpans]);
+    assert_eq!(engine.flush(hour), Err(FlushError::Stopped));
+    assert_eq!(engine.shutdown(hour), Err(FlushError::Stopped));
 }
