@@ -10,7 +10,8 @@
 //! | --- | --- |
 //! | `intake` | the spans that the application's threads have ended |
 //! | `order` | the mailbox: flush, shutdown, check and resource, from callers to the worker |
-//! | `machine` | all state between an ended span and its delivery, without thread, clock, socket and disk |
+//! | `machine`, `phase` | all state between an ended span and its delivery, without thread, clock, socket and disk; how far a shutdown has come |
+//! | `callers` | the callers that wait for a flush |
 //! | `backpressure` | halves the sample rate while the server does not keep up |
 //! | `worker` | the thread that drives the machine |
 //! | `options`, `flush_error` | settings, and the answer of a flush |
@@ -22,6 +23,7 @@ mod intake;
 mod machine;
 mod options;
 mod order;
+mod phase;
 #[cfg(test)]
 mod tests;
 mod worker;

@@ -9,11 +9,11 @@
 //!
 //! The worker's thread is one such driver; the simulations of the tests are another.
 
+mod shutdown;
+
 use std::{
     collections::{BTreeMap, VecDeque},
-    mem,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -21,9 +21,10 @@ use opentelemetry::TraceId;
 
 use super::{
     backpressure::Backpressure,
-    callers::{Callers, time_for_disk},
+    callers::Callers,
     intake::Intake,
-    order::{Mailbox, Orders, Waiter},
+    order::{Mailbox, Orders},
+    phase::Phase,
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Now},
@@ -99,33 +100,6 @@ enum Ready {
     Part(Trace),
     /// An error event.
     Envelope(Envelope),
-}
-
-/// A shutdown walks through these phases in order. It skips `GivingUp` if everything was delivered in time, and
-/// `Reporting` if not.
-#[derive(Debug)]
-enum Phase {
-    Running,
-    /// No span is accepted any more. Delivery continues until `give_up_at`.
-    Closing {
-        /// `None` if the application dropped the exporter without a shutdown.
-        waiter: Option<Waiter>,
-        give_up_at: Instant,
-        deadline: Instant,
-    },
-    /// Everything was delivered or dropped. A last request reports the losses.
-    Reporting {
-        waiter: Option<Waiter>,
-        deadline: Instant,
-        /// The report was sent. It is not sent again: a server that refuses everything also refuses the report.
-        is_sent: bool,
-    },
-    /// The time for delivery is over. The rest goes to the disk until `deadline`, or is dropped if there is no disk.
-    GivingUp {
-        waiter: Option<Waiter>,
-        deadline: Instant,
-    },
-    Stopped,
 }
 
 impl Machine {
@@ -207,15 +181,6 @@ impl Machine {
         } else if is_abandoned && self.is_running() {
             self.close(None, now.instant + LAST_CHANCE, now);
         }
-    }
-
-    fn close(&mut self, waiter: Option<Waiter>, deadline: Instant, now: Now) {
-        self.shared.intake.close();
-        self.take_in_all(now);
-        self.outbox.close();
-        // Some of the time is reserved for the disk: envelopes that are not on it by the deadline are lost.
-        let for_disk = time_for_disk(deadline, self.outbox.has_spool(), now.instant);
-        self.phase = Phase::Closing { waiter, give_up_at: deadline - for_disk, deadline };
     }
 
     /// Picks up the spans that ended, and lines up the traces that are ready.
@@ -364,48 +329,6 @@ impl Machine {
         self.outbox.job_done(done, now);
     }
 
-    /// Enters the next phase of a shutdown when the current one is over.
-    fn advance(&mut self, now: Now) {
-        let is_done = self.pieces.is_empty() && self.outbox.is_empty();
-        let phase = match mem::replace(&mut self.phase, Phase::Stopped) {
-            Phase::Closing { waiter, deadline, .. } if is_done => Phase::Reporting { waiter, deadline, is_sent: false },
-            phase => phase,
-        };
-        self.phase = match phase {
-            Phase::Closing { waiter, give_up_at, deadline } if give_up_at <= now.instant => {
-                Phase::GivingUp { waiter, deadline }
-            }
-            Phase::Reporting { waiter, deadline, is_sent } => {
-                // One attempt only, see `is_sent`.
-                let is_reported = is_sent || !self.outbox.has_unreported(now.instant);
-                if (is_reported && self.outbox.is_empty()) || deadline <= now.instant {
-                    self.stop(waiter)
-                } else {
-                    Phase::Reporting { waiter, deadline, is_sent }
-                }
-            }
-            phase => phase,
-        };
-        if let Phase::GivingUp { deadline, .. } = self.phase {
-            self.outbox.give_up(DropReason::Shutdown);
-            self.pieces_left();
-            let is_kept = self.outbox.is_empty() && (self.ready.is_empty() || !self.outbox.has_spool());
-            if is_kept || deadline <= now.instant {
-                if let Phase::GivingUp { waiter, .. } = mem::replace(&mut self.phase, Phase::Stopped) {
-                    self.drop_rest(DropReason::Shutdown);
-                    self.stop(waiter);
-                }
-            }
-        }
-    }
-
-    fn stop(&mut self, waiter: Option<Waiter>) -> Phase {
-        self.outbox.publish();
-        let is_on_disk = self.outbox.has_kept();
-        self.callers.answer_all(waiter, is_on_disk, &self.shared.ledger);
-        Phase::Stopped
-    }
-
     fn answer_callers(&mut self, now: Now) {
         // A shutdown answers them at its end, when everything is counted.
         if !self.is_running() || !self.callers.are_waiting(now.instant) {
@@ -439,45 +362,5 @@ impl Machine {
     /// When a trace leaves next. If that is soon, the driver need not wake up for a local root before.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.assembler.next_expiry()
-    }
-
-    /// Counts everything that the machine still holds as dropped.
-    fn drop_rest(&mut self, reason: DropReason) {
-        let ledger = Arc::clone(&self.shared.ledger);
-        ledger.dropped(reason, Counts::spans(self.assembler.len()));
-        for (_, ready) in self.ready.drain(..) {
-            match ready {
-                Ready::Trace(trace) | Ready::Part(trace) => {
-                    ledger.dropped(reason, Counts::transaction(trace.spans.len()));
-                }
-                Ready::Envelope(envelope) => ledger.dropped(reason, envelope.counts),
-            }
-        }
-        self.outbox.give_up(reason);
-        self.outbox.abandon_jobs(reason);
-        self.pieces.clear();
-    }
-}
-
-impl Drop for Machine {
-    /// After a shutdown or a panic: counts what did not leave, and answers the callers that wait.
-    fn drop(&mut self) {
-        let Shared { intake, ledger, mailbox } = self.shared.clone();
-        intake.close();
-        mailbox.close();
-        let is_panicking = thread::panicking();
-        let reason = if is_panicking { DropReason::InternalSdkError } else { DropReason::Shutdown };
-        let unseen = intake.abandon(&ledger);
-        ledger.dropped(reason, Counts { spans: unseen, ..Counts::default() });
-        self.drop_rest(reason);
-        if is_panicking {
-            // Spans that the panic lost between two stages.
-            ledger.dropped(reason, Counts { spans: ledger.stats().spans_pending, ..Counts::default() });
-        }
-        let phase = mem::replace(&mut self.phase, Phase::Stopped);
-        if let Phase::Closing { waiter, .. } | Phase::Reporting { waiter, .. } | Phase::GivingUp { waiter, .. } = phase
-        {
-            self.stop(waiter);
-        }
     }
 }

@@ -1,12 +1,20 @@
 //! The send queue, the requests in flight, and what becomes of each envelope. The rules are in the guide, page
 //! `delivery`.
 //!
+//! | file | contains |
+//! | --- | --- |
+//! | `answers` | what becomes of an envelope when its answer arrives |
+//! | `keeping` | what goes to the disk, and what comes back |
+//!
 //! One transaction is one request, so many requests are in flight at a time. Time and randomness are arguments.
+
+mod answers;
+mod keeping;
 
 use std::{
     mem,
     sync::{Arc, mpsc},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use opentelemetry_http::{Bytes, Request};
@@ -15,13 +23,12 @@ use super::{
     checkup::Reply,
     compress::{Compressor, Encoding},
     destination::Destinations,
-    disk::{Disk, DiskDone, DiskJob},
+    disk::Disk,
     in_flight::{Flight, InFlight, MAX_IN_FLIGHT, Sent},
     link::Link,
-    queue::{Queue, Queued, Turn, pause_after},
+    queue::{Queue, Queued, Turn},
     rate_limit::{Category, RateLimits},
     spotlight::Spotlight,
-    verdict::{Answer, Verdict},
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Now, Reports},
@@ -30,16 +37,6 @@ use crate::{
 
 /// The largest transaction, with the header lines of its envelope: a context that came in can be long.
 const MAX_ENVELOPE: usize = MAX_TRANSACTION + (64 << 10);
-
-/// After this many requests without an answer, while other envelopes got answers, an envelope is dropped.
-const MAX_TRIES: u32 = 8;
-
-/// A request that hung while others got answers counts as this many. Otherwise two of these a second would take all the
-/// room that there is for what hangs.
-const TRIES_OF_HANGING: u32 = 3;
-
-/// The same for Spotlight without a DSN. Here each request without an answer counts: a developer's viewer is often off.
-const MAX_SPOTLIGHT_TRIES: u32 = 3;
 
 /// Envelopes on their way out.
 #[derive(Debug)]
@@ -292,200 +289,6 @@ impl Outbox {
                 None
             }
         }
-    }
-
-    /// Takes in the answer to a request.
-    pub(crate) fn answered(&mut self, id: u64, answer: Answer, now: Now) {
-        match self.in_flight.remove(id) {
-            Some(Flight::Envelope(sent)) => self.account(*sent, answer, now),
-            Some(Flight::Copy) => self.spotlight.answered(!matches!(answer, Answer::Status(..)), now.instant),
-            Some(Flight::Check(reply)) => {
-                self.check = Check::None;
-                // The caller may have stopped waiting.
-                let _ = reply.send(match answer {
-                    Answer::Status(status, headers) => Ok(Reply::new(status, &headers, now.wall)),
-                    Answer::Nothing(reason) => Err(reason),
-                    Answer::Panic => Err("the HTTP client panicked".to_owned()),
-                });
-            }
-            None => {}
-        }
-    }
-
-    /// Counts an envelope as delivered or dropped, or queues it again.
-    fn account(&mut self, sent: Sent, answer: Answer, now: Now) {
-        let Sent { queued, report, encoding, in_pause, hangs } = sent;
-        if matches!(answer, Answer::Status(..)) {
-            self.in_flight.note_hanging(now.instant);
-        }
-        let are_out = self.in_flight.taking_room() > 0;
-        if !are_out || matches!(answer, Answer::Status(..)) {
-            self.silent_since = Some(now.instant).filter(|_| are_out);
-        }
-        let verdict = answer.verdict(encoding);
-        if let Some(report) = report.filter(|_| verdict != Verdict::Delivered) {
-            self.reports.put_back(report);
-        }
-        if let Answer::Status(status, headers) = &answer {
-            if self.link.answered() {
-                self.queue.end_pauses();
-                self.disk.iter_mut().for_each(|disk| disk.look_at(now.instant));
-            }
-            self.limits.update(*status, headers, now.instant, now.wall);
-        }
-        match verdict {
-            Verdict::Delivered => {
-                let counts = queued.envelope.counts;
-                self.gone(queued);
-                self.ledger.sent(counts);
-            }
-            Verdict::Dropped(reason) => self.drop_envelope(queued, reason),
-            Verdict::InGzip => {
-                self.compressor.fall_back();
-                self.queue.push_front(queued);
-            }
-            Verdict::Later => {
-                let tries = if hangs { TRIES_OF_HANGING } else { 1 };
-                self.again(queued, tries, in_pause, now.instant);
-            }
-        }
-    }
-
-    /// Queues an envelope that got no answer again, or drops it after [`MAX_TRIES`].
-    fn again(&mut self, mut queued: Queued, tries: u32, in_pause: bool, now: Instant) {
-        let era = self.link.era();
-        // Other envelopes got answers since this one failed last, so the link works.
-        let is_own_fault = queued.blamed_in.is_some_and(|blamed| blamed != era);
-        let to_spotlight = self.destinations.sentry.is_none();
-        if (is_own_fault && !self.is_hurried) || to_spotlight {
-            queued.tries += tries;
-        }
-        let jitter = self.random.f64();
-        self.link.failed(queued.blamed_in.is_some(), in_pause, now, jitter);
-        queued.blamed_in = Some(era);
-        let max_tries = if to_spotlight { MAX_SPOTLIGHT_TRIES } else { MAX_TRIES };
-        if queued.tries >= max_tries {
-            return self.drop_envelope(queued, DropReason::NetworkError);
-        }
-        if queued.envelope.items.is_empty() {
-            // It only carried a report, which was put back.
-            return;
-        }
-        if self.link.is_away() {
-            // The link's pause applies to all envelopes. A pause of its own would only delay this one.
-            return self.queue.push(queued);
-        }
-        let pause = pause_after(queued.failures, jitter);
-        queued.failures += 1;
-        let pause =
-            if self.is_hurried { pause.min(Duration::from_millis(50 << queued.failures.min(4))) } else { pause };
-        self.queue.pause(queued, now + pause);
-    }
-
-    fn drop_envelope(&mut self, queued: Queued, reason: DropReason) {
-        let counts = queued.envelope.counts;
-        self.gone(queued);
-        self.ledger.dropped(reason, counts);
-    }
-
-    /// Notes that an envelope was delivered or dropped.
-    fn gone(&mut self, queued: Queued) {
-        if let (Some(disk), Some(record)) = (&mut self.disk, queued.record) {
-            disk.remove(record);
-        }
-        if queued.is_own {
-            self.ledger.unspooled(queued.envelope.counts);
-        }
-        self.left.extend(queued.number);
-    }
-
-    /// Stores an envelope on disk, or drops it if there is no disk.
-    fn keep_or_drop(&mut self, queued: Queued, reason: DropReason) {
-        match &mut self.disk {
-            Some(disk) if !queued.envelope.items.is_empty() => disk.keep(queued, reason),
-            _ => self.drop_envelope(queued, reason),
-        }
-    }
-
-    /// The next job for the disk, if there is one.
-    pub(crate) fn next_job(&mut self, now: Now) -> Option<DiskJob> {
-        let disk = self.disk.as_mut()?;
-        let is_outage = self.link.is_away();
-        if let Some(older_than) = disk.insures(now.instant) {
-            // With few envelopes an outage shows in their failures alone, and a server that hangs in its silence. A disk
-            // that failed is tried again when there is no room for more.
-            let is_outage = is_outage
-                || self.queue.next_pause_ends().is_some()
-                || self.silent_since.is_some_and(|since| since <= older_than)
-                || (disk.has_failed() && self.queue.bytes() + MAX_ENVELOPE > self.limit);
-            if is_outage {
-                let old = self.queue.take_older(older_than, Disk::MAX_STORED);
-                old.into_iter().for_each(|queued| disk.keep(queued, DropReason::NetworkError));
-            }
-        }
-        // `link.room` allows one during an outage: if the queue is empty, an envelope from the disk tries the server.
-        let has_room = (self.queue.is_empty() || self.queue.bytes() < self.limit / 4)
-            && self.link.room(now.instant, self.in_flight.taking_room(), MAX_IN_FLIGHT) > 0;
-        let is_limited = self.limits.is_limited(Category::Transaction, now.instant);
-        disk.next_job(now.instant, has_room && !is_limited)
-    }
-
-    /// Takes in the result of a job.
-    pub(crate) fn job_done(&mut self, done: DiskDone, now: Now) {
-        let Some(disk) = &mut self.disk else { return };
-        let result = disk.done(done, &self.ledger, now.instant);
-        result.gone.into_iter().for_each(|number| self.left.push(number));
-        for queued in result.taken {
-            self.queue.push(queued);
-        }
-        // A disk that fails must cost nothing that memory has room for. The queue is full then, so nothing more comes.
-        let may_wait = !disk.is_closing();
-        let limit = self.limit.saturating_add(2 * Disk::MAX_STORED);
-        for (queued, reason) in result.refused {
-            let has_room = self.queue.bytes() + queued.envelope.size() <= limit;
-            if may_wait && has_room {
-                self.queue.push(queued);
-            } else {
-                self.drop_envelope(queued, reason);
-            }
-        }
-    }
-
-    /// The time for delivery is over: hands everything that waits or is in flight to the disk, or drops it. The driver
-    /// then runs the jobs.
-    pub(crate) fn give_up(&mut self, reason: DropReason) {
-        let out = self.in_flight.take_envelopes().into_iter().map(|sent| sent.queued);
-        for queued in self.queue.drain().into_iter().chain(out) {
-            match (&mut self.disk, queued.record) {
-                (Some(disk), Some(record)) => {
-                    if !queued.is_own {
-                        self.ledger.spooled(queued.envelope.counts);
-                    }
-                    disk.put_back(record);
-                    self.left.extend(queued.number);
-                }
-                // The server did not answer this one before, so an outage is the reason and not the shutdown.
-                _ if queued.blamed_in.is_some() => self.keep_or_drop(queued, DropReason::NetworkError),
-                _ => self.keep_or_drop(queued, reason),
-            }
-        }
-    }
-
-    /// Hands everything that waits to the disk, because a flush ends during an outage.
-    pub(crate) fn keep_waiting(&mut self) {
-        let Some(disk) = &mut self.disk else { return };
-        for queued in self.queue.drain() {
-            match queued.record {
-                Some(_) => self.queue.push(queued),
-                None => disk.keep(queued, DropReason::NetworkError),
-            }
-        }
-    }
-
-    /// Drops what was not stored before the deadline.
-    pub(crate) fn abandon_jobs(&mut self, reason: DropReason) {
-        let kept = self.disk.as_mut().map(Disk::abandon).unwrap_or_default();
-        kept.into_iter().for_each(|queued| self.drop_envelope(queued, reason));
     }
 
     /// When [`next_request`](Self::next_request) or [`next_job`](Self::next_job) has something to do, if no answer and

@@ -1,0 +1,102 @@
+//! The end of a machine: by a shutdown, or by a panic.
+
+use std::{mem, sync::Arc, thread, time::Instant};
+
+use super::{
+    super::{callers::time_for_disk, order::Waiter, phase::Phase},
+    Machine, Ready, Shared,
+};
+use crate::account::{Counts, DropReason, Now};
+
+impl Machine {
+    pub(super) fn close(&mut self, waiter: Option<Waiter>, deadline: Instant, now: Now) {
+        self.shared.intake.close();
+        self.take_in_all(now);
+        self.outbox.close();
+        // Some of the time is reserved for the disk: envelopes that are not on it by the deadline are lost.
+        let for_disk = time_for_disk(deadline, self.outbox.has_spool(), now.instant);
+        self.phase = Phase::Closing { waiter, give_up_at: deadline - for_disk, deadline };
+    }
+
+    /// Enters the next phase of a shutdown when the current one is over.
+    pub(super) fn advance(&mut self, now: Now) {
+        let is_done = self.pieces.is_empty() && self.outbox.is_empty();
+        let phase = match mem::replace(&mut self.phase, Phase::Stopped) {
+            Phase::Closing { waiter, deadline, .. } if is_done => Phase::Reporting { waiter, deadline, is_sent: false },
+            phase => phase,
+        };
+        self.phase = match phase {
+            Phase::Closing { waiter, give_up_at, deadline } if give_up_at <= now.instant => {
+                Phase::GivingUp { waiter, deadline }
+            }
+            Phase::Reporting { waiter, deadline, is_sent } => {
+                // One attempt only, see `is_sent`.
+                let is_reported = is_sent || !self.outbox.has_unreported(now.instant);
+                if (is_reported && self.outbox.is_empty()) || deadline <= now.instant {
+                    self.stop(waiter)
+                } else {
+                    Phase::Reporting { waiter, deadline, is_sent }
+                }
+            }
+            phase => phase,
+        };
+        if let Phase::GivingUp { deadline, .. } = self.phase {
+            self.outbox.give_up(DropReason::Shutdown);
+            self.pieces_left();
+            let is_kept = self.outbox.is_empty() && (self.ready.is_empty() || !self.outbox.has_spool());
+            if is_kept || deadline <= now.instant {
+                if let Phase::GivingUp { waiter, .. } = mem::replace(&mut self.phase, Phase::Stopped) {
+                    self.drop_rest(DropReason::Shutdown);
+                    self.stop(waiter);
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, waiter: Option<Waiter>) -> Phase {
+        self.outbox.publish();
+        let is_on_disk = self.outbox.has_kept();
+        self.callers.answer_all(waiter, is_on_disk, &self.shared.ledger);
+        Phase::Stopped
+    }
+
+    /// Counts everything that the machine still holds as dropped.
+    pub(super) fn drop_rest(&mut self, reason: DropReason) {
+        let ledger = Arc::clone(&self.shared.ledger);
+        ledger.dropped(reason, Counts::spans(self.assembler.len()));
+        for (_, ready) in self.ready.drain(..) {
+            match ready {
+                Ready::Trace(trace) | Ready::Part(trace) => {
+                    ledger.dropped(reason, Counts::transaction(trace.spans.len()));
+                }
+                Ready::Envelope(envelope) => ledger.dropped(reason, envelope.counts),
+            }
+        }
+        self.outbox.give_up(reason);
+        self.outbox.abandon_jobs(reason);
+        self.pieces.clear();
+    }
+}
+
+impl Drop for Machine {
+    /// After a shutdown or a panic: counts what did not leave, and answers the callers that wait.
+    fn drop(&mut self) {
+        let Shared { intake, ledger, mailbox } = self.shared.clone();
+        intake.close();
+        mailbox.close();
+        let is_panicking = thread::panicking();
+        let reason = if is_panicking { DropReason::InternalSdkError } else { DropReason::Shutdown };
+        let unseen = intake.abandon(&ledger);
+        ledger.dropped(reason, Counts { spans: unseen, ..Counts::default() });
+        self.drop_rest(reason);
+        if is_panicking {
+            // Spans that the panic lost between two stages.
+            ledger.dropped(reason, Counts { spans: ledger.stats().spans_pending, ..Counts::default() });
+        }
+        let phase = mem::replace(&mut self.phase, Phase::Stopped);
+        if let Phase::Closing { waiter, .. } | Phase::Reporting { waiter, .. } | Phase::GivingUp { waiter, .. } = phase
+        {
+            self.stop(waiter);
+        }
+    }
+}
