@@ -87,7 +87,7 @@ impl Deref for EndedSpan {
 }
 
 /// Bytes for what a span needs beside itself: places in lists that grow by doubling, and the allocator's bookkeeping.
-const OVERHEAD: usize = 384;
+const OVERHEAD: usize = 160;
 
 /// The same for a trace, counted with its local root: its context, its places in the queues, and their spare room.
 const TRACE_OVERHEAD: usize = 512;
