@@ -7,4 +7,6 @@ mod error;
 mod sender;
 mod sentry;
 
+#[cfg(feature = "tracing")]
+pub use self::sentry::TracingLayer;
 pub use self::{builder::SentryBuilder, error::SetupError, sentry::Sentry};

@@ -79,9 +79,9 @@
 //! # use opentelemetry_sentry::Sentry;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let traces = Sentry::builder().with_dsn("").build()?;
-//! use tracing_subscriber::{filter::LevelFilter, prelude::*};
+//! use tracing_subscriber::prelude::*;
 //!
-//! let subscriber = tracing_subscriber::registry().with(traces.tracing_layer().with_filter(LevelFilter::INFO));
+//! let subscriber = tracing_subscriber::registry().with(traces.tracing_layer()); // from INFO on
 //! // .with(ErrorLayer::new().with_filter(LevelFilter::ERROR))
 //! # drop(subscriber);
 //! # Ok(()) }

@@ -10,6 +10,14 @@ use opentelemetry_sentry_sampler::SamplerHandle;
 
 use super::checkup::propagator_problem;
 
+/// The layer of [`Sentry::tracing_layer`].
+#[cfg(feature = "tracing")]
+pub type TracingLayer<S> = tracing_subscriber::filter::Filtered<
+    tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>,
+    tracing_subscriber::filter::LevelFilter,
+    S,
+>;
+
 /// How long a `Sentry` that is dropped without a shutdown may take to send what is left, as in Sentry's SDKs.
 const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -64,22 +72,55 @@ impl Sentry {
         &self.sampler
     }
 
-    /// A layer for `tracing_subscriber` that turns `tracing` spans into OpenTelemetry spans of this provider.
+    /// A layer for `tracing_subscriber` that turns `tracing` spans of level INFO and above into OpenTelemetry spans of
+    /// this provider, as `sentry-tracing` does. Spans at DEBUG and TRACE show the inside of libraries such as `h2`; for
+    /// these, and for other options, see [`unfiltered_tracing_layer`](Self::unfiltered_tracing_layer).
+    ///
+    /// A subscriber can have only one layer of `tracing-opentelemetry`: with two, the first span panics. To send spans to
+    /// another back end as well, add its processor with
+    /// [`with_span_processor`](crate::SentryBuilder::with_span_processor). Inside of a `reload::Layer` the layer cannot be
+    /// found by `OpenTelemetrySpanExt`; reload a filter on it instead.
     ///
     /// ```
     /// use tracing_subscriber::prelude::*;
     ///
     /// # let sentry = opentelemetry_sentry::Sentry::builder().with_dsn("").build()?;
-    /// // `data` of spans then has no thread, busy and idle time, file, line and module:
-    /// let layer =
-    ///     sentry.tracing_layer().with_threads(false).with_tracked_inactivity(false).with_location(false).with_target(false);
-    /// let subscriber = tracing_subscriber::registry().with(layer);
+    /// let subscriber = tracing_subscriber::registry().with(sentry.tracing_layer());
     /// # drop(subscriber);
     /// # Ok::<(), opentelemetry_sentry::SetupError>(())
     /// ```
     #[cfg(feature = "tracing")]
     #[must_use]
-    pub fn tracing_layer<S>(&self) -> tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
+    pub fn tracing_layer<S>(&self) -> TracingLayer<S>
+    where
+        S: tracing_core::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    {
+        use tracing_subscriber::Layer as _;
+        self.unfiltered_tracing_layer().with_filter(tracing_subscriber::filter::LevelFilter::INFO)
+    }
+
+    /// The layer of [`tracing_layer`](Self::tracing_layer) for spans of all levels, with all its options.
+    ///
+    /// ```
+    /// use tracing_subscriber::{filter::LevelFilter, prelude::*};
+    ///
+    /// # let sentry = opentelemetry_sentry::Sentry::builder().with_dsn("").build()?;
+    /// // `data` of spans then has no thread, busy and idle time, file, line and module:
+    /// let layer = sentry
+    ///     .unfiltered_tracing_layer()
+    ///     .with_threads(false)
+    ///     .with_tracked_inactivity(false)
+    ///     .with_location(false)
+    ///     .with_target(false);
+    /// let subscriber = tracing_subscriber::registry().with(layer.with_filter(LevelFilter::DEBUG));
+    /// # drop(subscriber);
+    /// # Ok::<(), opentelemetry_sentry::SetupError>(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn unfiltered_tracing_layer<S>(
+        &self,
+    ) -> tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>
     where
         S: tracing_core::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
     {

@@ -159,6 +159,43 @@ fn secrets_in_attributes_are_filtered_and_numbers_are_not() {
 }
 
 #[test]
+fn spans_below_info_are_taken_only_if_asked_for() {
+    let work = || {
+        tracing::info_span!("request").in_scope(|| {
+            // As h2 and hyper do around everything.
+            tracing::debug_span!("Connection").in_scope(|| {
+                tracing::trace_span!("poll").in_scope(|| tracing::info_span!("query").in_scope(|| ()));
+            });
+        });
+        tracing::debug_span!("a root of a library").in_scope(|| ());
+    };
+    let names = |is_filtered: bool| {
+        let (ingest, builder) = sentry_to_ingest();
+        let sentry = builder.build().unwrap();
+        if is_filtered {
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(sentry.tracing_layer()), work);
+        } else {
+            let subscriber = tracing_subscriber::registry().with(sentry.unfiltered_tracing_layer());
+            tracing::subscriber::with_default(subscriber, work);
+        }
+        sentry.flush(PATIENCE).unwrap();
+        let names = ingest.transactions().into_iter().map(|transaction| {
+            let spans = transaction["spans"].as_array().unwrap().iter();
+            let parents =
+                spans.clone().filter(|span| span["parent_span_id"] == transaction["contexts"]["trace"]["span_id"]);
+            let name = transaction["transaction"].as_str().unwrap().to_owned();
+            (name, spans.len(), parents.count())
+        });
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let expected = |all: &[(&str, usize, usize)]| {
+        all.iter().map(|(name, spans, children)| ((*name).to_owned(), *spans, *children)).collect()
+    };
+    assert_eq!(names(true), expected(&[("request", 1, 1)]));
+    assert_eq!(names(false), expected(&[("request", 3, 1), ("a root of a library", 0, 0)]));
+}
+
+#[test]
 fn the_text_of_an_error_is_kept() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().unwrap();

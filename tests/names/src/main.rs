@@ -32,7 +32,8 @@ use tracing_subscriber::prelude::*;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ingest = LocalIngest::start()?;
     let sentry = facade(&ingest)?;
-    let subscriber = tracing_subscriber::registry().with(sentry.tracing_layer());
+    let layer: opentelemetry_sentry::TracingLayer<_> = sentry.tracing_layer();
+    let subscriber = tracing_subscriber::registry().with(layer);
     drop(subscriber);
     let _provider: &SdkTracerProvider = sentry.tracer_provider();
     let propagator: SentryPropagator = sentry.propagator().clone();
