@@ -173,7 +173,8 @@ fn a_filter_that_does_not_match_ignores_nothing() {
     let filters = [
         SpanFilter::new(),
         SpanFilter::new().with_op("db").with_name("decode"),
-        SpanFilter::new().with_attribute("rows", "7"),
+        SpanFilter::new().with_attribute("rows", "8"),
+        SpanFilter::from(""),
     ];
     let pipeline = Pipeline::start(|builder| builder.with_ignore_spans(filters).with_ignore_transactions(["decode"]));
     pipeline.send(three(pipeline.new_trace()));

@@ -1,9 +1,13 @@
 //! Which spans and transactions does the application ignore?
 
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt,
+    ops::{Bound, RangeBounds},
+};
 
 use opentelemetry::Value;
-use opentelemetry_sentry_semantics::{Description, cut};
+use opentelemetry_sentry_semantics::{Attributes, Description, cut, semconv};
 use regex_lite::Regex;
 use wildmatch::WildMatch;
 
@@ -15,7 +19,8 @@ const MAX_NAME: usize = 1024;
 /// Matches spans or transactions that are not sent. A span matches if it meets all conditions of the filter.
 ///
 /// Names and ops are those that Sentry shows, such as `GET /health` and `http.server`. A filter without conditions
-/// matches nothing. A text converts to a filter by name.
+/// matches nothing. A text converts to a filter by [a part of the name](Self::with_name_part), as in the `ignoreSpans` of
+/// Sentry's SDKs; a text with a `*` to one by [the whole name](Self::with_name).
 ///
 /// ```
 /// use opentelemetry_sentry_exporter::{SentryExporter, SpanFilter};
@@ -25,6 +30,7 @@ const MAX_NAME: usize = 1024;
 ///     .with_ignore_spans([
 ///         SpanFilter::new().with_op("db").with_name_regex("^(BEGIN|COMMIT)$"),
 ///         SpanFilter::new().with_attribute("peer.service", "statsd"),
+///         SpanFilter::new().with_op("http.server").with_http_status(400..500),
 ///     ])
 ///     .build()?;
 /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
@@ -55,7 +61,10 @@ impl Error for BrokenPattern {}
 #[derive(Clone, Debug)]
 enum Condition {
     Attribute(String, Value),
+    AttributePart(String, String),
+    HttpStatus(Bound<u16>, Bound<u16>),
     Name(WildMatch),
+    NamePart(String),
     NameRegex(Regex),
     Op(WildMatch),
 }
@@ -69,6 +78,11 @@ impl SpanFilter {
     /// Matches the name, such as `GET /users/:id`. `*` matches any text, and `?` one character.
     pub fn with_name(self, pattern: &str) -> Self {
         self.with(Condition::Name(WildMatch::new(pattern)))
+    }
+
+    /// Matches a name that contains this text. An empty text matches no name.
+    pub fn with_name_part(self, part: impl Into<String>) -> Self {
+        self.with(Condition::NamePart(part.into()))
     }
 
     /// Matches the name by a regular expression, anywhere in it. An invalid one is an error of
@@ -89,9 +103,22 @@ impl SpanFilter {
         self.with(Condition::Op(WildMatch::new(pattern)))
     }
 
-    /// Matches an attribute with exactly this value. The number 200 does not match the text `200`.
+    /// Matches an attribute with this value. A number matches its text, because `tracing` records some numbers as texts.
+    /// Where the semantic conventions have renamed a key that this crate understands, such as `http.status_code`, the old
+    /// and the new key are the same.
     pub fn with_attribute(self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.with(Condition::Attribute(key.into(), value.into()))
+    }
+
+    /// Matches an attribute whose value, as a text, contains this text. Old and new keys are the same, as in
+    /// [`with_attribute`](Self::with_attribute). An empty text matches no value.
+    pub fn with_attribute_part(self, key: impl Into<String>, part: impl Into<String>) -> Self {
+        self.with(Condition::AttributePart(key.into(), part.into()))
+    }
+
+    /// Matches the status code of the HTTP response, such as `400..500` or `404..=404`.
+    pub fn with_http_status(self, codes: impl RangeBounds<u16>) -> Self {
+        self.with(Condition::HttpStatus(codes.start_bound().cloned(), codes.end_bound().cloned()))
     }
 
     fn with(mut self, condition: Condition) -> Self {
@@ -106,9 +133,20 @@ impl SpanFilter {
 
 impl Condition {
     fn holds(&self, span: &EndedSpan, description: &Description<'_>) -> bool {
+        let attributes = span.attributes();
         match self {
-            Self::Attribute(key, value) => span.attributes().get(key) == Some(value),
+            Self::Attribute(key, value) => find(attributes, key).is_some_and(|found| is_same(found, value)),
+            Self::AttributePart(key, part) => {
+                !part.is_empty() && find(attributes, key).is_some_and(|found| found.as_str().contains(part.as_str()))
+            }
+            Self::HttpStatus(from, to) => {
+                let code = [semconv::HTTP_RESPONSE_STATUS_CODE, semconv::HTTP_STATUS_CODE]
+                    .into_iter()
+                    .find_map(|key| attributes.integer(key));
+                code.and_then(|code| u16::try_from(code).ok()).is_some_and(|code| (*from, *to).contains(&code))
+            }
             Self::Name(pattern) => pattern.matches(cut(&description.name, MAX_NAME)),
+            Self::NamePart(part) => !part.is_empty() && description.name.contains(part.as_str()),
             Self::NameRegex(regex) => regex.is_match(cut(&description.name, MAX_NAME)),
             Self::Op(pattern) => pattern.matches(description.op.as_deref().unwrap_or_default()),
         }
@@ -116,10 +154,35 @@ impl Condition {
 }
 
 impl From<&str> for SpanFilter {
-    fn from(pattern: &str) -> Self {
-        Self::new().with_name(pattern)
+    fn from(text: &str) -> Self {
+        if text.contains('*') { Self::new().with_name(text) } else { Self::new().with_name_part(text) }
     }
 }
+
+/// The value of an attribute, under its key or under another name of it.
+fn find<'a>(attributes: Attributes<'a>, key: &str) -> Option<&'a Value> {
+    let names = RENAMED.iter().find(|(old, new)| key == *old || key == *new);
+    attributes.get(key).or_else(|| names.and_then(|(old, new)| attributes.get(new).or_else(|| attributes.get(old))))
+}
+
+/// Whether a value is this one, or its text.
+fn is_same(found: &Value, value: &Value) -> bool {
+    found == value || found.as_str() == value.as_str()
+}
+
+/// The keys that the semantic conventions have renamed: old, new.
+const RENAMED: [(&str, &str); 10] = [
+    (semconv::HTTP_STATUS_CODE, semconv::HTTP_RESPONSE_STATUS_CODE),
+    (semconv::HTTP_METHOD, semconv::HTTP_REQUEST_METHOD),
+    (semconv::HTTP_URL, semconv::URL_FULL),
+    (semconv::HTTP_TARGET, semconv::URL_PATH),
+    (semconv::HTTP_SCHEME, semconv::URL_SCHEME),
+    (semconv::HTTP_USER_AGENT, semconv::USER_AGENT_ORIGINAL),
+    (semconv::DB_SYSTEM, semconv::DB_SYSTEM_NAME),
+    (semconv::DB_STATEMENT, semconv::DB_QUERY_TEXT),
+    (semconv::RPC_SYSTEM, semconv::RPC_SYSTEM_NAME),
+    (semconv::MESSAGING_OPERATION, semconv::MESSAGING_OPERATION_TYPE),
+];
 
 /// A list of filters. A span is ignored if any of them matches.
 #[derive(Clone, Debug, Default)]
@@ -145,5 +208,70 @@ impl Filters {
         }
         let description = span.attributes().describe(&span.name, &span.span_kind);
         self.0.iter().any(|filter| filter.matches(span, &description))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::{KeyValue, trace::SpanKind};
+    use opentelemetry_sdk::trace::SpanData;
+
+    use super::*;
+    use crate::trace::fixtures::span;
+
+    fn request(attributes: &[KeyValue]) -> EndedSpan {
+        let method = KeyValue::new("http.request.method", "GET");
+        let route = KeyValue::new("http.route", "/api/health");
+        let attributes = [&[method, route], attributes].concat();
+        let span = SpanData { span_kind: SpanKind::Server, attributes, ..(*span(1, 0)).clone() };
+        let mut span = EndedSpan::from(span);
+        span.index();
+        span
+    }
+
+    fn is_ignored(filter: impl Into<SpanFilter>, attributes: &[KeyValue]) -> bool {
+        let mut filters = Filters::default();
+        filters.add([filter]);
+        filters.match_any(&request(attributes))
+    }
+
+    #[test]
+    fn a_text_is_a_part_of_the_name_and_with_a_star_all_of_it() {
+        for (text, expected) in [
+            ("health", true),
+            ("GET /api", true),
+            ("GET /api/health", true),
+            ("Health", false),
+            ("", false),
+            ("GET /api*", true),
+            ("*", true),
+            ("/api*", false),
+            ("*health", true),
+        ] {
+            assert_eq!(is_ignored(text, &[]), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn attributes_match_as_numbers_or_texts_and_under_both_keys() {
+        let keys = ["http.response.status_code", "http.status_code"];
+        let values: [Value; 2] = [404.into(), "404".into()];
+        for (key, value) in keys.iter().flat_map(|key| values.iter().map(move |value| (*key, value.clone()))) {
+            let attributes = [KeyValue::new(key, value)];
+            let new = SpanFilter::new;
+            for asked in keys {
+                assert!(is_ignored(new().with_attribute(asked, 404), &attributes));
+                assert!(is_ignored(new().with_attribute(asked, "404"), &attributes));
+                assert!(is_ignored(new().with_attribute_part(asked, "40"), &attributes));
+                assert!(!is_ignored(new().with_attribute(asked, 40), &attributes));
+                assert!(!is_ignored(new().with_attribute_part(asked, ""), &attributes));
+            }
+            assert!(is_ignored(new().with_http_status(400..500), &attributes));
+            assert!(is_ignored(new().with_http_status(404..=404), &attributes));
+            assert!(is_ignored(new().with_http_status(..), &attributes));
+            assert!(!is_ignored(new().with_http_status(500..), &attributes));
+            assert!(!is_ignored(new().with_http_status(..404), &attributes));
+        }
+        assert!(!is_ignored(SpanFilter::new().with_http_status(..), &[]), "without a response");
     }
 }
