@@ -65,7 +65,7 @@ pub use self::{
     client::{ClientLayer, TracedClient, TracedFuture},
     deferred::deferred,
     server_timing::{ServerTiming, ServerTimingFuture, ServerTimingLayer},
-    tunnel::{Tunnel, TunnelBuildError, TunnelBuilder},
+    tunnel::{EXPOSED_HEADERS, Tunnel, TunnelBuildError, TunnelBuilder},
 };
 
 /// The headers of a trace that a browser of another origin must be allowed to send.

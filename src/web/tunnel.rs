@@ -1,5 +1,6 @@
 //! A tunnel that forwards the envelopes of browsers; the guide's page `web` lists its answers.
 
+mod encoding;
 mod envelope;
 mod project;
 mod refusal;
@@ -22,15 +23,16 @@ use opentelemetry_sentry_exporter::http_client;
 use opentelemetry_sentry_protocol::{Dsn, InvalidDsn};
 use tower_service::Service;
 
+pub use self::project::EXPOSED_HEADERS;
 use self::{
+    encoding::Encoding,
     envelope::{Collected, check_head},
     project::Project,
     refusal::Refusal,
 };
 
-/// The most bytes of an envelope by default: room for two transactions of the largest size that Sentry accepts. Only
-/// large replays, profiles and attachments need more.
-const MAX_BODY: usize = 2 << 20;
+/// The most bytes of an envelope by default: room for replays and profiles. Only large attachments need more.
+const MAX_BODY: usize = 20 << 20;
 
 /// How long a browser may take to send its envelope by default, and Sentry to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +41,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// It is a service of tower that you mount under a path of your choice. It forwards envelopes of the projects whose DSNs
 /// you set, and refuses all others. The URL comes from your DSN, never from the request, and the built-in client does not
-/// follow redirects. The body is forwarded unchanged.
+/// follow redirects. The body is forwarded unchanged, also if it is compressed, and the browser gets Sentry's answer.
 ///
 /// The [guide](crate::guide::web#answers-of-the-tunnel) lists its answers.
 ///
@@ -96,33 +98,33 @@ impl Tunnel {
 impl Shared {
     async fn forward<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, Refusal> {
         let (head, body) = request.into_parts();
-        check_head(&head)?;
+        let encoding = check_head(&head)?;
         if body.size_hint().lower() > self.max_body as u64 {
             return Err(Refusal::TooLarge);
         }
-        let read = tokio::time::timeout(self.timeout, self.read(body)).await;
+        let read = tokio::time::timeout(self.timeout, self.read(body, encoding)).await;
         let (project, envelope) = read.map_err(|_| Refusal::Unfinished)??;
-        let request = project.request(envelope, self.passed_on(&head)).map_err(|_| Refusal::Upstream)?;
+        let request = project.request(envelope, encoding, self.passed_on(&head)).map_err(|_| Refusal::Upstream)?;
         let answer = tokio::time::timeout(self.timeout, project.send(request)).await;
         answer.ok().flatten().ok_or(Refusal::Upstream)
     }
 
     /// Reads an envelope; stops at the first reason to refuse it.
-    async fn read<B: Body<Data = Bytes>>(&self, body: B) -> Result<(&Project, Bytes), Refusal> {
+    async fn read<B: Body<Data = Bytes>>(&self, body: B, encoding: Encoding) -> Result<(&Project, Bytes), Refusal> {
         let mut body = pin!(body);
-        let mut collected = Collected::new(self.max_body);
+        let mut collected = Collected::new(self.max_body, encoding);
         let mut project = None;
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return Err(Refusal::Unreadable) };
             let Ok(data) = frame.into_data() else { continue };
             collected.push(data)?;
             if project.is_none() {
-                project = collected.header()?.map(|header| self.project(header)).transpose()?;
+                project = collected.header()?.map(|header| self.project(&header)).transpose()?;
             }
         }
         let project = match project {
             Some(project) => project,
-            None => self.project(collected.as_slice())?,
+            None => self.project(&collected.last_header()?)?,
         };
         Ok((project, collected.into_bytes()))
     }
@@ -192,7 +194,7 @@ impl TunnelBuilder {
     }
 
     /// Sets how many bytes an envelope may have. Sentry accepts transactions of up to 1 MiB, and envelopes with
-    /// attachments of up to 200 MiB. Defaults to 2 MiB.
+    /// attachments of up to 200 MiB. Defaults to 20 MiB.
     pub const fn with_max_body_size(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self

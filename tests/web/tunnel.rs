@@ -67,6 +67,46 @@ async fn an_envelope_is_forwarded_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_envelope_is_forwarded_as_it_came_and_the_answer_is_passed_back() {
+    let ingest = LocalIngest::start().expect("a free port");
+    let url = tunnel_to(&[ingest.dsn()]).await;
+    // As large as an envelope of Node's SDK that it compresses, and incompressible.
+    let noise: String =
+        (0..60_000_u32).map(|number| number.wrapping_mul(2_654_435_761) % 10).map(|n| n.to_string()).collect();
+    let plain = envelope(&ingest.dsn()).replace("{\"é\": 1}", &format!("{{\"noise\":{noise:?}}}"));
+    for encoding in ["gzip", "deflate", "br", "zstd"] {
+        let body = compressed(encoding, plain.as_bytes());
+        let sent = body.len();
+        let request = http_client().post(&url).header("content-encoding", encoding).body(body);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &"application/json".parse().unwrap())
+        );
+        assert!(serde_json::from_slice::<Value>(&answer.bytes().await.unwrap()).is_ok(), "Sentry's body");
+        let requests = ingest.requests();
+        let request = requests.last().expect("a request");
+        assert_eq!((request.header("content-encoding"), request.body_size()), (Some(encoding), sent));
+    }
+    let payloads = ingest.envelopes().into_iter().map(|envelope| envelope.items()[0].payload().len());
+    assert_eq!(payloads.collect::<Vec<_>>(), [noise.len() + 12; 4]);
+}
+
+fn compressed(encoding: &str, text: &[u8]) -> Vec<u8> {
+    use flate2::{Compression, read};
+    use std::io::Read;
+    let mut body = Vec::new();
+    match encoding {
+        "gzip" => read::GzEncoder::new(text, Compression::default()).read_to_end(&mut body),
+        "deflate" => read::ZlibEncoder::new(text, Compression::default()).read_to_end(&mut body),
+        "br" => brotli::CompressorReader::new(text, 4096, 5, 20).read_to_end(&mut body),
+        _ => zstd::stream::read::Encoder::new(text, 3).and_then(|mut encoder| encoder.read_to_end(&mut body)),
+    }
+    .expect("memory");
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_listed_project_gets_its_own_envelopes() {
     let ingests = [LocalIngest::start().expect("a free port"), LocalIngest::start().expect("a free port")];
     let url = tunnel_to(&[ingests[0].dsn(), ingests[1].dsn()]).await;

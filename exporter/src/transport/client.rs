@@ -124,7 +124,7 @@ mod reqwest_client {
     use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
     use tokio::time::timeout;
 
-    /// The most bytes that are read of an answer's body. The exporter does not use the body.
+    /// The most bytes that are read of an answer's body. The exporter does not use it; the tunnel passes it back.
     const MAX_BODY: usize = 64 << 10;
 
     /// How long the client waits for the body of an answer. If it takes longer, the connection is closed.
@@ -144,19 +144,21 @@ mod reqwest_client {
                 *headers = answer.headers().clone();
             }
             // A connection can be reused only if the body was read to its end. A failure costs the connection.
-            let _ = timeout(BODY_TIMEOUT, skip_body(&mut answer)).await;
-            Ok(response.body(Bytes::new())?)
+            let body = timeout(BODY_TIMEOUT, read_body(&mut answer)).await.ok().flatten();
+            Ok(response.body(body.unwrap_or_default())?)
         }
     }
 
-    async fn skip_body(answer: &mut reqwest::Response) {
-        let mut read = 0;
-        while let Ok(Some(chunk)) = answer.chunk().await {
-            read += chunk.len();
-            if read > MAX_BODY {
-                break;
+    /// The body; `None` if it is cut off or too long.
+    async fn read_body(answer: &mut reqwest::Response) -> Option<Bytes> {
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.ok()? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_BODY {
+                return None;
             }
         }
+        Some(body.into())
     }
 
     impl HttpClient for ReqwestClient {

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{
     HeaderName, HeaderValue, Request, Response, Uri,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
     uri::InvalidUri,
 };
 use http_body_util::Full;
@@ -12,11 +12,24 @@ use opentelemetry::{Context, otel_debug, trace::FutureExt};
 use opentelemetry_http::{Bytes, HttpClient};
 use opentelemetry_sentry_protocol::Dsn;
 
+use super::encoding::Encoding;
+
 pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The headers by which Sentry tells an SDK, beside the status, what it may send.
-const PASSED_BACK: [HeaderName; 3] =
+/// The headers by which Sentry tells an SDK, beside the status, what it may send. A browser of another origin can read
+/// them only if they are exposed:
+///
+/// ```
+/// use opentelemetry_sentry::web::EXPOSED_HEADERS;
+/// use tower_http::cors::CorsLayer;
+///
+/// let cors = CorsLayer::new().expose_headers(EXPOSED_HEADERS);
+/// ```
+pub const EXPOSED_HEADERS: [HeaderName; 3] =
     [RETRY_AFTER, HeaderName::from_static("x-sentry-rate-limits"), HeaderName::from_static("x-sentry-error")];
+
+/// The body of an answer that has none: Chromium shows an empty one as a failed request.
+const NO_BODY: Bytes = Bytes::from_static(b"{}");
 
 /// A project, the URL for its envelopes, and the client that sends them.
 pub(super) struct Project {
@@ -38,9 +51,11 @@ impl Project {
     pub(super) fn request<'a>(
         &self,
         envelope: Bytes,
+        encoding: Encoding,
         headers: impl Iterator<Item = (HeaderName, &'a HeaderValue)>,
     ) -> http::Result<Request<Bytes>> {
         let request = Request::post(self.url.clone()).header(CONTENT_TYPE, "application/x-sentry-envelope");
+        let request = encoding.name().into_iter().fold(request, |request, name| request.header(CONTENT_ENCODING, name));
         headers.fold(request, |request, (name, value)| request.header(name, value)).body(envelope)
     }
 
@@ -60,10 +75,12 @@ impl Project {
         if !(status.is_success() || status.is_client_error() || status.is_server_error()) {
             return None;
         }
-        let mut response = Response::new(Full::default());
+        let (head, body) = answer.into_parts();
+        let body = if body.is_empty() { NO_BODY } else { body };
+        let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
-        for name in PASSED_BACK {
-            for value in answer.headers().get_all(&name) {
+        for name in EXPOSED_HEADERS.into_iter().chain([CONTENT_TYPE]) {
+            for value in head.headers.get_all(&name) {
                 response.headers_mut().append(name.clone(), value.clone());
             }
         }

@@ -8,7 +8,7 @@ use opentelemetry_http::Bytes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Method,
-    Compressed,
+    Encoding,
     TooLarge,
     Unfinished,
     Unreadable,
@@ -32,7 +32,10 @@ impl Refusal {
     const fn status(self) -> (StatusCode, &'static str) {
         match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "an envelope must be sent with POST"),
-            Self::Compressed => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the envelope must not be compressed"),
+            Self::Encoding => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the envelope may be compressed with one of gzip, deflate, br, zstd",
+            ),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the envelope is too large"),
             Self::Unfinished => (StatusCode::REQUEST_TIMEOUT, "the envelope did not end in time"),
             Self::Unreadable => (StatusCode::BAD_REQUEST, "the envelope could not be read"),
@@ -46,7 +49,7 @@ impl Refusal {
     const fn hint(self) -> Option<(HeaderName, &'static str)> {
         match self {
             Self::Method => Some((header::ALLOW, "POST")),
-            Self::Compressed => Some((header::ACCEPT_ENCODING, "identity")),
+            Self::Encoding => Some((header::ACCEPT_ENCODING, "gzip, deflate, br, zstd")),
             _ => None,
         }
     }
