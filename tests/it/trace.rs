@@ -1,6 +1,9 @@
 //! The transactions and headers that arrive at Sentry.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use opentelemetry::{
     Context, KeyValue,
@@ -193,6 +196,28 @@ fn spans_below_info_are_taken_only_if_asked_for() {
     };
     assert_eq!(names(true), expected(&[("request", 1, 1)]));
     assert_eq!(names(false), expected(&[("request", 3, 1), ("a root of a library", 0, 0)]));
+}
+
+#[test]
+fn a_span_that_a_panic_ends_has_failed() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.build().unwrap();
+    let tracer = sentry.tracer_provider().tracer("test");
+    let work = || {
+        let _outer = tracer.start("ends in the panic");
+        let mut with_status = tracer.start("says that it is well");
+        with_status.set_status(Status::Ok);
+        panic!("a bug");
+    };
+    assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
+    tracer.start("later");
+    sentry.flush(PATIENCE).unwrap();
+    let status = |name: &str| {
+        let transaction = ingest.transactions().into_iter().find(|transaction| transaction["transaction"] == name);
+        transaction.expect(name)["contexts"]["trace"]["status"].clone()
+    };
+    assert_eq!(status("ends in the panic"), "internal_error");
+    assert_eq!((status("says that it is well"), status("later")), (json!("ok"), json!("ok")));
 }
 
 #[test]

@@ -186,7 +186,7 @@ impl Serialize for ErrorEvent<'_> {
                     span_id: span_id(span.span_context.span_id()),
                     parent_span_id: parent_span_id(span),
                     op: op(&description),
-                    status: status(&span.status, span.attributes()),
+                    status: status(&span.status, &span.span_kind, span.attributes()),
                 },
                 sender,
                 response: None,

@@ -51,7 +51,7 @@ impl<'a> SpanFields<'a> {
             span_id: span_id(data.span_context.span_id()),
             parent_span_id: parent_span_id(data),
             op,
-            status: status(&data.status, attributes),
+            status: status(&data.status, &data.span_kind, attributes),
             origin,
             data: Data {
                 span,

@@ -5,12 +5,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::Duration,
 };
 
 use opentelemetry::{
     Context,
-    trace::{Span as _, TraceContextExt},
+    trace::{Span as _, Status, TraceContextExt},
 };
 use opentelemetry_sdk::{
     Resource,
@@ -120,8 +121,12 @@ impl SpanProcessor for SentrySpanProcessor {
         }
     }
 
-    fn on_end(&self, span: SpanData) {
+    fn on_end(&self, mut span: SpanData) {
         if let Some(engine) = self.engine.as_ref().filter(|_| !own_thread::is_marked()) {
+            // A panic ends it, and nobody has set its status.
+            if span.status == Status::Unset && thread::panicking() {
+                span.status = Status::error("internal_error");
+            }
             engine.push(span);
         }
     }
