@@ -11,7 +11,9 @@ use opentelemetry_sdk::{
     Resource,
     trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
 };
-use opentelemetry_sentry_exporter::{SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TransactionEvent};
+use opentelemetry_sentry_exporter::{
+    Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TransactionEvent,
+};
 use opentelemetry_sentry_propagator::SentryPropagator;
 use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 
@@ -287,7 +289,8 @@ impl SentryBuilder {
         let resource = resource.unwrap_or_else(|| Resource::builder().build());
         let sender = Sender::new(exporter.take_sender(), org_id, &environment, &resource)?;
         let rate = rate.or(environment.traces_sample_rate);
-        let has_no_rate = sampler.is_none() && rate.is_none();
+        let no_rate = (sampler.is_none() && rate.is_none())
+            .then(|| environment.bad_sample_rate.map_or(Problem::TracingOff, Problem::BadSampleRate));
         let sampler = match (sampler, rate) {
             (Some(sampler), _) => sampler,
             (None, Some(rate)) => SentrySampler::rate(rate).map_err(Kind::Rate)?,
@@ -306,6 +309,21 @@ impl SentryBuilder {
         let handle = sampler.handle();
         let provider = provider.with_resource(resource).with_sampler(sampler);
         let provider = provider.with_span_processor(processor.clone()).build();
-        Ok(Sentry { provider, propagator, processor, sampler: handle, has_no_rate })
+        Ok(Sentry { provider, propagator, processor, sampler: handle, no_rate })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_is_none_is_a_problem_unless_another_one_is_set() {
+        let environment = || Environment { bad_sample_rate: Some("10%".to_owned()), ..Environment::default() };
+        let problems = |builder: SentryBuilder| builder.build_with(environment()).unwrap().check();
+        let bad = Problem::BadSampleRate("10%".to_owned());
+        assert!(bad.to_string().contains("\"10%\""));
+        assert!(problems(Sentry::builder().with_dsn("")).contains(&bad));
+        assert!(!problems(Sentry::builder().with_dsn("").with_traces_sample_rate(0.5)).contains(&bad));
     }
 }

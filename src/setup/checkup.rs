@@ -28,9 +28,22 @@ pub(super) fn propagator_problem(propagator: &dyn TextMapPropagator) -> Option<P
         Some(Problem::NoPropagator)
     } else if !has("baggage", "sentry-") {
         Some(Problem::BaggageOverwritten)
+    } else if !follows_sentry_trace(propagator) {
+        Some(Problem::TraceOverwritten)
     } else {
         None
     }
+}
+
+/// Whether a request with two traces continues the one of `sentry-trace`.
+fn follows_sentry_trace(propagator: &dyn TextMapPropagator) -> bool {
+    let (ours, theirs) = ("1".repeat(32), "2".repeat(32));
+    let headers = HashMap::from([
+        ("sentry-trace".to_owned(), format!("{ours}-{}-1", "1".repeat(16))),
+        ("traceparent".to_owned(), format!("00-{theirs}-{}-01", "2".repeat(16))),
+    ]);
+    let cx = propagator.extract_with_context(&Context::new(), &headers);
+    cx.span().span_context().trace_id().to_string() != theirs
 }
 
 #[cfg(test)]
@@ -51,5 +64,8 @@ mod tests {
         assert_eq!(propagator_problem(&TraceContextPropagator::new()), Some(Problem::NoPropagator));
         assert_eq!(both(ours(), baggage()), Some(Problem::BaggageOverwritten));
         assert_eq!(both(baggage(), ours()), None, "ours writes last, and merges everything");
+        let traceparent = || Box::new(TraceContextPropagator::new());
+        assert_eq!(both(ours(), traceparent()), Some(Problem::TraceOverwritten));
+        assert_eq!(both(traceparent(), ours()), None, "ours reads last");
     }
 }

@@ -8,6 +8,8 @@ use opentelemetry_sentry_protocol::SampleRate;
 /// Where Spotlight listens by default.
 const SPOTLIGHT_URL: &str = "http://localhost:8969/stream";
 
+const RATE: &str = "SENTRY_TRACES_SAMPLE_RATE";
+
 /// The variables that are set and valid.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
@@ -16,6 +18,8 @@ pub(super) struct Environment {
     pub(super) environment: Option<String>,
     pub(super) server_name: Option<String>,
     pub(super) traces_sample_rate: Option<f64>,
+    /// The text of `SENTRY_TRACES_SAMPLE_RATE`, if it is no rate.
+    pub(super) bad_sample_rate: Option<String>,
     pub(super) spotlight: Option<String>,
 }
 
@@ -33,7 +37,8 @@ impl Environment {
             release: text("SENTRY_RELEASE"),
             environment: text("SENTRY_ENVIRONMENT"),
             server_name: text("SENTRY_NAME"),
-            traces_sample_rate: text("SENTRY_TRACES_SAMPLE_RATE").and_then(|text| rate(&text)),
+            traces_sample_rate: text(RATE).and_then(|text| rate(&text)),
+            bad_sample_rate: text(RATE).filter(|text| text.parse::<SampleRate>().is_err()),
             spotlight: text("SENTRY_SPOTLIGHT").and_then(spotlight),
         }
     }
@@ -42,7 +47,7 @@ impl Environment {
 fn rate(text: &str) -> Option<f64> {
     let rate = text.parse::<SampleRate>();
     if let Err(error) = &rate {
-        otel_warn!(name: "Sentry.IgnoredEnvironment", variable = "SENTRY_TRACES_SAMPLE_RATE", message = error.to_string());
+        otel_warn!(name: "Sentry.IgnoredEnvironment", variable = RATE, message = error.to_string());
     }
     rate.ok().map(SampleRate::get)
 }
@@ -82,7 +87,8 @@ mod tests {
     fn an_invalid_rate_is_ignored() {
         assert_eq!(read("SENTRY_TRACES_SAMPLE_RATE", "0.5").traces_sample_rate, Some(0.5));
         for value in ["NaN", "2", "-1", "half", "inf"] {
-            assert_eq!(read("SENTRY_TRACES_SAMPLE_RATE", value).traces_sample_rate, None, "{value}");
+            let found = read(RATE, value);
+            assert_eq!((found.traces_sample_rate, found.bad_sample_rate.as_deref()), (None, Some(value)));
         }
     }
 

@@ -41,8 +41,8 @@ pub struct Sentry {
     pub(super) propagator: SentryPropagator,
     pub(super) processor: SentrySpanProcessor,
     pub(super) sampler: SamplerHandle,
-    /// Whether no sample rate and no sampler was set. `check` reports it, as such a service records nothing.
-    pub(super) has_no_rate: bool,
+    /// The problem if no sample rate and no sampler was set. `check` reports it, as such a service records nothing.
+    pub(super) no_rate: Option<Problem>,
 }
 
 impl Sentry {
@@ -159,9 +159,9 @@ impl Sentry {
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = self.processor.check(CHECK_TIMEOUT);
-        if self.has_no_rate && self.sampler.rate().is_none() {
+        if let Some(no_rate) = self.no_rate.as_ref().filter(|_| self.sampler.rate().is_none()) {
             problems.retain(|problem| *problem != Problem::NoSpans);
-            problems.push(Problem::TracingOff);
+            problems.push(no_rate.clone());
         }
         problems.extend(global::get_text_map_propagator(propagator_problem));
         problems

@@ -31,6 +31,8 @@ pub enum Problem {
     Unavailable(u16),
     /// No sample rate is set, so nothing is recorded here.
     TracingOff,
+    /// `SENTRY_TRACES_SAMPLE_RATE` has this text, which is no rate, and no other rate is set. So nothing is recorded here.
+    BadSampleRate(String),
     /// This machine's clock is ahead of the server's by this number of seconds. A negative number means behind.
     ClockSkew(i64),
     /// Another sampler than Sentry's decides about local roots.
@@ -47,6 +49,9 @@ pub enum Problem {
     NoPropagator,
     /// Another propagator writes `baggage` after Sentry's propagator, and so overwrites Sentry's members.
     BaggageOverwritten,
+    /// Another propagator reads `traceparent` after Sentry's propagator, and so continues another trace than `sentry-trace`
+    /// says, without its decision.
+    TraceOverwritten,
 }
 
 impl fmt::Display for Problem {
@@ -67,6 +72,10 @@ impl fmt::Display for Problem {
             Self::TracingOff => f.write_str(
                 "No sample rate is set, so this service records nothing and leaves decisions to others: set \
                  SENTRY_TRACES_SAMPLE_RATE (a number from 0 to 1) or with_traces_sample_rate.",
+            ),
+            Self::BadSampleRate(text) => write!(
+                f,
+                "SENTRY_TRACES_SAMPLE_RATE must be a number from 0 to 1, found {text:?}: this service records nothing."
             ),
             Self::ClockSkew(seconds) => {
                 let direction = if *seconds > 0 { "ahead of" } else { "behind" };
@@ -95,6 +104,10 @@ impl fmt::Display for Problem {
             Self::BaggageOverwritten => f.write_str(
                 "Another propagator writes `baggage` after Sentry's, so its context is lost: leave out \
                  BaggagePropagator, because Sentry's propagator also writes OpenTelemetry's baggage.",
+            ),
+            Self::TraceOverwritten => f.write_str(
+                "Another propagator reads `traceparent` after Sentry's, so traces that Sentry's SDKs begin are torn: leave \
+                 out TraceContextPropagator, because Sentry's propagator also reads and writes `traceparent`.",
             ),
         }
     }
