@@ -88,10 +88,11 @@ fn may_continue(strict: bool, service: &Service, dsc: Option<&DynamicSamplingCon
     }
 }
 
-/// The first valid `sentry-trace` line.
+/// The first valid `sentry-trace`, of all lines and of the values in a line that a proxy has joined.
 fn sentry_trace(extractor: &dyn Extractor) -> Option<SentryTrace> {
     let first = extractor.get(SentryTrace::HEADER)?.parse().ok();
-    first.or_else(|| lines(extractor, SentryTrace::HEADER).into_iter().find_map(|line| line.parse().ok()))
+    let all = || lines(extractor, SentryTrace::HEADER).into_iter().flat_map(|line| line.split(','));
+    first.or_else(|| all().find_map(|value| value.trim().parse().ok()))
 }
 
 /// The `traceparent`, if it is valid and there is only one.

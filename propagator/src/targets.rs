@@ -84,6 +84,13 @@ impl PropagationTargets {
         self.targets.as_ref().is_none_or(is_wanted) && !self.is_never(url)
     }
 
+    /// Whether headers are sent where the URL is not known, as in a part of a client that sees only the path: yes, unless
+    /// there is no target at all.
+    #[must_use]
+    pub fn matches_unknown(&self) -> bool {
+        self.targets.as_ref().is_none_or(|targets| !targets.is_empty())
+    }
+
     /// An injector for a request to this URL: it passes all headers on to `inner`, or none if the URL is not a target.
     pub fn injector<'a>(&self, url: &str, inner: &'a mut dyn Injector) -> impl Injector + 'a {
         Filtered { inner: self.matches(url).then_some(inner) }

@@ -99,6 +99,49 @@ async fn only_requests_to_targets_get_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_has_already_stays() {
+    let url = neighbour().await;
+    let layer = ClientLayer::new();
+    let got = async |headers: &[(&'static str, &'static str)]| {
+        let request = headers
+            .iter()
+            .fold(http_client().get(format!("{url}/200")), |request, (name, value)| request.header(*name, *value));
+        let (_, answer, sent) = call(request.send_traced(&layer)).await;
+        let got: Value = serde_json::from_str(&answer.expect("an answer").text().await.expect("text")).expect("JSON");
+        let text = |name: &str| got[name].as_str().unwrap_or_default().to_owned();
+        let trace_id = sent.context()["trace_id"].as_str().expect("an id").to_owned();
+        (text("sentry-trace"), text("baggage"), trace_id)
+    };
+    // The members of all its lines, but not a context of another trace.
+    let own = [("baggage", "tenant=acme;p=1,sentry-trace_id=77"), ("baggage", "flag=b%20c")];
+    let (trace, baggage, trace_id) = got(&own).await;
+    assert!(trace.starts_with(&trace_id), "{trace}");
+    assert!(baggage.contains(&format!("sentry-trace_id={trace_id}")), "{baggage}");
+    assert!(baggage.ends_with(",tenant=acme;p=1,flag=b%20c"), "{baggage}");
+    // A trace of its own.
+    let own = [("sentry-trace", "771a43a4192642f0b136d5159a501700-b0e6f15b45c36b12-1"), ("baggage", "a=b")];
+    let (trace, baggage, _) = got(&own).await;
+    assert_eq!((trace.as_str(), baggage.as_str()), (own[0].1, own[1].1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_only_the_path_is_known_headers_are_sent_unless_nowhere() {
+    for (targets, expected) in [
+        (PropagationTargets::everywhere(), true),
+        (PropagationTargets::builder().with_text("api.example.com").build().expect("a target"), true),
+        (PropagationTargets::nowhere(), false),
+    ] {
+        let client = service_fn(|request: Request<()>| {
+            future::ready(Ok::<_, io::Error>(Response::new(request.headers().contains_key("sentry-trace"))))
+        });
+        let client = ClientLayer::new().with_targets(targets).layer(client);
+        let request = Request::builder().uri("/path").body(()).expect("a request");
+        let (_, answer, _) = call(client.oneshot(request)).await;
+        assert_eq!(answer.expect("an answer").into_body(), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_fails_is_an_error_with_the_reason() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");

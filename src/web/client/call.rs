@@ -1,12 +1,15 @@
 //! The span of one outgoing request, from its start to its end.
 
-use http::{HeaderMap, Method, StatusCode, Uri};
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use opentelemetry::{
     Context, KeyValue, global,
     trace::{SpanBuilder, SpanKind},
 };
 use opentelemetry_http::HeaderInjector;
 use opentelemetry_sentry_propagator::PropagationTargets;
+use opentelemetry_sentry_protocol::{Baggage, SentryTrace};
 use opentelemetry_sentry_semantics::semconv;
 
 use crate::web::span::OpenSpan;
@@ -42,10 +45,35 @@ pub(super) fn start(
     }
     let url = without_user_info(uri);
     let open = OpenSpan::start(span(method, uri, &url), &parent);
-    let mut headers = HeaderInjector(headers);
-    let mut headers = targets.injector(&url, &mut headers);
-    global::get_text_map_propagator(|propagator| propagator.inject_context(open.context(), &mut headers));
+    // A caller that sets its own trace knows why.
+    let is_target = if uri.host().is_some() { targets.matches(&url) } else { targets.matches_unknown() };
+    if is_target && !headers.contains_key(SentryTrace::HEADER) {
+        inject(open.context(), headers);
+    }
     Some(open)
+}
+
+/// Sets the headers of a trace. The members of a `baggage` that the request has stay, except Sentry's.
+fn inject(cx: &Context, headers: &mut HeaderMap) {
+    let own: Vec<_> = headers.get_all(Baggage::HEADER).into_iter().cloned().collect();
+    headers.remove(Baggage::HEADER);
+    global::get_text_map_propagator(|propagator| propagator.inject_context(cx, &mut HeaderInjector(headers)));
+    if own.is_empty() {
+        return;
+    }
+    let Some(ours) = headers.get(Baggage::HEADER).and_then(|value| value.to_str().ok()) else {
+        for line in own {
+            headers.append(Baggage::HEADER, line);
+        }
+        return;
+    };
+    let (_, theirs) = Baggage::parse(own.iter().filter_map(|line| line.to_str().ok())).into_parts();
+    let both = Baggage::parse([ours, &theirs]);
+    let foreign: Vec<_> = both.foreign().map(|member| Cow::from(member.to_owned())).collect();
+    let dsc = both.into_dsc().unwrap_or_default();
+    if let Ok(value) = HeaderValue::try_from(Baggage::print(&dsc, foreign.into_iter())) {
+        headers.insert(Baggage::HEADER, value);
+    }
 }
 
 fn span(method: &Method, uri: &Uri, url: &str) -> SpanBuilder {
