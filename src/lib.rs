@@ -40,7 +40,7 @@
 //! | errors of the `sentry` crate in the active span's trace | `sentry_sdk::TraceIntegration`, and `sentry_sdk::SharedTransport` for one transport (feature `sentry-sdk`) |
 //! | no health checks, no cache spans | [`with_ignore_transactions`], [`with_ignore_spans`] |
 //! | to change or hide what is sent | [`with_before_send_transaction`], [`with_before_send_span`], [`with_scrubber`] ([privacy](crate::guide::privacy)) |
-//! | less in the data of spans | options of the [`unfiltered_tracing_layer`](Sentry::unfiltered_tracing_layer) |
+//! | more or less in the data of spans | options of the [`unfiltered_tracing_layer`](Sentry::unfiltered_tracing_layer) |
 //! | to survive an outage | [`with_spool_dir`] ([delivery](crate::guide::delivery#the-spool)) |
 //! | less load while Sentry cannot keep up | [`with_backpressure`] |
 //! | other limits of memory | [`with_buffer_limit`], [`with_queue_limit`], [`with_trace_limit`] |

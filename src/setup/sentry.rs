@@ -99,19 +99,15 @@ impl Sentry {
         self.unfiltered_tracing_layer().with_filter(tracing_subscriber::filter::LevelFilter::INFO)
     }
 
-    /// The layer of [`tracing_layer`](Self::tracing_layer) for spans of all levels, with all its options.
+    /// The layer of [`tracing_layer`](Self::tracing_layer) for spans of all levels, with all its options. Attributes that
+    /// few people look for are off: thread, busy and idle time, and target.
     ///
     /// ```
     /// use tracing_subscriber::{filter::LevelFilter, prelude::*};
     ///
     /// # let sentry = opentelemetry_sentry::Sentry::builder().with_dsn("").build()?;
-    /// // `data` of spans then has no thread, busy and idle time, file, line and module:
-    /// let layer = sentry
-    ///     .unfiltered_tracing_layer()
-    ///     .with_threads(false)
-    ///     .with_tracked_inactivity(false)
-    ///     .with_location(false)
-    ///     .with_target(false);
+    /// // `data` of spans then has busy and idle time, and no file, line and module:
+    /// let layer = sentry.unfiltered_tracing_layer().with_tracked_inactivity(true).with_location(false);
     /// let subscriber = tracing_subscriber::registry().with(layer.with_filter(LevelFilter::DEBUG));
     /// # drop(subscriber);
     /// # Ok::<(), opentelemetry_sentry::SetupError>(())
@@ -125,7 +121,8 @@ impl Sentry {
         S: tracing_core::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
     {
         use opentelemetry::trace::TracerProvider as _;
-        tracing_opentelemetry::layer().with_tracer(self.provider.tracer(SCOPE))
+        let layer = tracing_opentelemetry::layer().with_tracer(self.provider.tracer(SCOPE));
+        layer.with_threads(false).with_tracked_inactivity(false).with_target(false)
     }
 
     /// The span processor. A clone of it still returns the stats after the shutdown.
