@@ -10,7 +10,7 @@
 //! | `error_event`, `exception`, `backtrace` | an error event, the exceptions of a trace, stack frames |
 //! | `event`, `sender`, `resource` | the fields that all events have, and their contexts |
 //! | `data`, `status`, `link`, `measurement`, `request`, `user`, `tags` | one field each |
-//! | `view`, `value`, `ids`, `times` | spans, attribute values, ids and times for all of these |
+//! | `view`, `value`, `number`, `ids`, `times` | spans, attribute values, ids and times for all of these |
 
 mod backtrace;
 mod data;
@@ -20,6 +20,7 @@ mod exception;
 mod ids;
 mod link;
 mod measurement;
+mod number;
 mod request;
 mod resource;
 mod sender;

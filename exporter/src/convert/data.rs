@@ -6,7 +6,7 @@ use opentelemetry::{Value, trace::SpanKind};
 use opentelemetry_sentry_semantics::{Attributes, Keys, sanitize_url, semconv};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{value::Plain, view::Span};
+use super::{number::Number, value::Plain, view::Span};
 
 /// The `data` of a span: first inferred values, then its attributes.
 #[derive(Debug)]
@@ -139,7 +139,10 @@ impl Serialize for Data<'_> {
         for attribute in self.span.attributes.unique() {
             let key = attribute.key.as_str();
             if !OWN_KEYS.may_have(key) || passes(key) {
-                map.serialize_entry(key, &Plain(&attribute.value))?;
+                match Number::of(key, &attribute.value) {
+                    Some(number) => map.serialize_entry(key, &number)?,
+                    None => map.serialize_entry(key, &Plain(&attribute.value))?,
+                }
             }
         }
         map.end()
