@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_first_line_is_read_from_every_part_of_a_body_that_has_it() {
         let envelope = [b"{\"dsn\":\"x\"}\n".as_slice(), &[b'y'; 5000]].concat();
-        for (encoding, body) in crate_compressed(&envelope) {
+        for (encoding, body) in compressed(&envelope) {
             let mut found = 0;
             for end in 0..=body.len() {
                 match encoding.first_line(&body[..end], 100) {
@@ -157,19 +157,40 @@ mod tests {
         }
     }
 
-    /// The text in the encodings that the test's dependencies can make.
-    fn crate_compressed(text: &[u8]) -> Vec<(Encoding, Vec<u8>)> {
+    proptest::proptest! {
+        #[test]
+        fn no_damage_panics(
+            which in 0..5_usize,
+            text in proptest::collection::vec(0_u8..4, 0..3000),
+            damage in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), proptest::prelude::any::<u8>()), 0..6),
+        ) {
+            let (encoding, mut body) = compressed(&text).swap_remove(which);
+            for (place, byte) in damage {
+                if !body.is_empty() {
+                    let place = place.index(body.len());
+                    body[place] = byte;
+                }
+            }
+            encoding.first_line(&body, 1000);
+        }
+    }
+
+    /// The text in each encoding.
+    fn compressed(text: &[u8]) -> Vec<(Encoding, Vec<u8>)> {
         use std::io::Write;
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         let mut deflate = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(text).unwrap();
         deflate.write_all(text).unwrap();
+        let mut brotli = Vec::new();
+        brotli::CompressorReader::new(text, 4096, 5, 20).read_to_end(&mut brotli).unwrap();
         let zstd = ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest);
         vec![
             (Encoding::Identity, text.to_vec()),
             (Encoding::Gzip, gzip.finish().unwrap()),
             (Encoding::Deflate, deflate.finish().unwrap()),
             (Encoding::Zstd, zstd),
+            (Encoding::Brotli, brotli),
         ]
     }
 }
