@@ -33,7 +33,6 @@ use std::{
     env, fs, io,
     path::Path,
     process::{self, ExitCode},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -42,6 +41,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_sentry_benches::{
     doors,
     service::{SPANS, Through},
+    timing::pace,
 };
 use opentelemetry_sentry_exporter::{SentryExporter, SentrySpanProcessor};
 
@@ -138,8 +138,7 @@ fn pour(duration: Duration, tracer: &SdkTracer, processor: &SentrySpanProcessor)
     let (mut made, mut peaks) = (0, [Usage::default(); 2]);
     let (mut read_at, mut print_at) = (READ_EVERY, PRINT_EVERY);
     while start.elapsed() < duration {
-        let due = start + Duration::from_secs(1) * made / RATE;
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        pace(start, made, RATE);
         Through::Api.make_trace(tracer);
         made += 1;
         let elapsed = start.elapsed();

@@ -1,6 +1,9 @@
 //! Measures how long two sides take for the same work.
 
-use std::{env, time::Instant};
+use std::{
+    env, thread,
+    time::{Duration, Instant},
+};
 
 /// How often the work is done for one figure.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,12 @@ impl Effort {
         }
         times.map(median)
     }
+}
+
+/// Waits until it is time for the piece of work with this number, if `rate` pieces a second begin from `start` on.
+pub fn pace(start: Instant, number: u32, rate: u32) {
+    let due = start + Duration::from_secs(1) * number / rate;
+    thread::sleep(due.saturating_duration_since(Instant::now()));
 }
 
 /// The median of some times.

@@ -17,7 +17,10 @@ use opentelemetry::{
     Context, SpanId, TraceFlags, TraceId,
     trace::{SpanContext, TraceContextExt, TraceState, Tracer, TracerProvider},
 };
-use opentelemetry_sentry_benches::doors::{accepted, provider, sentry};
+use opentelemetry_sentry_benches::{
+    doors::{accepted, provider, sentry},
+    timing::pace,
+};
 
 /// Roots a second.
 const RATE: u32 = 50;
@@ -49,8 +52,7 @@ fn measure(waiting: usize, seconds: u32) -> f64 {
     let (start, before) = (Instant::now(), cpu_time());
     for number in 0..RATE * seconds {
         drop(tracer.start_with_context("request", &cx));
-        let due = start + Duration::from_secs(1) * (number + 1) / RATE;
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        pace(start, number + 1, RATE);
     }
     (cpu_time() - before).as_secs_f64() / start.elapsed().as_secs_f64()
 }

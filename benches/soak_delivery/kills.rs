@@ -13,6 +13,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sentry_benches::{
     doors,
     service::{SPANS, Through},
+    timing::pace,
 };
 use opentelemetry_sentry_exporter::SentryExporter;
 
@@ -30,10 +31,10 @@ const LIFE: (u64, u64) = (2_000, 30_000);
 /// What waits for five seconds is on disk within the next five.
 const IN_MEMORY: u64 = 10;
 
-/// Requests that are out when a process is killed. The server may have accepted them although nobody saw the answer.
+/// Requests that are out when a process is killed. The server may have accepted them although the answer was not read.
 const IN_FLIGHT: u64 = 64;
 
-/// Makes traces, and prints how many were made and dropped, until somebody kills this process.
+/// Makes traces, and prints how many were made and dropped, until this process is killed.
 pub(crate) fn make(dsn: &str, directory: &str) -> ! {
     let processor = doors::sentry(SentryExporter::builder().with_dsn(dsn).with_spool_dir(directory));
     let tracer = doors::provider(processor.clone()).tracer("soak");
@@ -41,8 +42,7 @@ pub(crate) fn make(dsn: &str, directory: &str) -> ! {
     for made in 1.. {
         Through::Api.make_trace(&tracer);
         println!("{made} {}", processor.stats().spans_dropped() / SPANS as u64);
-        let due = start + Duration::from_secs(1) * made / RATE;
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        pace(start, made, RATE);
     }
     unreachable!("it is killed before 4 billion traces")
 }

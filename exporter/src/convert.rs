@@ -38,7 +38,7 @@ pub(crate) use self::{
     event::transaction_name,
     exception::Exceptions,
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
-    status::STATUSES,
+    status::{STATUSES, http_status},
     tags::{InvalidTag, TagRules, tag_key, tag_value},
     transaction::Transaction,
 };

@@ -52,7 +52,7 @@ use self::{
 pub(crate) use self::{options::EngineOptions, worker::Setup};
 use crate::{
     account::{Stats, unsampled},
-    transport::{Problem, of_answer},
+    transport::{Asker, Problem, of_answer},
 };
 
 /// The callers' side: takes spans from any thread, and leaves orders for the worker.
@@ -155,8 +155,8 @@ impl Engine {
         }
         let mut problems = Vec::new();
         if self.has_dsn && self.check_thread().is_ok() && !self.closed.load(Ordering::Acquire) {
-            let (reply, answer) = mpsc::channel();
-            self.shared.mailbox.leave(Instant::now(), |orders| orders.add_check(reply));
+            let (asker, answer) = Asker::new();
+            self.shared.mailbox.leave(Instant::now(), |orders| orders.add_check(asker));
             match wait(&answer, timeout) {
                 Ok(reply) => problems.extend(of_answer(reply)),
                 Err(NoAnswer::InTime) => problems.extend(of_answer(Err(format!("no answer within {timeout:?}")))),

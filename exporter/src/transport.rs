@@ -40,7 +40,7 @@ mod verdict;
 pub(crate) use self::spool::{SpoolError, Stored};
 pub use self::{checkup::Problem, compress::Encoding};
 pub(crate) use self::{
-    checkup::{Reply, of_answer},
+    checkup::{Asker, of_answer},
     client::{ClientError, ClientSettings, default_client},
     delivery::deliver,
     destination::{BadUrl, Destinations},

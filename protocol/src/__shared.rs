@@ -1,5 +1,6 @@
 //! What the sibling crates use of this one. It is public for the compiler only and may change in any release.
 
+mod causes;
 mod contain;
 mod feedback;
 pub mod hex;
@@ -8,6 +9,7 @@ pub mod own_thread;
 mod setting_error;
 
 pub use self::{
+    causes::{MAX_CAUSES, causes},
     contain::{contain, forget},
     feedback::Feedback,
     setting_error::SettingError,

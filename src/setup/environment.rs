@@ -32,24 +32,28 @@ impl Environment {
     /// Reads from any mapping of names to values. Values are trimmed; an empty one is as good as unset.
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let text = |name| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let (traces_sample_rate, bad_sample_rate) = match text(RATE).map(rate).transpose() {
+            Ok(rate) => (rate, None),
+            Err(text) => (None, Some(text)),
+        };
         Self {
             dsn: text("SENTRY_DSN"),
             release: text("SENTRY_RELEASE"),
             environment: text("SENTRY_ENVIRONMENT"),
             server_name: text("SENTRY_NAME"),
-            traces_sample_rate: text(RATE).and_then(|text| rate(&text)),
-            bad_sample_rate: text(RATE).filter(|text| text.parse::<SampleRate>().is_err()),
+            traces_sample_rate,
+            bad_sample_rate,
             spotlight: text("SENTRY_SPOTLIGHT").and_then(spotlight),
         }
     }
 }
 
-fn rate(text: &str) -> Option<f64> {
-    let rate = text.parse::<SampleRate>();
-    if let Err(error) = &rate {
+/// The rate, or the text if it is not one.
+fn rate(text: String) -> Result<f64, String> {
+    text.parse::<SampleRate>().map(SampleRate::get).map_err(|error| {
         otel_warn!(name: "Sentry.IgnoredEnvironment", variable = RATE, message = error.to_string());
-    }
-    rate.ok().map(SampleRate::get)
+        text
+    })
 }
 
 fn spotlight(text: String) -> Option<String> {

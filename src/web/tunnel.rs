@@ -61,7 +61,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The whole envelope is in memory while it is forwarded, because [`HttpClient`] takes one piece. Its DSN is checked as
 /// soon as the first line has arrived, which must end within 16 KiB. The rest of an envelope that is refused is not
 /// read. So memory is bounded by the number of requests in flight times the
-/// [limit](TunnelBuilder::with_max_body_size); tower's `ConcurrencyLimit` bounds that number.
+/// [limit](TunnelBuilder::with_max_body_size) and, while the first line of a compressed envelope is looked for, the
+/// window of its encoding (16 MiB for br, 8 MiB for zstd); tower's `ConcurrencyLimit` bounds that number.
 ///
 /// # Traces
 ///

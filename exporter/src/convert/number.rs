@@ -62,7 +62,8 @@ pub(super) enum Number {
 }
 
 impl Number {
-    /// The number that a text stands for; `None` if the key is not one of a number, or the text is none.
+    /// The number that a text stands for; `None` if the text is not a number, or the key is not that of
+    /// one.
     pub(super) fn of(key: &str, value: &Value) -> Option<Self> {
         let Value::String(text) = value else { return None };
         let text = text.as_str();

@@ -123,7 +123,7 @@ impl SpanProcessor for SentrySpanProcessor {
 
     fn on_end(&self, mut span: SpanData) {
         if let Some(engine) = self.engine.as_ref().filter(|_| !own_thread::is_marked()) {
-            // A panic ends it, and nobody has set its status.
+            // A panic ends it before its status was set.
             if span.status == Status::Unset && thread::panicking() {
                 span.status = Status::error("internal_error");
             }

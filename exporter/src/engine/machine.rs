@@ -162,7 +162,7 @@ impl Machine {
 
     fn obey(&mut self, orders: Orders, now: Now) {
         let Orders { resource, check, mut flushes, shutdown, is_abandoned } = orders;
-        // Nobody waits for these any more. Taking everything in for them would cost the spans that come later their
+        // The callers of these have stopped waiting. Taking everything in for them would cost the spans that come later their
         // transactions.
         flushes.retain(|flush| flush.deadline > now.instant);
         if let Some(resource) = resource {

@@ -10,7 +10,7 @@ use opentelemetry_sdk::Resource;
 use tokio::sync::Notify;
 
 use super::flush_error::FlushError;
-use crate::transport::Reply;
+use crate::transport::Asker;
 
 /// A caller that waits for everything to leave.
 #[derive(Debug)]
@@ -32,9 +32,8 @@ impl Waiter {
 pub(super) struct Orders {
     /// The latest one: each provider that the exporter is installed in sets its own.
     pub(super) resource: Option<Resource>,
-    /// A caller of `check`, which waits for the server's answer. One at a time: callers that stopped waiting would pile
-    /// up in front of a worker that is held up.
-    pub(super) check: Option<mpsc::Sender<Result<Reply, String>>>,
+    /// A caller of `check`. There is room for one, as the outbox asks for one at a time.
+    pub(super) check: Option<Asker>,
     pub(super) flushes: Vec<Waiter>,
     /// The engine lets only the first shutdown through, so one place is enough.
     pub(super) shutdown: Option<Waiter>,
@@ -44,18 +43,17 @@ pub(super) struct Orders {
 
 impl Orders {
     /// Leaves a question for the server, unless one is there already.
-    pub(super) fn add_check(&mut self, reply: mpsc::Sender<Result<Reply, String>>) {
+    pub(super) fn add_check(&mut self, asker: Asker) {
         if self.check.is_none() {
-            self.check = Some(reply);
+            self.check = Some(asker);
         } else {
-            // The caller waits for it.
-            let _ = reply.send(Err("an earlier check still waits for its answer".to_owned()));
+            asker.refuse();
         }
     }
 }
 
-/// Where callers leave orders. Flushes need no limit: each caller waits for its answer, and a flush whose
-/// caller has stopped waiting is removed with the next order.
+/// Where callers leave orders. Flushes need no limit: each caller waits for its answer, and a flush whose caller has
+/// stopped waiting is removed with the next order.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     /// `None` once the worker has ended. The reply of a later order is dropped, so its caller returns at once and does

@@ -11,7 +11,7 @@ use opentelemetry_sentry_semantics::{Attributes, Description, cut, semconv};
 use regex_lite::Regex;
 use wildmatch::WildMatch;
 
-use crate::trace::EndedSpan;
+use crate::{convert::http_status, trace::EndedSpan};
 
 /// How many characters of a name are matched. Some patterns take long on long names.
 const MAX_NAME: usize = 1024;
@@ -139,12 +139,9 @@ impl Condition {
             Self::AttributePart(key, part) => {
                 !part.is_empty() && find(attributes, key).is_some_and(|found| found.as_str().contains(part.as_str()))
             }
-            Self::HttpStatus(from, to) => {
-                let code = [semconv::HTTP_RESPONSE_STATUS_CODE, semconv::HTTP_STATUS_CODE]
-                    .into_iter()
-                    .find_map(|key| attributes.integer(key));
-                code.and_then(|code| u16::try_from(code).ok()).is_some_and(|code| (*from, *to).contains(&code))
-            }
+            Self::HttpStatus(from, to) => http_status(attributes)
+                .and_then(|code| u16::try_from(code).ok())
+                .is_some_and(|code| (*from, *to).contains(&code)),
             Self::Name(pattern) => pattern.matches(cut(&description.name, MAX_NAME)),
             Self::NamePart(part) => !part.is_empty() && description.name.contains(part.as_str()),
             Self::NameRegex(regex) => regex.is_match(cut(&description.name, MAX_NAME)),

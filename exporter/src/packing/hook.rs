@@ -298,11 +298,14 @@ impl Hooks {
             (*name, *op, *status, *data) = (root.description, root.op, root.status, root.data);
         }
         let mut event = match &self.transaction {
-            Some(hook) => hook(event)?,
+            Some(hook) => {
+                let mut event = hook(event)?;
+                let TransactionEvent { data, user, spans, .. } = &mut event;
+                [data, user].into_iter().chain(spans.iter_mut().map(|span| &mut span.data)).for_each(flatten);
+                event
+            }
             None => event,
         };
-        let TransactionEvent { data, user, spans, .. } = &mut event;
-        [data, user].into_iter().chain(spans.iter_mut().map(|span| &mut span.data)).for_each(flatten);
         // A hook may add spans: keep each id once, and no more than Sentry accepts.
         let mut ids = HashSet::new();
         event.spans.retain(|span| ids.insert(span.span_id().to_owned()));
@@ -319,7 +322,7 @@ impl Hooks {
 mod tests {
     use super::*;
 
-    /// A value of so many lists in each other, made and freed without recursion.
+    /// A value of this number of lists, each in the next, made and freed without recursion.
     fn nested(depth: usize) -> Value {
         (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]))
     }

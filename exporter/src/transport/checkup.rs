@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::mpsc,
     time::{Duration, SystemTime},
 };
 
@@ -110,6 +111,27 @@ impl fmt::Display for Problem {
                  out TraceContextPropagator, because Sentry's propagator also reads and writes `traceparent`.",
             ),
         }
+    }
+}
+
+/// A caller of `check`, which waits for the server's answer or for the reason why there is none.
+#[derive(Debug)]
+pub(crate) struct Asker(mpsc::Sender<Result<Reply, String>>);
+
+impl Asker {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Result<Reply, String>>) {
+        let (reply, answer) = mpsc::channel();
+        (Self(reply), answer)
+    }
+
+    pub(crate) fn answer(self, answer: Result<Reply, String>) {
+        // The caller may have stopped waiting.
+        let _ = self.0.send(answer);
+    }
+
+    /// Only one caller at a time asks: they would pile up at a server that hangs, or before a worker that is held up.
+    pub(crate) fn refuse(self) {
+        self.answer(Err("an earlier check still waits for its answer".to_owned()));
     }
 }
 

@@ -4,15 +4,13 @@ use std::{error::Error, iter, time::Duration};
 
 use opentelemetry::otel_warn;
 use opentelemetry_http::{Bytes, HttpClient, Request};
+use opentelemetry_sentry_protocol::__shared::causes;
 use tokio::time::timeout;
 
 use super::verdict::Answer;
 
 /// How long one request may take, from its first byte to the end of the answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The most causes of an error that are read. A client may return an error that is its own cause.
-const MAX_CAUSES: usize = 32;
 
 /// Sends one request, and waits for its answer.
 pub(crate) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) -> Answer {
@@ -43,13 +41,14 @@ pub(crate) async fn deliver(client: &dyn HttpClient, request: Request<Bytes>) ->
 
 /// An error and its causes in one line. The error itself says only `error sending request`.
 fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let causes = iter::successors(error.source(), |&cause| cause.source()).take(MAX_CAUSES).map(ToString::to_string);
-    iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ")
+    iter::once(error.to_string()).chain(causes(error).map(ToString::to_string)).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
 mod tests {
     use std::fmt;
+
+    use opentelemetry_sentry_protocol::__shared::MAX_CAUSES;
 
     use super::*;
 

@@ -2,11 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::mpsc,
     time::{Duration, Instant},
 };
 
-use super::{checkup::Reply, queue::Queued, rate_limit::Category};
+use super::{checkup::Asker, queue::Queued, rate_limit::Category};
 use crate::account::Report;
 
 /// The most envelopes that wait for an answer at the same time.
@@ -28,7 +27,7 @@ pub(super) enum Flight {
     /// A copy for Spotlight.
     Copy,
     /// A caller's question whether the server accepts the DSN.
-    Check(mpsc::Sender<Result<Reply, String>>),
+    Check(Asker),
 }
 
 /// An envelope that waits for its answer.

@@ -11,16 +11,12 @@
 mod answers;
 mod keeping;
 
-use std::{
-    mem,
-    sync::{Arc, mpsc},
-    time::Instant,
-};
+use std::{mem, sync::Arc, time::Instant};
 
 use opentelemetry_http::{Bytes, Request};
 
 use super::{
-    checkup::Reply,
+    checkup::Asker,
     compress::{Compressor, Encoding},
     destination::Destinations,
     disk::Disk,
@@ -90,7 +86,7 @@ pub(crate) struct Outgoing {
 enum Check {
     #[default]
     None,
-    Asked(mpsc::Sender<Result<Reply, String>>),
+    Asked(Asker),
     /// The request is in flight. A second question gets an error, so that they do not pile up at a server that hangs.
     Out,
 }
@@ -176,12 +172,11 @@ impl Outbox {
     }
 
     /// Asks the server whether it accepts the DSN, with an envelope without items.
-    pub(crate) fn check(&mut self, reply: mpsc::Sender<Result<Reply, String>>) {
+    pub(crate) fn check(&mut self, asker: Asker) {
         if matches!(self.check, Check::None) {
-            self.check = Check::Asked(reply);
+            self.check = Check::Asked(asker);
         } else {
-            // The caller may have stopped waiting.
-            let _ = reply.send(Err("an earlier check still waits for its answer".to_owned()));
+            asker.refuse();
         }
     }
 
@@ -206,15 +201,15 @@ impl Outbox {
         if !matches!(self.check, Check::Asked(_)) {
             return None;
         }
-        let Check::Asked(reply) = mem::take(&mut self.check) else { return None };
+        let Check::Asked(asker) = mem::take(&mut self.check) else { return None };
         let body = self.compressor.plain(Envelope::empty().body(now.wall, &[]));
         let request = self.destinations.sentry.as_ref().and_then(|sentry| sentry.request(body).ok());
         let Some(request) = request else {
-            let _ = reply.send(Err("no request can be made for this DSN".to_owned()));
+            asker.answer(Err("no request can be made for this DSN".to_owned()));
             return None;
         };
         self.check = Check::Out;
-        Some(self.out(Flight::Check(reply), request, now.instant))
+        Some(self.out(Flight::Check(asker), request, now.instant))
     }
 
     fn copy_request(&mut self, now: Now) -> Option<Outgoing> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use opentelemetry::{KeyValue, StringValue, Value};
 
 /// The key of the mark, which other exporters show.
-pub const KEY: &str = "sentry.not_sampled";
+const KEY: &str = "sentry.not_sampled";
 
 /// One text for the process, known by its address. By its key alone, an attribute that the application sets would hide
 /// a span from Sentry.

@@ -1,6 +1,6 @@
 //! The span of one outgoing request, from its start to its end.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use opentelemetry::{
@@ -67,11 +67,9 @@ fn inject(cx: &Context, headers: &mut HeaderMap) {
         }
         return;
     };
-    let (_, theirs) = Baggage::parse(own.iter().filter_map(|line| line.to_str().ok())).into_parts();
-    let both = Baggage::parse([ours, &theirs]);
-    let foreign: Vec<_> = both.foreign().map(|member| Cow::from(member.to_owned())).collect();
-    let dsc = both.into_dsc().unwrap_or_default();
-    if let Ok(value) = HeaderValue::try_from(Baggage::print(&dsc, foreign.into_iter())) {
+    let dsc = Baggage::parse([ours]).into_dsc().unwrap_or_default();
+    let both = Baggage::parse(iter::once(ours).chain(own.iter().filter_map(|line| line.to_str().ok())));
+    if let Ok(value) = HeaderValue::try_from(Baggage::print(&dsc, both.foreign().map(Cow::Borrowed))) {
         headers.insert(Baggage::HEADER, value);
     }
 }

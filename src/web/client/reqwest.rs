@@ -1,12 +1,9 @@
 //! Requests that reqwest sends.
 
-use std::{
-    error::Error,
-    iter,
-    task::{self, Poll},
-};
+use std::task::{self, Poll};
 
 use http::Uri;
+use opentelemetry_sentry_protocol::__shared::causes;
 use reqwest::{Client, Request, RequestBuilder, Response};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -35,9 +32,7 @@ impl Service<Request> for TracedClient<Client> {
 
 /// The text of the innermost cause. The text of a reqwest error contains the URL, which may contain secrets.
 fn root_cause(error: &reqwest::Error) -> String {
-    // Not without end: a connector may return an error that is its own cause.
-    let causes = iter::successors(Some(error as &(dyn Error + 'static)), |&cause| cause.source());
-    let cause = causes.take(32).last().unwrap_or(error);
+    let cause = causes(error).last().unwrap_or(error);
     match cause.is::<reqwest::Error>() {
         true => "the request failed".to_owned(),
         false => cause.to_string(),

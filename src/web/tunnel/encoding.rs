@@ -28,25 +28,14 @@ impl Encoding {
         if values.next().is_some() {
             return None;
         }
-        match value.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
-            "br" => Some(Self::Brotli),
-            "deflate" => Some(Self::Deflate),
-            "gzip" | "x-gzip" => Some(Self::Gzip),
-            "" | "identity" => Some(Self::Identity),
-            "zstd" => Some(Self::Zstd),
-            _ => None,
-        }
+        let value = value.to_str().ok()?.trim();
+        NAMES.into_iter().find(|(name, _)| value.eq_ignore_ascii_case(name)).map(|(_, encoding)| encoding)
     }
 
-    /// Its name in the header of the request to Sentry.
-    pub(super) const fn name(self) -> Option<HeaderValue> {
-        match self {
-            Self::Brotli => Some(HeaderValue::from_static("br")),
-            Self::Deflate => Some(HeaderValue::from_static("deflate")),
-            Self::Gzip => Some(HeaderValue::from_static("gzip")),
-            Self::Identity => None,
-            Self::Zstd => Some(HeaderValue::from_static("zstd")),
-        }
+    /// Its name in the header of the request to Sentry; `None` if that needs no such header.
+    pub(super) fn name(self) -> Option<HeaderValue> {
+        let name = NAMES.into_iter().find(|(_, encoding)| *encoding == self && self != Self::Identity);
+        name.map(|(name, _)| HeaderValue::from_static(name))
     }
 
     /// Decompresses the beginning of a body, up to the end of its first line and to `max` bytes. The line may be
@@ -62,6 +51,17 @@ impl Encoding {
         }
     }
 }
+
+/// The names of the encodings. The first one of each is sent.
+const NAMES: [(&str, Encoding); 7] = [
+    ("br", Encoding::Brotli),
+    ("deflate", Encoding::Deflate),
+    ("gzip", Encoding::Gzip),
+    ("x-gzip", Encoding::Gzip),
+    ("identity", Encoding::Identity),
+    ("", Encoding::Identity),
+    ("zstd", Encoding::Zstd),
+];
 
 /// What is known of the first line.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,13 +82,13 @@ fn line(mut from: impl Read, max: usize) -> Line {
             Ok(read) => chunk.get(..read).unwrap_or_default(),
             Err(_) => return Line::Incomplete,
         };
-        if let Some(end) = read.iter().position(|byte| *byte == b'\n') {
-            bytes.extend_from_slice(read.get(..end).unwrap_or_default());
-            return if bytes.len() > max { Line::TooLong } else { Line::Complete(bytes) };
-        }
-        bytes.extend_from_slice(read);
+        let part = read.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        bytes.extend_from_slice(part);
         if bytes.len() > max {
             return Line::TooLong;
+        }
+        if part.len() < read.len() {
+            return Line::Complete(bytes);
         }
     }
 }

@@ -76,7 +76,7 @@ impl Collected {
         match self.encoding.first_line(&self.bytes, MAX_HEADER) {
             Line::Complete(line) => Ok(Some(line.into())),
             Line::TooLong => Err(Refusal::Header),
-            // A line of this length cannot need so many bytes.
+            // A line of the longest length needs fewer bytes.
             Line::Incomplete if self.bytes.len() > 4 * MAX_HEADER => Err(Refusal::Header),
             Line::Incomplete => Ok(None),
         }

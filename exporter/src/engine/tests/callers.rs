@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, mpsc},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use crate::{
     SentryExporter,
     account::DropReason,
     engine::{FlushError, order::Orders},
-    transport::Problem,
+    transport::{Asker, Problem},
 };
 
 #[test]
@@ -77,7 +77,7 @@ fn in_a_forked_process_calls_fail_at_once() {
 }
 
 #[test]
-fn a_flush_that_nobody_waits_for_tears_no_trace() {
+fn a_flush_whose_time_is_over_tears_no_trace() {
     let mut sim = Simulation::with_server(millis(20));
     let trace = sim.new_trace();
     let root = sim.span(trace, 0);
@@ -96,10 +96,10 @@ fn a_flush_that_nobody_waits_for_tears_no_trace() {
 #[test]
 fn a_check_that_waits_for_the_worker_keeps_the_next_one_out() {
     let mut orders = Orders::default();
-    let (first, first_answer) = mpsc::channel();
+    let (first, first_answer) = Asker::new();
     orders.add_check(first);
     for _ in 0..100 {
-        let (next, answer) = mpsc::channel();
+        let (next, answer) = Asker::new();
         orders.add_check(next);
         assert!(answer.try_recv().is_ok_and(|reply| reply.is_err_and(|reason| reason.contains("an earlier check"))));
     }

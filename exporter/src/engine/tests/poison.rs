@@ -58,7 +58,7 @@ fn envelopes_that_hang_take_no_room_of_the_others() {
         false => accepted(millis(20)),
     });
     let mut ended = std::collections::BTreeMap::new();
-    // Two a second, of which each is out for 30 seconds several times.
+    // Two a second that hang, each for 30 seconds several times.
     for step in 0..6000 {
         let name = if step % 10 == 0 { "poison" } else { "work" };
         let id = sim.single(name);

@@ -29,10 +29,9 @@ impl Outbox {
         match self.in_flight.remove(id) {
             Some(Flight::Envelope(sent)) => self.account(*sent, answer, now),
             Some(Flight::Copy) => self.spotlight.answered(!matches!(answer, Answer::Status(..)), now.instant),
-            Some(Flight::Check(reply)) => {
+            Some(Flight::Check(asker)) => {
                 self.check = Check::None;
-                // The caller may have stopped waiting.
-                let _ = reply.send(match answer {
+                asker.answer(match answer {
                     Answer::Status(status, headers) => Ok(Reply::new(status, &headers, now.wall)),
                     Answer::Nothing(reason) => Err(reason),
                     Answer::Panic => Err("the HTTP client panicked".to_owned()),
