@@ -199,6 +199,16 @@ fn flatten(map: &mut Map<String, Value>) {
     }
 }
 
+/// A span in the hands of a hook. Its values are cut when the hook returns and also when it panics: unwinding would free
+/// them by recursion.
+struct Lent<'a>(&'a mut SpanEvent);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        flatten(&mut self.0.data);
+    }
+}
+
 fn trace_of(event: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
     event.get_mut("contexts")?.get_mut("trace")?.as_object_mut()
 }
@@ -281,10 +291,7 @@ impl Hooks {
     fn apply(&self, mut event: TransactionEvent) -> Option<TransactionEvent> {
         let before = (event.name.clone(), event.source);
         if let Some(hook) = &self.span {
-            let hook = |span: &mut SpanEvent| {
-                hook(span);
-                flatten(&mut span.data);
-            };
+            let hook = |span: &mut SpanEvent| hook(Lent(span).0);
             event.spans.iter_mut().for_each(hook);
             let TransactionEvent { name, op, status, data, rest, .. } = &mut event;
             let mut root = SpanEvent {
@@ -342,6 +349,20 @@ mod tests {
             flatten(&mut map);
             assert_eq!(depth(&map["deep"]), deep.min(MAX_DEPTH));
             assert_eq!(map["flat"], 1);
+        }
+    }
+
+    #[test]
+    fn a_hook_that_nests_and_panics_overflows_no_stack() {
+        let mut hooks = Hooks::default();
+        hooks.set_span(|span| {
+            span.data.insert("deep".to_owned(), nested(300_000));
+            panic!("a bug");
+        });
+        // In a child, and in the root alone.
+        for spans in [json!([{ "span_id": "1" }]), json!([])] {
+            let event = json!({ "contexts": { "trace": {} }, "spans": spans });
+            assert!(matches!(hooks.run(event), Hooked::Failed));
         }
     }
 
