@@ -125,6 +125,22 @@ async fn what_a_request_has_already_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_baggage_line_that_cannot_be_read_stays_a_line_of_its_own() {
+    let client = service_fn(|request: Request<()>| {
+        let lines = request.headers().get_all("baggage").iter().map(|line| line.as_bytes().to_vec());
+        future::ready(Ok::<_, io::Error>(Response::new(lines.collect::<Vec<_>>())))
+    });
+    let raw: &[u8] = b"name=Z\xfcrich";
+    let request = Request::builder().uri("https://api.example.com/").header("baggage", raw).header("baggage", "a=b");
+    let client = ClientLayer::new().layer(client);
+    let (_, answer, _) = call(client.oneshot(request.body(()).expect("a request"))).await;
+    let lines = answer.expect("an answer").into_body();
+    let [ours, theirs] = &lines[..] else { panic!("two lines: {lines:?}") };
+    assert!(ours.starts_with(b"sentry-") && ours.ends_with(b",a=b"), "{lines:?}");
+    assert_eq!(theirs, raw);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_only_the_path_is_known_headers_are_sent_unless_nowhere() {
     for (targets, expected) in [
         (PropagationTargets::everywhere(), true),

@@ -72,6 +72,10 @@ fn inject(cx: &Context, headers: &mut HeaderMap) {
     if let Ok(value) = HeaderValue::try_from(Baggage::print(&dsc, both.foreign().map(Cow::Borrowed))) {
         headers.insert(Baggage::HEADER, value);
     }
+    // What cannot be read cannot be merged.
+    for line in own.into_iter().filter(|line| line.to_str().is_err()) {
+        headers.append(Baggage::HEADER, line);
+    }
 }
 
 fn span(method: &Method, uri: &Uri, url: &str) -> SpanBuilder {
