@@ -51,7 +51,7 @@ use self::{
 };
 pub(crate) use self::{options::EngineOptions, worker::Setup};
 use crate::{
-    account::{Stats, unsampled},
+    account::{DropReason, Stats, unsampled},
     transport::{Asker, Problem, of_answer},
 };
 
@@ -194,7 +194,7 @@ impl Engine {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Err(FlushError::AlreadyShutdown);
         }
-        self.shared.intake.close();
+        self.shared.intake.close(DropReason::Shutdown);
         let now = Instant::now();
         // The worker's deadline is a little earlier than the caller's, so that its answer arrives in time.
         // It counts full buffers in this time.

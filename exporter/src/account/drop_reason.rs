@@ -34,7 +34,7 @@ drop_reasons! {
     CacheOverflow = "cache_overflow", Loss, ByUs;
     /// A filter of the application matched it.
     Ignored = "ignored", Wanted, ByUs;
-    /// It could not be serialised, or the HTTP client panicked.
+    /// It could not be serialised, a hook or the HTTP client panicked, or a bug has ended the exporter's thread.
     InternalSdkError = "internal_sdk_error", Loss, ByUs;
     /// It has no valid id, or is larger than Sentry accepts even without its long values.
     Invalid = "invalid", Loss, ByUs;

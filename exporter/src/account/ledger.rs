@@ -151,6 +151,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -163,6 +165,17 @@ mod tests {
         let stats = ledger.stats();
         assert_eq!((stats.spans_sent, stats.spans_dropped(), stats.spans_spooled, stats.spans_pending), (4, 1, 2, 3));
         assert_eq!(stats.dropped.keys().collect::<Vec<_>>(), [&DropReason::Invalid]);
+    }
+
+    #[test]
+    fn a_reason_that_never_occurred_is_in_no_statistics() {
+        let ledger = Ledger::default();
+        ledger.received(1);
+        ledger.sent(Counts::transaction(1));
+        ledger.dropped(DropReason::Invalid, Counts::default());
+        assert_eq!(ledger.stats().dropped, BTreeMap::new());
+        ledger.settle();
+        assert_eq!(ledger.stats().dropped, BTreeMap::new(), "nothing was pending");
     }
 
     #[test]

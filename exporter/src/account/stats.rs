@@ -111,3 +111,17 @@ impl fmt::Display for Stats {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_lists_no_reason_without_spans() {
+        let dropped = |spans, errors| Dropped { spans, errors, transactions: 0 };
+        let dropped = [(DropReason::RateLimited, dropped(0, 2)), (DropReason::SendError, dropped(3, 0))];
+        let stats = Stats { spans_received: 3, dropped: BTreeMap::from(dropped), ..Stats::default() };
+        let text = "spans received: 3, sent: 0, dropped: 3 (send_error 3); transactions sent: 0, errors dropped: 2";
+        assert_eq!(stats.to_string(), text);
+    }
+}

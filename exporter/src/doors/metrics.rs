@@ -42,7 +42,9 @@ pub(crate) fn export(meter: &Meter, engine: &Arc<Engine>) {
     let engine = Arc::downgrade(engine);
     let dropped = meter.u64_observable_counter("sentry.spans.dropped").with_description("Spans that were dropped.");
     let observe = move |observer: &dyn AsyncInstrument<u64>| {
-        for (reason, dropped) in stats(&engine).into_iter().flat_map(|stats| stats.dropped) {
+        let dropped = stats(&engine).into_iter().flat_map(|stats| stats.dropped);
+        // A reason for which only error events were dropped has no spans.
+        for (reason, dropped) in dropped.filter(|(_, dropped)| dropped.spans > 0) {
             observer.observe(dropped.spans, &[KeyValue::new("reason", reason.as_str())]);
         }
     };

@@ -19,8 +19,8 @@ pub enum FlushError {
     },
     /// The HTTP client made the call on the exporter's own thread, which cannot wait for itself.
     OnWorkerThread,
-    /// The exporter's thread has ended because of a bug. The spans that it held are counted as
-    /// [`InternalSdkError`](crate::DropReason::InternalSdkError).
+    /// The exporter's thread has ended because of a bug. All spans that it held and that end later are
+    /// counted as [`InternalSdkError`](crate::DropReason::InternalSdkError).
     Stopped,
     /// Not everything was delivered within this time. After a flush the exporter continues to send; after a shutdown it
     /// counts the rest as dropped.

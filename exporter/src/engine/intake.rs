@@ -58,9 +58,9 @@ pub(crate) struct Intake {
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// It is read under the lock. As an atomic, a span could be pushed after the worker's last pick-up and be in no
-    /// count.
-    is_closed: bool,
+    /// Why it accepts no more spans, once it does not. It is read under the lock. As an atomic, a span could be pushed
+    /// after the worker's last pick-up and be in no count.
+    closed: Option<DropReason>,
     /// In the order in which they ended.
     spans: Vec<EndedSpan>,
     /// Without it, spans that leave before their root would have no `trace` header.
@@ -153,8 +153,8 @@ impl Intake {
         if is_root && !shard.open.is_empty() {
             shard.ended(trace_id, span.span_context.span_id());
         }
-        let refused = if shard.is_closed {
-            Some(DropReason::Shutdown)
+        let refused = if shard.closed.is_some() {
+            shard.closed
         } else if before + size > self.limit || shard.dropped.all.contains(&trace_id) {
             shard.dropped.add(trace_id);
             let is_stuck = self.is_stuck.load(Ordering::Relaxed);
@@ -261,8 +261,9 @@ impl Intake {
         self.pending.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn close(&self) {
-        self.shards.iter().for_each(|shard| lock(shard).is_closed = true);
+    /// Accepts no more spans: from now on they are dropped for this reason, or for an earlier one.
+    pub(crate) fn close(&self, reason: DropReason) {
+        self.shards.iter().for_each(|shard| drop(lock(shard).closed.get_or_insert(reason)));
     }
 
     /// Removes the spans that the worker will never pick up, and counts them as received. Returns their number.
@@ -380,10 +381,12 @@ mod tests {
     fn after_the_end_every_span_is_counted_as_dropped() {
         let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
         intake.push(data(1, 0), &ledger);
-        intake.close();
+        intake.close(DropReason::Shutdown);
         intake.push(data(2, 0), &ledger);
+        intake.close(DropReason::InternalSdkError);
+        intake.push(data(3, 0), &ledger);
         assert_eq!(intake.abandon(&ledger), 1);
-        assert_eq!(ledger.stats().dropped[&DropReason::Shutdown].spans, 1);
-        assert_eq!(ledger.stats().spans_received, 2);
+        assert_eq!(ledger.stats().dropped[&DropReason::Shutdown].spans, 2, "the first reason counts");
+        assert_eq!((ledger.stats().spans_dropped(), ledger.stats().spans_received), (2, 3));
     }
 }

@@ -41,8 +41,8 @@ pub enum Problem {
     /// This process was forked from the one in which the exporter's thread runs, so it sends nothing. Set Sentry up
     /// after the fork.
     Forked,
-    /// The exporter's thread has ended because of a bug, so nothing is sent any more. What it held is counted as
-    /// [`InternalSdkError`](crate::DropReason::InternalSdkError).
+    /// The exporter's thread has ended because of a bug, so nothing is sent any more. All spans that it held and
+    /// that end later are counted as [`InternalSdkError`](crate::DropReason::InternalSdkError).
     Stopped,
     /// No span has ended here yet.
     NoSpans,
@@ -91,8 +91,8 @@ impl fmt::Display for Problem {
                  after the fork.",
             ),
             Self::Stopped => f.write_str(
-                "The exporter's thread has ended because of a bug, so nothing is sent any more. What it held is \
-                 counted as internal_sdk_error.",
+                "The exporter's thread has ended because of a bug, so nothing is sent any more. All spans that it \
+                 held and that end later are counted as internal_sdk_error.",
             ),
             Self::NoSpans => f.write_str(
                 "No span has ended yet. If the application has made some, check its sample rate, filters before the \

@@ -10,7 +10,7 @@ use crate::account::{Counts, DropReason, Now};
 
 impl Machine {
     pub(super) fn close(&mut self, waiter: Option<Waiter>, deadline: Instant, now: Now) {
-        self.shared.intake.close();
+        self.shared.intake.close(DropReason::Shutdown);
         self.take_in_all(now);
         self.outbox.close();
         // Some of the time is reserved for the disk: envelopes that are not on it by the deadline are lost.
@@ -82,10 +82,10 @@ impl Drop for Machine {
     /// After a shutdown or a panic: counts what did not leave, and answers the callers that wait.
     fn drop(&mut self) {
         let Shared { intake, ledger, mailbox } = self.shared.clone();
-        intake.close();
-        mailbox.close();
         let is_panicking = thread::panicking();
         let reason = if is_panicking { DropReason::InternalSdkError } else { DropReason::Shutdown };
+        intake.close(reason);
+        mailbox.close();
         let unseen = intake.abandon(&ledger);
         ledger.dropped(reason, Counts { spans: unseen, ..Counts::default() });
         self.drop_rest(reason);

@@ -120,7 +120,7 @@ fn a_bug_that_ends_the_worker_loses_no_count() {
     sim.singles(10);
     let stats = sim.stats();
     assert_eq!((stats.spans_received, stats.spans_sent, stats.spans_pending, stats.spans_dropped()), (111, 0, 0, 111));
-    assert_eq!((sim.dropped(DropReason::InternalSdkError), sim.dropped(DropReason::Shutdown)), (101, 10));
+    assert_eq!(sim.dropped(DropReason::InternalSdkError), 111, "what comes later has the same reason");
 }
 
 #[test]

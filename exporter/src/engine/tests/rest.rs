@@ -92,7 +92,7 @@ fn a_flush_or_shutdown_that_waits_does_not_spin() {
             check_for("flush", &mut sim, seconds(50));
             // A flush whose time ends while the shutdown waits.
             let late = sim.begin_flush(seconds(2));
-            sim.shared.intake.close();
+            sim.shared.intake.close(DropReason::Shutdown);
             let (waiter, answer) = super::super::waiter(sim.later(seconds(120)));
             sim.leave(|orders| orders.shutdown = Some(waiter));
             check_for("shutdown", &mut sim, seconds(110));

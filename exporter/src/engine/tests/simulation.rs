@@ -304,7 +304,7 @@ impl Simulation {
 
     /// As the engine does it.
     pub(super) fn shutdown(&mut self, timeout: Duration) -> Result<(), FlushError> {
-        self.shared.intake.close();
+        self.shared.intake.close(DropReason::Shutdown);
         let margin = (timeout / 10).min(millis(50));
         let (waiter, answer) = waiter(self.now.instant + timeout - margin);
         self.leave(|orders| orders.shutdown = Some(waiter));
