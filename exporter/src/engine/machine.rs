@@ -4,7 +4,7 @@
 //! It has no thread, no clock, no socket and no disk of its own. A driver calls it in a loop:
 //!
 //! ```text
-//! step ─> next_request* ─> next_job* ─> work* ─> wait until wake_at, an answer, a span or an order
+//! step ─> next_request* ─> next_job ─> work* ─> wait until wake_at, an answer, a span or an order
 //! ```
 //!
 //! The worker's thread is one such driver; the simulations of the tests are another.
@@ -89,6 +89,9 @@ pub(super) struct Machine {
     /// When the intake was crowded last; `None` when incomplete traces are accepted again. Without it a long-lived
     /// trace that overflowed once would be dropped forever.
     crowded_at: Option<Instant>,
+    /// The disk got a job since the last step. A second one would keep orders, answers and deadlines waiting longer, and a
+    /// disk can be slow.
+    has_used_disk: bool,
 }
 
 /// A trace on its way through packing. Each step is one call of [`Machine::work`], so that requests get their turn.
@@ -126,11 +129,13 @@ impl Machine {
             phase: Phase::Running,
             next_pick_up: now.instant + PICK_UP_EVERY,
             crowded_at: None,
+            has_used_disk: false,
         }
     }
 
     /// Does everything that is due: orders, spans, answers to callers, the phases of a shutdown.
     pub(super) fn step(&mut self, now: Now) {
+        self.has_used_disk = false;
         let orders = self.shared.mailbox.take();
         self.obey(orders, now);
         let is_due = self.assembler.next_expiry().is_some_and(|expiry| expiry <= now.instant);
@@ -319,10 +324,15 @@ impl Machine {
         self.outbox.answered(id, answer, now);
     }
 
-    /// The next job for the disk. Its result is handed to [`job_done`](Self::job_done).
+    /// The next job for the disk, one in each step. Its result is handed to [`job_done`](Self::job_done).
     pub(super) fn next_job(&mut self, now: Now) -> Option<DiskJob> {
         let is_late = matches!(self.phase, Phase::GivingUp { deadline, .. } if deadline <= now.instant);
-        if is_late || self.is_over() { None } else { self.outbox.next_job(now) }
+        if is_late || self.is_over() || self.has_used_disk {
+            return None;
+        }
+        let job = self.outbox.next_job(now);
+        self.has_used_disk = job.is_some();
+        job
     }
 
     pub(super) fn job_done(&mut self, done: DiskDone, now: Now) {

@@ -170,8 +170,7 @@ impl Worker {
         is_busy
     }
 
-    /// Runs one job for the disk. Returns whether there was one. One at a time: a slow disk must not keep orders, answers
-    /// and deadlines waiting for the jobs that follow.
+    /// Runs the job for the disk, if the machine has one. Returns whether it had.
     fn use_disk(&mut self) -> bool {
         let Some(spool) = &mut self.spool else { return false };
         let now = read_clocks();

@@ -124,6 +124,26 @@ fn a_bug_that_ends_the_worker_loses_no_count() {
 }
 
 #[test]
+fn answers_that_come_after_the_account_was_closed_change_nothing() {
+    let mut sim = Simulation::with_server(millis(20));
+    sim.singles(100);
+    sim.run_for(millis(10));
+    assert!(!sim.requests.is_empty() && sim.arrived.is_empty());
+    // As a shutdown does that got no answer from the worker.
+    sim.shared.intake.abandon(&sim.shared.ledger);
+    sim.shared.ledger.settle();
+    let account = |sim: &Simulation| {
+        let stats = sim.stats();
+        (stats.spans_received, stats.spans_sent, stats.spans_pending, stats.dropped)
+    };
+    let before = account(&sim);
+    assert_eq!((before.0, before.1, before.2, sim.dropped(DropReason::Shutdown)), (100, 0, 0, 100));
+    sim.run_for(seconds(1));
+    assert!(!sim.arrived.is_empty());
+    assert_eq!(account(&sim), before);
+}
+
+#[test]
 fn callers_learn_that_a_bug_has_ended_the_worker() {
     let exporter = SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1").build().unwrap();
     let engine = exporter.into_engine().unwrap();

@@ -156,6 +156,8 @@ pub(super) struct Simulation {
     pub(super) network: Network,
     pub(super) disk_fails: bool,
     pub(super) failed_jobs: usize,
+    /// How many jobs the disk did in each turn in which it had one.
+    pub(super) jobs: Vec<usize>,
     start: Instant,
     now: Now,
     /// Requests that are out, by when their answer comes.
@@ -185,6 +187,7 @@ impl Simulation {
             network: Box::new(network),
             disk_fails: false,
             failed_jobs: 0,
+            jobs: Vec::new(),
             start,
             now,
             out: BTreeMap::new(),
@@ -429,10 +432,10 @@ impl Simulation {
     }
 
     fn use_disk(&mut self, machine: &mut Machine) -> bool {
-        let mut is_busy = false;
+        let mut jobs = 0;
         while let Some(job) = machine.next_job(self.now) {
-            let Some(spool) = &mut self.spool else { return is_busy };
-            is_busy = true;
+            let Some(spool) = &mut self.spool else { break };
+            jobs += 1;
             let done = match job {
                 DiskJob::Store(_) if self.disk_fails => {
                     self.failed_jobs += 1;
@@ -444,7 +447,8 @@ impl Simulation {
             self.pass(self.now.instant + self.plan.disk_time);
             machine.job_done(done, self.now);
         }
-        is_busy
+        self.jobs.extend(Some(jobs).filter(|jobs| *jobs > 0));
+        jobs > 0
     }
 
     fn send(&mut self, outgoing: Outgoing) {

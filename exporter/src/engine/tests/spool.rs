@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{
     super::FlushError,
-    simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds},
+    simulation::{Plan, Simulation, accepted, hangs, millis, pad, refused, seconds},
 };
 
 fn plan(dir: &Path) -> Plan {
@@ -179,4 +179,75 @@ fn a_disk_that_works_again_is_used_again() {
     sim.network = Box::new(|_| accepted(millis(20)));
     sim.run_for(seconds(10));
     assert_eq!(sim.distinct(), 100);
+}
+
+/// Ends transactions of about 200 KB each, of which a file on disk holds about 40.
+fn large(sim: &mut Simulation, count: usize) {
+    for _ in 0..count {
+        let trace = sim.new_trace();
+        let mut root = sim.span(trace, 0);
+        (0..25).for_each(|number| pad(&mut root, number, 8000));
+        sim.end(root);
+    }
+}
+
+#[test]
+fn a_slow_disk_gets_one_job_between_two_steps() {
+    let dir = dir();
+    let mut sim = Simulation::new(Plan { disk_time: millis(300), ..plan(dir.path()) }, |_| refused());
+    large(&mut sim, 90);
+    assert_eq!(sim.flush(seconds(10)), Err(FlushError::KeptOnDisk { spans: 90 }));
+    assert!(sim.jobs.len() > 3, "{:?}", sim.jobs);
+    assert!(sim.jobs.iter().all(|jobs| *jobs == 1), "{:?}", sim.jobs);
+}
+
+#[test]
+fn a_queue_without_room_loses_nothing_that_the_disk_takes() {
+    for queue_limit in [0, 1, 4000] {
+        let dir = dir();
+        let plan = Plan { queue_limit, ..plan(dir.path()) };
+        let mut sim = Simulation::new(plan, |parcel| match parcel.at < seconds(3) {
+            true => refused(),
+            false => accepted(millis(20)),
+        });
+        sim.singles(300);
+        sim.settle(seconds(60));
+        assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (300, 0), "limit {queue_limit}");
+        assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+        check(&sim);
+    }
+}
+
+#[test]
+fn a_queue_without_a_limit_and_a_disk_that_fails_lose_nothing() {
+    let dir = dir();
+    let plan = Plan { queue_limit: usize::MAX, ..plan(dir.path()) };
+    let mut sim = Simulation::new(plan, |parcel| match parcel.at < seconds(30) {
+        true => refused(),
+        false => accepted(millis(20)),
+    });
+    sim.disk_fails = true;
+    sim.singles(300);
+    sim.settle(seconds(120));
+    assert!(sim.failed_jobs > 0);
+    assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (300, 0));
+}
+
+#[test]
+fn a_flush_does_not_wait_for_what_another_process_has_taken_over() {
+    let dir = dir();
+    let mut sim = Simulation::new(plan(dir.path()), |_| refused());
+    large(&mut sim, 90);
+    assert_eq!(sim.flush(seconds(10)), Err(FlushError::KeptOnDisk { spans: 90 }));
+    // The other process has the files that are full in its hands, and gets no answer.
+    let mut other = Simulation::new(plan(dir.path()), |_| hangs());
+    other.run_for(seconds(3));
+    let taken = other.stats().spans_received;
+    assert!((20..90).contains(&taken), "{taken}");
+    sim.network = Box::new(|_| accepted(millis(20)));
+    sim.run_for(seconds(120));
+    assert_eq!((sim.distinct() as u64, sim.stats().spans_spooled), (90 - taken, taken));
+    let start = sim.time();
+    assert_eq!(sim.flush(seconds(10)), Ok(()));
+    assert!(sim.time() - start < millis(100), "{:?}", sim.time() - start);
 }
