@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 /// other 14 are for the client's own envelopes.
 const BATCH: usize = 16;
 
-/// How long the client may take to send a batch before it gets the next one.
+/// How long the client may take to send a batch. The exporter waits 30 s for an answer, which must not end before.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Passes the envelopes of traces to a client of the `sentry` crate, so that both share one connection, queue and rate
@@ -54,8 +54,12 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # What it costs
 ///
-/// - The client does not report whether an envelope was delivered. An envelope that it received counts as sent; it is not
-///   tried again and not kept in a spool.
+/// - The client does not report what the server answered. An envelope counts as sent when a flush of the client returns
+///   that all it was given has been sent, even if the server refused it or could not be reached.
+/// - An envelope for which the flush does not return this within ten seconds counts as dropped
+///   ([`SendError`](crate::exporter::DropReason::SendError)), although it may still arrive. The others wait in the exporter
+///   until the client has sent what it was given.
+/// - What the client was given is not tried again and not kept in a spool.
 /// - It sends one envelope at a time, without compression.
 /// - It does not look into our envelopes. So it obeys a rate limit for everything, but not one for transactions only,
 ///   which the server then enforces.
@@ -71,8 +75,9 @@ pub struct SharedTransport {
 
 struct Job {
     envelope: Vec<u8>,
-    /// Completed when the client has taken and flushed the envelope. The exporter drops the other end when it gives up.
-    done: oneshot::Sender<()>,
+    /// Completed when the client was given the envelope: whether it reports that it has sent it. Dropped if it was not
+    /// given the envelope. The exporter drops the other end when it gives up.
+    done: oneshot::Sender<bool>,
 }
 
 impl SharedTransport {
@@ -93,14 +98,16 @@ impl SharedTransport {
             return Err("the client of the sentry crate has no DSN, no transport or was closed".into());
         }
         let Some(envelope) = unpacked(&request)? else {
-            let mut refusal = Response::new(Bytes::new());
-            *refusal.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Ok(refusal);
+            return Ok(answer(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         };
         let (done, is_done) = oneshot::channel();
         self.jobs.send(Job { envelope, done })?;
-        is_done.await?;
-        Ok(Response::new(Bytes::new()))
+        // Without an answer the exporter would send the envelope again, and the client may still send it.
+        match is_done.await {
+            Ok(true) => Ok(answer(StatusCode::OK)),
+            Ok(false) => Ok(answer(StatusCode::GATEWAY_TIMEOUT)),
+            Err(_) => Err("the client of the sentry crate has not sent earlier envelopes yet, or was closed".into()),
+        }
     }
 }
 
@@ -126,20 +133,32 @@ impl fmt::Debug for SharedTransport {
 
 fn work(client: &Client, inbox: &mpsc::Receiver<Job>) {
     let _no_traces = Context::enter_telemetry_suppressed_scope();
+    // Whether the client has sent all that it was given. Otherwise its queue may be full, and it drops what does not fit.
+    let mut is_through = true;
     while let Ok(first) = inbox.recv() {
-        let batch = iter::once(first).chain(inbox.try_iter().take(BATCH - 1));
+        let batch: Vec<_> = iter::once(first).chain(inbox.try_iter().take(BATCH - 1)).collect();
+        is_through = (is_through || client.flush(Some(FLUSH_TIMEOUT))) && client.is_enabled();
+        if !is_through {
+            continue;
+        }
         // The exporter gave up on the others: it sends them again or counts them, so they must not leave from here.
-        let wanted = batch.filter(|job| !job.done.is_closed());
+        let wanted = batch.into_iter().filter(|job| !job.done.is_closed());
         let done: Vec<_> = wanted.map(|job| hand_in(client, job)).collect();
-        // The result does not matter: the client has the envelopes, and sending them again would duplicate them.
-        let _ = client.flush(Some(FLUSH_TIMEOUT));
+        // A closed client returns `true` although it may have dropped them.
+        is_through = client.flush(Some(FLUSH_TIMEOUT)) && client.is_enabled();
         for done in done {
-            let _ = done.send(());
+            let _ = done.send(is_through);
         }
     }
 }
 
-fn hand_in(client: &Client, job: Job) -> oneshot::Sender<()> {
+fn answer(status: StatusCode) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = status;
+    answer
+}
+
+fn hand_in(client: &Client, job: Job) -> oneshot::Sender<bool> {
     // Raw, so that the client writes the same bytes: parsing would drop all that `sentry` has no fields for.
     if let Ok(envelope) = Envelope::from_bytes_raw(job.envelope) {
         client.send_envelope(envelope);
