@@ -3,6 +3,7 @@
 //! The guide of `opentelemetry-sentry` has the tables, on its page `mapping`. [`Attributes::describe`] asks the families
 //! in the order of the first table.
 
+mod code;
 mod db;
 mod description;
 mod faas;
@@ -24,7 +25,7 @@ use crate::{attributes::Attributes, semconv};
 type Family = for<'a> fn(&Described<'a, '_>) -> Option<Description<'a>>;
 
 /// The rows of the table above, in its order: the first family that recognises a span describes it.
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [Family; 8] = [
     http::describe,
     db::describe,
     gen_ai::describe,
@@ -32,6 +33,7 @@ const FAMILIES: [Family; 7] = [
     messaging::describe,
     faas::describe,
     graphql::describe,
+    code::describe,
 ];
 
 /// Describes a span from its name, kind and attributes.
@@ -69,6 +71,24 @@ impl<'a> Attributes<'a> {
             source: source.unwrap_or(if keeps_name { Source::Custom } else { inferred.source }),
             name: own_name.unwrap_or(if keeps_name { Cow::Borrowed(name) } else { inferred.name }),
         }
+    }
+
+    /// Describes a local root with these attributes, and with what the spans below it tell: a request to `POST /graphql`
+    /// gets the operations that it has executed, unless the application chose the name.
+    #[must_use]
+    pub fn describe_root(
+        self,
+        name: &'a str,
+        kind: &SpanKind,
+        below: impl IntoIterator<Item = Self>,
+    ) -> Description<'a> {
+        let mut description = self.describe(name, kind);
+        let is_request = description.op.as_deref() == Some("http.server") && description.source != Source::Custom;
+        if is_request && graphql::own(self).is_empty() {
+            let operations = below.into_iter().filter_map(graphql::operation).collect();
+            description.name.to_mut().push_str(&graphql::suffix(operations));
+        }
+        description
     }
 }
 

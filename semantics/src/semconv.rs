@@ -33,6 +33,10 @@ pub const HTTP_HOST: &str = "http.host";
 pub const SERVER_ADDRESS: &str = "server.address";
 /// Server: the port, stable name.
 pub const SERVER_PORT: &str = "server.port";
+/// Server: name or address as a client sees it, old name.
+pub const NET_PEER_NAME: &str = "net.peer.name";
+/// Server: the port as a client sees it, old name.
+pub const NET_PEER_PORT: &str = "net.peer.port";
 /// HTTP: prefix of attributes for request headers; the header's name follows in lower case.
 pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
 /// HTTP: prefix of attributes for response headers; the header's name follows in lower case.
@@ -61,6 +65,8 @@ pub const FAAS_TRIGGER: &str = "faas.trigger";
 pub const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
 /// GraphQL: query, mutation or subscription.
 pub const GRAPHQL_OPERATION_TYPE: &str = "graphql.operation.type";
+/// GraphQL: the name of the operation.
+pub const GRAPHQL_OPERATION_NAME: &str = "graphql.operation.name";
 /// Messaging: the product.
 pub const MESSAGING_SYSTEM: &str = "messaging.system";
 /// Messaging: the operation, such as `publish`, stable name.
@@ -95,6 +101,22 @@ pub const ERROR: &str = "error";
 pub const ERROR_CHAIN: &str = "error.chain";
 /// Events: the severity, as `tracing-opentelemetry` records it.
 pub const LEVEL: &str = "level";
+/// Code: the function with its path, stable name.
+pub const CODE_FUNCTION_NAME: &str = "code.function.name";
+/// Code: the function, old name.
+pub const CODE_FUNCTION: &str = "code.function";
+/// Code: the file, stable name.
+pub const CODE_FILE_PATH: &str = "code.file.path";
+/// Code: the file, old name.
+pub const CODE_FILEPATH: &str = "code.filepath";
+/// Code: the line, stable name.
+pub const CODE_LINE_NUMBER: &str = "code.line.number";
+/// Code: the line, old name.
+pub const CODE_LINENO: &str = "code.lineno";
+/// Code: the module, as `tracing-opentelemetry` names it.
+pub const CODE_MODULE_NAME: &str = "code.module.name";
+/// Code: the module, old name.
+pub const CODE_NAMESPACE: &str = "code.namespace";
 /// Browsers: the name of an event with a web vital, and the prefix of its attributes.
 pub const BROWSER_WEB_VITAL: &str = "browser.web_vital";
 /// Scope: the name of the instrumentation, for back ends that do not know scopes.

@@ -8,14 +8,19 @@ use serde::Deserialize;
 fn describe_spans() {
     #[derive(Deserialize)]
     struct Case {
+        #[serde(default = "orig")]
+        span_name: String,
         kind: Kind,
         attributes: Attributes,
         op: Option<String>,
         description: String,
         source: String,
     }
+    fn orig() -> String {
+        "orig".to_owned()
+    }
     each("describe", |case: &Case| {
-        let description = describe("orig", &case.kind.0, &case.attributes.0);
+        let description = describe(&case.span_name, &case.kind.0, &case.attributes.0);
         assert_eq!(description.op.as_deref(), case.op.as_deref());
         assert_eq!(description.name, case.description);
         assert_eq!(description.source.as_str(), case.source);

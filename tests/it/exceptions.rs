@@ -115,6 +115,31 @@ fn a_cause_that_was_recorded_before_makes_no_second_event() {
 }
 
 #[test]
+fn an_error_without_a_stack_trace_has_the_place_of_its_log_line_or_function() {
+    let errors = errors_of(|| {
+        tracing::info_span!("buy").in_scope(|| tracing::error!(error = &no_stock() as &dyn Error, "could not buy"));
+    });
+    let frames = &exception_frames(&errors[0]);
+    assert_eq!(frames.as_array().map(Vec::len), Some(1));
+    assert_eq!((&frames[0]["module"], &frames[0]["in_app"]), (&json!("it::exceptions"), &json!(true)));
+    assert_eq!(frames[0]["filename"], "tests/it/exceptions.rs");
+
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.with_exceptions_as_errors(true).build().unwrap();
+    let mut span = sentry.tracer_provider().tracer("test").start("work");
+    span.set_attributes([KeyValue::new("code.function.name", "shop::buy"), KeyValue::new("code.line.number", 7)]);
+    span.record_error(&no_stock());
+    drop(span);
+    let frame = json!({ "function": "shop::buy", "lineno": 7, "in_app": true });
+    assert_eq!(exception_frames(&self::errors(&sentry, &ingest)[0])[0], frame);
+}
+
+fn exception_frames(error: &Value) -> Value {
+    let values = error["exception"]["values"].as_array().cloned().unwrap_or_default();
+    values.last().map(|last| last["stacktrace"]["frames"].clone()).unwrap_or_default()
+}
+
+#[test]
 fn exceptions_of_the_api_have_types_and_stack_traces() {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.with_exceptions_as_errors(true).build().unwrap();

@@ -7,6 +7,8 @@ mod text;
 
 use std::borrow::Cow;
 
+use opentelemetry::Value;
+use opentelemetry_sentry_semantics::{Attributes, semconv};
 use serde::Serialize;
 
 use self::{
@@ -45,7 +47,8 @@ const FAMILIES: [&str; 8] = ["actix", "futures", "hyper", "opentelemetry", "sent
 /// An entry of `stacktrace.frames`.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Frame<'a> {
-    /// With its full path, without hashes.
+    /// With its full path, without hashes. Empty if only the place is known.
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub(crate) function: Cow<'a, str>,
     /// The path of the module, type or trait that contains the function. A closure is in the module of its function.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,33 @@ impl<'a> From<Symbol<'a>> for Frame<'a> {
             colno: location.and_then(|location| location.column),
         }
     }
+}
+
+/// The frame that `code.*` attributes describe, as those of an `error!` with its place.
+pub(crate) fn place(attributes: Attributes<'_>) -> Option<Frame<'_>> {
+    let function = attributes.first_text([semconv::CODE_FUNCTION_NAME, semconv::CODE_FUNCTION]);
+    let module = attributes.first_text([semconv::CODE_MODULE_NAME, semconv::CODE_NAMESPACE]);
+    let path =
+        [semconv::CODE_FILE_PATH, semconv::CODE_FILEPATH].into_iter().find_map(|key| match attributes.get(key) {
+            Some(Value::String(path)) if !path.as_str().is_empty() => Some(path.as_str()),
+            _ => None,
+        });
+    let lines = [semconv::CODE_LINE_NUMBER, semconv::CODE_LINENO];
+    let line = lines.into_iter().find_map(|key| attributes.integer(key)).and_then(|line| u32::try_from(line).ok());
+    let location = path.map(|path| Location { path, line, column: None });
+    // A file or a function alone is worth a frame; a line alone is not.
+    (location.is_some() || function.is_some()).then(|| Frame {
+        in_app: match module.as_deref().or(function.as_deref()) {
+            Some(path) => is_in_app(path, location),
+            None => location.is_some_and(|location| !location.is_library()),
+        },
+        function: function.unwrap_or_default(),
+        module,
+        filename: location.map(|location| location.filename()),
+        abs_path: path,
+        lineno: line,
+        colno: None,
+    })
 }
 
 fn is_in_app(function: &str, location: Option<Location<'_>>) -> bool {

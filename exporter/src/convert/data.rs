@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use opentelemetry::{Value, trace::SpanKind};
+use opentelemetry::{KeyValue, Value, trace::SpanKind};
 use opentelemetry_sentry_semantics::{Attributes, Keys, sanitize_url, semconv};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -45,7 +45,7 @@ type Infer = for<'a> fn(&'a Data<'_>) -> Option<Inferred<'a>>;
 
 /// The keys that are not simply copied, in the order in which they are written: how the value is inferred, and what
 /// happens to an attribute with the same key.
-const OWN: [(&str, Attribute, Infer); 25] = [
+const OWN: [(&str, Attribute, Infer); 21] = [
     (semconv::SENTRY_OP, Removed, |data| data.op.and_then(text)),
     (semconv::SENTRY_ORIGIN, Removed, |data| Some(Inferred::Text(data.origin))),
     (semconv::SENTRY_SOURCE, Fallback, |data| Some(Inferred::Text(data.root.as_ref()?.source))),
@@ -56,6 +56,8 @@ const OWN: [(&str, Attribute, Infer); 25] = [
     }),
     ("otel.kind", Fallback, |data| kind_word(&data.span.data.span_kind).map(Inferred::Text)),
     (semconv::HTTP_RESPONSE_STATUS_CODE, Fallback, |data| data.http_status.map(Inferred::Integer)),
+    // As in Sentry's SDKs, where a URL alone means that it was read.
+    (semconv::HTTP_METHOD, Fallback, |data| data.is_read().then_some(Inferred::Text("GET"))),
     (semconv::SENTRY_URL, Fallback, |data| Some(Inferred::Text(&data.url.as_ref()?.url))),
     (semconv::SENTRY_HTTP_QUERY, Fallback, |data| text(data.url.as_ref()?.query)),
     (semconv::SENTRY_HTTP_FRAGMENT, Fallback, |data| text(data.url.as_ref()?.fragment)),
@@ -71,13 +73,33 @@ const OWN: [(&str, Attribute, Infer); 25] = [
     (semconv::DSC_TRANSACTION, Removed, nothing),
     // The span's name is made from it.
     (semconv::SENTRY_CUSTOM_SPAN_NAME, Removed, nothing),
-    // Headers that only repeat the ids of the trace.
-    ("http.request.header.sentry-trace", Removed, nothing),
-    ("http.request.header.baggage", Removed, nothing),
-    ("http.request.header.traceparent", Removed, nothing),
-    ("http.request.header.tracestate", Removed, nothing),
-    ("http.response.header.server-timing", Removed, nothing),
 ];
+
+/// Headers that only repeat the ids of the trace.
+const TRACE_HEADERS: [&str; 5] = ["sentry-trace", "baggage", "traceparent", "tracestate", "server-timing"];
+
+/// The prefixes of attributes for headers, and for the metadata of remote calls.
+const HEADER_PREFIXES: [&str; 5] = [
+    semconv::HTTP_REQUEST_HEADER,
+    semconv::HTTP_RESPONSE_HEADER,
+    "rpc.grpc.request.metadata.",
+    "rpc.request.metadata.",
+    "rpc.connect_rpc.request.metadata.",
+];
+
+fn is_trace_header(key: &str) -> bool {
+    // Cheaper than five comparisons, for the keys that most attributes have.
+    let header = || HEADER_PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix));
+    (key.starts_with("http.re") || key.starts_with("rpc."))
+        && header().is_some_and(|name| TRACE_HEADERS.contains(&name))
+}
+
+/// A file of a dependency without the directory of the machine that built it, such as `h2-0.4.12/src/client.rs`.
+fn without_registry(path: &str) -> Option<&str> {
+    const REGISTRY: [&str; 2] = ["/registry/src/", "\\registry\\src\\"];
+    let (_, rest) = REGISTRY.iter().find_map(|registry| path.split_once(registry))?;
+    rest.split_once(['/', '\\']).map(|(_, file)| file)
+}
 
 /// The keys of [`OWN`], as a filter: most attributes are in no row and need not be compared with all of them.
 const OWN_KEYS: Keys = {
@@ -91,7 +113,24 @@ const OWN_KEYS: Keys = {
 
 /// Whether an attribute with this key is never sent as it is.
 pub(super) fn is_removed(key: &str) -> bool {
-    OWN_KEYS.may_have(key) && OWN.iter().any(|(own, attribute, _)| *own == key && *attribute == Removed)
+    let is_own = || OWN.iter().any(|(own, attribute, _)| *own == key && *attribute == Removed);
+    is_trace_header(key) || OWN_KEYS.may_have(key) && is_own()
+}
+
+/// The shorter path of an attribute that contains the file of a dependency.
+fn file(attribute: &KeyValue) -> Option<&str> {
+    match (attribute.key.as_str(), &attribute.value) {
+        (semconv::CODE_FILE_PATH | semconv::CODE_FILEPATH, Value::String(path)) => without_registry(path.as_str()),
+        _ => None,
+    }
+}
+
+impl Data<'_> {
+    /// Whether it has a URL and no method.
+    fn is_read(&self) -> bool {
+        let methods = [semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD];
+        self.url.is_some() && self.span.attributes.first_text(methods).is_none()
+    }
 }
 
 /// A value that was inferred.
@@ -138,11 +177,13 @@ impl Serialize for Data<'_> {
         };
         for attribute in self.span.attributes.unique() {
             let key = attribute.key.as_str();
-            if !OWN_KEYS.may_have(key) || passes(key) {
-                match Number::of(key, &attribute.value) {
-                    Some(number) => map.serialize_entry(key, &number)?,
-                    None => map.serialize_entry(key, &Plain(&attribute.value))?,
-                }
+            if is_trace_header(key) || OWN_KEYS.may_have(key) && !passes(key) {
+                continue;
+            }
+            match (Number::of(key, &attribute.value), file(attribute)) {
+                (Some(number), _) => map.serialize_entry(key, &number)?,
+                (None, Some(file)) => map.serialize_entry(key, file)?,
+                (None, None) => map.serialize_entry(key, &Plain(&attribute.value))?,
             }
         }
         map.end()

@@ -3,11 +3,11 @@
 use std::{borrow::Cow, iter};
 
 use opentelemetry::{KeyValue, Value};
-use opentelemetry_sentry_semantics::{cut, semconv};
+use opentelemetry_sentry_semantics::{Attributes, cut, semconv};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
-    backtrace::{Frame, frames},
+    backtrace::{Frame, frames, place},
     event::{Contexts, SenderFields, transaction_name},
     exception::{Exception, MAX_VALUE},
     ids::{Hex, parent_span_id, span_id, trace_id},
@@ -50,7 +50,8 @@ pub(crate) struct EventContext<'a> {
 impl<'a> EventContext<'a> {
     pub(crate) fn of(spans: &'a [EndedSpan]) -> Self {
         let root = spans.first();
-        let name = root.map(|root| root.attributes().describe(&root.name, &root.span_kind).name);
+        let below = || spans.iter().skip(1).map(EndedSpan::attributes);
+        let name = root.map(|root| root.attributes().describe_root(&root.name, &root.span_kind, below()).name);
         let user = User::of(spans.iter().map(EndedSpan::attributes));
         let request = root.and_then(|root| Request::of(Span::from(root)));
         Self { transaction: name.unwrap_or_default(), user, request }
@@ -169,8 +170,13 @@ impl Serialize for ErrorEvent<'_> {
         let Exception { span, event, stack, .. } = exception;
         let own_user = User::of(iter::once(span.attributes()));
         let description = span.attributes().describe(&span.name, &span.span_kind);
-        let frames = stack.map(frames).unwrap_or_default();
+        let mut frames = stack.map(frames).unwrap_or_default();
         let raw = stack.filter(|_| frames.is_empty()).map(|stack| Extra { stack: cut(stack.trim(), MAX_EXTRA) });
+        if stack.is_none() {
+            // The place of the log line, or else of the span's function. Sentry groups errors by frames.
+            let own = Attributes::new(&event.attributes);
+            frames.extend(place(own).or_else(|| place(span.attributes())));
+        }
         let is_log_line = event.name != semconv::EXCEPTION && !event.name.is_empty();
         let attributes: Vec<_> = event.attributes.iter().filter(|attribute| is_extra(attribute)).cloned().collect();
         EventFields {

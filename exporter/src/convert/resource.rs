@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sentry_semantics::cut;
+use opentelemetry_sentry_semantics::{cut, semconv};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -82,7 +82,11 @@ fn kept(resource: &Resource) -> BTreeMap<&str, KeptValue<'_>> {
             value => KeptValue::Other(Plain(value)),
         }
     }
-    let mut all: Vec<_> = resource.iter().map(|(key, this)| (key.as_str(), value(this))).collect();
+    // The SDK's way to say that nobody has named the service.
+    let is_named = |(key, value): &(&Key, &Value)| {
+        key.as_str() != semconv::SERVICE_NAME || !value.as_str().starts_with("unknown_service")
+    };
+    let mut all: Vec<_> = resource.iter().filter(is_named).map(|(key, this)| (key.as_str(), value(this))).collect();
     let size = |(key, value): &(&str, KeptValue<'_>)| key.len() + raw(value).map_or(0, |raw| raw.get().len()) + 4;
     all.sort_by_cached_key(size);
     let mut room = MAX_RESOURCE;

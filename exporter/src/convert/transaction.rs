@@ -110,7 +110,7 @@ impl Serialize for Transaction<'_> {
         let Some((&root, children)) = spans.split_first() else {
             return Err(serde::ser::Error::custom("a trace has at least one span"));
         };
-        let description = root.describe();
+        let description = root.describe_root(children);
         let times = Times::around(root.data);
         let (start_timestamp, timestamp) = times.of(root.data);
         let origin = origin(root.attributes);

@@ -27,4 +27,10 @@ impl<'a> Span<'a> {
     pub(super) fn describe(self) -> Description<'a> {
         self.attributes.describe(&self.data.name, &self.data.span_kind)
     }
+
+    /// Describes the root of these spans.
+    pub(super) fn describe_root(self, below: &[Self]) -> Description<'a> {
+        let below = below.iter().map(|span| span.attributes);
+        self.attributes.describe_root(&self.data.name, &self.data.span_kind, below)
+    }
 }

@@ -263,7 +263,7 @@ impl Intake {
 
     /// Accepts no more spans: from now on they are dropped for this reason, or for an earlier one.
     pub(crate) fn close(&self, reason: DropReason) {
-        self.shards.iter().for_each(|shard| drop(lock(shard).closed.get_or_insert(reason)));
+        self.shards.iter().for_each(|shard| _ = lock(shard).closed.get_or_insert(reason));
     }
 
     /// Removes the spans that the worker will never pick up, and counts them as received. Returns their number.

@@ -1,23 +1,48 @@
 //! HTTP spans. The rules are in the guide, page `mapping`, section "HTTP".
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::Ipv6Addr};
 
 use opentelemetry::trace::SpanKind;
 
-use super::description::{Described, Description, Source};
+use super::{
+    description::{Described, Description, Source},
+    graphql,
+};
 use crate::{attributes::Attributes, semconv, url::sanitize_url};
+
+/// What the conventions call a method that HTTP does not define, as an attribute and in names.
+const OTHER: (&str, &str) = ("_OTHER", "HTTP");
 
 pub(super) fn describe<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
     let Described { name, kind, attributes, .. } = *span;
     let method = attributes.first_text([semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD])?;
     let op = Some(op(kind, attributes));
-    let path = path(kind, attributes).filter(|_| is_instrumented(kind, attributes));
-    let Some((path, source)) = path else {
+    let shown = if method == OTHER.0 { OTHER.1 } else { &method };
+    let path = path(kind, attributes).or_else(|| Some((server(span, shown)?, Source::Url)));
+    let Some((path, source)) = path.filter(|_| is_instrumented(kind, attributes)) else {
         return Some(Description { op, name: Cow::Borrowed(name), source: Source::Custom });
     };
-    let operations = graphql_operations(attributes);
-    let name = joined(name, &[&method, " ", &path, &operations]);
+    let operations = graphql::suffix(graphql::own(attributes));
+    let name = joined(name, &[shown, " ", &path, &operations]);
     Some(Description { op, name, source })
+}
+
+/// The server of a client's span, where nothing but the method names the span.
+fn server<'a>(span: &Described<'a, '_>, method: &str) -> Option<Cow<'a, str>> {
+    let attributes = span.attributes;
+    let has_no_name = [method, OTHER.1].iter().any(|word| span.name.eq_ignore_ascii_case(word));
+    if *span.kind != SpanKind::Client || !has_no_name {
+        return None;
+    }
+    let host = attributes.first_text([semconv::SERVER_ADDRESS, semconv::HTTP_HOST, semconv::NET_PEER_NAME])?;
+    let host = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]").into() } else { host };
+    let port = [semconv::SERVER_PORT, semconv::NET_PEER_PORT].into_iter().find_map(|key| attributes.integer(key));
+    // `http.host` has the port.
+    let port = port.filter(|_| !host.rsplit(']').next().is_some_and(|end| end.contains(':')));
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    // As in Sentry's SDKs, a host alone names nothing.
+    let scheme = attributes.first_text([semconv::URL_SCHEME, semconv::HTTP_SCHEME])?;
+    Some(sanitize_url(&format!("{scheme}://{host}{port}")).into_owned().into())
 }
 
 /// The parts as one text. Often that is the span's own name already, and then nothing is allocated.
@@ -53,20 +78,6 @@ fn path<'a>(kind: &SpanKind, attributes: Attributes<'a>) -> Option<(Cow<'a, str>
 fn is_instrumented(kind: &SpanKind, attributes: Attributes<'_>) -> bool {
     let origin = || attributes.text(semconv::SENTRY_ORIGIN).unwrap_or_default();
     matches!(kind, SpanKind::Client | SpanKind::Server) || origin().starts_with("auto")
-}
-
-/// The GraphQL operations of a request, such as ` (query Me)`: at most five, sorted.
-fn graphql_operations(attributes: Attributes<'_>) -> String {
-    const SHOWN: usize = 5;
-    let mut operations = attributes.texts(semconv::SENTRY_GRAPHQL_OPERATION);
-    if operations.is_empty() {
-        return String::new();
-    }
-    operations.sort_unstable();
-    let more = operations.len().saturating_sub(SHOWN);
-    operations.truncate(SHOWN);
-    let more = if more > 0 { format!(", +{more}") } else { String::new() };
-    format!(" ({}{more})", operations.join(", "))
 }
 
 fn sanitized(url: Cow<'_, str>) -> Cow<'_, str> {
