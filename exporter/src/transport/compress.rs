@@ -1,13 +1,15 @@
 //! The bodies of requests, compressed if that makes them smaller.
 
-use flate2::{Compress, Compression, FlushCompress, Status};
+use std::fmt;
+
+use libdeflater::CompressionLvl;
 use opentelemetry_http::Bytes;
 
 /// Larger bodies are compressed. A smaller one fits into one packet anyway.
 const COMPRESS_ABOVE: usize = 1024;
 
-/// A window of 32 KiB, the largest.
-const WINDOW_BITS: u8 = 15;
+/// The level of gzip and of zstd. Higher ones save little on JSON that repeats itself.
+const LEVEL: i32 = 1;
 
 /// How bodies are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,12 +23,21 @@ pub enum Encoding {
     Zstd,
 }
 
-/// Compresses bodies.
-#[derive(Debug)]
+/// Compresses bodies. It keeps the state of both compressors: to set one up takes as long as to compress a small trace.
 pub(super) struct Compressor {
     encoding: Encoding,
-    /// It is reused for all bodies, because its state takes more than 200 KB.
-    gzip: Compress,
+    gzip: libdeflater::Compressor,
+    /// `None` if there was no memory for it.
+    #[cfg(feature = "zstd")]
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+    /// Where bodies are compressed, as long as the largest body so far, so at most a little more than 1 MB.
+    room: Vec<u8>,
+}
+
+impl fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressor").field("encoding", &self.encoding).finish_non_exhaustive()
+    }
 }
 
 /// The body of a request.
@@ -39,7 +50,13 @@ pub(super) struct Body {
 
 impl Compressor {
     pub(super) fn new(encoding: Encoding) -> Self {
-        Self { encoding, gzip: Compress::new_gzip(Compression::fast(), WINDOW_BITS) }
+        Self {
+            encoding,
+            gzip: libdeflater::Compressor::new(CompressionLvl::new(LEVEL).unwrap_or_default()),
+            #[cfg(feature = "zstd")]
+            zstd: zstd::bulk::Compressor::new(LEVEL).ok(),
+            room: Vec::new(),
+        }
     }
 
     /// The server rejected zstd: uses gzip from now on.
@@ -51,14 +68,19 @@ impl Compressor {
         if plain.len() <= COMPRESS_ABOVE {
             return Body { bytes: plain.into(), encoding: None };
         }
-        let (compressed, encoding) = match self.encoding {
-            Encoding::Gzip => (self.gzip(&plain), "gzip"),
+        // A compressed body must fit into the room of the plain one.
+        if self.room.len() < plain.len() {
+            self.room.resize(plain.len(), 0);
+        }
+        let room = &mut self.room[..plain.len()];
+        let (length, encoding) = match self.encoding {
+            Encoding::Gzip => (self.gzip.gzip_compress(&plain, room).ok(), "gzip"),
             #[cfg(feature = "zstd")]
-            Encoding::Zstd => (zstd::bulk::compress(&plain, 1).ok(), "zstd"),
+            Encoding::Zstd => (self.zstd.as_mut().and_then(|zstd| zstd.compress_to_buffer(&plain, room).ok()), "zstd"),
         };
-        match compressed {
-            Some(bytes) => Body { bytes: bytes.into(), encoding: Some(encoding) },
-            None => Body { bytes: plain.into(), encoding: None },
+        match length.and_then(|length| self.room.get(..length)) {
+            Some(compressed) => Body { bytes: Bytes::copy_from_slice(compressed), encoding: Some(encoding) },
+            None => self.plain(plain),
         }
     }
 
@@ -66,39 +88,50 @@ impl Compressor {
     pub(super) fn plain(&self, plain: Vec<u8>) -> Body {
         Body { bytes: plain.into(), encoding: None }
     }
-
-    fn gzip(&mut self, plain: &[u8]) -> Option<Vec<u8>> {
-        self.gzip.reset();
-        let mut compressed = Vec::with_capacity(plain.len() / 4 + 128);
-        loop {
-            let read = usize::try_from(self.gzip.total_in()).ok()?;
-            let rest = plain.get(read..)?;
-            match self.gzip.compress_vec(rest, &mut compressed, FlushCompress::Finish).ok()? {
-                Status::StreamEnd => return Some(compressed),
-                Status::Ok | Status::BufError => compressed.reserve(compressed.capacity()),
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::{io::Read, iter};
 
     use super::*;
+
+    /// Bytes that do not repeat themselves.
+    fn noise() -> Vec<u8> {
+        let mut random = fastrand::Rng::with_seed(1);
+        iter::repeat_with(|| random.u8(..)).take(100_000).collect()
+    }
 
     #[test]
     fn one_body_after_the_other_can_be_read_again() {
         let mut compressor = Compressor::new(Encoding::Gzip);
-        // The second one does not repeat itself, so gzip makes it larger.
-        let noise = (0..100_000_u64).map(|number| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
-        for plain in [vec![b'x'; 2000], noise, vec![b'y'; 1025]] {
+        for plain in [vec![b'x'; 2000], [vec![b'z'; 100_000], noise()].concat(), vec![b'y'; 1025]] {
             let body = compressor.body(plain.clone());
             assert_eq!(body.encoding, Some("gzip"));
             let mut read = Vec::new();
             flate2::read::GzDecoder::new(&*body.bytes).read_to_end(&mut read).unwrap();
             assert!(read == plain);
         }
-        assert_eq!(compressor.body(vec![b'x'; 1024]).encoding, None);
+    }
+
+    #[cfg(feature = "zstd")]
+    #[test]
+    fn one_body_after_the_other_can_be_read_again_from_zstd() {
+        let mut compressor = Compressor::new(Encoding::Zstd);
+        for plain in [vec![b'x'; 2000], [vec![b'z'; 100_000], noise()].concat(), vec![b'y'; 1025]] {
+            let body = compressor.body(plain.clone());
+            assert_eq!(body.encoding, Some("zstd"));
+            assert!(zstd::bulk::decompress(&body.bytes, plain.len()).unwrap() == plain);
+        }
+    }
+
+    #[test]
+    fn what_compression_makes_larger_is_not_compressed() {
+        let mut compressor = Compressor::new(Encoding::Gzip);
+        for plain in [noise(), vec![b'x'; 1024]] {
+            let body = compressor.body(plain.clone());
+            assert_eq!(body.encoding, None);
+            assert!(body.bytes == plain);
+        }
     }
 }
