@@ -2,7 +2,6 @@
 
 use opentelemetry_sentry_semantics::shortened;
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::value::RawValue;
 
 use super::{
     request::Response,
@@ -54,7 +53,7 @@ struct Otel<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     attributes: Option<&'a AttributeMap<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<&'a RawValue>,
+    resource: Option<AttributeMap<'a>>,
 }
 
 impl<T: Serialize> Serialize for Contexts<'_, T> {
@@ -64,7 +63,10 @@ impl<T: Serialize> Serialize for Contexts<'_, T> {
         let known = &self.sender.contexts;
         map.serialize_entry(
             "otel",
-            &Otel { attributes: self.attributes.as_ref(), resource: known.attributes.as_deref() },
+            &Otel {
+                attributes: self.attributes.as_ref(),
+                resource: known.attributes.as_deref().map(AttributeMap::new),
+            },
         )?;
         for (name, context) in &known.contexts {
             map.serialize_entry(name, context)?;

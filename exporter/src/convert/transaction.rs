@@ -1,6 +1,6 @@
 //! Sentry's transaction event for a trace. The rules are in the guide, page `mapping`.
 
-use std::{cell::Cell, io};
+use std::cell::Cell;
 
 use opentelemetry_sentry_protocol::SampleRate;
 use opentelemetry_sentry_semantics::{Attributes, semconv};
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     account::Trimmed,
+    json,
     trace::{Fate, Trace},
 };
 
@@ -43,7 +44,7 @@ impl<'a> Transaction<'a> {
         let spans: Vec<_> = self.trace.spans.iter().map(Span::from).collect();
         let Some(root) = spans.first() else { return Vec::new() };
         let times = Times::around(root.data);
-        spans.iter().map(|&span| json_size(&Child { span, times }) + 1).collect()
+        spans.iter().map(|&span| json::size(&Child { span, times }) + 1).collect()
     }
 
     /// What serialisation cut off.
@@ -77,25 +78,6 @@ struct Event<'a> {
 #[derive(Serialize)]
 struct Info {
     source: &'static str,
-}
-
-/// The size of a value as JSON, in bytes; 0 if it cannot be serialised.
-fn json_size(value: &impl Serialize) -> usize {
-    struct Counter(usize);
-
-    impl io::Write for Counter {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let mut counter = Counter(0);
-    serde_json::to_writer(&mut counter, value).map_or(0, |()| counter.0)
 }
 
 /// The rate that the sampler noted. The application may have changed the attribute, so it may be invalid.

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
     convert::{ErrorEvent, EventContext, Exceptions, Sender, Transaction},
+    json,
     trace::{Trace, split_by_count, split_by_size, without},
 };
 
@@ -66,6 +67,14 @@ pub(crate) enum Packed {
     Nothing,
 }
 
+/// A serialised event.
+#[derive(Debug)]
+pub(crate) struct Serialised {
+    /// The bytes that it takes. If they are more than the limit, the buffer does not have all of them.
+    size: usize,
+    trimmed: Trimmed,
+}
+
 /// Makes envelopes of traces.
 #[derive(Debug)]
 pub(crate) struct Packer {
@@ -73,13 +82,14 @@ pub(crate) struct Packer {
     rules: Rules,
     /// Remembers failures, so that one that is recorded by several spans is sent once.
     exceptions: Exceptions,
-    /// The event that was serialised last. It is a field so that its memory is reused.
-    buffer: Vec<u8>,
+    /// The event that was serialised last. It is as long as the longest event that is sent; the system provides its memory
+    /// as far as it is used.
+    buffer: Box<[u8]>,
 }
 
 impl Packer {
     pub(crate) fn new(sender: Sender, rules: Rules) -> Self {
-        Self { sender, rules, exceptions: Exceptions::default(), buffer: Vec::new() }
+        Self { sender, rules, exceptions: Exceptions::default(), buffer: vec![0; MAX_TRANSACTION].into() }
     }
 
     pub(crate) fn set_resource(&mut self, resource: &Resource) {
@@ -116,14 +126,16 @@ impl Packer {
                 spans: &trace.spans,
                 context: &context,
             };
-            self.buffer.clear();
-            match contain("serialisation", || serde_json::to_writer(&mut self.buffer, &event)) {
-                Some(Ok(())) if self.buffer.len() <= MAX_TRANSACTION => {
-                    let item = Item { r#type: "event", payload: &self.buffer, counts: Counts::ERROR };
+            let Some(Ok(size)) = contain("serialisation", || json::write(&mut self.buffer, &event)) else {
+                failed(ledger, Counts::ERROR);
+                continue;
+            };
+            match self.buffer.get(..size) {
+                Some(payload) => {
+                    let item = Item { r#type: "event", payload, counts: Counts::ERROR };
                     envelopes.push(Envelope::new(id, trace, &self.sender, &item));
                 }
-                Some(Ok(())) => ledger.dropped(DropReason::Invalid, Counts::ERROR),
-                Some(Err(_)) | None => failed(ledger, Counts::ERROR),
+                None => ledger.dropped(DropReason::Invalid, Counts::ERROR),
             }
         }
         envelopes
@@ -152,29 +164,26 @@ impl Packer {
     pub(crate) fn pack(&mut self, mut trace: Trace, ledger: &Ledger) -> Packed {
         let id = Uuid::new_v4().simple();
         let spans = trace.spans.len();
-        let packed = match self.serialise(id, &trace) {
+        match self.serialise(id, &trace) {
             None => {
                 failed(ledger, Counts::transaction(spans));
                 Packed::Nothing
             }
-            Some(trimmed) if self.buffer.len() <= MAX_TRANSACTION => {
+            Some(Serialised { size, trimmed }) if size <= MAX_TRANSACTION => {
                 ledger.trimmed(trimmed);
-                self.finish(id, &trace, ledger)
+                self.finish(id, &trace, size, ledger)
             }
-            Some(_) if spans > 1 => Packed::Parts(self.smaller(trace)),
+            Some(Serialised { size, .. }) if spans > 1 => Packed::Parts(self.smaller(trace, size)),
             Some(_) => self.pack_trimmed(id, &mut trace, ledger),
-        };
-        // Text that must be escaped can take megabytes as JSON. That memory is released.
-        self.buffer.shrink_to(2 * MAX_TRANSACTION);
-        packed
+        }
     }
 
-    /// Splits a part that was too large when it was serialised, by the size of each span as JSON.
-    fn smaller(&self, trace: Trace) -> Vec<Trace> {
+    /// Splits a part that took too many bytes as JSON, by the size of each span.
+    fn smaller(&self, trace: Trace, size: usize) -> Vec<Trace> {
         let sizes = Transaction::new("", &self.sender, &trace).span_sizes();
         let all: usize = sizes.iter().sum();
         // The fields of the event other than its spans. Each part repeats them.
-        let fixed = self.buffer.len().saturating_sub(all);
+        let fixed = size.saturating_sub(all);
         let room = MAX_TRANSACTION.saturating_sub(fixed);
         // A span takes a little more as the root than in the list. Half of the sum gives at least two parts, so that
         // repeated splitting ends.
@@ -185,60 +194,71 @@ impl Packer {
     fn pack_trimmed(&mut self, id: Simple, trace: &mut Trace, ledger: &Ledger) -> Packed {
         let mut all = Trimmed::default();
         let mut room = MAX_TRANSACTION;
-        while self.buffer.len() > MAX_TRANSACTION && room > 0 {
+        while room > 0 {
             // Escaping makes a text longer, so the first cut may not be enough.
             room /= 2;
             trace.spans.iter_mut().for_each(|span| all += trim(span.data_mut(), room));
-            let Some(trimmed) = self.serialise(id, trace) else {
+            let Some(Serialised { size, trimmed }) = self.serialise(id, trace) else {
                 failed(ledger, Counts::transaction(1));
                 return Packed::Nothing;
             };
             all += trimmed;
+            if size <= MAX_TRANSACTION {
+                ledger.trimmed(all);
+                return self.finish(id, trace, size, ledger);
+            }
         }
-        if self.buffer.len() > MAX_TRANSACTION {
-            ledger.dropped(DropReason::Invalid, Counts::transaction(1));
-            return Packed::Nothing;
-        }
-        ledger.trimmed(all);
-        self.finish(id, trace, ledger)
+        ledger.dropped(DropReason::Invalid, Counts::transaction(1));
+        Packed::Nothing
     }
 
-    /// Writes the event into the buffer. Returns what it cut off, or `None` if the event cannot be serialised.
-    pub(crate) fn serialise(&mut self, id: Simple, trace: &Trace) -> Option<Trimmed> {
+    /// Writes the event into the buffer. `None` if it cannot be serialised.
+    pub(crate) fn serialise(&mut self, id: Simple, trace: &Trace) -> Option<Serialised> {
         let Self { sender, buffer, .. } = self;
         let mut event_id = [0; Simple::LENGTH];
         let transaction = Transaction::new(id.encode_lower(&mut event_id), sender, trace);
-        buffer.clear();
-        let written = contain("serialisation", || serde_json::to_writer(&mut *buffer, &transaction));
-        matches!(written, Some(Ok(()))).then(|| transaction.trimmed())
+        let size = contain("serialisation", || json::write(buffer, &transaction))?.ok()?;
+        Some(Serialised { size, trimmed: transaction.trimmed() })
     }
 
-    /// The event that was serialised last.
+    /// The event, however large it is.
     #[cfg(feature = "testing")]
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.buffer
+    pub(crate) fn whole_event(&mut self, id: Simple, trace: &Trace) -> Option<&[u8]> {
+        let size = self.serialise(id, trace)?.size;
+        if size > self.buffer.len() {
+            self.buffer = vec![0; size].into();
+            self.serialise(id, trace)?;
+        }
+        self.buffer.get(..size)
     }
 
     /// Runs the hooks on the event in the buffer, and puts it into an envelope.
-    fn finish(&mut self, id: Simple, trace: &Trace, ledger: &Ledger) -> Packed {
-        let spans = match self.apply_hooks(id, trace, ledger) {
-            Ok(spans) => spans,
+    fn finish(&mut self, id: Simple, trace: &Trace, size: usize, ledger: &Ledger) -> Packed {
+        let hooked = match self.rules.hooks.is_empty() {
+            true => Ok((size, trace.spans.len())),
+            false => self.apply_hooks(id, trace, ledger),
+        };
+        let (size, spans) = match hooked {
+            Ok(kept) => kept,
             Err((reason, spans)) => {
                 ledger.dropped(reason, Counts::transaction(spans));
                 return Packed::Nothing;
             }
         };
-        let item = Item { r#type: "transaction", payload: &self.buffer, counts: Counts::transaction(spans) };
+        let payload = self.buffer.get(..size).unwrap_or_default();
+        let item = Item { r#type: "transaction", payload, counts: Counts::transaction(spans) };
         Packed::Envelope(Envelope::new(id, trace, &self.sender, &item))
     }
 
-    /// Replaces the event in the buffer by the one that the hooks return. Returns the number of spans that are left, or
-    /// the reason why the transaction is dropped and its number of spans.
-    fn apply_hooks(&mut self, id: Simple, trace: &Trace, ledger: &Ledger) -> Result<usize, (DropReason, usize)> {
+    /// Replaces the event in the buffer by the one that the hooks return. Returns its size and the number of spans that are
+    /// left, or the reason why the transaction is dropped and its number of spans.
+    fn apply_hooks(
+        &mut self,
+        id: Simple,
+        trace: &Trace,
+        ledger: &Ledger,
+    ) -> Result<(usize, usize), (DropReason, usize)> {
         let spans = trace.spans.len();
-        if self.rules.hooks.is_empty() {
-            return Ok(spans);
-        }
         let (event, left) = match self.hooked(id, trace) {
             Hooked::Kept(event, left) => (event, left.min(spans)),
             Hooked::Dropped => return Err((DropReason::BeforeSend, spans)),
@@ -248,10 +268,14 @@ impl Packer {
             }
         };
         ledger.dropped(DropReason::BeforeSend, Counts::spans(spans - left));
-        self.buffer.clear();
-        match serde_json::to_writer(&mut self.buffer, &event) {
-            Ok(()) if self.buffer.len() <= MAX_TRANSACTION => Ok(left),
-            Ok(()) => Err((DropReason::Invalid, left)),
+        let mut rest = &mut self.buffer[..];
+        match serde_json::to_writer(&mut rest, &event) {
+            Ok(()) => {
+                let unused = rest.len();
+                Ok((self.buffer.len() - unused, left))
+            }
+            // The buffer is full: a hook has added too much.
+            Err(error) if error.is_io() => Err((DropReason::Invalid, left)),
             Err(_) => Err((DropReason::InternalSdkError, left)),
         }
     }

@@ -58,8 +58,7 @@ impl Conversion {
     /// Hides secrets, converts and serialises. Each call returns the same event; it is empty if there are no spans.
     pub fn serialise(&mut self) -> &[u8] {
         self.packer.scrub(&mut self.trace);
-        let written = self.packer.serialise(self.event_id, &self.trace);
-        written.map_or(&[], |_| self.packer.payload())
+        self.packer.whole_event(self.event_id, &self.trace).unwrap_or_default()
     }
 }
 

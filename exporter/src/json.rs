@@ -1,0 +1,32 @@
+//! How does a value become JSON? This room writes what `serde` describes into a buffer of limited size.
+//!
+//! Events are written for every trace, so it does only what they need: no indentation, only texts as keys, no
+//! variants with fields. The bytes are those of `serde_json`, which reads and writes everything else.
+//!
+//! | file | contains |
+//! | --- | --- |
+//! | `writer` | the buffer and its limit: texts, numbers, commas |
+//! | `serializer` | the same as a [`serde::Serializer`] |
+
+mod serializer;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use serde::Serialize;
+
+pub(crate) use self::writer::Unwritable;
+use self::writer::Writer;
+
+/// Writes a value, and returns its size. If the buffer is smaller, its content is of no use: what does not fit is only
+/// counted, however long escaping makes a text.
+pub(crate) fn write(buffer: &mut [u8], value: &impl Serialize) -> Result<usize, Unwritable> {
+    let mut writer = Writer::new(buffer);
+    value.serialize(&mut writer)?;
+    Ok(writer.size())
+}
+
+/// The size of a value as JSON, in bytes; 0 if it cannot be written.
+pub(crate) fn size(value: &impl Serialize) -> usize {
+    write(&mut [], value).unwrap_or(0)
+}

@@ -1,0 +1,191 @@
+//! A buffer with a limit, and how texts and numbers are written into it.
+
+use std::fmt;
+
+use serde::{Serialize, ser};
+
+/// A value has no JSON, such as a map whose keys are numbers.
+#[derive(Debug)]
+pub(crate) struct Unwritable;
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value has no JSON")
+    }
+}
+
+impl std::error::Error for Unwritable {}
+
+impl ser::Error for Unwritable {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
+/// Writes JSON.
+pub(super) struct Writer<'a> {
+    buffer: &'a mut [u8],
+    /// The bytes of the buffer that are used.
+    used: usize,
+    /// The bytes of what did not fit.
+    beyond: usize,
+    /// What precedes the next entry of a list or an object: the bracket or a comma. One byte is enough: an inner list is
+    /// an entry of the outer one, whose next entry follows a comma.
+    before: u8,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) const fn new(buffer: &'a mut [u8]) -> Self {
+        Self { buffer, used: 0, beyond: 0, before: b',' }
+    }
+
+    /// The bytes that everything takes so far.
+    pub(super) const fn size(&self) -> usize {
+        self.used + self.beyond
+    }
+
+    /// Writes bytes that are JSON.
+    #[inline]
+    pub(super) fn push(&mut self, json: &[u8]) {
+        let end = self.used + json.len();
+        match self.buffer.get_mut(self.used..end) {
+            Some(place) => {
+                place.copy_from_slice(json);
+                self.used = end;
+            }
+            None => self.beyond += json.len(),
+        }
+    }
+
+    /// Begins a list or an object.
+    #[inline]
+    pub(super) const fn open(&mut self, bracket: u8) {
+        self.before = bracket;
+    }
+
+    /// Ends a list or an object.
+    #[inline]
+    pub(super) fn close(&mut self, bracket: u8) {
+        if self.before != b',' {
+            self.separate();
+        }
+        self.push(&[bracket]);
+    }
+
+    /// Begins an entry of a list or an object.
+    #[inline]
+    pub(super) fn separate(&mut self) {
+        self.push(&[self.before]);
+        self.before = b',';
+    }
+
+    /// Writes the key of an entry, which must be a text.
+    #[inline]
+    pub(super) fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Unwritable> {
+        let start = self.used;
+        key.serialize(&mut *self)?;
+        if start == self.used || self.buffer.get(start) == Some(&b'"') { Ok(()) } else { Err(Unwritable) }
+    }
+
+    /// Writes a text.
+    #[inline]
+    pub(super) fn text(&mut self, text: &str) {
+        let end = self.used + text.len() + 2;
+        if let Some([open, place @ .., close]) = self.buffer.get_mut(self.used..end) {
+            if copy_plain(text.as_bytes(), place) {
+                (*open, *close) = (b'"', b'"');
+                self.used = end;
+                return;
+            }
+        }
+        self.escaped(text.as_bytes());
+    }
+
+    /// Writes a text in which something is escaped, or for which there is no room.
+    #[inline(never)]
+    fn escaped(&mut self, text: &[u8]) {
+        self.push(b"\"");
+        let mut rest = text;
+        while let Some(place) = rest.iter().position(|byte| !is_plain_byte(*byte)) {
+            self.push(&rest[..place]);
+            self.escape(rest[place]);
+            rest = &rest[place + 1..];
+        }
+        self.push(rest);
+        self.push(b"\"");
+    }
+
+    fn escape(&mut self, byte: u8) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        match byte {
+            b'"' => self.push(b"\\\""),
+            b'\\' => self.push(b"\\\\"),
+            b'\n' => self.push(b"\\n"),
+            b'\r' => self.push(b"\\r"),
+            b'\t' => self.push(b"\\t"),
+            0x08 => self.push(b"\\b"),
+            0x0c => self.push(b"\\f"),
+            _ => {
+                let digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+                self.push(b"\\u00");
+                self.push(&digits);
+            }
+        }
+    }
+
+    pub(super) fn integer(&mut self, number: impl itoa::Integer) {
+        self.push(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// Writes a number in the fewest digits that are read as the same number. JSON has no infinities and no NaN.
+    pub(super) fn float<F: zmij::Float>(&mut self, number: F, is_finite: bool) {
+        if is_finite {
+            self.push(zmij::Buffer::new().format_finite(number).as_bytes());
+        } else {
+            self.push(b"null");
+        }
+    }
+}
+
+const fn is_plain_byte(byte: u8) -> bool {
+    byte >= b' ' && byte != b'"' && byte != b'\\'
+}
+
+/// Copies a text to a place of its length. Returns whether nothing in it must be escaped. Nearly all texts are such, so eight
+/// bytes are looked at together.
+#[inline]
+fn copy_plain(text: &[u8], place: &mut [u8]) -> bool {
+    for (from, to) in text.chunks_exact(8).zip(place.chunks_exact_mut(8)) {
+        let Ok(word) = <[u8; 8]>::try_from(from) else { return false };
+        to.copy_from_slice(&word);
+        if !is_plain_word(word) {
+            return false;
+        }
+    }
+    // The last bytes again, with what is left, are quicker than what is left alone.
+    if let (Some(word), Some(to)) = (text.last_chunk(), place.last_chunk_mut()) {
+        *to = *word;
+        return is_plain_word(*word);
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        let halves = [u32::from_le_bytes(*first), u32::from_le_bytes(*last)].map(u64::from);
+        place.copy_from_slice(text);
+        return is_plain_word((halves[0] | halves[1] << 32).to_le_bytes());
+    }
+    place.copy_from_slice(text);
+    text.iter().all(|byte| is_plain_byte(*byte))
+}
+
+/// Whether none of eight bytes must be escaped. Subtracting a limit from a byte below 128 sets its highest bit if the byte is smaller; a
+/// borrow reaches the next byte only then, so it changes no result.
+#[inline]
+fn is_plain_word(word: [u8; 8]) -> bool {
+    const fn all(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let word = u64::from_le_bytes(word);
+    let control = word.wrapping_sub(all(b' '));
+    let quote = (word ^ all(b'"')).wrapping_sub(all(1));
+    let backslash = (word ^ all(b'\\')).wrapping_sub(all(1));
+    (control | quote | backslash) & !word & all(0x80) == 0
+}
