@@ -151,35 +151,44 @@ const fn is_plain_byte(byte: u8) -> bool {
     byte >= b' ' && byte != b'"' && byte != b'\\'
 }
 
-/// Copies a text to a place of its length. Returns whether nothing in it must be escaped. Nearly all texts are such, so eight
-/// bytes are looked at together.
+/// Copies a text to a place of its length. Returns whether nothing in it must be escaped, as in nearly all texts. So it copies
+/// before it knows, and looks at eight bytes together.
 #[inline]
-fn copy_plain(text: &[u8], place: &mut [u8]) -> bool {
-    for (from, to) in text.chunks_exact(8).zip(place.chunks_exact_mut(8)) {
-        let Ok(word) = <[u8; 8]>::try_from(from) else { return false };
-        to.copy_from_slice(&word);
-        if !is_plain_word(word) {
+fn copy_plain(mut text: &[u8], mut place: &mut [u8]) -> bool {
+    while text.len() > 16 {
+        let (Some((from, rest)), Some((to, place_of_rest))) = (text.split_first_chunk(), place.split_first_chunk_mut())
+        else {
+            return false;
+        };
+        *to = *from;
+        if marks(*from) != 0 {
             return false;
         }
+        (text, place) = (rest, place_of_rest);
     }
-    // The last bytes again, with what is left, are quicker than what is left alone.
-    if let (Some(word), Some(to)) = (text.last_chunk(), place.last_chunk_mut()) {
-        *to = *word;
-        return is_plain_word(*word);
+    match text.len() {
+        8.. => copy_ends::<8>(text, place).is_some_and(|(first, last)| marks(first) | marks(last) == 0),
+        4.. => copy_ends(text, place).is_some_and(|([a, b, c, d], [e, f, g, h])| marks([a, b, c, d, e, f, g, h]) == 0),
+        _ => text.iter().zip(place).all(|(from, to)| {
+            *to = *from;
+            is_plain_byte(*from)
+        }),
     }
-    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        let halves = [u32::from_le_bytes(*first), u32::from_le_bytes(*last)].map(u64::from);
-        place.copy_from_slice(text);
-        return is_plain_word((halves[0] | halves[1] << 32).to_le_bytes());
-    }
-    place.copy_from_slice(text);
-    text.iter().all(|byte| is_plain_byte(*byte))
 }
 
-/// Whether none of eight bytes must be escaped. Subtracting a limit from a byte below 128 sets its highest bit if the byte is smaller; a
-/// borrow reaches the next byte only then, so it changes no result.
+/// Copies a text of `N` to `2 * N` bytes, as its first and its last bytes, which may overlap.
 #[inline]
-fn is_plain_word(word: [u8; 8]) -> bool {
+fn copy_ends<const N: usize>(text: &[u8], place: &mut [u8]) -> Option<([u8; N], [u8; N])> {
+    let (first, last) = (*text.first_chunk()?, *text.last_chunk()?);
+    *place.first_chunk_mut()? = first;
+    *place.last_chunk_mut()? = last;
+    Some((first, last))
+}
+
+/// 0 if none of eight bytes must be escaped. Subtracting a limit from a byte below 128 sets its highest bit if the byte is
+/// smaller; a borrow reaches the next byte only then, so it changes no result.
+#[inline]
+fn marks(word: [u8; 8]) -> u64 {
     const fn all(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; 8])
     }
@@ -187,5 +196,5 @@ fn is_plain_word(word: [u8; 8]) -> bool {
     let control = word.wrapping_sub(all(b' '));
     let quote = (word ^ all(b'"')).wrapping_sub(all(1));
     let backslash = (word ^ all(b'\\')).wrapping_sub(all(1));
-    (control | quote | backslash) & !word & all(0x80) == 0
+    (control | quote | backslash) & !word & all(0x80)
 }

@@ -41,9 +41,11 @@ impl Conversion {
     #[must_use]
     pub fn new(spans: Vec<SpanData>) -> Self {
         let sender = Sender::new(Service::new(None), None, TagRules::default());
+        let mut spans: Vec<_> = spans.into_iter().map(EndedSpan::from).collect();
+        spans.iter_mut().for_each(EndedSpan::index);
         Self {
             packer: Packer::new(sender, Rules::default()),
-            trace: Trace { context: None, spans: spans.into_iter().map(EndedSpan::from).collect(), fate: Fate::Whole },
+            trace: Trace { context: None, spans, fate: Fate::Whole },
             event_id: Uuid::new_v4().simple(),
         }
     }
