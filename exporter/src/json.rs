@@ -30,3 +30,16 @@ pub(crate) fn write(buffer: &mut [u8], value: &impl Serialize) -> Result<usize, 
 pub(crate) fn size(value: &impl Serialize) -> usize {
     write(&mut [], value).unwrap_or(0)
 }
+
+/// A value that is usually short, in a buffer of its size. Empty if it has no JSON.
+pub(crate) fn to_vec(value: &impl Serialize) -> Vec<u8> {
+    let mut short = [0; 1024];
+    let size = write(&mut short, value).unwrap_or(0);
+    if let Some(json) = short.get(..size) {
+        return json.to_vec();
+    }
+    let mut long = vec![0; size];
+    // It was written before, so it is written again.
+    let _ = write(&mut long, value);
+    long
+}

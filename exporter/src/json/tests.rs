@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{size, write};
+use super::{size, to_vec, write};
 
 /// What a value becomes; `None` if it has no JSON.
 fn written(value: &impl Serialize) -> Option<String> {
@@ -101,6 +101,15 @@ proptest! {
         prop_assert_eq!(size(&value), whole.len());
         prop_assert!(whole.len() > room || buffer.starts_with(&whole));
     }
+}
+
+#[test]
+fn short_and_long_values_get_buffers_of_their_size() {
+    for length in [0, 1, 1021, 1022, 1023, 5000] {
+        let text = "x".repeat(length);
+        assert_eq!(to_vec(&text), format!("\"{text}\"").into_bytes());
+    }
+    assert_eq!(to_vec(&BTreeMap::from([(1, 2)])), b"");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use uuid::fmt::Simple;
 use crate::{
     account::{Counts, Rfc3339},
     convert::{Sdk, Sender},
+    json,
     trace::Trace,
 };
 
@@ -42,20 +43,15 @@ impl Envelope {
     /// An envelope with an event that belongs to a trace.
     pub(crate) fn new(event_id: Simple, trace: &Trace, sender: &Sender, item: &Item<'_>) -> Self {
         let Item { r#type, payload, counts } = item;
-        let mut items = Vec::with_capacity(payload.len() + 80);
-        let header = ItemHeader { r#type, length: payload.len(), content_type: "application/json" };
-        // Writing to memory does not fail.
-        let _ = serde_json::to_writer(&mut items, &header);
-        items.push(b'\n');
-        items.extend_from_slice(payload);
+        let header = json::to_vec(&ItemHeader { r#type, length: payload.len(), content_type: "application/json" });
+        let items = [header.as_slice(), b"\n", payload].concat();
         let trace_id = trace.spans.first().map(|root| root.span_context.trace_id());
         let context = trace.context.as_ref().zip(trace_id);
         let dsc = context.and_then(|(context, trace_id)| context.dsc(&sender.service, trace_id));
-        let event_id = event_id.encode_lower(&mut [0; Simple::LENGTH]).to_owned();
-        let headers = Headers { event_id: &event_id, sdk: Sdk, trace: dsc.as_ref().map(Entries) };
-        let mut headers = serde_json::to_vec(&headers).unwrap_or_default();
-        // Envelopes wait by the thousand, and what grew by doubling has much room to spare.
-        headers.shrink_to_fit();
+        let mut digits = [0; Simple::LENGTH];
+        let event_id = event_id.encode_lower(&mut digits);
+        // Envelopes wait by the thousand, so none may have room to spare.
+        let headers = json::to_vec(&Headers { event_id, sdk: Sdk, trace: dsc.as_ref().map(Entries) });
         Self { headers: headers.into(), items: items.into(), counts: *counts }
     }
 
@@ -74,8 +70,9 @@ impl Envelope {
         let mut body = Vec::with_capacity(self.size() + more.len() + 64);
         let headers = self.headers.strip_prefix(b"{").unwrap_or(&self.headers);
         let comma = if headers == b"}" { "" } else { "," };
-        let sent_at = serde_json::to_string(&Rfc3339(now)).unwrap_or_default();
-        body.extend_from_slice(format!("{{\"sent_at\":{sent_at}{comma}").as_bytes());
+        body.extend_from_slice(b"{\"sent_at\":");
+        body.extend_from_slice(&json::to_vec(&Rfc3339(now)));
+        body.extend_from_slice(comma.as_bytes());
         body.extend_from_slice(headers);
         for item in [&self.items, more] {
             if !item.is_empty() {
