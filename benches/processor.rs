@@ -17,15 +17,16 @@
 //! repetitions in which the processors take turns. It includes the work of the processors' own threads as far as the
 //! machine has too few cores for all threads.
 //!
-//! `instructions` counts only the thread that makes spans. The bench runs itself under valgrind, as
+//! `instructions` counts the thread that makes spans, and all threads; requests are accepted without a socket. The bench runs
+//! itself under valgrind, as
 //!
 //! ```sh
 //! valgrind --tool=callgrind --separate-threads=yes --callgrind-out-file=FILE \
 //!     target/release/deps/processor-… traces sentry api 500  # or: stock; tracing; 0
 //! ```
 //!
-//! and takes the totals of `FILE-01`, the main thread, once with traces and once without, so that the set-up and the wait
-//! for the end do not count. The figure is the median of several such pairs.
+//! and takes the totals of `FILE-01`, the main thread, and of all files, once with traces and once without, so that the set-up
+//! and the wait for the end do not count. The figure is the median of several such pairs.
 //!
 //! `losses` uses all defaults and a real HTTP ingest on loopback. It exits with 1 if a lost span was not counted, or if
 //! the root of a trace arrived without all of its children.
@@ -140,22 +141,25 @@ fn seconds(door: &Door, through: Through, threads: usize, number: usize) -> f64 
 }
 
 fn instructions(effort: Effort) {
-    println!("instructions of the thread that makes {} traces of {SPANS} spans\n", effort.traces);
-    println!("{:8} | {:>15} | {:>15} | ratio", "", "stock, / trace", "ours, / trace");
+    println!("instructions for {} traces of {SPANS} spans\n", effort.traces);
+    println!("{:8} | {:11} | {:>15} | {:>15} | ratio", "", "threads", "stock, / trace", "ours, / trace");
     for (name, _) in Through::ALL {
-        let [stock, ours] = Door::NAMES.map(|door| {
-            let counts = (0..effort.runs).map(|_| {
-                let [none, some] = [0, effort.traces].map(|number| counted(door, name, number));
-                (some - none) / effort.traces as f64
-            });
-            median(counts.collect())
+        let counts = Door::NAMES.map(|door| {
+            let pair = |_| [0, effort.traces].map(|number| counted(door, name, number));
+            (0..effort.runs).map(pair).collect::<Vec<_>>()
         });
-        println!("{name:8} | {stock:15.0} | {ours:15.0} | {:5.2}", ours / stock);
+        for (threads, place) in [("caller's", 0), ("all", 1)] {
+            let [stock, ours] = counts.each_ref().map(|pairs| {
+                let cost = |[none, some]: &[[f64; 2]; 2]| (some[place] - none[place]) / effort.traces as f64;
+                median(pairs.iter().map(cost).collect())
+            });
+            println!("{name:8} | {threads:11} | {stock:15.0} | {ours:15.0} | {:5.2}", ours / stock);
+        }
     }
 }
 
-/// The instructions of the main thread of `traces`, as valgrind counts them.
-fn counted(door: &str, through: &str, number: usize) -> f64 {
+/// The instructions of the main thread and of all threads of `traces`, as valgrind counts them.
+fn counted(door: &str, through: &str, number: usize) -> [f64; 2] {
     let out = env::temp_dir().join(format!("processor-{}.callgrind", process::id()));
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--separate-threads=yes", "-q"]);
@@ -163,12 +167,18 @@ fn counted(door: &str, through: &str, number: usize) -> f64 {
     command.arg(env::current_exe().expect("a path")).args(["traces", door, through, &number.to_string()]);
     let status = command.status().expect("valgrind is installed");
     assert!(status.success(), "{command:?}: {status}");
-    let of_thread = |thread: usize| PathBuf::from(format!("{}-{thread:02}", out.display()));
-    let total = total(&of_thread(1));
-    // valgrind writes a file for each thread and one for all.
-    (1..).map(of_thread).take_while(|file| fs::remove_file(file).is_ok()).for_each(drop);
+    // valgrind writes a file for each thread and one for all, which is empty.
+    let files = (1..).map(|thread: usize| PathBuf::from(format!("{}-{thread:02}", out.display())));
+    let totals: Vec<_> = files
+        .take_while(|file| file.exists())
+        .map(|file| {
+            let total = total(&file);
+            let _ = fs::remove_file(file);
+            total
+        })
+        .collect();
     let _ = fs::remove_file(out);
-    total
+    [totals[0], totals.iter().sum()]
 }
 
 fn total(file: &Path) -> f64 {
