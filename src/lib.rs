@@ -50,7 +50,8 @@
 //! | to know why nothing arrives | [`Sentry::check`] |
 //! | to know what was lost | [`Sentry::stats`], [`with_internal_metrics`] ([delivery](crate::guide::delivery)) |
 //! | headers for some hosts only | [`PropagationTargets`](crate::propagator::PropagationTargets) ([headers](crate::guide::headers#where-headers-go)) |
-//! | pages that continue the trace | [`meta_tags`](crate::propagator::meta_tags), or `web::ServerTimingLayer` ([headers](crate::guide::headers#pages)) |
+//! | pages that continue the trace | [`meta_tags`](crate::propagator::meta_tags), or `ServerLayer::with_server_timing` ([headers](crate::guide::headers#pages)) |
+//! | a span for each request that comes in, until its body has ended | `web::ServerLayer` ([web](crate::guide::web#incoming-requests)) |
 //! | spans and headers for outgoing requests | `web::ClientLayer`, `web::RequestBuilderExt` for reqwest ([web](crate::guide::web#outgoing-requests)) |
 //! | browsers whose ad blockers block Sentry, or of another origin | `web::Tunnel`, `web::TRACE_HEADERS` ([web](crate::guide::web#answers-of-the-tunnel)) |
 //! | server actions, and work after the response | `web::server_action`, `web::deferred` ([web](crate::guide::web#results-of-server-actions)) |
@@ -104,6 +105,7 @@
 //! | `reqwest-client` | with it | the built-in HTTP client without TLS, for `http://` DSNs only |
 //! | `tracing` | yes | [`Sentry::tracing_layer`] |
 //! | `tower` | no | the module `web`, for servers and clients that are services of `tower` |
+//! | `axum-08` | no | routes and peers of axum 0.8 in the spans of `web::ServerLayer` |
 //! | `reqwest-013` | no | `web::RequestBuilderExt`: client spans for requests of reqwest 0.13 |
 //! | `testing` | no | `exporter::testing::LocalIngest`, an ingest on loopback for tests |
 //! | `zstd` | no | `exporter::Encoding::Zstd`, to compress envelopes |

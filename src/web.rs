@@ -2,6 +2,7 @@
 //!
 //! | you want | you write |
 //! | --- | --- |
+//! | a span for each request that comes in, in the trace of its headers | [`ServerLayer`] |
 //! | a page load that continues the server's trace, though the page cannot be changed | [`ServerTimingLayer`] |
 //! | the same in a page that you render | [`meta_tags`](crate::propagator::meta_tags) in its `<head>` |
 //! | envelopes of browsers whose ad blockers block Sentry | [`Tunnel`] |
@@ -13,7 +14,7 @@
 //! Everything here uses OpenTelemetry's **global** tracer provider and propagator, which
 //! [`SentryBuilder::install`](crate::SentryBuilder::install) sets. Where telemetry is suppressed, no span is made.
 //!
-//! The [guide](crate::guide::web) has the tables: attributes of outgoing requests, answers of the tunnel, results of
+//! The [guide](crate::guide::web) has the tables: attributes of requests, answers of the tunnel, results of
 //! server actions.
 //!
 //! # In axum
@@ -26,9 +27,8 @@
 //! use opentelemetry::Context;
 //! use opentelemetry_sentry::{
 //!     propagator::meta_tags,
-//!     web::{ServerTimingLayer, Tunnel},
+//!     web::{ServerLayer, Tunnel},
 //! };
-//! use tower_otel::trace::HttpLayer;
 //!
 //! async fn page() -> Html<String> {
 //!     Html(format!("<html><head>{}</head></html>", meta_tags(&Context::current())))
@@ -38,20 +38,17 @@
 //! let tunnel = Tunnel::builder().with_dsn("https://public@o1.ingest.sentry.io/2").build()?;
 //! let app: Router = Router::new()
 //!     .route("/", get(page))
-//!     .layer(ServerTimingLayer::new()) // inside the request's span,
-//!     .layer(HttpLayer::server(tracing::Level::INFO)) // which this layer makes
-//!     .route_service("/tunnel", tunnel); // outside of it
+//!     .layer(ServerLayer::new().with_server_timing(true))
+//!     .route_service("/tunnel", tunnel); // outside of the layer
 //! # let _: Router = app;
 //! # Ok(()) }
 //! ```
-//!
-//! # What it does not do
-//!
-//! It makes no spans for incoming requests: use `tower-otel` or another middleware for OpenTelemetry.
 
 mod action;
 mod client;
 mod deferred;
+mod method;
+mod server;
 mod server_timing;
 mod span;
 mod tunnel;
@@ -64,6 +61,7 @@ pub use self::{
     action::{ActionOutcome, ServerAction, server_action},
     client::{ClientLayer, TracedClient, TracedFuture},
     deferred::deferred,
+    server::{ServerBody, ServerFuture, ServerLayer, TracedServer},
     server_timing::{ServerTiming, ServerTimingFuture, ServerTimingLayer},
     tunnel::{EXPOSED_HEADERS, Tunnel, TunnelBuildError, TunnelBuilder},
 };

@@ -17,8 +17,9 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Adds a `Server-Timing` header to responses. Sentry's browser SDK reads it and continues the trace of the page load.
 ///
 /// The value is that of [`server_timing`](crate::propagator::server_timing) for the span that is active when the response
-/// is ready. So this layer belongs **inside** the layer that makes the request's span: in axum before it, in tower's
-/// `ServiceBuilder` after it. Without an active span no header is added. Other `Server-Timing` lines stay.
+/// is ready. [`ServerLayer`](crate::web::ServerLayer) has an option for the same; this layer is for other middleware. It
+/// belongs **inside** the layer that makes the request's span: in axum before it, in tower's `ServiceBuilder` after it.
+/// Without an active span no header is added. Other `Server-Timing` lines stay.
 ///
 /// ```
 /// use axum::{Router, routing::get};

@@ -3,10 +3,11 @@
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, thread};
 
 use opentelemetry::{
-    Context, global,
+    Context, KeyValue, global,
     trace::{SpanBuilder, SpanContext, SpanRef, Status, TraceContextExt, Tracer},
 };
 use opentelemetry_sentry_protocol::{Baggage, Decision, Incoming, RemoteTrace, SentryTrace};
+use opentelemetry_sentry_semantics::semconv;
 
 /// The instrumentation scope of the spans.
 const SCOPE: &str = "opentelemetry-sentry";
@@ -15,10 +16,13 @@ const SCOPE: &str = "opentelemetry-sentry";
 pub(super) const INTERNAL_ERROR: &str = "internal_error";
 /// Sentry's status for something that does not exist.
 pub(super) const NOT_FOUND: &str = "not_found";
-/// Sentry's status for work that was dropped before it was done.
+/// Sentry's status for work that was dropped before it was done, and its `error.type`.
 const CANCELLED: &str = "cancelled";
+/// The `error.type` of work that panicked.
+const PANIC: &str = "panic";
 
-/// An open span. If it is dropped before [`end`](Self::end), its future was cancelled or panicked: it gets that status.
+/// An open span. If it is dropped before [`end`](Self::end), its future was cancelled or panicked: it gets that status
+/// and `error.type`.
 pub(super) struct OpenSpan {
     cx: Context,
     has_ended: bool,
@@ -27,8 +31,7 @@ pub(super) struct OpenSpan {
 impl OpenSpan {
     /// Starts a span under this context.
     pub(super) fn start(span: SpanBuilder, parent: &Context) -> Self {
-        let span = global::tracer(SCOPE).build_with_context(span, parent);
-        Self { cx: parent.with_span(span), has_ended: false }
+        Self { cx: started(span, parent), has_ended: false }
     }
 
     /// The context in which the span is the active one.
@@ -53,10 +56,22 @@ impl OpenSpan {
 impl Drop for OpenSpan {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.fail(if thread::panicking() { INTERNAL_ERROR } else { CANCELLED });
+            interrupted(&self.span());
             self.span().end();
         }
     }
+}
+
+/// Starts a span, and returns the context in which it is the active one.
+pub(super) fn started(span: SpanBuilder, parent: &Context) -> Context {
+    parent.with_span(global::tracer(SCOPE).build_with_context(span, parent))
+}
+
+/// Notes that the work of a span was dropped before it was done, or panics.
+pub(super) fn interrupted(span: &SpanRef<'_>) {
+    let (error_type, status) = if thread::panicking() { (PANIC, INTERNAL_ERROR) } else { (CANCELLED, CANCELLED) };
+    span.set_attribute(KeyValue::new(semconv::ERROR_TYPE, error_type));
+    span.set_status(Status::error(status));
 }
 
 impl fmt::Debug for OpenSpan {

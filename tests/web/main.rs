@@ -7,5 +7,6 @@ mod client;
 mod deferred;
 mod hostile;
 mod pages;
+mod server;
 mod support;
 mod tunnel;

@@ -30,7 +30,7 @@ const UNDECIDED: [&str; 3] = ["report", "send_confirmation", "serverAction/neste
 /// An ingest, and a `Sentry` that sends everything to it.
 pub(crate) struct Stage {
     pub(crate) ingest: LocalIngest,
-    _sentry: Sentry,
+    pub(crate) sentry: Sentry,
 }
 
 /// One event or transaction, with the `trace` header of its envelope.
@@ -54,7 +54,7 @@ pub(crate) static STAGE: LazyLock<Stage> = LazyLock::new(|| {
         .install()
         .expect("no other installed one");
     tracing_subscriber::registry().with(sentry.tracing_layer()).init();
-    Stage { ingest, _sentry: sentry }
+    Stage { ingest, sentry }
 });
 
 impl Stage {

@@ -12,25 +12,7 @@ use opentelemetry_sentry_propagator::PropagationTargets;
 use opentelemetry_sentry_protocol::{Baggage, SentryTrace};
 use opentelemetry_sentry_semantics::semconv;
 
-use crate::web::span::OpenSpan;
-
-const METHOD_ORIGINAL: &str = "http.request.method_original";
-
-/// The method to report for any that HTTP does not define. A caller could otherwise create any number of values.
-const OTHER: &str = "_OTHER";
-
-/// The methods that HTTP defines (RFC 9110 and RFC 5789).
-const KNOWN: [Method; 9] = [
-    Method::GET,
-    Method::POST,
-    Method::PUT,
-    Method::DELETE,
-    Method::HEAD,
-    Method::PATCH,
-    Method::OPTIONS,
-    Method::TRACE,
-    Method::CONNECT,
-];
+use crate::web::{method, span::OpenSpan};
 
 /// Starts the span and sets the headers. Returns `None` where telemetry is suppressed.
 pub(super) fn start(
@@ -79,20 +61,14 @@ fn inject(cx: &Context, headers: &mut HeaderMap) {
 }
 
 fn span(method: &Method, uri: &Uri, url: &str) -> SpanBuilder {
-    let is_known = KNOWN.contains(method);
-    let mut attributes =
-        vec![KeyValue::new(semconv::HTTP_REQUEST_METHOD, if is_known { method.to_string() } else { OTHER.to_owned() })];
-    if !is_known {
-        attributes.push(KeyValue::new(METHOD_ORIGINAL, method.to_string()));
-    }
+    let mut attributes: Vec<_> = method::attributes(method).collect();
     // Without a host this is only a path: another part of the client knows where the request goes.
     if let Some(host) = uri.host() {
         attributes.push(KeyValue::new(semconv::URL_FULL, url.to_owned()));
         attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, host.trim_matches(['[', ']']).to_owned()));
         attributes.extend(port(uri).map(|port| KeyValue::new(semconv::SERVER_PORT, i64::from(port))));
     }
-    let name = if is_known { method.to_string() } else { "HTTP".to_owned() };
-    SpanBuilder::from_name(name).with_kind(SpanKind::Client).with_attributes(attributes)
+    SpanBuilder::from_name(method::name(method).to_owned()).with_kind(SpanKind::Client).with_attributes(attributes)
 }
 
 /// Ends the span of a request that got a response.

@@ -21,8 +21,9 @@ use opentelemetry_sentry::{
     sampler::{InvalidSampleRate, Rule, SamplerHandle, SentrySamplerBuilder},
     sentry_sdk::{SharedTransport, TraceIntegration},
     web::{
-        ActionOutcome, ClientLayer, RequestBuilderExt, ServerAction, ServerTiming, ServerTimingLayer, TRACE_HEADERS,
-        TracedClient, Tunnel, TunnelBuildError, TunnelBuilder, deferred, server_action,
+        ActionOutcome, ClientLayer, RequestBuilderExt, ServerAction, ServerBody, ServerFuture, ServerLayer,
+        ServerTiming, ServerTimingLayer, TRACE_HEADERS, TracedClient, TracedServer, Tunnel, TunnelBuildError,
+        TunnelBuilder, deferred, server_action,
     },
 };
 use tower_layer::Layer;
@@ -179,7 +180,18 @@ fn web(ingest: &LocalIngest) -> Result<(), TunnelBuildError> {
         .with_client_address_from(http::header::FORWARDED);
     let tunnel: Tunnel = builder.build()?;
     is_service(&ServerTimingLayer::new().layer(tunnel.clone()));
-    let _timed: ServerTiming<Tunnel> = ServerTimingLayer::new().layer(tunnel);
+    let _timed: ServerTiming<Tunnel> = ServerTimingLayer::new().layer(tunnel.clone());
+    let layer: ServerLayer = ServerLayer::new()
+        .with_untraced_paths(["/health"])
+        .with_request_headers([http::header::ACCEPT])
+        .with_response_headers([http::header::AGE])
+        .with_client_address(1)
+        .with_server_timing(true);
+    let mut server: TracedServer<Tunnel> = layer.layer(tunnel);
+    is_service(&server);
+    let request = http::Request::new(http_body_util::Empty::<opentelemetry_http::Bytes>::new());
+    let _answer: ServerFuture<_> = server.call(request);
+    let _body: Option<ServerBody<http_body_util::Empty<opentelemetry_http::Bytes>>> = None;
     let names = TRACE_HEADERS.map(|name| name.as_str().to_owned());
     assert_eq!(names, ["sentry-trace", "baggage", "traceparent"]);
 

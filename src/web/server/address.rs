@@ -1,0 +1,48 @@
+//! The address of the client, behind proxies that add themselves to `X-Forwarded-For`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, request::Parts};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The client's address if `proxies` of our own are in front of this server.
+///
+/// Each proxy appends the address of its peer. So the last `proxies` addresses are ours, and the first of them is the
+/// client. What is before it was sent by the client, which can write anything there.
+pub(super) fn client(head: &Parts, proxies: usize) -> Option<IpAddr> {
+    match proxies.checked_sub(1) {
+        None => peer(head),
+        Some(skipped) => {
+            let lines = head.headers.get_all(FORWARDED_FOR).into_iter().rev();
+            let addresses = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+            addresses.map(str::trim).nth(skipped).and_then(parse)
+        }
+    }
+}
+
+/// The scheme that the client used, as the last proxy of our own reports it.
+pub(super) fn forwarded_scheme(headers: &HeaderMap, proxies: usize) -> Option<&'static str> {
+    let line = headers.get_all(FORWARDED_PROTO).into_iter().next_back().filter(|_| proxies > 0)?;
+    let last = line.to_str().ok()?.rsplit(',').next()?.trim();
+    ["https", "http"].into_iter().find(|scheme| last.eq_ignore_ascii_case(scheme))
+}
+
+/// The peer of the connection, if axum was told to keep it.
+#[cfg(feature = "axum-08")]
+fn peer(head: &Parts) -> Option<IpAddr> {
+    let peer = head.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
+    peer.map(|axum::extract::ConnectInfo(address)| address.ip().to_canonical())
+}
+
+#[cfg(not(feature = "axum-08"))]
+const fn peer(_: &Parts) -> Option<IpAddr> {
+    None
+}
+
+/// An address, with or without a port: some proxies add it.
+fn parse(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}

@@ -1,0 +1,56 @@
+//! `ServerLayer` with other layers, and with another one of its own kind.
+
+use std::future;
+
+use axum::{Router, routing::get};
+use opentelemetry::SpanId;
+use opentelemetry_sentry::web::{ServerLayer, Tunnel};
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::{Incoming, empty, request};
+use crate::support::{STAGE, active, headers, http_client, new_trace, serve};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_a_second_layer_a_request_is_one_transaction() {
+    let _ = &*STAGE;
+    let trace_id = new_trace();
+    let inner = ServerLayer::new().layer(service_fn(|_: Incoming| future::ready(Ok::<_, std::io::Error>(empty()))));
+    let response = ServerLayer::new().layer(inner).oneshot(request(&trace_id, "/")).await;
+    drop(response.expect("an answer"));
+    let sent = STAGE.transaction(&trace_id);
+    assert_eq!((sent.spans().len(), &sent.context()["status"]), (0, &"ok".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_requests_on_one_connection_are_two_traces() {
+    let _ = &*STAGE;
+    let url = serve(Router::new().route("/", get(async || active().0.to_string())).layer(ServerLayer::new())).await;
+    let client = http_client();
+    let mut traces = Vec::new();
+    for _ in 0..2 {
+        traces.push(client.get(&url).send().await.expect("an answer").text().await.expect("text"));
+    }
+    assert_ne!(traces[0], traces[1]);
+    for trace_id in &traces {
+        assert_eq!(STAGE.transaction(trace_id).context()["parent_span_id"], serde_json::Value::Null);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_the_tunnel_makes_no_span() {
+    let _ = &*STAGE;
+    let tunnel = Tunnel::builder().with_dsn(STAGE.ingest.dsn()).build().expect("a tunnel");
+    let router = Router::new().route_service("/tunnel", tunnel);
+    let app = router.layer(ServerLayer::new().with_untraced_paths(["/tunnel"]));
+    let url = serve(app).await;
+    let trace_id = new_trace();
+    let request = http_client().post(format!("{url}/tunnel")).headers(headers(&trace_id, "-1"));
+    let status = request.body("no envelope").send().await.expect("an answer").status();
+    assert_eq!(status, 400);
+    // A later request of the same trace is its only transaction.
+    let other = Router::new().route("/", get(async || "")).layer(ServerLayer::new());
+    let other = http_client().get(serve(other).await).headers(headers(&trace_id, "-1"));
+    other.send().await.expect("an answer");
+    assert_eq!(STAGE.transaction(&trace_id).event["transaction"], "GET /");
+    assert_eq!(active().1, SpanId::INVALID);
+}
