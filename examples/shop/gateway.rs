@@ -13,7 +13,7 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use opentelemetry_sentry::web::{ServerTimingLayer, Tunnel, deferred, server_action};
+use opentelemetry_sentry::web::{ServerLayer, Tunnel, deferred, server_action};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -45,9 +45,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .route("/catalogue", get(catalogue))
         .route("/sales", get(sales_report))
         .with_state(Shop { page, inventory, background: background.clone() })
-        .layer(ServerTimingLayer::new()) // inside of the request's span, whose trace it sends to the browser
-        .layer(HttpLayer::server(Level::INFO)) // after the routes, so that it knows the matched route
-        .route_service("/tunnel", tunnel); // after the middleware: requests to the tunnel are not traced
+        .layer(ServerLayer::new().with_server_timing(true)) // after the routes, so that it knows the matched route
+        .route_service("/tunnel", tunnel); // after the layer: requests to the tunnel are not traced
     service::run("gateway@1.0.0", router, background).await
 }
 

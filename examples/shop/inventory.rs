@@ -10,11 +10,9 @@ use axum::{
     routing::{get, post},
 };
 use opentelemetry::Context;
-use opentelemetry_sentry::protocol::RemoteTrace;
+use opentelemetry_sentry::{protocol::RemoteTrace, web::ServerLayer};
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
-use tower_otel::trace::HttpLayer;
-use tracing::Level;
 
 use crate::{database::Database, service};
 
@@ -24,7 +22,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .route("/stock/{sku}/reservations", post(reserve))
         .route("/sales", get(sales))
         .with_state(Database::open()?)
-        .layer(HttpLayer::server(Level::INFO));
+        .layer(ServerLayer::new());
     service::run("inventory@1.0.0", router, TaskTracker::new()).await
 }
 

@@ -93,10 +93,10 @@
 //! | `ErrorLayer`, `BreadcrumbLayer`, `LogLayer` | the same; errors get the active span's trace, logs keep that of the hub's scope |
 //! | the field `sentry.name` | `otel.name` when the span starts, `sentry.custom_span_name` at any time |
 //! | the field `sentry.op`, by default `target::name` | the field `sentry.op`; by default inferred from the [semantic conventions](crate::guide::mapping#op-name-and-source); without one, Sentry shows `default` |
-//! | the field `sentry.trace` | none: the layer of your server reads all headers: `tower_otel::trace::HttpLayer::server` |
+//! | the field `sentry.trace` | none: the layer of your server reads all headers: [`web::ServerLayer`](crate::guide::web#incoming-requests) |
 //! | fields `tags.*` | [`with_tag_attributes`](crate::exporter::SentryExporterBuilder::with_tag_attributes) |
 //! | `#[instrument(err)]` with `ErrorLayer` | the same, or [`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors); do not use both, as each makes an event |
-//! | `sentry::start_transaction`, `sentry_tower::SentryHttpLayer` with transactions | `tracing` spans, `HttpLayer::server` |
+//! | `sentry::start_transaction`, `sentry_tower::SentryHttpLayer` with transactions | `tracing` spans, `web::ServerLayer` |
 //!
 //! # What changes in Sentry
 //!

@@ -11,7 +11,7 @@
 //! | web vitals | [the tunnel; custom measurements](#web-vitals) |
 //! | `startSpan`, `startInactiveSpan`, `startSpanManual` | [`tracing` spans](#custom-spans) |
 //! | `tracePropagationTargets` | [`PropagationTargets`](#where-headers-go) |
-//! | `<meta name="sentry-trace">` | [`meta_tags`, `ServerTimingLayer`](#pages) |
+//! | `<meta name="sentry-trace">` | [`meta_tags`, `ServerLayer::with_server_timing`](#pages) |
 //! | CORS | [`TRACE_HEADERS`](#cors) |
 //! | `after()` | [`deferred`](#work-after-the-response) |
 //! | `startNewTrace`, spans without a parent | [`parent: None`](#detached-spans) |
@@ -90,7 +90,7 @@
 //! | | browser | Next.js on Node.js | Next.js on the edge | Rust |
 //! | --- | --- | --- | --- | --- |
 //! | page loads, navigation | yes | | | |
-//! | incoming requests | | yes | yes | `tower_otel::trace::HttpLayer::server` |
+//! | incoming requests | | yes | yes | [`ServerLayer`] |
 //! | outgoing requests | `fetch`, XHR | `fetch`, `http` | `fetch` | [`ClientLayer`], `RequestBuilderExt` for reqwest, or `HttpLayer::client` |
 //! | queries | | many drivers | | a span around the query; see below |
 //! | server components, route handlers | | yes | yes | `#[tracing::instrument]` |
@@ -100,8 +100,7 @@
 //!
 //! ```no_run
 //! use axum::{Router, extract::State, http::StatusCode, routing::get};
-//! use opentelemetry_sentry::web::{ClientLayer, RequestBuilderExt};
-//! use tower_otel::trace::HttpLayer;
+//! use opentelemetry_sentry::web::{ClientLayer, RequestBuilderExt, ServerLayer};
 //!
 //! #[derive(Clone, Default)]
 //! struct Shop {
@@ -118,7 +117,7 @@
 //! let app: Router = Router::new()
 //!     .route("/stock", get(stock))
 //!     .with_state(Shop::default())
-//!     .layer(HttpLayer::server(tracing::Level::INFO)); // after the routes
+//!     .layer(ServerLayer::new()); // after the routes
 //! ```
 //!
 //! Drivers such as sqlx log their queries, but make no spans for them. A span with these attributes appears in Sentry
@@ -329,8 +328,7 @@
 //! ```
 //! use axum::{Router, response::Html, routing::get};
 //! use opentelemetry::Context;
-//! use opentelemetry_sentry::{propagator::meta_tags, web::ServerTimingLayer};
-//! use tower_otel::trace::HttpLayer;
+//! use opentelemetry_sentry::{propagator::meta_tags, web::ServerLayer};
 //!
 //! async fn page() -> Html<String> {
 //!     Html(format!("<html><head>{}</head></html>", meta_tags(&Context::current())))
@@ -338,8 +336,7 @@
 //!
 //! let app: Router = Router::new()
 //!     .route("/", get(page))
-//!     .layer(ServerTimingLayer::new()) // inside the request's span
-//!     .layer(HttpLayer::server(tracing::Level::INFO));
+//!     .layer(ServerLayer::new().with_server_timing(true));
 //! ```
 //!
 //! Do not cache such pages: every visitor would continue the same trace.
@@ -450,4 +447,5 @@
 //!
 //! [`Sentry::stats`]: crate::Sentry::stats
 //! [`ClientLayer`]: crate::web::ClientLayer
+//! [`ServerLayer`]: crate::web::ServerLayer
 //! [`deferred`]: crate::web::deferred
