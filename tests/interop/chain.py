@@ -19,6 +19,7 @@ import threading
 import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from urllib.parse import unquote
 from urllib.request import urlopen
 
@@ -50,6 +51,8 @@ CASES = [
     dict(name="strict, and the first names no organisation", rates=(1, 1, 0), orgs=(None, 7, 7), strict=True,
          joined=(False, True), sampled=True, senders={MIDDLE, LAST}),
 ]
+# How the middle makes the span of a request: `SERVER` of middle/main.rs.
+SERVERS = ("by hand", "ServerLayer", "tower-otel")
 NUMBERS = {"sample_rate", "sample_rand"}
 
 
@@ -116,13 +119,13 @@ class Services:
         self.commands = {FIRST: command, MIDDLE: [middle], LAST: command}
         self.running = {}
 
-    def url(self, place, rate, org, strict):
-        settings = (place, rate, org, strict)
+    def url(self, place, rate, org, strict, server):
+        settings = (place, rate, org, strict, server if place == MIDDLE else None)
         if settings not in self.running:
             self.running[settings] = self.start(*settings)
         return self.running[settings]
 
-    def start(self, place, rate, org, strict):
+    def start(self, place, rate, org, strict, server):
         project = PLACES.index(place) + 1
         settings = {
             "SENTRY_DSN": f"http://{place}@127.0.0.1:{self.ingest.server_port}/{project}",
@@ -131,6 +134,7 @@ class Services:
             "SENTRY_TRACES_SAMPLE_RATE": None if rate is None else str(rate),
             "ORG_ID": None if org is None else str(org),
             "STRICT": "1" if strict else None,
+            "SERVER": server,
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
         }
@@ -154,15 +158,17 @@ def get(url):
 class Walk:
     """One request through all three services."""
 
-    def __init__(self, services, case):
+    def __init__(self, services, case, server):
         orgs = case.get("orgs", (None, None, None))
         strict = case.get("strict", False)
         self.case = case
-        self.urls = [services.url(*settings, strict) for settings in zip(PLACES, case["rates"], orgs)]
+        self.urls = [services.url(*settings, strict, server) for settings in zip(PLACES, case["rates"], orgs)]
         first, middle, last = self.urls
         seen = get(f"{first}/start?next={middle}/middle?next={last}/end")
         self.sent, self.passed, self.last = Trace(seen["in"]), Trace(seen["out"]), Trace(seen["next"])
         self.traceparent = seen["out"].get("traceparent")
+        # Python sends foreign baggage in a second line, and tower-otel reads the first one only.
+        self.is_cut = server == "tower-otel" and seen["lines"] > 1
         self.wrong = []
 
     def same(self, what, found, expected):
@@ -176,7 +182,7 @@ class Walk:
         self.same("middle in the trace of the first", self.passed.id == self.sent.id, joined[0])
         self.same("last in the trace of the middle", self.last.id == self.passed.id, joined[1])
         self.same("foreign baggage at the middle", self.sent.foreign, ["tenant=acme"])
-        self.same("foreign baggage at the last", self.passed.foreign, ["tenant=acme"])
+        self.same("foreign baggage at the last", self.passed.foreign, [] if self.is_cut else ["tenant=acme"])
         flags = "01" if self.passed.sampled else "00"
         self.same("traceparent at the last", self.traceparent, f"00-{self.passed.id}-{self.passed.span}-{flags}")
         if joined == (True, True):
@@ -256,14 +262,14 @@ class Walk:
 def main(name, middle, *command):
     services = Services(middle, command)
     failed = 0
-    for case in CASES:
+    for server, case in product(SERVERS, CASES):
         for _ in range(case.get("walks", 1)):
-            wrong = Walk(services, case).check()
+            wrong = Walk(services, case, server).check()
             failed += bool(wrong)
             for what in wrong:
-                print(f"{name}: {case['name']}: {what}")
+                print(f"{name}: {server}: {case['name']}: {what}")
     compared = "trace id, parents, decision, DSC, trace headers, foreign baggage, organisations, strict"
-    print(f"{name}: {len(CASES)} cases: {compared}: {f'{failed} FAILED' if failed else 'ok'}")
+    print(f"{name}: {len(CASES)} cases, {', '.join(SERVERS)}: {compared}: {f'{failed} FAILED' if failed else 'ok'}")
     return 1 if failed else 0
 
 

@@ -1,8 +1,9 @@
 //! The service in the middle: it continues the incoming trace, calls the next service, and returns the headers of both.
 //!
-//! `GET /middle?next=URL` answers with the incoming headers (`in`), the outgoing headers (`out`) and the next service's
-//! answer (`next`). `GET /flush` answers when everything has been sent to Sentry. The process ends when its standard input
-//! is closed.
+//! `GET /middle?next=URL` answers with the incoming headers (`in`) and their number of `baggage` lines (`lines`), the
+//! outgoing headers (`out`) and the next service's answer (`next`). The variable `SERVER` says what makes the span of a
+//! request: `by hand`, `ServerLayer` or `tower-otel`. `GET /flush` answers when everything has been sent to Sentry. The
+//! process ends when its standard input is closed.
 #![expect(clippy::print_stdout, reason = "the caller reads the URL from standard output")]
 
 use std::{env, error::Error, io, sync::Arc, thread, time::Duration};
@@ -16,12 +17,14 @@ use axum::{
 use opentelemetry::{
     Context, KeyValue, global,
     propagation::Extractor as _,
-    trace::{SpanKind, TraceContextExt as _, Tracer as _},
+    trace::{FutureExt as _, SpanKind, TraceContextExt as _, Tracer as _},
 };
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
-use opentelemetry_sentry::Sentry;
+use opentelemetry_sentry::{Sentry, web::ServerLayer};
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task};
+use tower_otel::trace::HttpLayer;
+use tracing_subscriber::prelude::*;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -31,8 +34,8 @@ type Failure = (StatusCode, String);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let sentry = Arc::new(install()?);
-    let router =
-        Router::new().route("/middle", get(middle)).route("/flush", get(flush)).with_state(Arc::clone(&sentry));
+    tracing_subscriber::registry().with(sentry.tracing_layer()).init();
+    let router = traced(&env::var("SERVER")?)?.route("/flush", get(flush)).with_state(Arc::clone(&sentry));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}/middle", listener.local_addr()?);
     axum::serve(listener, router).with_graceful_shutdown(stdin_closed()).await?;
@@ -48,18 +51,36 @@ fn install() -> Result<Sentry, Box<dyn Error>> {
     Ok(builder.install()?)
 }
 
-async fn middle(uri: Uri, headers: HeaderMap) -> Result<Json<Value>, Failure> {
+/// The routes with what makes the spans of requests.
+fn traced(server: &str) -> Result<Router<Arc<Sentry>>, String> {
+    let router = Router::new().route("/middle", get(middle));
+    match server {
+        "by hand" => Ok(Router::new().route("/middle", get(by_hand))),
+        "ServerLayer" => Ok(router.layer(ServerLayer::new())),
+        "tower-otel" => Ok(router.layer(HttpLayer::server(tracing::Level::INFO))),
+        other => Err(format!("SERVER is {other:?}")),
+    }
+}
+
+async fn by_hand(uri: Uri, headers: HeaderMap) -> Result<Json<Value>, Failure> {
     let remote = global::get_text_map_propagator(|propagator| propagator.extract(&HeaderExtractor(&headers)));
     let route = [KeyValue::new("http.request.method", "GET"), KeyValue::new("http.route", "/middle")];
     let server = start("GET /middle", SpanKind::Server, &route, &remote);
-    let client = start("GET", SpanKind::Client, &route[..1], &server);
+    let answer = middle(uri, headers).with_context(server.clone()).await;
+    server.span().end();
+    answer
+}
+
+/// Calls the next service in a span below that of the request.
+async fn middle(uri: Uri, headers: HeaderMap) -> Result<Json<Value>, Failure> {
+    let client = start("GET", SpanKind::Client, &[KeyValue::new("http.request.method", "GET")], &Context::current());
 
     let mut out = HeaderMap::new();
     global::get_text_map_propagator(|propagator| propagator.inject_context(&client, &mut HeaderInjector(&mut out)));
     let answer = call(&uri, out.clone()).await;
     client.span().end();
-    server.span().end();
-    Ok(Json(json!({ "in": trace_headers(&headers), "out": trace_headers(&out), "next": answer? })))
+    let lines = headers.get_all("baggage").iter().count();
+    Ok(Json(json!({ "in": trace_headers(&headers), "lines": lines, "out": trace_headers(&out), "next": answer? })))
 }
 
 fn start(name: &'static str, kind: SpanKind, attributes: &[KeyValue], parent: &Context) -> Context {
