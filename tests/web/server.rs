@@ -4,6 +4,7 @@ mod ends;
 mod layers;
 mod nesting;
 mod requests;
+mod servers;
 
 use std::convert::Infallible;
 

@@ -2,16 +2,19 @@
 
 use std::{
     collections::HashMap,
-    sync::{LazyLock, Mutex},
-    time::Duration,
+    sync::{Arc, LazyLock, Mutex},
+    time::{Duration, SystemTime},
 };
 
 use axum::Router;
 use opentelemetry::{
-    Context, SpanId, TraceId, global,
+    Context, KeyValue, SpanId, TraceId, global,
     trace::{SpanBuilder, TraceContextExt, Tracer},
 };
-use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::{
+    Resource,
+    trace::{InMemorySpanExporter, SimpleSpanProcessor, SpanData},
+};
 use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
 use reqwest::redirect::Policy;
 use serde_json::Value;
@@ -31,6 +34,8 @@ const UNDECIDED: [&str; 3] = ["report", "send_confirmation", "serverAction/neste
 pub(crate) struct Stage {
     pub(crate) ingest: LocalIngest,
     pub(crate) sentry: Sentry,
+    ended: InMemorySpanExporter,
+    asked: Arc<Mutex<Vec<Vec<KeyValue>>>>,
 }
 
 /// One event or transaction, with the `trace` header of its envelope.
@@ -42,19 +47,23 @@ pub(crate) struct Sent {
 
 pub(crate) static STAGE: LazyLock<Stage> = LazyLock::new(|| {
     let ingest = LocalIngest::start().expect("a free port");
+    let ended = InMemorySpanExporter::default();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
     let sentry = Sentry::builder()
         .with_dsn(ingest.dsn())
         .with_release("shop@1.2.3")
         .with_resource(Resource::builder_empty().build())
-        .with_traces_sampler(|asked| match UNDECIDED.contains(&&*asked.name) {
-            true => 0.0,
-            false => asked.inherit_or_sample_with(1.0),
+        .with_traces_sampler(move |asked| {
+            noted.lock().expect("no panic").push(asked.attributes.to_vec());
+            if UNDECIDED.contains(&&*asked.name) { 0.0 } else { asked.inherit_or_sample_with(1.0) }
         })
+        .with_span_processor(SimpleSpanProcessor::new(ended.clone()))
         .with_exceptions_as_errors(true)
         .install()
         .expect("no other installed one");
     tracing_subscriber::registry().with(sentry.tracing_layer()).init();
-    Stage { ingest, sentry }
+    Stage { ingest, sentry, ended, asked }
 });
 
 impl Stage {
@@ -70,6 +79,21 @@ impl Stage {
         let all = self.wait("transaction", trace_id, 1);
         assert_eq!(all.len(), 1, "{all:?}");
         all[0].clone()
+    }
+
+    /// When a span of an event ended, as exactly as the SDK knows it.
+    pub(crate) fn end_of(&self, span: &Value) -> SystemTime {
+        let ended = self.ended.get_finished_spans().expect("no panic");
+        let is_it = |data: &SpanData| span["span_id"] == data.span_context.span_id().to_string();
+        ended.into_iter().find(is_it).expect("it has ended").end_time
+    }
+
+    /// The attributes by which the sampler decided about the request with this path.
+    pub(crate) fn asked_about(&self, path: &str) -> HashMap<String, opentelemetry::Value> {
+        let asked = self.asked.lock().expect("no panic");
+        let is_it = |attribute: &KeyValue| attribute.key.as_str() == "url.path" && attribute.value.as_str() == path;
+        let attributes = asked.iter().find(|attributes| attributes.iter().any(is_it)).cloned().unwrap_or_default();
+        attributes.into_iter().map(|attribute| (attribute.key.to_string(), attribute.value)).collect()
     }
 
     pub(crate) fn sent(&self, item_type: &str, trace_id: &str) -> Vec<Sent> {

@@ -43,7 +43,8 @@ use super::{
 /// ```
 ///
 /// CORS preflights make no span, nor does anything where telemetry is suppressed. Under a second layer for the same
-/// request only the outer one makes a span. An upgrade, as to a WebSocket, ends with its response (101).
+/// request only the outer one makes a span. An upgrade, as to a WebSocket, ends with its response (101), unless the
+/// connection is [served in the request's span](crate::guide::web#websockets).
 ///
 /// The [guide](crate::guide::web#incoming-requests) lists the attributes of the span.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{self, Poll},
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use axum::{Router, routing::get};
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::{answer, empty, request};
+use super::{answer, request};
 use crate::support::{STAGE, Sent, headers, http_client, new_trace, serve};
 
 /// What a body does when it is polled.
@@ -73,14 +73,6 @@ impl Body for Steps {
     }
 }
 
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
-}
-
-fn ended(sent: &Sent) -> f64 {
-    sent.event["timestamp"].as_f64().expect("a time")
-}
-
 fn outcome(sent: &Sent) -> (&Value, &Value) {
     (&sent.context()["status"], &sent.context()["data"]["error.type"])
 }
@@ -91,12 +83,12 @@ async fn a_stream_is_open_and_active_until_it_ends() {
     let trace_id = new_trace();
     let service = service_fn(async |_| Ok::<_, Infallible>(Response::new(Steps(vec![Step::Piece; 3]))));
     let response = ServerLayer::new().layer(service).oneshot(request(&trace_id, "/")).await.expect("an answer");
-    let head_sent = now();
+    let head_sent = SystemTime::now();
     let body = response.into_body().collect().await.expect("no error").to_bytes();
     assert_eq!(body, "ababab");
 
     let sent = STAGE.transaction(&trace_id);
-    assert!(ended(&sent) >= head_sent, "{sent:?}");
+    assert!(STAGE.end_of(sent.context()) >= head_sent, "{sent:?}");
     assert_eq!(outcome(&sent), (&json!("ok"), &Value::Null));
     assert_eq!(sent.context()["data"]["http.response.body.size"], 6);
     let parents = |name: &str| -> Vec<_> {
@@ -125,11 +117,11 @@ async fn a_client_that_goes_away_cancels_the_request() {
     let mut response =
         client.get(format!("{url}/body")).headers(headers(&trace_id, "-1")).send().await.expect("a head");
     assert_eq!(response.chunk().await.expect("a chunk").expect("a chunk"), "ab");
-    let left = now();
+    let left = SystemTime::now();
     drop((response, client));
     let sent = STAGE.transaction(&trace_id);
     assert_eq!(outcome(&sent), (&json!("cancelled"), &json!("cancelled")));
-    assert!(ended(&sent) >= left, "{sent:?}");
+    assert!(STAGE.end_of(sent.context()) >= left, "{sent:?}");
     assert_eq!(sent.context()["data"]["http.response.status_code"], 200);
     assert_eq!(sent.context()["data"]["http.response.body.size"], 2);
 }
@@ -142,11 +134,11 @@ async fn a_request_that_is_dropped_before_its_answer_is_cancelled() {
     let mut call = Box::pin(ServerLayer::new().layer(never).oneshot(request(&trace_id, "/")));
     let poll = future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending()));
     assert!(poll.await);
-    let left = now();
+    let left = SystemTime::now();
     drop(call);
     let sent = STAGE.transaction(&trace_id);
     assert_eq!(outcome(&sent), (&json!("cancelled"), &json!("cancelled")));
-    assert!(ended(&sent) >= left, "{sent:?}");
+    assert!(STAGE.end_of(sent.context()) >= left, "{sent:?}");
     assert_eq!(sent.context()["data"]["http.response.status_code"], Value::Null);
 }
 
@@ -256,30 +248,41 @@ async fn a_grpc_call_has_the_status_of_its_headers_or_trailers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_that_outlives_the_response_is_in_its_transaction_and_does_not_make_it_longer() {
+async fn work_that_outlives_a_request_is_in_its_transaction_and_does_not_make_it_longer() {
     let _ = &*STAGE;
-    let trace_id = new_trace();
-    let (go, gate) = oneshot::channel::<()>();
-    let mut gate = Some(gate);
-    let mut task = None;
-    answer(&ServerLayer::new(), request(&trace_id, "/"), |_| {
-        let gate = gate.take().expect("one request");
-        let handler = tracing::info_span!("handler").entered();
-        let work = async { gate.await.expect("the test goes on") };
-        task = Some(tokio::spawn(tracing::Instrument::instrument(work, tracing::info_span!("work"))));
-        drop(handler);
-        future::ready(empty())
-    })
-    .await;
-    let answered = now();
-    go.send(()).expect("the task waits");
-    task.expect("a task").await.expect("no panic");
+    for (last, status) in [(None, "ok"), (Some(Step::Wait), "cancelled")] {
+        let trace_id = new_trace();
+        let (go, gate) = oneshot::channel::<()>();
+        let (mut gate, mut task) = (Some(gate), None);
+        let service = service_fn(|_| {
+            let gate = gate.take().expect("one request");
+            let handler = tracing::info_span!("handler").entered();
+            let work = async { gate.await.expect("the test goes on") };
+            task = Some(tokio::spawn(tracing::Instrument::instrument(work, tracing::info_span!("work"))));
+            drop(handler);
+            let steps = [Step::Piece].into_iter().chain(last).collect();
+            future::ready(Ok::<_, Infallible>(Response::new(Steps(steps))))
+        });
+        let response = ServerLayer::new().layer(service).oneshot(request(&trace_id, "/")).await.expect("a head");
+        let mut body = response.into_body();
+        assert!(body.frame().await.is_some());
+        let open = SystemTime::now();
+        if last.is_none() {
+            assert!(body.frame().await.is_none());
+        }
+        drop(body);
+        let closed = SystemTime::now();
+        go.send(()).expect("the task waits");
+        task.expect("a task").await.expect("no panic");
 
-    let sent = STAGE.transaction(&trace_id);
-    assert!(ended(&sent) <= answered, "{sent:?}");
-    let mut names: Vec<_> = sent.spans().iter().filter_map(|span| span["description"].as_str()).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["handler", "work"]);
-    let work = sent.spans().iter().find(|span| span["description"] == "work").expect("a span");
-    assert!(work["timestamp"].as_f64().expect("a time") >= answered, "{work}");
+        let sent = STAGE.transaction(&trace_id);
+        assert_eq!(sent.context()["status"], status);
+        let end = STAGE.end_of(sent.context());
+        assert!((open..=closed).contains(&end), "{open:?} {end:?} {closed:?}");
+        let mut names: Vec<_> = sent.spans().iter().filter_map(|span| span["description"].as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["handler", "piece", "query", "work"]);
+        let work = sent.spans().iter().find(|span| span["description"] == "work").expect("a span");
+        assert!(STAGE.end_of(work) >= closed, "{work}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::{future, net::SocketAddr, pin::pin};
 
 use axum::{Router, extract::Path, routing::get};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header::ACCEPT};
 use opentelemetry::{Context, SpanId, trace::TraceContextExt};
 use opentelemetry_sentry::{protocol::RemoteTrace, web::ServerLayer};
 use serde_json::{Value, json};
@@ -47,6 +47,36 @@ async fn a_request_is_a_transaction_named_after_its_route() {
         ("client.address", Value::Null),
     ] {
         assert_eq!(data[key], value, "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sampler_decides_by_all_that_is_known_of_a_request() {
+    let _ = &*STAGE;
+    let router = Router::new().route("/sampled/{sku}", get(async || "a lamp"));
+    let server = router.layer(ServerLayer::new().with_client_address(1).with_request_headers([ACCEPT]));
+    let url = serve(server).await;
+    let request = http_client().get(format!("{url}/sampled/lamp?page=2")).header("user-agent", "me/1");
+    let request = request.header("x-forwarded-for", "203.0.113.8").header("x-forwarded-proto", "https");
+    request.header("accept", "text/html").header("content-length", "4").body("text").send().await.expect("an answer");
+
+    let asked = STAGE.asked_about("/sampled/lamp");
+    let port = url.rsplit(':').next().expect("a port");
+    for (key, value) in [
+        ("http.request.method", "GET"),
+        ("http.route", "/sampled/{sku}"),
+        ("url.query", "page=2"),
+        ("url.scheme", "https"),
+        ("server.address", "127.0.0.1"),
+        ("server.port", port),
+        ("client.address", "203.0.113.8"),
+        ("user_agent.original", "me/1"),
+        ("network.protocol.name", "http"),
+        ("network.protocol.version", "1.1"),
+        ("http.request.body.size", "4"),
+        ("http.request.header.accept", "[\"text/html\"]"),
+    ] {
+        assert_eq!(asked.get(key).map(ToString::to_string).as_deref(), Some(value), "{key}");
     }
 }
 
