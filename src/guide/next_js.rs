@@ -1,25 +1,31 @@
-//! Sentry's guide to tracing in Next.js, item by item, with the Rust code for each.
+//! Sentry's guide to tracing in Next.js, page by page and item by item, with the Rust code for each.
 //!
-//! The left column is an item of `@sentry/nextjs`, the right one what a Rust service behind it uses.
+//! | Sentry's page | here |
+//! | --- | --- |
+//! | set up tracing, server actions, `after()` | this page |
+//! | configure sampling | [sampling](#sampling) |
+//! | distributed tracing | [`distributed_tracing`] |
+//! | instrumentation | [`instrumentation`] |
+//! | automatic instrumentation | [automatic instrumentation](#automatic-instrumentation) |
+//! | span metrics | [`instrumentation`](instrumentation#span-metrics) |
+//! | troubleshooting | [troubleshooting](#troubleshooting) |
 //!
 //! | Next.js | Rust |
 //! | --- | --- |
 //! | `tracesSampleRate` | [`with_traces_sample_rate`](#sample-rate) |
-//! | `tracesSampler` | [`with_traces_sampler`, or rules](#sampling-by-route) |
+//! | `tracesSampler`, and its sampling context | [`with_traces_sampler`, or rules](#sampling-by-route) |
+//! | precedence of sampling decisions | [a table](#precedence) |
 //! | automatic instrumentation | [a layer of tower, and `#[instrument]`](#automatic-instrumentation) |
 //! | `withServerActionInstrumentation` | [`server_action`](#server-actions) |
 //! | web vitals | [the tunnel; custom measurements](#web-vitals) |
-//! | `startSpan`, `startInactiveSpan`, `startSpanManual` | [`tracing` spans](#custom-spans) |
-//! | `tracePropagationTargets` | [`PropagationTargets`](#where-headers-go) |
-//! | `<meta name="sentry-trace">` | [`meta_tags`, `ServerLayer::with_server_timing`](#pages) |
-//! | CORS | [`TRACE_HEADERS`](#cors) |
 //! | `after()` | [`deferred`](#work-after-the-response) |
-//! | `startNewTrace`, spans without a parent | [`parent: None`](#detached-spans) |
 //! | high volume | [rules, limits, and a handle](#high-volume) |
+//! | streamed spans (`traceLifecycle: "stream"`) | not supported: traces are sent as transactions, and large ones in [parts](super::delivery) |
 //!
-//! The examples need the features `reqwest-013` and `tower`.
+//! The examples of these pages need the features `axum-08` and `reqwest-013`.
 //!
-//! # Sample rate
+//! # Sampling
+//! ## Sample rate
 //!
 //! ```js
 //! Sentry.init({ dsn, tracesSampleRate: 0.25 });
@@ -42,7 +48,7 @@
 //! it is whole or absent. Without a rate nothing is recorded, and decisions are passed on. See
 //! [`sampling`](super::sampling).
 //!
-//! # Sampling by route
+//! ## Sampling by route
 //!
 //! ```js
 //! tracesSampler: ({ name, inheritOrSampleWith }) =>
@@ -84,6 +90,36 @@
 //!
 //! The name is the one that the span has when it starts. Layers that axum runs after routing know the route:
 //! `GET /orders/{id}`.
+//!
+//! The function gets what `samplingContext` has, under the same names, and also the op, the kind and the links:
+//!
+//! ```
+//! use opentelemetry_sentry::Sentry;
+//!
+//! let builder = Sentry::builder().with_traces_sampler(|context| {
+//!     let tier = context.attributes.iter().find(|attribute| attribute.key.as_str() == "user.tier");
+//!     if tier.is_some_and(|tier| tier.value.as_str() == "premium") {
+//!         1.0
+//!     } else {
+//!         context.inherit_or_sample_with(if cfg!(debug_assertions) { 1.0 } else { 0.2 })
+//!     }
+//! });
+//! # builder.build()?;
+//! # Ok::<(), opentelemetry_sentry::SetupError>(())
+//! ```
+//!
+//! Attributes that are set later do not count: the decision is made when the request arrives, and goes out with the first
+//! request to another service.
+//!
+//! ## Precedence
+//!
+//! | set here | the trace arrives with a decision | the trace is undecided, or begins here |
+//! | --- | --- | --- |
+//! | a function | the function decides | the function decides |
+//! | a rate | the decision is kept | the rate decides |
+//! | neither | the decision is passed on, and nothing is recorded here | the same |
+//!
+//! What [rules](super::sampling) do in these cases is on their page.
 //!
 //! # Automatic instrumentation
 //!
@@ -132,6 +168,15 @@
 //! let quantity = async { /* sqlx::query_scalar(statement).bind(sku).fetch_one(&pool).await */ }.instrument(span).await;
 //! # }
 //! ```
+//!
+//! The options of Sentry's page:
+//!
+//! | option | Rust |
+//! | --- | --- |
+//! | `tracePropagationTargets` | [`PropagationTargets`](distributed_tracing#where-headers-go) |
+//! | `shouldCreateSpanForRequest` | incoming: [`with_untraced_paths`]; outgoing: `send()` instead of `send_traced()`, or [suppression](instrumentation#no-spans) |
+//! | `excludeServerRoutes`, `autoInstrumentServerFunctions` | [`with_untraced_paths`]; routes that were added after the layer |
+//! | `beforeStartSpan`, `idleTimeout`, `finalTimeout`, `heartbeatInterval`, `instrumentPageLoad`, `instrumentNavigation`, `markBackgroundSpan`, `enableLongTask`, `enableLongAnimationFrame`, `enableInp`, `interactionsSampleRate` | the browser's: they are about page loads and interactions |
 //!
 //! # Server actions
 //!
@@ -202,159 +247,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Custom spans
-//!
-//! ```js
-//! await Sentry.startSpan({ name: "resize image", op: "image.resize", attributes: { width: 640 } }, async () => { … });
-//! ```
-//!
-//! | `startSpan` … | `tracing` | OpenTelemetry |
-//! | --- | --- | --- |
-//! | `name` | the span's name, or `otel.name` for a name made at run time | `span_builder(name)`, `update_name` |
-//! | `op` | the field `sentry.op` | the attribute `sentry.op` |
-//! | `attributes` | fields | `with_attributes`, `set_attribute` |
-//! | `startTime` | | `with_start_time` |
-//! | `parentSpan` | `parent: &span` | `build_with_context(builder, &cx)` |
-//! | `forceTransaction` | | [`deferred`] |
-//! | `onlyIfParent` | | `if Context::current().has_active_span()` |
-//! | a callback that throws | `#[instrument(err)]` | `span.record_error(&error)`, `set_status` |
-//!
-//! Without an op, one is [inferred](super::mapping#op-name-and-source) from the semantic conventions: `http.server`,
-//! `db`, `queue.publish`.
-//!
-//! `startSpan` around a function or a block:
-//!
-//! ```
-//! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
-//! # use tracing_subscriber::prelude::*;
-//! # let ingest = LocalIngest::start()?;
-//! # let sentry = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0).build()?;
-//! # let _default = tracing_subscriber::registry().with(sentry.tracing_layer()).set_default();
-//! #[tracing::instrument(name = "resize image", fields(sentry.op = "image.resize"), err)]
-//! fn resize(width: i32) -> Result<(), std::io::Error> {
-//!     let upload = tracing::info_span!("upload", sentry.op = "file.upload", bytes = tracing::field::Empty);
-//!     upload.in_scope(|| { /* … */ });
-//!     upload.record("bytes", 4096);
-//!     Ok(())
-//! }
-//! # resize(640)?;
-//! # sentry.flush(std::time::Duration::from_secs(10))?;
-//! # let resized = ingest.wait_for(1, std::time::Duration::from_secs(10))?[0].items()[0].json()?;
-//! # assert_eq!(resized["transaction"], "resize image");
-//! # assert_eq!(resized["contexts"]["trace"]["op"], "image.resize");
-//! # assert_eq!(resized["contexts"]["trace"]["data"]["width"], 640);
-//! # assert_eq!(resized["spans"][0]["op"], "file.upload");
-//! # assert_eq!(resized["spans"][0]["data"]["bytes"], 4096);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! Signed numbers stay numbers; the `tracing` layer turns unsigned ones into text.
-//!
-//! In async code attach the span to the future. Do not hold a guard across an `.await`:
-//!
-//! ```
-//! use tracing::{Instrument, info_span};
-//!
-//! # async fn example() {
-//! async { /* … */ }.instrument(info_span!("upload", sentry.op = "file.upload")).await;
-//! # }
-//! ```
-//!
-//! `startInactiveSpan` is a span that is not entered. `startSpanManual` is one whose end you choose: a span ends when
-//! it is dropped. With OpenTelemetry's API:
-//!
-//! ```
-//! use opentelemetry::{
-//!     Context, KeyValue, global,
-//!     trace::{Span, SpanBuilder, TraceContextExt, Tracer},
-//! };
-//!
-//! // `tracing`: inactive, ended by dropping it
-//! let span = tracing::info_span!("wait for payment", sentry.op = "payment.wait");
-//! drop(span);
-//!
-//! // startSpan
-//! let tracer = global::tracer("shop");
-//! tracer.in_span("resize image", |cx| cx.span().set_attribute(KeyValue::new("sentry.op", "image.resize")));
-//! // startInactiveSpan
-//! let payment = SpanBuilder::from_name("wait for payment")
-//!     .with_attributes([KeyValue::new("sentry.op", "payment.wait"), KeyValue::new("amount", 12)]);
-//! let mut span = tracer.build(payment);
-//! span.end();
-//! // startSpanManual: active in a scope, ended after it
-//! let cx = Context::current_with_span(tracer.start("import"));
-//! let active = cx.clone().attach();
-//! // … spans that start here are children of this one
-//! drop(active);
-//! cx.span().end();
-//! ```
-//!
-//! Spans of both APIs can be nested. `getActiveSpan()` is `tracing::Span::current()`, or `Context::current().span()`.
-//!
-//! # Where headers go
-//!
-//! ```js
-//! tracePropagationTargets: ["api.example.com", /^https:\/\/[a-z]+\.internal\//]
-//! ```
-//!
-//! ```
-//! use opentelemetry_sentry::{
-//!     propagator::PropagationTargets,
-//!     web::{ClientLayer, RequestBuilderExt},
-//! };
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let targets = PropagationTargets::builder()
-//!     .with_text("api.example.com")
-//!     .with_regex(r"^https://[a-z]+\.internal/")
-//!     .build()?;
-//! assert!(targets.matches("https://stock.internal/lamp"));
-//! assert!(!targets.matches("https://example.org/"));
-//!
-//! let layer = ClientLayer::new().with_targets(targets);
-//! let request = reqwest::Client::new().get("https://stock.internal/lamp").send_traced(&layer);
-//! # drop(request);
-//! # Ok(()) }
-//! ```
-//!
-//! The [headers](super::headers) are `sentry-trace`, `baggage` and `traceparent`, and always agree. For other clients
-//! than reqwest, [`ClientLayer`] is a layer of tower.
-//!
-//! # Pages
-//!
-//! Next.js adds the tags itself. A page that Rust renders gets them in its `<head>`; a page that it only serves gets
-//! the header `Server-Timing`:
-//!
-//! ```
-//! use axum::{Router, response::Html, routing::get};
-//! use opentelemetry::Context;
-//! use opentelemetry_sentry::{propagator::meta_tags, web::ServerLayer};
-//!
-//! async fn page() -> Html<String> {
-//!     Html(format!("<html><head>{}</head></html>", meta_tags(&Context::current())))
-//! }
-//!
-//! let app: Router = Router::new()
-//!     .route("/", get(page))
-//!     .layer(ServerLayer::new().with_server_timing(true));
-//! ```
-//!
-//! Do not cache such pages: every visitor would continue the same trace.
-//!
-//! # CORS
-//!
-//! A browser of another origin asks in a preflight request whether it may send the trace's headers:
-//!
-//! ```
-//! use http::{HeaderValue, header::CONTENT_TYPE};
-//! use opentelemetry_sentry::web::TRACE_HEADERS;
-//! use tower_http::cors::CorsLayer;
-//!
-//! let cors = CorsLayer::new()
-//!     .allow_origin(HeaderValue::from_static("https://shop.example.com"))
-//!     .allow_headers(TRACE_HEADERS.into_iter().chain([CONTENT_TYPE]).collect::<Vec<_>>());
-//! ```
-//!
 //! # Work after the response
 //!
 //! ```js
@@ -375,38 +267,6 @@
 //! }
 //! # #[tokio::main(flavor = "current_thread")] async fn main() { place_order().await; }
 //! ```
-//!
-//! # Detached spans
-//!
-//! `startNewTrace` is a span without a parent. A link shows in Sentry where it came from:
-//!
-//! ```
-//! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
-//! # use tracing_subscriber::prelude::*;
-//! # let ingest = LocalIngest::start()?;
-//! # let sentry = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0).build()?;
-//! # let _default = tracing_subscriber::registry().with(sentry.tracing_layer()).set_default();
-//! use tracing::info_span;
-//!
-//! # let request = info_span!("GET /orders").entered();
-//! let rebuild = info_span!(parent: None, "rebuild_index", sentry.op = "task");
-//! rebuild.follows_from(tracing::Span::current());
-//! rebuild.in_scope(|| { /* … */ });
-//! # drop(rebuild);
-//! # drop(request);
-//! # sentry.flush(std::time::Duration::from_secs(10))?;
-//! # let envelopes = ingest.wait_for(2, std::time::Duration::from_secs(10))?;
-//! # let sent: Vec<_> = envelopes.iter().map(|envelope| envelope.items()[0].json().expect("JSON")).collect();
-//! # let named = |name: &str| sent.iter().find(|sent| sent["transaction"] == name).expect(name)["contexts"]["trace"].clone();
-//! # let (request, rebuild) = (named("GET /orders"), named("rebuild_index"));
-//! # assert_ne!(request["trace_id"], rebuild["trace_id"]);
-//! # assert_eq!(rebuild.get("parent_span_id").and_then(|id| id.as_str()), None);
-//! # assert_eq!(rebuild["links"][0]["span_id"], request["span_id"]);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! In OpenTelemetry: `tracer.build_with_context(builder.with_links(links), &Context::new())`. The sampler decides about
-//! the new trace as about any other that begins here.
 //!
 //! # High volume
 //!
@@ -439,6 +299,39 @@
 //! Headers and transactions carry the rate that was really applied, so Sentry's totals stay right. [`Sentry::stats`]
 //! counts what was dropped, by [reason](super::delivery#reasons).
 //!
+//! # Troubleshooting
+//!
+//! | you see | do |
+//! | --- | --- |
+//! | nothing arrives | `sentry.check()` returns each problem of the set-up as a sentence; [`Sentry::stats`] counts losses |
+//! | transactions with ids in their names are not grouped | add [`ServerLayer`] after the routes, so that it knows them; else [name](instrumentation#names) the span, or change the name in [`with_before_send_transaction`] |
+//! | texts are cut | tags end after 200 characters, as at Sentry; other [limits](super::mapping) are longer: put long texts in attributes |
+//! | spans are missing above 1000 | they are not: a large trace leaves in [parts](super::delivery) |
+//! | memory grows with long traces | it does not: [limits](super::delivery) hold for waiting traces and for the queue |
+//! | spans are lost in a crash | those that have not left are; what waits in an outage is kept on disk with [`with_spool_dir`] |
+//! | `ignoreSpans` does not match | [`with_ignore_spans`] is asked when a span is sent, so names and attributes that are set late count |
+//! | a trace ends at a proxy | let it pass `sentry-trace` and `baggage`; for browsers, see [CORS](distributed_tracing#cors) |
+//!
+//! Group by a name of your own:
+//!
+//! ```
+//! use opentelemetry_sentry::Sentry;
+//!
+//! let builder = Sentry::builder().with_before_send_transaction(|mut transaction| {
+//!     if transaction.name.starts_with("GET /users/") {
+//!         transaction.name = "GET /users/{id}".to_owned();
+//!     }
+//!     Some(transaction)
+//! });
+//! # builder.build()?;
+//! # Ok::<(), opentelemetry_sentry::SetupError>(())
+//! ```
+//!
+//! [`with_untraced_paths`]: crate::web::ServerLayer::with_untraced_paths
+//! [`with_before_send_transaction`]: crate::SentryBuilder::with_before_send_transaction
+//! [`with_spool_dir`]: crate::SentryBuilder::with_spool_dir
+//! [`with_ignore_spans`]: crate::exporter::SentryExporterBuilder::with_ignore_spans
+//!
 //! # Errors
 //!
 //! `Sentry.captureException` has two counterparts: exceptions that spans record
@@ -449,3 +342,6 @@
 //! [`ClientLayer`]: crate::web::ClientLayer
 //! [`ServerLayer`]: crate::web::ServerLayer
 //! [`deferred`]: crate::web::deferred
+
+pub mod distributed_tracing;
+pub mod instrumentation;
