@@ -13,7 +13,8 @@
 //! | you come with | read |
 //! | --- | --- |
 //! | a frontend in Next.js, and Sentry's guide to tracing in it | `next_js` (feature `reqwest-013`) |
-//! | Kafka, another queue, child processes or cron jobs | [`queues_and_jobs`] |
+//! | Kafka, another queue, channels, child processes or cron jobs | [`queues_and_jobs`] |
+//! | `opentelemetry-otlp` | [`from_otlp`] |
 //! | the crates `sentry-opentelemetry` or `sentry-tracing` | `from_sentry` (feature `sentry-sdk`) |
 //!
 //! The modules have documentation only. Their code is compiled and run as tests.
@@ -23,6 +24,9 @@ pub mod delivery {}
 
 #[doc = include_str!("guide/environment.md")]
 pub mod environment {}
+
+#[doc = include_str!("guide/from_otlp.md")]
+pub mod from_otlp {}
 
 #[cfg(feature = "sentry-sdk")]
 pub mod from_sentry;

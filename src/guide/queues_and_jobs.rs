@@ -1,4 +1,4 @@
-//! Traces through queues, child processes and cron jobs.
+//! Traces through queues, channels, child processes and cron jobs.
 //!
 //! # A queue
 //!
@@ -99,6 +99,97 @@
 //!     span.in_scope(|| { /* … */ });
 //! }
 //! # process_all(&SentryPropagator::new(), &[HashMap::new()]);
+//! ```
+//!
+//! # Jobs over a channel
+//!
+//! A task that receives from a channel has no active span, so its work would begin traces of its own. Send the span or the
+//! context with the job. The `Span` makes the work a part of the request, whose transaction is sent when the job is done:
+//!
+//! ```
+//! use tokio::sync::mpsc;
+//! use tracing::{Instrument, Span, info_span};
+//!
+//! struct Job {
+//!     order: u64,
+//!     request: Span,
+//! }
+//!
+//! async fn worker(mut jobs: mpsc::Receiver<Job>) {
+//!     while let Some(Job { order, request }) = jobs.recv().await {
+//!         pack(order).instrument(info_span!(parent: &request, "pack", order)).await;
+//!     }
+//! }
+//!
+//! async fn pack(_order: u64) {}
+//! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
+//! # use tracing_subscriber::prelude::*;
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let ingest = LocalIngest::start()?;
+//! # let sentry = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0).build()?;
+//! # let _default = tracing_subscriber::registry().with(sentry.tracing_layer()).set_default();
+//!
+//! let (sender, jobs) = mpsc::channel(64);
+//! let worker = tokio::spawn(worker(jobs));
+//! # let request = info_span!("POST /orders").entered();
+//! sender.try_send(Job { order: 42, request: Span::current() })?; // in a handler
+//! # drop((request, sender));
+//! # worker.await?;
+//! # sentry.flush(std::time::Duration::from_secs(10))?;
+//! # let sent = ingest.wait_for(1, std::time::Duration::from_secs(10))?[0].items()[0].json()?;
+//! # assert_eq!(sent["transaction"], "POST /orders");
+//! # assert_eq!(sent["spans"][0]["description"], "pack");
+//! # assert_eq!(sent["spans"][0]["parent_span_id"], sent["contexts"]["trace"]["span_id"]);
+//! # Ok(()) }
+//! ```
+//!
+//! With the `Context` each job becomes a transaction of its own in the request's trace, and the request does not wait. This
+//! is what jobs that can wait for long should do (feature `tower`):
+//!
+//! ```
+//! # #[cfg(feature = "tower")] mod example {
+//! use opentelemetry::Context;
+//! use opentelemetry_sentry::web::deferred;
+//! use tokio::sync::mpsc;
+//!
+//! pub struct Job {
+//!     pub order: u64,
+//!     pub request: Context, // `Context::current()` in the handler
+//! }
+//!
+//! pub async fn worker(mut jobs: mpsc::Receiver<Job>) {
+//!     while let Some(Job { order, request }) = jobs.recv().await {
+//!         let job = {
+//!             let _active = request.attach();
+//!             deferred("pack", pack(order))
+//!         };
+//!         job.await;
+//!     }
+//! }
+//!
+//! async fn pack(_order: u64) {}
+//! # }
+//! # #[cfg(feature = "tower")]
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use opentelemetry::{Context, global, trace::{TraceContextExt, Tracer}};
+//! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
+//! # let ingest = LocalIngest::start()?;
+//! # let sentry = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0).install()?;
+//! # let (sender, jobs) = tokio::sync::mpsc::channel(64);
+//! # let request = Context::current_with_span(global::tracer("shop").start("POST /orders"));
+//! # sender.try_send(example::Job { order: 42, request: request.clone() })?;
+//! # drop(sender);
+//! # request.span().end();
+//! # ingest.wait_for(1, std::time::Duration::from_secs(10))?; // before the job has begun
+//! # example::worker(jobs).await;
+//! # sentry.flush(std::time::Duration::from_secs(10))?;
+//! # let envelopes = ingest.wait_for(2, std::time::Duration::from_secs(10))?;
+//! # let sent: Vec<_> = envelopes.iter().map(|envelope| envelope.items()[0].json().expect("JSON")).collect();
+//! # let named = |name: &str| sent.iter().find(|sent| sent["transaction"] == name).expect(name)["contexts"]["trace"].clone();
+//! # let (request, job) = (named("POST /orders"), named("pack"));
+//! # assert_eq!((&job["trace_id"], &job["parent_span_id"]), (&request["trace_id"], &request["span_id"]));
+//! # Ok(()) }
+//! # #[cfg(not(feature = "tower"))] fn main() {}
 //! ```
 //!
 //! # A child process
