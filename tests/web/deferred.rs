@@ -11,7 +11,7 @@ use opentelemetry::{
     trace::{FutureExt, TraceContextExt},
 };
 use opentelemetry_http::HeaderExtractor;
-use opentelemetry_sentry::web::deferred;
+use opentelemetry_sentry::web::{ServerLayer, deferred};
 use tokio::sync::oneshot;
 use tower_otel::trace::HttpLayer;
 use tracing::Level;
@@ -34,10 +34,16 @@ async fn order(State(gate): State<Gate>) -> &'static str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deferred_work_is_a_transaction_of_its_own_after_that_of_its_request_was_sent() {
+    stays_apart(|router| router.layer(ServerLayer::new())).await;
+    stays_apart(|router| router.layer(HttpLayer::server(Level::INFO))).await;
+}
+
+/// Takes an order through a router with this middleware.
+async fn stays_apart(middleware: impl FnOnce(Router) -> Router) {
     let _ = &*STAGE;
     let (go, gate) = oneshot::channel();
     let gate = Arc::new(Mutex::new(Some(gate)));
-    let router = Router::new().route("/orders", get(order)).with_state(gate).layer(HttpLayer::server(Level::INFO));
+    let router = middleware(Router::new().route("/orders", get(order)).with_state(gate));
     let url = format!("{}/orders", serve(router).await);
     let trace_id = new_trace();
 

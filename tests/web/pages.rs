@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 use opentelemetry::Context;
 use opentelemetry_sentry::{
     propagator::meta_tags,
-    web::{ServerTimingLayer, TRACE_HEADERS},
+    web::{ServerLayer, ServerTimingLayer, TRACE_HEADERS},
 };
 use tower_http::cors::{Any, CorsLayer};
 use tower_otel::trace::HttpLayer;
@@ -26,6 +26,10 @@ fn site() -> Router {
     Router::new().route("/", get(page)).layer(ServerTimingLayer::new()).layer(HttpLayer::server(Level::INFO))
 }
 
+fn site_of_server_layer() -> Router {
+    Router::new().route("/", get(page)).layer(ServerLayer::new().with_server_timing(true))
+}
+
 /// The trace headers in `Server-Timing`, which the browser's page load continues.
 fn continued(response: &HeaderMap) -> HeaderMap {
     let lines: Vec<_> = response.get_all("server-timing").iter().map(|line| line.to_str().expect("text")).collect();
@@ -39,15 +43,22 @@ fn continued(response: &HeaderMap) -> HeaderMap {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_load_takes_the_servers_trace_to_a_second_service() {
     let _ = &*STAGE;
-    let (first, second) = (serve(site()).await, serve(site()).await);
+    let (first, second) = (serve(site()).await, serve(site_of_server_layer()).await);
+    for (first, second) in [(&first, &second), (&second, &first)] {
+        continues(first, second).await;
+    }
+}
+
+/// Loads the page of the first service, and then that of the second with what a browser sends.
+async fn continues(first: &str, second: &str) {
     let trace_id = new_trace();
 
-    let response = http_client().get(&first).headers(headers(&trace_id, "-1")).send().await.expect("a page");
+    let response = http_client().get(first).headers(headers(&trace_id, "-1")).send().await.expect("a page");
     let lines = continued(response.headers());
     let page = response.text().await.expect("a page");
     assert!(page.contains(lines["sentry-trace"].to_str().expect("text")), "{page}");
 
-    http_client().get(&second).headers(lines).send().await.expect("a page");
+    http_client().get(second).headers(lines).send().await.expect("a page");
     let sent = STAGE.wait("transaction", &trace_id, 2);
     let (one, two) = (&sent[0], &sent[1]);
     assert_eq!(two.context()["parent_span_id"], one.context()["span_id"]);
@@ -58,11 +69,13 @@ async fn a_page_load_takes_the_servers_trace_to_a_second_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_decision_of_an_unsampled_trace_is_passed_on() {
     let _ = &*STAGE;
-    let site = serve(site()).await;
-    let trace_id = new_trace();
-    let response = http_client().get(&site).headers(headers(&trace_id, "-0")).send().await.expect("a page");
-    let line = continued(response.headers())["sentry-trace"].to_str().expect("text").to_owned();
-    assert!(line.starts_with(&trace_id) && line.ends_with("-0"), "{line}");
+    for site in [site(), site_of_server_layer()] {
+        let trace_id = new_trace();
+        let page = http_client().get(serve(site).await).headers(headers(&trace_id, "-0"));
+        let response = page.send().await.expect("a page");
+        let line = continued(response.headers())["sentry-trace"].to_str().expect("text").to_owned();
+        assert!(line.starts_with(&trace_id) && line.ends_with("-0"), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
