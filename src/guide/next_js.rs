@@ -25,6 +25,7 @@
 //! The examples of these pages need the features `axum-08` and `reqwest-013`.
 //!
 //! # Sampling
+//!
 //! ## Sample rate
 //!
 //! ```js

@@ -34,8 +34,8 @@ impl<B: Body> ServerBody<B> {
     /// Keeps the span open until the body has ended. `length` is how many bytes will be sent, if that is known.
     pub(super) fn traced(inner: B, span: RequestSpan, length: Option<u64>) -> Self {
         let mut stream = Stream { span: Some(span), sent: 0, length };
-        // A server need not poll such a body.
-        if length == Some(0) || inner.is_end_stream() {
+        // A server need not poll such a body, nor drop it soon.
+        if inner.is_end_stream() {
             stream.end();
         }
         Self { inner, stream }
@@ -119,7 +119,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // A server that has sent `Content-Length` bytes drops the body without asking for its end.
+        // A server that has sent as many bytes as it announced drops the body without asking for its end.
         if self.length.is_some_and(|length| self.sent >= length) && !thread::panicking() {
             self.end();
         } else if let Some(span) = &self.span {

@@ -37,7 +37,12 @@ pub(super) fn answered<B: Body>(
             response.headers_mut().append(SERVER_TIMING, value);
         }
     }
-    let length = if has_no_body(status) || is_head { Some(0) } else { content_length(response.headers()) };
+    let length = if has_no_body(status) || is_head {
+        Some(0)
+    } else {
+        // What hyper announces, too: without a header it asks the body.
+        content_length(response.headers()).or_else(|| response.body().size_hint().exact())
+    };
     response.map(|body| ServerBody::traced(body, span, length))
 }
 

@@ -73,6 +73,25 @@ impl Body for Steps {
     }
 }
 
+/// A body that says how long it is, without a header.
+struct Sized(Steps, u64);
+
+impl Body for Sized {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.1)
+    }
+}
+
 fn outcome(sent: &Sent) -> (&Value, &Value) {
     (&sent.context()["status"], &sent.context()["data"]["error.type"])
 }
@@ -192,11 +211,13 @@ async fn a_body_that_a_server_drops_at_its_end_is_complete() {
     let _ = &*STAGE;
     let sized = async || ([("content-length", "4")], axum::body::Body::new(Steps(vec![Step::Piece; 2])));
     let none = async || (StatusCode::NO_CONTENT, axum::body::Body::new(Steps(vec![Step::Wait])));
+    let hinted = async || axum::body::Body::new(Sized(Steps(vec![Step::Piece, Step::Piece, Step::Wait]), 4));
     let router = Router::new().route("/sized", get(sized)).route("/full", get("text")).route("/none", get(none));
-    let url = serve(router.layer(ServerLayer::new())).await;
+    let url = serve(router.route("/hinted", get(hinted)).layer(ServerLayer::new())).await;
     for (method, path, size) in [
         (Method::GET, "sized", 4),
         (Method::GET, "full", 4),
+        (Method::GET, "hinted", 4),
         (Method::HEAD, "sized", 0),
         (Method::HEAD, "full", 0),
         (Method::GET, "none", 0),
