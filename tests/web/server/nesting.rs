@@ -1,14 +1,19 @@
 //! Spans of `tracing` and of the OpenTelemetry API below a request, and log lines inside of it.
 
 use std::{
+    convert::Infallible,
     future,
     sync::{Arc, Mutex},
 };
 
+use http::Response;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use opentelemetry::{
     Context, global,
     trace::{FutureExt, TraceContextExt, Tracer},
 };
+use opentelemetry_http::Bytes;
 use opentelemetry_sentry::web::ServerLayer;
 use tracing::{Subscriber, instrument::WithSubscriber};
 use tracing_subscriber::{Layer, filter, layer, prelude::*, registry::LookupSpan};
@@ -90,6 +95,24 @@ async fn spans_of_both_kinds_nest_and_log_lines_show_the_request() {
     let sent = nests(subscriber).await;
     assert_eq!(chain(&sent), owned(&ALL));
     assert_eq!(*lines.0.lock().expect("no panic"), ["inner", "outer", "request"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_lines_of_a_stream_show_the_request() {
+    let _ = &*STAGE;
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::registry().with(STAGE.sentry.tracing_layer()).with(lines.clone());
+    let trace_id = new_trace();
+    answer(&ServerLayer::new(), request(&trace_id, "/"), |_| {
+        let piece = |number: u8| {
+            tracing::info!(number, "a log line");
+            Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"ab")))
+        };
+        future::ready(Response::new(StreamBody::new(tokio_stream::iter((0..2).map(piece)))))
+    })
+    .with_subscriber(subscriber)
+    .await;
+    assert_eq!(*lines.0.lock().expect("no panic"), ["request", "request"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
