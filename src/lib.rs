@@ -137,7 +137,8 @@ pub use opentelemetry_sentry_semantics as semantics;
 
 #[doc(inline)]
 pub use opentelemetry_sentry_exporter::{
-    FlushError, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats, TransactionEvent,
+    ErrorEvent, FlushError, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats,
+    TransactionEvent,
 };
 #[doc(inline)]
 pub use opentelemetry_sentry_propagator::SentryPropagator;

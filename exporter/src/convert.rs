@@ -34,9 +34,9 @@ mod value;
 mod view;
 
 pub(crate) use self::{
-    error_event::{ErrorEvent, EventContext},
+    error_event::{EventContext, ExceptionEvent},
     event::transaction_name,
-    exception::Exceptions,
+    exception::{Exceptions, MAX_VALUE},
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::{STATUSES, http_status},
     tags::{InvalidTag, TagRules, tag_key, tag_value},

@@ -33,6 +33,6 @@ pub use crate::{
     account::{DropReason, Dropped, Stats, Trimmed},
     doors::{ExporterBuildError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor},
     engine::FlushError,
-    packing::{SpanEvent, SpanFilter, TransactionEvent},
+    packing::{ErrorEvent, SpanEvent, SpanFilter, TransactionEvent},
     transport::{Encoding, Problem},
 };

@@ -5,7 +5,7 @@
 //! | `packer` | the steps, in their order |
 //! | `scrub` | hides secrets |
 //! | `filter` | spans and transactions that the application ignores |
-//! | `hook` | functions of the application that change a transaction |
+//! | `hook` | functions of the application that change an event |
 //! | `contain` | calls such a function, and survives its panic |
 //! | `trim` | cuts a single span that is too large |
 //! | `envelope` | the bytes of an envelope |
@@ -25,5 +25,5 @@ pub(crate) use self::{
 };
 pub use self::{
     filter::SpanFilter,
-    hook::{SpanEvent, TransactionEvent},
+    hook::{ErrorEvent, SpanEvent, TransactionEvent},
 };

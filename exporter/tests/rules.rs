@@ -245,3 +245,68 @@ fn a_trace_with_thousands_of_exceptions_sends_a_hundred_error_events() {
     assert_eq!((stats.errors_sent, stats.dropped[&DropReason::BufferOverflow].errors), (100, 4900));
     assert_eq!(pipeline.ingest.errors().len(), 100);
 }
+
+/// A span with two exceptions, the second one handled by a hook or an ignore list.
+fn failures(pipeline: &Pipeline) -> SpanData {
+    let mut root = span(pipeline.new_trace(), 1, 0);
+    for (kind, message) in [("shop::NoStock", "no lamps left"), ("io::Error", "connection reset by peer")] {
+        let attributes = vec![KeyValue::new("exception.type", kind), KeyValue::new("exception.message", message)];
+        root.events.events.push(opentelemetry::trace::Event::new("exception", root.end_time, attributes, 0));
+    }
+    root
+}
+
+#[test]
+fn a_hook_changes_and_drops_error_events() {
+    let pipeline = Pipeline::start(|builder| {
+        builder.with_exceptions_as_errors(true).with_before_send_error(|mut event| {
+            if event.exception_type == "io::Error" {
+                return None;
+            }
+            event.message = format!("{}!", event.message);
+            event.level = "nonsense".to_owned();
+            event.tags = BTreeMap::from([("tenant".to_owned(), "acme".to_owned())]);
+            event.user.insert("id".to_owned(), json!("7"));
+            event.fingerprint = vec!["stock".to_owned()];
+            Some(event)
+        })
+    });
+    pipeline.send(vec![failures(&pipeline)]);
+    let errors = pipeline.ingest.errors();
+    assert_eq!(errors.len(), 1);
+    let raised = &errors[0]["exception"]["values"][0];
+    assert_eq!((&raised["type"], &raised["value"]), (&json!("shop::NoStock"), &json!("no lamps left!")));
+    assert_eq!((&errors[0]["level"], &errors[0]["fingerprint"]), (&json!("error"), &json!(["stock"])));
+    assert_eq!((&errors[0]["tags"]["tenant"], &errors[0]["user"]["id"]), (&json!("acme"), &json!("7")));
+    let stats = pipeline.exporter.stats();
+    assert_eq!((stats.errors_sent, stats.dropped[&DropReason::BeforeSend].errors), (1, 1));
+}
+
+#[test]
+fn a_hook_for_error_events_that_panics_or_adds_too_much_drops_them() {
+    type Hook = fn(opentelemetry_sentry_exporter::ErrorEvent) -> Option<opentelemetry_sentry_exporter::ErrorEvent>;
+    let too_much: Hook = |mut event| {
+        event.fingerprint = vec!["x".repeat(2_000_000)];
+        Some(event)
+    };
+    for (hook, reason) in
+        [((|_| panic!("a bug")) as Hook, DropReason::InternalSdkError), (too_much, DropReason::Invalid)]
+    {
+        let pipeline = Pipeline::start(|builder| builder.with_exceptions_as_errors(true).with_before_send_error(hook));
+        pipeline.send(vec![failures(&pipeline)]);
+        let stats = pipeline.exporter.stats();
+        assert_eq!((stats.spans_sent, stats.errors_sent, stats.dropped[&reason].errors), (1, 0, 2));
+    }
+}
+
+#[test]
+fn error_events_are_ignored_by_a_part_of_type_and_message() {
+    for (part, left) in [("NoStock", 1), ("shop::NoStock: no lamps", 1), ("reset by", 1), ("", 2), ("other", 2)] {
+        let pipeline = Pipeline::start(|builder| builder.with_exceptions_as_errors(true).with_ignore_errors([part]));
+        pipeline.send(vec![failures(&pipeline)]);
+        assert_eq!(pipeline.ingest.errors().len(), left, "{part}");
+        let stats = pipeline.exporter.stats();
+        let ignored = stats.dropped.get(&DropReason::Ignored).map_or(0, |dropped| dropped.errors);
+        assert_eq!((stats.errors_sent, ignored), (left as u64, 2 - left as u64));
+    }
+}

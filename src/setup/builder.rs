@@ -12,7 +12,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
 };
 use opentelemetry_sentry_exporter::{
-    Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TransactionEvent,
+    ErrorEvent, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TransactionEvent,
 };
 use opentelemetry_sentry_propagator::SentryPropagator;
 use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
@@ -192,6 +192,21 @@ impl SentryBuilder {
     /// [`SentryExporterBuilder::with_exceptions_as_errors`].
     pub fn with_exceptions_as_errors(self, on: bool) -> Self {
         self.with_exporter(|exporter| exporter.with_exceptions_as_errors(on))
+    }
+
+    /// Sets a hook that may change each error event before it is sent, or drop it by returning `None`. See
+    /// [`SentryExporterBuilder::with_before_send_error`]. Defaults to none.
+    ///
+    /// ```
+    /// use opentelemetry_sentry::Sentry;
+    ///
+    /// let builder = Sentry::builder().with_exceptions_as_errors(true).with_before_send_error(|mut error| {
+    ///     error.fingerprint = vec![error.exception_type.clone()];
+    ///     (error.level != "debug").then_some(error)
+    /// });
+    /// ```
+    pub fn with_before_send_error(self, f: impl Fn(ErrorEvent) -> Option<ErrorEvent> + Send + Sync + 'static) -> Self {
+        self.with_exporter(|exporter| exporter.with_before_send_error(f))
     }
 
     /// Sets a directory for envelopes that cannot be delivered yet: during an outage, when the queue is full, and at the

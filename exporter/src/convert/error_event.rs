@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::{
     backtrace::{Frame, frames, place},
     event::{Contexts, SenderFields, transaction_name},
-    exception::{Exception, MAX_VALUE},
+    exception::{Exception, MAX_VALUE, UNKNOWN_TYPE},
     ids::{Hex, parent_span_id, span_id, trace_id},
     request::Request,
     sender::Sender,
@@ -22,15 +22,12 @@ use super::{
 };
 use crate::{account::seconds, trace::EndedSpan};
 
-/// The type of an exception that has none. Without a type Sentry would show `<unknown>`.
-const UNKNOWN_TYPE: &str = "Error";
-
 /// The longest text in `extra` that Sentry keeps.
 const MAX_EXTRA: usize = 16_000;
 
 /// Sentry's error event for an exception.
 #[derive(Debug)]
-pub(crate) struct ErrorEvent<'a> {
+pub(crate) struct ExceptionEvent<'a> {
     pub(crate) event_id: &'a str,
     pub(crate) sender: &'a Sender,
     pub(crate) exception: &'a Exception<'a>,
@@ -144,7 +141,7 @@ impl Serialize for Mechanism {
     }
 }
 
-impl<'a> ErrorEvent<'a> {
+impl<'a> ExceptionEvent<'a> {
     /// The causes, the innermost first, and then the exception that was raised.
     fn values(&self, frames: Vec<Frame<'a>>) -> Values<'a> {
         let Exception { r#type, causes, is_handled: handled, .. } = self.exception;
@@ -164,7 +161,7 @@ impl<'a> ErrorEvent<'a> {
     }
 }
 
-impl Serialize for ErrorEvent<'_> {
+impl Serialize for ExceptionEvent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { event_id, sender, exception, spans, context } = self;
         let Exception { span, event, stack, .. } = exception;

@@ -14,7 +14,10 @@ use opentelemetry_sentry_semantics::{Attributes, cut, semconv};
 use crate::trace::EndedSpan;
 
 /// The longest text that Sentry keeps of an exception, in characters.
-pub(super) const MAX_VALUE: usize = 8192;
+pub(crate) const MAX_VALUE: usize = 8192;
+
+/// The type of an exception that has none. Without a type Sentry would show `<unknown>`.
+pub(super) const UNKNOWN_TYPE: &str = "Error";
 
 /// The most causes of an exception that are sent.
 const MAX_CAUSES: usize = 50;
@@ -142,6 +145,11 @@ impl<'a> Exception<'a> {
         let r#type = r#type.or_else(|| attributes.text(semconv::ERROR_TYPE)).or_else(span_type);
         let is_handled = !attributes.is_true(semconv::EXCEPTION_ESCAPED);
         Some(Self { span, event, r#type, value, causes, stack, is_handled })
+    }
+
+    /// Type and message, as Sentry shows them. An ignore list looks for its texts in it.
+    pub(crate) fn title(&self) -> String {
+        format!("{}: {}", self.r#type.as_deref().unwrap_or(UNKNOWN_TYPE), self.value)
     }
 
     /// The message, and the messages of its causes, the nearest first.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, Setup},
-    packing::{Packer, SpanEvent, SpanFilter, TransactionEvent},
+    packing::{ErrorEvent, Packer, SpanEvent, SpanFilter, TransactionEvent},
     transport::{Destinations, Encoding, default_client},
 };
 
@@ -220,6 +220,24 @@ impl SentryExporterBuilder {
     /// span.
     pub const fn with_exceptions_as_errors(mut self, on: bool) -> Self {
         self.options.rules.exceptions_as_errors = on;
+        self
+    }
+
+    /// Sets a hook that may change each error event before it is sent, or drop it by returning `None`. A panic also drops
+    /// it. It runs on the exporter's thread. See [`ErrorEvent`] for an example. Defaults to none.
+    pub fn with_before_send_error(
+        mut self,
+        f: impl Fn(ErrorEvent) -> Option<ErrorEvent> + Send + Sync + 'static,
+    ) -> Self {
+        self.options.rules.hooks.set_error(f);
+        self
+    }
+
+    /// Adds texts of error events that are not sent, as in the `ignoreErrors` of Sentry's SDKs: each is a part of type and
+    /// message, as in `shop::NoStock: no lamps left`. They count as [`Ignored`](crate::DropReason::Ignored). Defaults to
+    /// none.
+    pub fn with_ignore_errors(mut self, parts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.options.rules.ignored_errors.extend(parts.into_iter().map(Into::into));
         self
     }
 

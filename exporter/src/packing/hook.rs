@@ -1,203 +1,29 @@
-//! The application's hooks, and the events that they see.
+//! The application's hooks.
 //!
-//! Hooks need owned values, which cost time. A transaction is converted to them only if there is a hook.
+//! Hooks need owned values, which cost time. An event is converted to them only if there is a hook.
+//!
+//! | file | contains |
+//! | --- | --- |
+//! | `transaction` | transactions and spans, as hooks see them |
+//! | `error` | error events, as hooks see them |
+//! | `fields` | their fields as JSON |
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt, mem,
-    sync::Arc,
+mod error;
+mod fields;
+mod transaction;
+
+use std::{collections::HashSet, fmt, mem, sync::Arc};
+
+use opentelemetry_sentry_semantics::Source;
+use serde_json::Value;
+
+use self::fields::{flatten, trace_of};
+pub use self::{
+    error::ErrorEvent,
+    transaction::{SpanEvent, TransactionEvent},
 };
-
-use opentelemetry_sentry_semantics::{Source, cut};
-use serde_json::{Map, Value, json};
-
 use super::contain::contain;
-use crate::{
-    convert::{STATUSES, tag_key, tag_value, transaction_name},
-    trace::MAX_SPANS,
-};
-
-/// A transaction that is about to be sent, as a hook sees it.
-///
-/// A hook is set by [`with_before_send_transaction`](crate::SentryExporterBuilder::with_before_send_transaction).
-/// Values that Sentry would reject (an empty name, an unknown status, a tag with a line break) are made valid after the
-/// hook.
-///
-/// ```
-/// use opentelemetry_sentry_exporter::SentryExporter;
-///
-/// let exporter = SentryExporter::builder()
-///     .with_before_send_transaction(|mut event| {
-///         if event.name.starts_with("GET /internal/") {
-///             return None;
-///         }
-///         event.tags.insert("tenant".to_owned(), "acme".to_owned());
-///         event.data.remove("db.query.text");
-///         Some(event)
-///     })
-///     .build()?;
-/// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct TransactionEvent {
-    /// Its name, such as `GET /users/:id`.
-    pub name: String,
-    /// How the name was made, such as from a route.
-    pub source: Source,
-    /// The kind of work, such as `http.server`.
-    pub op: Option<String>,
-    /// The outcome in Sentry's words, such as `ok` or `internal_error`.
-    pub status: String,
-    /// Its attributes.
-    pub data: Map<String, Value>,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-    /// The user: `id`, `email`, `username`, `ip_address`.
-    pub user: Map<String, Value>,
-    /// All its spans except the root, which is the transaction itself.
-    pub spans: Vec<SpanEvent>,
-    /// The fields that a hook cannot change, as JSON.
-    rest: Map<String, Value>,
-}
-
-/// A span that is about to be sent, as a hook sees it.
-///
-/// A hook is set by [`with_before_send_span`](crate::SentryExporterBuilder::with_before_send_span).
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct SpanEvent {
-    /// Its description. A root has the name of the transaction.
-    pub description: String,
-    /// The kind of work, such as `db`.
-    pub op: Option<String>,
-    /// The outcome in Sentry's words, such as `ok` or `internal_error`.
-    pub status: String,
-    /// Its attributes.
-    pub data: Map<String, Value>,
-    /// The fields that a hook cannot change, as JSON.
-    rest: Map<String, Value>,
-}
-
-impl TransactionEvent {
-    /// The event's id, 32 digits.
-    #[must_use]
-    pub fn event_id(&self) -> &str {
-        text_field(&self.rest, "event_id")
-    }
-
-    /// The trace's id, 32 digits.
-    #[must_use]
-    pub fn trace_id(&self) -> &str {
-        let trace = self.rest.get("contexts").and_then(|contexts| contexts.get("trace"));
-        trace.and_then(|trace| trace.get("trace_id")).and_then(Value::as_str).unwrap_or_default()
-    }
-
-    fn from_json(mut rest: Map<String, Value>) -> Self {
-        let name = take_text(&mut rest, "transaction").unwrap_or_default();
-        let source = rest.get("transaction_info").and_then(|info| info.get("source")).and_then(Value::as_str);
-        let source = source.and_then(Source::from_word).unwrap_or_default();
-        let tags = take_map(&mut rest, "tags").into_iter().filter_map(|(key, value)| Some((key, owned_text(value)?)));
-        let tags = tags.collect();
-        let user = take_map(&mut rest, "user");
-        let spans = match rest.remove("spans") {
-            Some(Value::Array(spans)) => spans.into_iter().filter_map(SpanEvent::from_json).collect(),
-            _ => Vec::new(),
-        };
-        let mut nothing = Map::new();
-        let trace = trace_of(&mut rest).unwrap_or(&mut nothing);
-        let op = take_text(trace, "op");
-        let status = take_text(trace, "status").unwrap_or_default();
-        let data = take_map(trace, "data");
-        Self { name, source, op, status, data, tags, user, spans, rest }
-    }
-
-    fn into_json(self) -> Map<String, Value> {
-        let Self { name, source, op, status, data, tags, user, spans, mut rest } = self;
-        if let Some(trace) = trace_of(&mut rest) {
-            put_span_fields(trace, op, status, data);
-        }
-        rest.insert("transaction".to_owned(), transaction_name(&name).into());
-        rest.insert("transaction_info".to_owned(), json!({ "source": source.as_str() }));
-        let tag =
-            |(key, value): (String, String)| Some((tag_key(&key).ok()?, Value::from(tag_value(&value)?.into_owned())));
-        let tags: Map<_, _> = tags.into_iter().filter_map(tag).collect();
-        for (key, map) in [("tags", tags), ("user", user)] {
-            if !map.is_empty() {
-                rest.insert(key.to_owned(), Value::Object(map));
-            }
-        }
-        let spans = spans.into_iter().map(|span| Value::Object(span.into_json())).collect();
-        rest.insert("spans".to_owned(), Value::Array(spans));
-        rest
-    }
-}
-
-impl SpanEvent {
-    /// The span's id, 16 digits.
-    #[must_use]
-    pub fn span_id(&self) -> &str {
-        text_field(&self.rest, "span_id")
-    }
-
-    /// The id of its parent, if it has one.
-    #[must_use]
-    pub fn parent_span_id(&self) -> Option<&str> {
-        self.rest.get("parent_span_id").and_then(Value::as_str)
-    }
-
-    fn from_json(span: Value) -> Option<Self> {
-        let Value::Object(mut rest) = span else { return None };
-        Some(Self {
-            description: take_text(&mut rest, "description").unwrap_or_default(),
-            op: take_text(&mut rest, "op"),
-            status: take_text(&mut rest, "status").unwrap_or_default(),
-            data: take_map(&mut rest, "data"),
-            rest,
-        })
-    }
-
-    fn into_json(self) -> Map<String, Value> {
-        let Self { description, op, status, data, mut rest } = self;
-        put_span_fields(&mut rest, op, status, data);
-        rest.insert("description".to_owned(), description.into());
-        rest
-    }
-}
-
-fn put_span_fields(span: &mut Map<String, Value>, op: Option<String>, status: String, data: Map<String, Value>) {
-    if let Some(op) = op.filter(|op| !op.is_empty()) {
-        span.insert("op".to_owned(), cut(&op, 128).into());
-    }
-    let status = if STATUSES.contains(&status.as_str()) { status } else { "unknown_error".to_owned() };
-    span.insert("status".to_owned(), status.into());
-    span.insert("data".to_owned(), Value::Object(data));
-}
-
-/// The depth of lists and maps below which a hook's values are replaced by null. Sentry shows less.
-const MAX_DEPTH: usize = 100;
-
-/// Cuts what is nested too deeply. Serialising and freeing a value recurse, and would overflow the worker's stack; so this
-/// function does not recurse.
-fn flatten(map: &mut Map<String, Value>) {
-    let mut pending: Vec<_> = map.values_mut().map(|value| (value, 1)).collect();
-    let mut removed = Vec::new();
-    while let Some((value, depth)) = pending.pop() {
-        match value {
-            Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => removed.push(value.take()),
-            Value::Array(all) => pending.extend(all.iter_mut().map(|value| (value, depth + 1))),
-            Value::Object(all) => pending.extend(all.values_mut().map(|value| (value, depth + 1))),
-            _ => {}
-        }
-    }
-    while let Some(value) = removed.pop() {
-        match value {
-            Value::Array(all) => removed.extend(all),
-            Value::Object(all) => removed.extend(all.into_iter().map(|(_, value)| value)),
-            _ => {}
-        }
-    }
-}
+use crate::trace::MAX_SPANS;
 
 /// A span in the hands of a hook. Its values are cut when the hook returns and also when it panics: unwinding would free
 /// them by recursion.
@@ -209,33 +35,8 @@ impl Drop for Lent<'_> {
     }
 }
 
-fn trace_of(event: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
-    event.get_mut("contexts")?.get_mut("trace")?.as_object_mut()
-}
-
-fn text_field<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {
-    map.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn take_text(map: &mut Map<String, Value>, key: &str) -> Option<String> {
-    owned_text(map.remove(key)?)
-}
-
-fn take_map(map: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
-    match map.remove(key) {
-        Some(Value::Object(map)) => map,
-        _ => Map::new(),
-    }
-}
-
-fn owned_text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        _ => None,
-    }
-}
-
 type BeforeTransaction = dyn Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync;
+type BeforeError = dyn Fn(ErrorEvent) -> Option<ErrorEvent> + Send + Sync;
 type BeforeSpan = dyn Fn(&mut SpanEvent) + Send + Sync;
 
 /// The application's hooks.
@@ -243,12 +44,13 @@ type BeforeSpan = dyn Fn(&mut SpanEvent) + Send + Sync;
 pub(crate) struct Hooks {
     transaction: Option<Arc<BeforeTransaction>>,
     span: Option<Arc<BeforeSpan>>,
+    error: Option<Arc<BeforeError>>,
 }
 
-/// The result of the hooks for a transaction.
+/// The result of the hooks for an event.
 #[derive(Debug)]
 pub(crate) enum Hooked {
-    /// The event, and the number of its spans, including the root.
+    /// The event, and the number of its spans, including the root. An error event has none.
     Kept(Value, usize),
     Dropped,
     Failed,
@@ -272,8 +74,32 @@ impl Hooks {
         self.span = Some(Arc::new(hook));
     }
 
+    pub(crate) fn set_error(&mut self, hook: impl Fn(ErrorEvent) -> Option<ErrorEvent> + Send + Sync + 'static) {
+        self.error = Some(Arc::new(hook));
+    }
+
+    /// Whether no hook sees transactions.
     pub(crate) const fn is_empty(&self) -> bool {
         self.transaction.is_none() && self.span.is_none()
+    }
+
+    /// Whether a hook sees error events.
+    pub(crate) const fn has_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    pub(crate) fn run_error(&self, event: Value) -> Hooked {
+        let (Value::Object(event), Some(hook)) = (event, &self.error) else { return Hooked::Failed };
+        let apply = || {
+            let mut event = hook(ErrorEvent::from_json(event))?;
+            flatten(&mut event.user);
+            Some(event.into_json())
+        };
+        match contain("before_send hook", apply) {
+            Some(Some(event)) => Hooked::Kept(Value::Object(event), 0),
+            Some(None) => Hooked::Dropped,
+            None => Hooked::Failed,
+        }
     }
 
     pub(crate) fn run(&self, event: Value) -> Hooked {
@@ -327,7 +153,9 @@ impl Hooks {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::{Map, json};
+
+    use super::{fields::MAX_DEPTH, *};
 
     /// A value of this number of lists, each in the next, made and freed without recursion.
     fn nested(depth: usize) -> Value {

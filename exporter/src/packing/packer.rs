@@ -11,6 +11,7 @@
 
 use opentelemetry::otel_warn;
 use opentelemetry_sdk::Resource;
+use serde::Serialize;
 use uuid::{Uuid, fmt::Simple};
 
 use super::{
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
-    convert::{ErrorEvent, EventContext, Exceptions, Sender, Transaction},
+    convert::{EventContext, ExceptionEvent, Exceptions, Sender, Transaction},
     json,
     trace::{Trace, split_by_count, split_by_size, without},
 };
@@ -35,6 +36,8 @@ pub(crate) struct Rules {
     pub(crate) hooks: Hooks,
     pub(crate) ignored_spans: Filters,
     pub(crate) ignored_transactions: Filters,
+    /// Texts, each a part of the title of an error event that is not sent.
+    pub(crate) ignored_errors: Vec<String>,
     pub(crate) exceptions_as_errors: bool,
 }
 
@@ -42,6 +45,10 @@ impl Rules {
     /// The first invalid pattern of a filter, if there is one.
     pub(crate) fn invalid_pattern(&self) -> Option<BrokenPattern> {
         [&self.ignored_spans, &self.ignored_transactions].into_iter().find_map(Filters::broken)
+    }
+
+    fn ignores_error(&self, title: &str) -> bool {
+        self.ignored_errors.iter().any(|part| !part.is_empty() && title.contains(part.as_str()))
     }
 }
 
@@ -112,6 +119,9 @@ impl Packer {
 
     fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger) -> Vec<Envelope> {
         let mut found = self.exceptions.find(&trace.spans);
+        let all = found.len();
+        found.retain(|exception| !self.rules.ignores_error(&exception.title()));
+        ledger.dropped(DropReason::Ignored, Counts::errors(all - found.len()));
         ledger.dropped(DropReason::BufferOverflow, Counts::errors(found.len().saturating_sub(MAX_ERRORS)));
         found.truncate(MAX_ERRORS);
         let context = EventContext::of(&trace.spans);
@@ -119,24 +129,28 @@ impl Packer {
         for exception in found {
             let id = Uuid::new_v4().simple();
             let mut event_id = [0; Simple::LENGTH];
-            let event = ErrorEvent {
+            let event = ExceptionEvent {
                 event_id: id.encode_lower(&mut event_id),
                 sender: &self.sender,
                 exception: &exception,
                 spans: &trace.spans,
                 context: &context,
             };
-            let Some(Ok(size)) = contain("serialisation", || json::write(&mut self.buffer, &event)) else {
-                failed(ledger, Counts::ERROR);
-                continue;
-            };
-            match self.buffer.get(..size) {
-                Some(payload) => {
-                    let item = Item { r#type: "event", payload, counts: Counts::ERROR };
-                    envelopes.push(Envelope::new(id, trace, &self.sender, &item));
+            let written = write_error(&mut self.buffer, &event, &self.rules.hooks);
+            let size = match written {
+                Ok(size) => size,
+                Err(DropReason::InternalSdkError) => {
+                    failed(ledger, Counts::ERROR);
+                    continue;
                 }
-                None => ledger.dropped(DropReason::Invalid, Counts::ERROR),
-            }
+                Err(reason) => {
+                    ledger.dropped(reason, Counts::ERROR);
+                    continue;
+                }
+            };
+            let payload = self.buffer.get(..size).unwrap_or_default();
+            let item = Item { r#type: "event", payload, counts: Counts::ERROR };
+            envelopes.push(Envelope::new(id, trace, &self.sender, &item));
         }
         envelopes
     }
@@ -268,22 +282,35 @@ impl Packer {
             }
         };
         ledger.dropped(DropReason::BeforeSend, Counts::spans(spans - left));
-        let mut rest = &mut self.buffer[..];
-        match serde_json::to_writer(&mut rest, &event) {
-            Ok(()) => {
-                let unused = rest.len();
-                Ok((self.buffer.len() - unused, left))
-            }
-            // The buffer is full: a hook has added too much.
-            Err(error) if error.is_io() => Err((DropReason::Invalid, left)),
-            Err(_) => Err((DropReason::InternalSdkError, left)),
-        }
+        written(&mut self.buffer, &event).map(|size| (size, left)).map_err(|reason| (reason, left))
     }
 
     fn hooked(&self, id: Simple, trace: &Trace) -> Hooked {
         let mut event_id = [0; Simple::LENGTH];
         let transaction = Transaction::new(id.encode_lower(&mut event_id), &self.sender, trace);
         serde_json::to_value(&transaction).map_or(Hooked::Failed, |event| self.rules.hooks.run(event))
+    }
+}
+
+/// Writes an error event into the buffer, as the hook returns it. Returns its size, or why it is not sent.
+fn write_error(buffer: &mut [u8], event: &ExceptionEvent<'_>, hooks: &Hooks) -> Result<usize, DropReason> {
+    if !hooks.has_error() {
+        return contain("serialisation", || written(buffer, event)).unwrap_or(Err(DropReason::InternalSdkError));
+    }
+    let event = contain("serialisation", || serde_json::to_value(event));
+    match event.and_then(Result::ok).map(|event| hooks.run_error(event)) {
+        Some(Hooked::Kept(event, _)) => written(buffer, &event),
+        Some(Hooked::Dropped) => Err(DropReason::BeforeSend),
+        Some(Hooked::Failed) | None => Err(DropReason::InternalSdkError),
+    }
+}
+
+/// Writes an event into the buffer. Returns its size, or why it is not sent.
+fn written(buffer: &mut [u8], event: &impl Serialize) -> Result<usize, DropReason> {
+    match json::write(buffer, event) {
+        Ok(size) if size <= buffer.len() => Ok(size),
+        Ok(_) => Err(DropReason::Invalid),
+        Err(_) => Err(DropReason::InternalSdkError),
     }
 }
 
