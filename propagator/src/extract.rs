@@ -1,7 +1,8 @@
 //! Reads the headers of a request. The rules are in the guide, page `headers`, section "What a request continues".
 
 use opentelemetry::{
-    Context, TraceFlags,
+    Context, Key, StringValue, TraceFlags,
+    baggage::{BaggageExt, BaggageMetadata, KeyValueMetadata},
     propagation::Extractor,
     trace::{SpanContext, TraceContextExt, TraceState},
 };
@@ -15,7 +16,7 @@ pub(crate) fn extract(settings: &Settings, cx: &Context, extractor: &dyn Extract
     let (dsc, foreign) = Baggage::parse(lines(extractor, Baggage::HEADER)).into_parts();
     match continued(settings, extractor, dsc) {
         Verdict::Continue(span_context, incoming) => {
-            cx.with_remote_span_context(span_context).with_value(RemoteTrace::new(Some(incoming), foreign))
+            with_remote(&cx.with_remote_span_context(span_context), RemoteTrace::new(Some(incoming), foreign))
         }
         Verdict::New => unlinked(cx, foreign),
         // Another propagator may have put the rejected trace into the context already.
@@ -68,9 +69,32 @@ fn continued(settings: &Settings, extractor: &dyn Extractor, dsc: Option<Dynamic
 fn unlinked(cx: &Context, foreign: String) -> Context {
     match RemoteTrace::from_context(cx).filter(|_| cx.span().span_context().is_valid()) {
         Some(_) if foreign.is_empty() => cx.clone(),
-        Some(active) => cx.with_value(active.with_foreign(foreign)),
-        None => cx.with_value(RemoteTrace::new(None, foreign)),
+        Some(active) => with_remote(cx, active.with_foreign(foreign)),
+        None => with_remote(cx, RemoteTrace::new(None, foreign)),
     }
+}
+
+/// A context with what came in, whose foreign members the application reads as OpenTelemetry's `Baggage`.
+fn with_remote(cx: &Context, remote: RemoteTrace) -> Context {
+    if remote.foreign().next().is_none() && cx.baggage().is_empty() {
+        return cx.with_value(remote);
+    }
+    // What came in with a request around this one was for that one. Otherwise it would go out as the application's own.
+    let outer: Vec<_> = RemoteTrace::from_context(cx).into_iter().flat_map(RemoteTrace::foreign).collect();
+    let is_own = |(key, (value, _)): &(&Key, &(StringValue, BaggageMetadata))| {
+        !outer.iter().any(|member| Baggage::decode_member(member) == (key.as_str().into(), value.as_str().into()))
+    };
+    let own = cx
+        .baggage()
+        .iter()
+        .filter(is_own)
+        .map(|(key, (value, properties))| KeyValueMetadata::new(key.clone(), value.clone(), properties.as_str()));
+    let came_in = remote.foreign().map(|member| {
+        let (key, value) = Baggage::decode_member(member);
+        KeyValueMetadata::new(key.into_owned(), value.into_owned(), Baggage::properties(member))
+    });
+    let entries: Vec<_> = own.chain(came_in).collect();
+    cx.with_baggage(entries).with_value(remote)
 }
 
 /// Whether the sender's organisation allows its trace to be continued ([strict trace continuation]).

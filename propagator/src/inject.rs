@@ -86,8 +86,8 @@ fn tracestate(state: &TraceState) -> String {
 
 /// The members that came in, with the OpenTelemetry `Baggage` of the context merged in.
 ///
-/// An entry of the context replaces a member with the same key. If the value is the same, the text that came in goes out
-/// unchanged. Entries for Sentry's members are ignored: the application must not override them.
+/// An entry of the context replaces a member with the same key. If value and properties are the same, as `extract` has put
+/// them there, the text that came in goes out unchanged. Entries for Sentry's members are ignored: the application must not override them.
 fn merged<'a>(entries: &otel::Baggage, came_in: impl Iterator<Item = &'a str>) -> Vec<Cow<'a, str>> {
     let mut own: BTreeMap<&str, _> = entries.iter().map(|(key, entry)| (key.as_str(), entry)).collect();
     own.retain(|key, _| !key.starts_with("sentry-"));
@@ -95,7 +95,7 @@ fn merged<'a>(entries: &otel::Baggage, came_in: impl Iterator<Item = &'a str>) -
     for member in came_in {
         let (key, value) = Baggage::decode_member(member);
         members.push(match own.remove(&*key) {
-            Some((new, properties)) if value != new.as_str() => {
+            Some((new, properties)) if value != new.as_str() || has_new(properties, member) => {
                 Cow::Owned(Baggage::encode_member(&key, new.as_str(), properties.as_str()))
             }
             _ => Cow::Borrowed(member),
@@ -105,4 +105,10 @@ fn merged<'a>(entries: &otel::Baggage, came_in: impl Iterator<Item = &'a str>) -
         Cow::Owned(Baggage::encode_member(key, value.as_str(), properties.as_str()))
     }));
     members
+}
+
+/// Whether the application has set other properties than those of the member. None at all are as good as the same.
+fn has_new(properties: &otel::BaggageMetadata, member: &str) -> bool {
+    let (own, came_in) = (properties.as_str(), Baggage::properties(member));
+    !own.is_empty() && !own.split(';').map(str::trim).eq(came_in.split(';').map(str::trim))
 }

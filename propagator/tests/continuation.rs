@@ -3,11 +3,12 @@
 use std::{collections::HashMap, error::Error};
 
 use opentelemetry::{
-    Context, SpanId, TraceFlags, TraceId,
-    baggage::BaggageExt,
-    propagation::{Extractor, TextMapPropagator},
+    Context, KeyValue, SpanId, TraceFlags, TraceId,
+    baggage::{BaggageExt, KeyValueMetadata},
+    propagation::{Extractor, TextMapCompositePropagator, TextMapPropagator},
     trace::{SpanContext, TraceContextExt, TraceState},
 };
+use opentelemetry_sdk::propagation::BaggagePropagator;
 use opentelemetry_sentry_propagator::SentryPropagator;
 use opentelemetry_sentry_protocol::{Baggage, InvalidDsn, RemoteTrace};
 use opentelemetry_sentry_vectors::each;
@@ -123,14 +124,58 @@ fn without_headers_an_active_trace_goes_on() {
 }
 
 #[test]
+fn what_came_in_is_read_as_the_baggage_of_the_context() {
+    let propagator = SentryPropagator::new();
+    let came_in = "kept=%c3%a9 ; p=1;q ,other=a%2Cb,sentry-release=a";
+    for trace in [Some(format!("{T}-{P}-1")), None] {
+        let headers = Headers::new(&[("baggage", came_in)]).with("sentry-trace", trace.as_deref());
+        let cx = propagator.extract_with_context(&Context::new(), &headers);
+        let mut entries: Vec<_> =
+            cx.baggage().iter().map(|(key, (value, _))| (key.as_str().to_owned(), value.to_string())).collect();
+        entries.sort();
+        assert_eq!(entries, [("kept".into(), "é".into()), ("other".into(), "a,b".into())]);
+        assert_eq!(cx.baggage().get_with_metadata("kept").unwrap().1.as_str(), "p=1;q");
+        // What nobody touches goes out byte for byte.
+        assert!(inject(&propagator, &cx)["baggage"].ends_with("kept=%c3%a9 ; p=1;q,other=a%2Cb"));
+        let changed = [KeyValueMetadata::new("other", "2", ""), KeyValueMetadata::new("kept", "é", "p=2")];
+        let sent = inject(&propagator, &cx.with_baggage(changed));
+        assert!(sent["baggage"].ends_with("kept=%C3%A9;p=2,other=2"), "{sent:?}");
+    }
+}
+
+#[test]
+fn the_baggage_of_an_outer_request_goes_out_with_no_inner_one() {
+    let propagator = SentryPropagator::new();
+    let outer = propagator.extract_with_context(&Context::new(), &Headers::new(&[("baggage", "old=1,both=1")]));
+    let own = ["old", "both", "mine"].map(|key| KeyValue::new(key, "1"));
+    let outer = outer.with_baggage(own);
+    for trace in [Some(format!("{T}-{P}-1")), None] {
+        let headers = Headers::new(&[("baggage", "both=2")]).with("sentry-trace", trace.as_deref());
+        let inner = propagator.extract_with_context(&outer, &headers);
+        assert!(inject(&propagator, &inner)["baggage"].ends_with("both=2,mine=1"));
+        assert!(inner.baggage().get("old").is_none());
+    }
+}
+
+#[test]
+fn opentelemetrys_own_propagator_before_ours_changes_nothing() {
+    let headers =
+        Headers::new(&[("sentry-trace", &format!("{T}-{P}-1")), ("baggage", "kept=%c3%a9 ; p=1 ; q,sentry-release=a")]);
+    let both =
+        TextMapCompositePropagator::new(vec![Box::new(BaggagePropagator::new()), Box::new(SentryPropagator::new())]);
+    let cx = both.extract_with_context(&Context::new(), &headers);
+    assert!(inject(&both, &cx)["baggage"].ends_with(",kept=%c3%a9 ; p=1 ; q"));
+}
+
+#[test]
 fn the_baggage_of_the_context_is_merged() {
     let propagator = SentryPropagator::new();
     let came_in = Headers::new(&[("baggage", "kept=%c3%a9;p=1,changed=1,sentry-release=a")]);
     let cx = propagator.extract_with_context(&Context::new(), &came_in).with_baggage([
-        opentelemetry::KeyValue::new("kept", "é"),
-        opentelemetry::KeyValue::new("changed", "2, or 3"),
-        opentelemetry::KeyValue::new("added", "4"),
-        opentelemetry::KeyValue::new("sentry-release", "not ours"),
+        KeyValue::new("kept", "é"),
+        KeyValue::new("changed", "2, or 3"),
+        KeyValue::new("added", "4"),
+        KeyValue::new("sentry-release", "not ours"),
     ]);
     assert_eq!(inject(&propagator, &cx)["baggage"], "kept=%c3%a9;p=1,changed=2%2C%20or%203,added=4");
 }
@@ -151,7 +196,7 @@ fn a_build_error_keeps_its_source() {
     assert!(!format!("{error} {error:?}").contains("hidden"));
 }
 
-fn inject(propagator: &SentryPropagator, cx: &Context) -> HashMap<String, String> {
+fn inject(propagator: &dyn TextMapPropagator, cx: &Context) -> HashMap<String, String> {
     let mut headers = HashMap::new();
     propagator.inject_context(cx, &mut headers);
     headers

@@ -128,6 +128,12 @@ impl Baggage {
         let decode = |text| percent::decode(text).unwrap_or(Cow::Borrowed(text));
         (decode(key), decode(value))
     }
+
+    /// The properties of one foreign member, such as `ttl=1;private`, as they came in; empty if it has none.
+    #[must_use]
+    pub fn properties(member: &str) -> &str {
+        member.split_once(';').map_or("", |(_, properties)| trim(properties))
+    }
 }
 
 impl FromStr for Baggage {
