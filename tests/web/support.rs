@@ -83,9 +83,19 @@ impl Stage {
 
     /// When a span of an event ended, as exactly as the SDK knows it.
     pub(crate) fn end_of(&self, span: &Value) -> SystemTime {
+        self.ended(span).1
+    }
+
+    /// Whether the SDK handed out one span of an event after another one.
+    pub(crate) fn is_after(&self, span: &Value, other: &Value) -> bool {
+        self.ended(span).0 > self.ended(other).0
+    }
+
+    fn ended(&self, span: &Value) -> (usize, SystemTime) {
         let ended = self.ended.get_finished_spans().expect("no panic");
         let is_it = |data: &SpanData| span["span_id"] == data.span_context.span_id().to_string();
-        ended.into_iter().find(is_it).expect("it has ended").end_time
+        let place = ended.iter().position(is_it).expect("it has ended");
+        (place, ended[place].end_time)
     }
 
     /// The attributes by which the sampler decided about the request with this path.

@@ -305,5 +305,7 @@ async fn work_that_outlives_a_request_is_in_its_transaction_and_does_not_make_it
         assert_eq!(names, ["handler", "piece", "query", "work"]);
         let work = sent.spans().iter().find(|span| span["description"] == "work").expect("a span");
         assert!(STAGE.end_of(work) >= closed, "{work}");
+        // Its transaction waits for the work, however long that takes.
+        assert!(STAGE.is_after(sent.context(), work));
     }
 }
