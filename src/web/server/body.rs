@@ -120,7 +120,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         // A server that has sent as many bytes as it announced drops the body without asking for its end.
-        if self.length.is_some_and(|length| self.sent >= length) && !thread::panicking() {
+        if self.length.is_some_and(|length| self.sent >= length) {
             self.end();
         } else if let Some(span) = &self.span {
             self.note_size(span);

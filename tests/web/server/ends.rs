@@ -232,6 +232,19 @@ async fn a_body_that_a_server_drops_at_its_end_is_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_knows_its_end_ends_with_its_last_piece() {
+    let _ = &*STAGE;
+    let trace_id = new_trace();
+    let service = service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"text")))));
+    let response = ServerLayer::new().layer(service).oneshot(request(&trace_id, "/")).await.expect("a head");
+    let mut body = response.into_body();
+    assert!(body.frame().await.is_some());
+    // The body is not dropped, and not asked for its end.
+    assert_eq!(outcome(&STAGE.transaction(&trace_id)), (&json!("ok"), &Value::Null));
+    drop(body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_dropped_early_is_not_complete() {
     let _ = &*STAGE;
     let trace_id = new_trace();

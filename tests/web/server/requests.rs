@@ -3,7 +3,10 @@
 use std::{future, net::SocketAddr, pin::pin};
 
 use axum::{Router, extract::Path, routing::get};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header::ACCEPT};
+use http::{
+    HeaderName, HeaderValue, Method, StatusCode,
+    header::{ACCEPT, USER_AGENT},
+};
 use opentelemetry::{Context, SpanId, trace::TraceContextExt};
 use opentelemetry_sentry::{protocol::RemoteTrace, web::ServerLayer};
 use serde_json::{Value, json};
@@ -216,6 +219,19 @@ async fn only_headers_on_the_list_are_recorded() {
     assert_eq!(data["http.response.header.x-answer"], json!(["yes"]));
     let text = sent.event.to_string();
     assert!(!text.contains("x-other") && !text.contains("x-none") && !text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_headers_are_cut() {
+    let _ = &*STAGE;
+    let mut request = request(&new_trace(), "/long");
+    for name in [USER_AGENT, ACCEPT] {
+        request.headers_mut().insert(name, HeaderValue::from_str(&"a".repeat(5000)).expect("a value"));
+    }
+    answer(&ServerLayer::new().with_request_headers([ACCEPT]), request, |_| future::ready(empty())).await;
+    let asked = STAGE.asked_about("/long");
+    assert_eq!(asked["user_agent.original"].to_string(), "a".repeat(2048));
+    assert_eq!(asked["http.request.header.accept"].to_string(), format!("[\"{}\"]", "a".repeat(2048)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
