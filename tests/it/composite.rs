@@ -71,11 +71,10 @@ fn before_the_baggage_propagator_the_header_is_rewritten() {
 fn before_the_baggage_propagator_our_sampling_context_is_lost() {
     let propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = vec![sentry(), Box::new(BaggagePropagator::new())];
     let propagator = TextMapCompositePropagator::new(propagators);
-    let cx =
-        propagator.extract_with_context(&Context::new(), &HashMap::from([("baggage".to_owned(), "a=1".to_owned())]));
-    let span = SentryPropagator::new()
-        .extract_with_context(&cx, &HashMap::from([("traceparent".to_owned(), format!("00-{T}-{S}-01"))]));
+    let headers = [("baggage", "a=1".to_owned()), ("traceparent", format!("00-{T}-{S}-01"))];
+    let headers: HashMap<_, _> = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let cx = propagator.extract_with_context(&Context::new(), &headers);
     let mut outgoing = HashMap::new();
-    propagator.inject_context(&span, &mut outgoing);
+    propagator.inject_context(&cx, &mut outgoing);
     assert_eq!(outgoing["baggage"], "a=1", "the last one to write wins");
 }
