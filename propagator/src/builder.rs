@@ -107,7 +107,7 @@ impl SentryPropagatorBuilder {
 
 /// The propagator could not be built. The message names the setting, what was expected and what was found (never a
 /// secret); it contains the message of the source.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PropagatorBuildError {
     error: SettingError,
 }
@@ -117,6 +117,8 @@ impl fmt::Display for PropagatorBuildError {
         self.error.fmt(f)
     }
 }
+
+opentelemetry_sentry_protocol::__debug_as_message!(PropagatorBuildError);
 
 impl Error for PropagatorBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -181,7 +181,6 @@ impl PropagationTargetsBuilder {
 
 /// A regular expression or a DSN is invalid. The message names the setting, what was expected and what was found (never a
 /// secret); it contains the message of the source.
-#[derive(Debug)]
 pub struct InvalidTarget {
     kind: Kind,
 }
@@ -202,6 +201,8 @@ impl fmt::Display for InvalidTarget {
         }
     }
 }
+
+opentelemetry_sentry_protocol::__debug_as_message!(InvalidTarget);
 
 impl Error for InvalidTarget {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

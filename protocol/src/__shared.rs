@@ -2,6 +2,7 @@
 
 mod causes;
 mod contain;
+mod debug;
 mod feedback;
 pub mod hex;
 pub mod not_sampled;

@@ -223,7 +223,7 @@ impl fmt::Display for Scheme {
 }
 
 /// The text was not a DSN. The message names the part, what was expected and the text without its secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidDsn {
     part: Part,
     found: String,
@@ -260,6 +260,8 @@ impl fmt::Display for InvalidDsn {
         write!(f, "{expected}, found {:?}", self.found)
     }
 }
+
+crate::__debug_as_message!(InvalidDsn);
 
 impl Error for InvalidDsn {}
 

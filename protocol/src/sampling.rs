@@ -63,7 +63,7 @@ impl fmt::Display for SampleRate {
 }
 
 /// The number or text was not a sample rate. The message says what was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidSampleRate {
     found: Found,
 }
@@ -73,6 +73,8 @@ impl fmt::Display for InvalidSampleRate {
         write!(f, "a sample rate must be a number from 0 to 1, found {}", self.found)
     }
 }
+
+crate::__debug_as_message!(InvalidSampleRate);
 
 impl Error for InvalidSampleRate {}
 
@@ -171,7 +173,7 @@ impl PartialEq for SampleRand {
 }
 
 /// The text was not a random value. The message says what was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidSampleRand {
     found: Found,
 }
@@ -181,6 +183,8 @@ impl fmt::Display for InvalidSampleRand {
         write!(f, "a sample_rand must be a number from 0 to below 1, found {}", self.found)
     }
 }
+
+crate::__debug_as_message!(InvalidSampleRand);
 
 impl Error for InvalidSampleRand {}
 

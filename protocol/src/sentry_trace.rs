@@ -100,7 +100,7 @@ impl fmt::Display for SentryTrace {
 }
 
 /// The text was not a `sentry-trace` header. The message names the part, what was expected and what was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidSentryTrace {
     part: Part,
     found: Found,
@@ -123,6 +123,8 @@ impl fmt::Display for InvalidSentryTrace {
         write!(f, "{expected}, found {}", self.found)
     }
 }
+
+crate::__debug_as_message!(InvalidSentryTrace);
 
 impl Error for InvalidSentryTrace {}
 

@@ -105,7 +105,7 @@ impl fmt::Display for TraceParent {
 }
 
 /// The text was not a `traceparent` header. The message names the part, what was expected and what was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidTraceParent {
     part: Part,
     found: Found,
@@ -132,6 +132,8 @@ impl fmt::Display for InvalidTraceParent {
         write!(f, "{expected}, found {}", self.found)
     }
 }
+
+crate::__debug_as_message!(InvalidTraceParent);
 
 impl Error for InvalidTraceParent {}
 

@@ -163,7 +163,7 @@ impl SentrySamplerBuilder {
 
 /// The sampler could not be built. The message names the setting, what was expected and what was found; it contains the
 /// message of the source.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SamplerBuildError {
     error: SettingError,
 }
@@ -179,6 +179,8 @@ impl fmt::Display for SamplerBuildError {
         self.error.fmt(f)
     }
 }
+
+opentelemetry_sentry_protocol::__debug_as_message!(SamplerBuildError);
 
 impl Error for SamplerBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

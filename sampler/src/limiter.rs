@@ -75,7 +75,7 @@ fn scaled(rate: SampleRate, share: f64) -> SampleRate {
 }
 
 /// The number was not a limit of traces per second. The message says what was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidLimit {
     found: String,
 }
@@ -92,6 +92,8 @@ impl fmt::Display for InvalidLimit {
         write!(f, "a limit must be a number of traces a second, found {}", self.found)
     }
 }
+
+opentelemetry_sentry_protocol::__debug_as_message!(InvalidLimit);
 
 impl Error for InvalidLimit {}
 

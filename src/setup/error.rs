@@ -37,12 +37,7 @@ impl fmt::Display for SetupError {
     }
 }
 
-impl fmt::Debug for SetupError {
-    /// Prints the message: a `main` that returns the error prints it through `Debug`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+opentelemetry_sentry_protocol::__debug_as_message!(SetupError);
 
 impl Error for SetupError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -242,7 +242,6 @@ impl TunnelBuilder {
 }
 
 /// A tunnel could not be set up. The message says what was found; it never contains a secret.
-#[derive(Debug)]
 pub struct TunnelBuildError {
     kind: Kind,
 }
@@ -269,6 +268,8 @@ impl fmt::Display for TunnelBuildError {
         }
     }
 }
+
+opentelemetry_sentry_protocol::__debug_as_message!(TunnelBuildError);
 
 impl Error for TunnelBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -3,7 +3,7 @@
 use std::{error, fmt};
 
 /// The bytes are not an envelope. Displayed as the line, the part and what was expected there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidEnvelope {
     line: usize,
     part: Part,
@@ -26,6 +26,13 @@ impl fmt::Display for InvalidEnvelope {
             Part::Payload(number) => write!(f, "payload of item {number}")?,
         }
         write!(f, ": expected {}", self.expected)
+    }
+}
+
+impl fmt::Debug for InvalidEnvelope {
+    /// Prints the message: a test that unwraps the error prints it through `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -48,6 +48,7 @@ mod journal;
 mod record;
 mod refusal;
 mod server;
+mod typed;
 mod wait_timeout;
 
 use std::{
@@ -60,8 +61,14 @@ use std::{
 use serde_json::Value;
 
 pub use self::{
-    answer::Answer, envelope::Envelope, gate::Gate, invalid_envelope::InvalidEnvelope, item::Item,
-    journal::RecordedRequest, wait_timeout::WaitTimeout,
+    answer::Answer,
+    envelope::Envelope,
+    gate::Gate,
+    invalid_envelope::InvalidEnvelope,
+    item::Item,
+    journal::RecordedRequest,
+    typed::{ErrorEvent, Span, Transaction},
+    wait_timeout::WaitTimeout,
 };
 use self::{
     journal::{Journal, SharedJournal},
@@ -162,6 +169,30 @@ impl LocalIngest {
     #[must_use]
     pub fn errors(&self) -> Vec<Value> {
         self.payloads("event")
+    }
+
+    /// The transaction with this name, such as `GET /products/:id`.
+    ///
+    /// # Panics
+    ///
+    /// If there is not exactly one. The message lists the transactions.
+    #[must_use]
+    #[track_caller]
+    pub fn transaction(&self, name: &str) -> Transaction {
+        let all: Vec<_> = self.transactions().into_iter().map(Transaction::from_json).collect();
+        typed::only("transaction", name, &all, |one| one.name == name, |one| &one.name).clone()
+    }
+
+    /// The error event whose type and message, as in `shop::NoStock: no lamps left`, contain this text.
+    ///
+    /// # Panics
+    ///
+    /// If there is not exactly one. The message lists the errors.
+    #[must_use]
+    #[track_caller]
+    pub fn error(&self, part: &str) -> ErrorEvent {
+        let all: Vec<_> = self.errors().into_iter().map(ErrorEvent::from_json).collect();
+        typed::only("error", part, &all, |one| one.title().contains(part), ErrorEvent::title).clone()
     }
 
     fn payloads(&self, kind: &str) -> Vec<Value> {

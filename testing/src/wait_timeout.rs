@@ -7,7 +7,7 @@ use crate::journal::Journal;
 /// What a test waited for did not arrive in time.
 ///
 /// Displayed as what was wanted, what arrived and the last refusal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct WaitTimeout {
     wanted: Option<usize>,
     accepted: usize,
@@ -41,6 +41,13 @@ impl fmt::Display for WaitTimeout {
             Some(reason) => write!(f, "; refused {}, the last one because of {reason}", self.refused),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for WaitTimeout {
+    /// Prints the message: a test that unwraps the error prints it through `Debug`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

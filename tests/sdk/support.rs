@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest, sentry_sdk::TraceIntegration};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use sentry::{
     Client, ClientOptions, Hub, Transport, TransportFactory, TransportOptions,
     transports::{ReqwestHttpTransport, ReqwestHttpTransportOptions},
@@ -13,23 +12,20 @@ use serde_json::Value;
 /// Only a test that hangs waits this long, however busy the machine is.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The real transport with a content type, which its requests lack and the ingest requires.
-struct WithContentType;
+/// The real transport, without a proxy that the machine may have.
+struct WithoutProxy;
 
-impl TransportFactory for WithContentType {
+impl TransportFactory for WithoutProxy {
     fn create_transport_with_options(&self, options: TransportOptions) -> Arc<dyn Transport> {
-        let envelope = HeaderValue::from_static("application/x-sentry-envelope");
-        let http =
-            reqwest::Client::builder().no_proxy().default_headers(HeaderMap::from_iter([(CONTENT_TYPE, envelope)]));
-        let options = ReqwestHttpTransportOptions::from(options).with_client(http.build().expect("a client"));
-        let transport: ReqwestHttpTransport = options.build();
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let transport: ReqwestHttpTransport = ReqwestHttpTransportOptions::from(options).with_client(http).build();
         Arc::new(transport)
     }
 }
 
 pub(crate) fn client(ingest: &LocalIngest) -> Arc<Client> {
     let options = ClientOptions::new()
-        .transport(WithContentType)
+        .transport(WithoutProxy)
         .add_integration(TraceIntegration::new())
         .add_integration(sentry::integrations::panic::PanicIntegration::default());
     Arc::new(Client::from((ingest.dsn(), options)))

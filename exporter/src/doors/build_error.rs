@@ -11,7 +11,6 @@ use crate::{
 };
 
 /// The exporter could not be built.
-#[derive(Debug)]
 pub struct ExporterBuildError {
     kind: Kind,
 }
@@ -47,6 +46,8 @@ impl fmt::Display for ExporterBuildError {
         }
     }
 }
+
+opentelemetry_sentry_protocol::__debug_as_message!(ExporterBuildError);
 
 impl Error for ExporterBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, time::Duration};
 
 /// A flush or a shutdown did not deliver everything.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlushError {
     /// The exporter was shut down before.
@@ -47,5 +47,7 @@ impl fmt::Display for FlushError {
         }
     }
 }
+
+opentelemetry_sentry_protocol::__debug_as_message!(FlushError);
 
 impl Error for FlushError {}

@@ -7,6 +7,7 @@ mod http;
 mod recording;
 mod refusals;
 mod support;
+mod typed;
 mod waiting;
 
 use std::{error::Error, fmt::Debug};
