@@ -12,6 +12,7 @@ mod graphql;
 mod http;
 mod messaging;
 mod rpc;
+mod streamed;
 
 use std::borrow::Cow;
 
@@ -57,12 +58,32 @@ impl<'a> Attributes<'a> {
     /// Describes a span with these attributes, as [`describe`] does.
     #[must_use]
     pub fn describe(self, name: &'a str, kind: &SpanKind) -> Description<'a> {
+        self.describe_by(&FAMILIES, name, kind)
+    }
+
+    /// Describes a span that is streamed. Streamed spans have names that many spans share: a client's host instead of
+    /// its URL, a summary instead of a query.
+    ///
+    /// ```
+    /// use opentelemetry::{KeyValue, trace::SpanKind};
+    /// use opentelemetry_sentry_semantics::Attributes;
+    ///
+    /// let list = [KeyValue::new("http.request.method", "GET"), KeyValue::new("url.full", "https://h.io/users/7")];
+    /// assert_eq!(Attributes::new(&list).describe("HTTP", &SpanKind::Client).name, "GET https://h.io/users/7");
+    /// assert_eq!(Attributes::new(&list).describe_streamed("HTTP", &SpanKind::Client).name, "GET h.io");
+    /// ```
+    #[must_use]
+    pub fn describe_streamed(self, name: &'a str, kind: &SpanKind) -> Description<'a> {
+        self.describe_by(&streamed::FAMILIES, name, kind)
+    }
+
+    fn describe_by(self, families: &[Family], name: &'a str, kind: &SpanKind) -> Description<'a> {
         if self.is_empty() {
             return Description::unknown(name);
         }
         let op = self.text(semconv::SENTRY_OP);
         let span = Described { name, kind, op: op.as_deref(), attributes: self };
-        let inferred = FAMILIES.iter().find_map(|family| family(&span)).unwrap_or(Description::unknown(name));
+        let inferred = families.iter().find_map(|family| family(&span)).unwrap_or(Description::unknown(name));
         let source = source_override(self);
         let own_name = self.text(semconv::SENTRY_CUSTOM_SPAN_NAME);
         let keeps_name = own_name.is_some() || source == Some(Source::Custom);

@@ -26,3 +26,22 @@ fn describe_spans() {
         assert_eq!(description.source.as_str(), case.source);
     });
 }
+
+#[test]
+fn describe_streamed_spans() {
+    #[derive(Deserialize)]
+    struct Case {
+        kind: Kind,
+        attributes: Attributes,
+        op: Option<String>,
+        description: String,
+        source: String,
+    }
+    each("describe_streamed", |case: &Case| {
+        let attributes = opentelemetry_sentry_semantics::Attributes::new(&case.attributes.0);
+        let description = attributes.describe_streamed("orig", &case.kind.0);
+        assert_eq!(description.op.as_deref(), case.op.as_deref());
+        assert_eq!(description.name, case.description);
+        assert_eq!(description.source.as_str(), case.source);
+    });
+}
