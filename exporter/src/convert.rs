@@ -10,6 +10,7 @@
 //! | `error_event`, `exception`, `backtrace` | an error event, the exceptions of a trace, stack frames |
 //! | `event`, `sender`, `resource` | the fields that all events have, and their contexts |
 //! | `data`, `status`, `link`, `measurement`, `request`, `user`, `tags` | one field each |
+//! | `streamed` | a span that leaves by itself |
 //! | `view`, `value`, `number`, `ids`, `times` | spans, attribute values, ids and times for all of these |
 
 mod backtrace;
@@ -26,6 +27,8 @@ mod resource;
 mod sender;
 mod span;
 mod status;
+#[cfg(test)]
+mod streamed;
 mod tags;
 mod times;
 mod transaction;
@@ -33,6 +36,8 @@ mod user;
 mod value;
 mod view;
 
+#[cfg(test)]
+pub(crate) use self::streamed::{SegmentInfo, StreamedSpan};
 pub(crate) use self::{
     error_event::{EventContext, ExceptionEvent},
     event::transaction_name,

@@ -81,7 +81,7 @@ struct Info {
 }
 
 /// The rate that the sampler noted. The application may have changed the attribute, so it may be invalid.
-fn sample_rate(attributes: Attributes<'_>) -> Option<f64> {
+pub(super) fn sample_rate(attributes: Attributes<'_>) -> Option<f64> {
     attributes.text(semconv::SENTRY_SAMPLE_RATE)?.parse::<SampleRate>().ok().map(SampleRate::get)
 }
 

@@ -1,0 +1,245 @@
+//! The attributes of a streamed span.
+
+use std::borrow::Cow;
+
+use opentelemetry::{KeyValue, SpanId, Value, trace::SpanKind};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sentry_semantics::{Attributes, Keys, semconv};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use super::{names::current_name, typed::Typed};
+use crate::convert::{
+    data::is_removed,
+    ids::{Hex, span_id},
+    sender::{SDK_NAME, SDK_VERSION, Sender},
+    status::http_status,
+    view::Span,
+};
+
+/// What the attributes of a streamed span are made from.
+#[derive(Debug)]
+pub(super) struct SpanAttributes<'a> {
+    pub(super) span: Span<'a>,
+    pub(super) sender: &'a Sender,
+    pub(super) op: Option<&'a str>,
+    pub(super) origin: &'a str,
+    /// The message of a status other than `ok`.
+    pub(super) status_message: Option<&'a str>,
+    pub(super) segment: Option<(SpanId, &'a str)>,
+    /// `Some` for a segment span.
+    pub(super) root: Option<RootAttributes>,
+}
+
+/// What only a segment span has.
+#[derive(Debug)]
+pub(super) struct RootAttributes {
+    pub(super) source: &'static str,
+    pub(super) sample_rate: Option<f64>,
+}
+
+/// What happens to an attribute that has the key of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attribute {
+    /// It is never sent as it is.
+    Removed,
+    /// It is sent instead of what would be inferred.
+    Wins,
+}
+use Attribute::{Removed, Wins};
+
+/// Infers the value of a key.
+type Infer = for<'a> fn(&'a SpanAttributes<'_>) -> Option<Typed<'a>>;
+
+/// The keys that are not simply copied: what happens to an attribute with the key, and how the value is inferred. This
+/// is the counterpart of the table for transactions; what is removed there is removed here, too.
+const OWN: [(&str, Attribute, Infer); 21] = [
+    (semconv::SENTRY_OP, Removed, |all| all.op.and_then(text)),
+    (semconv::SENTRY_ORIGIN, Removed, |all| text(all.origin)),
+    ("sentry.kind", Removed, |all| kind_word(&all.span.data.span_kind).and_then(text)),
+    ("sentry.trace_lifecycle", Removed, |_| text("stream")),
+    ("sentry.segment.name", Removed, |all| Some(Typed::Text(all.segment?.1))),
+    (semconv::SENTRY_SEGMENT_NAME_SOURCE, Removed, |all| text(all.root.as_ref()?.source)),
+    (semconv::SENTRY_SAMPLE_RATE, Removed, |all| Typed::double(all.root.as_ref()?.sample_rate?)),
+    ("sentry.sdk.name", Removed, |_| text(SDK_NAME)),
+    ("sentry.sdk.version", Removed, |_| text(SDK_VERSION)),
+    (semconv::SENTRY_STATUS_MESSAGE, Wins, |all| all.status_message.and_then(text)),
+    ("sentry.release", Wins, |all| text(all.sender.service.release()?)),
+    ("sentry.environment", Wins, |all| text(all.sender.service.environment())),
+    ("sentry.platform", Wins, |all| all.root.as_ref().and_then(|_| text("rust"))),
+    (semconv::SERVER_ADDRESS, Wins, server_address),
+    (semconv::HTTP_RESPONSE_STATUS_CODE, Removed, |all| http_status(all.span.attributes).map(Typed::Integer)),
+    (semconv::OTEL_SCOPE_NAME, Removed, |all| text(all.span.data.instrumentation_scope.name())),
+    (semconv::OTEL_SCOPE_VERSION, Removed, |all| text(all.span.data.instrumentation_scope.version()?)),
+    // The source of a name is an attribute of segment spans only, and the kind of a span is its own.
+    (semconv::SENTRY_SOURCE, Removed, nothing),
+    (semconv::SENTRY_SPAN_SOURCE, Removed, nothing),
+    ("otel.kind", Removed, nothing),
+    // Written by itself, because an id is not a text.
+    (SEGMENT_ID, Removed, nothing),
+];
+
+const SEGMENT_ID: &str = "sentry.segment.id";
+
+const OWN_KEYS: Keys = {
+    let (mut keys, mut row) = (Keys::of(&[]), 0);
+    while row < OWN.len() {
+        keys = keys.with(OWN[row].0);
+        row += 1;
+    }
+    keys
+};
+
+const fn nothing<'a>(_: &'a SpanAttributes<'_>) -> Option<Typed<'a>> {
+    None
+}
+
+fn text(text: &str) -> Option<Typed<'_>> {
+    (!text.is_empty()).then_some(Typed::Text(text))
+}
+
+/// The host on which a segment ran. The address of a client's or producer's span would be that of another host.
+fn server_address<'a>(all: &'a SpanAttributes<'_>) -> Option<Typed<'a>> {
+    all.root.as_ref()?;
+    let is_elsewhere = matches!(all.span.data.span_kind, SpanKind::Client | SpanKind::Producer);
+    all.sender.server_name.as_deref().filter(|_| !is_elsewhere).and_then(text)
+}
+
+/// The kind as Sentry's JavaScript SDK writes it. It is left out for an internal span.
+const fn kind_word(kind: &SpanKind) -> Option<&'static str> {
+    match kind {
+        SpanKind::Client => Some("client"),
+        SpanKind::Server => Some("server"),
+        SpanKind::Producer => Some("producer"),
+        SpanKind::Consumer => Some("consumer"),
+        SpanKind::Internal => None,
+    }
+}
+
+impl SpanAttributes<'_> {
+    /// Today's name of an attribute. The peer of a server is its client.
+    fn current_name(&self, key: &str) -> Option<&'static str> {
+        match (&self.span.data.span_kind, key) {
+            (SpanKind::Server | SpanKind::Consumer, "net.peer.name") => Some("client.address"),
+            (SpanKind::Server | SpanKind::Consumer, "net.peer.port") => Some("client.port"),
+            (_, key) => current_name(key),
+        }
+    }
+
+    /// The attributes that the span itself has, under today's names. Each name occurs once: an attribute that has
+    /// today's name already beats one with an old name.
+    fn passing(&self) -> Passing<'_> {
+        let attributes = self.span.attributes;
+        let mut passing = Passing { all: Vec::with_capacity(self.span.data.attributes.len()), added: Vec::new() };
+        for KeyValue { key, value, .. } in attributes.unique() {
+            let key = key.as_str();
+            if key == semconv::HTTP_TARGET {
+                passing.add_target(attributes, value);
+            } else if !is_own(key) && !is_removed(key) {
+                match self.current_name(key) {
+                    None => passing.all.extend(Typed::of(key, value).map(|value| (key, value))),
+                    Some(name) => passing.add(attributes, name, Typed::of(name, value)),
+                }
+            }
+        }
+        for event in self.span.data.events.iter().take(MAX_MEASUREMENTS) {
+            let value = Attributes::new(&event.attributes).float(semconv::SENTRY_MEASUREMENT_VALUE);
+            passing.add(attributes, &event.name, value.and_then(Typed::double));
+        }
+        passing
+    }
+}
+
+/// The most events that may become attributes.
+const MAX_MEASUREMENTS: usize = 100;
+
+/// Whether a key is that of a row whose attribute is never sent.
+fn is_own(key: &str) -> bool {
+    OWN_KEYS.may_have(key) && OWN.iter().any(|(own, attribute, _)| *own == key && *attribute == Removed)
+}
+
+/// Attributes that are sent as they are.
+struct Passing<'a> {
+    all: Vec<(&'a str, Typed<'a>)>,
+    /// The names that the span does not have by itself. Few, because they are those of a table or of measurements.
+    added: Vec<&'a str>,
+}
+
+impl<'a> Passing<'a> {
+    /// Adds a value under a name, unless the span has the name already.
+    fn add(&mut self, attributes: Attributes<'_>, name: &'a str, value: Option<Typed<'a>>) {
+        let is_known = attributes.get(name).is_some() || self.added.contains(&name) || is_own(name) || is_removed(name);
+        if let Some(value) = value.filter(|_| !is_known) {
+            self.added.push(name);
+            self.all.push((name, value));
+        }
+    }
+
+    /// The target of an old span is path and query.
+    fn add_target(&mut self, attributes: Attributes<'_>, target: &'a Value) {
+        let Value::String(target) = target else { return };
+        let target = target.as_str().split('#').next().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        self.add(attributes, semconv::URL_PATH, text(path));
+        self.add(attributes, semconv::URL_QUERY, text(query));
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.all.iter().any(|(known, _)| *known == key)
+    }
+}
+
+/// An id as the value of an attribute.
+#[derive(Serialize)]
+struct Id {
+    r#type: &'static str,
+    value: Hex<8>,
+}
+
+impl Serialize for SpanAttributes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let passing = self.passing();
+        for (key, value) in &passing.all {
+            map.serialize_entry(key, value)?;
+        }
+        for (key, attribute, infer) in &OWN {
+            if let Some(value) = infer(self).filter(|_| *attribute == Removed || !passing.has(key)) {
+                map.serialize_entry(key, &value)?;
+            }
+        }
+        if let Some((id, _)) = self.segment {
+            map.serialize_entry(SEGMENT_ID, &Id { r#type: "string", value: span_id(id) })?;
+        }
+        for (key, value) in resource(self) {
+            if !passing.has(&key) {
+                map.serialize_entry(&key, &value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// The attributes of the resource: the service's name on all spans, the others on segment spans only.
+fn resource<'a>(all: &'a SpanAttributes<'_>) -> impl Iterator<Item = (Cow<'a, str>, Typed<'a>)> {
+    let Sender { resource, service, .. } = all.sender;
+    let is_root = all.root.is_some();
+    let is_sent_already = move |key: &str, value: &Value| match key {
+        semconv::SERVICE_VERSION => service.release().is_some_and(|release| release == value.as_str()),
+        semconv::DEPLOYMENT_ENVIRONMENT_NAME | semconv::DEPLOYMENT_ENVIRONMENT => {
+            service.environment() == value.as_str()
+        }
+        key => key.starts_with("telemetry.sdk."),
+    };
+    of_resource(resource).filter_map(move |(key, value)| {
+        let name = match key {
+            semconv::SERVICE_NAME => Cow::Borrowed(key),
+            key if !is_root || is_sent_already(key, value) => return None,
+            key => Cow::Owned(format!("resource.{key}")),
+        };
+        Some((name, Typed::of(key, value)?))
+    })
+}
+
+fn of_resource(resource: &Resource) -> impl Iterator<Item = (&str, &Value)> {
+    resource.iter().map(|(key, value)| (key.as_str(), value))
+}

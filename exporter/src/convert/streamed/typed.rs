@@ -1,0 +1,89 @@
+//! Attribute values with their types.
+
+use opentelemetry::{Array, Value};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::convert::{number::Number, value::Plain};
+
+/// A value that Sentry stores with its type.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Typed<'a> {
+    Bool(bool),
+    Integer(i64),
+    /// It is finite: JSON has neither infinities nor NaN.
+    Double(f64),
+    Text(&'a str),
+    Array(&'a Array),
+    /// A type that OpenTelemetry has added. As text nothing is lost.
+    Other(&'a Value),
+}
+
+impl<'a> Typed<'a> {
+    /// The value of an attribute. `None` if JSON cannot express it.
+    pub(super) fn of(key: &str, value: &'a Value) -> Option<Self> {
+        match (Number::of(key, value), value) {
+            (Some(Number::Integer(number)), _) => Some(Self::Integer(number)),
+            (Some(Number::Float(number)), _) => Some(Self::Double(number)),
+            (None, Value::Bool(value)) => Some(Self::Bool(*value)),
+            (None, Value::I64(value)) => Some(Self::Integer(*value)),
+            (None, Value::F64(value)) => Self::double(*value),
+            (None, Value::String(text)) => Some(Self::Text(text.as_str())),
+            (None, Value::Array(array)) => Some(Self::of_array(array, value)),
+            (None, other) => Some(Self::Other(other)),
+        }
+    }
+
+    pub(super) fn double(value: f64) -> Option<Self> {
+        value.is_finite().then_some(Self::Double(value))
+    }
+
+    const fn of_array(array: &'a Array, value: &'a Value) -> Self {
+        match array {
+            Array::Bool(_) | Array::I64(_) | Array::F64(_) | Array::String(_) => Self::Array(array),
+            _ => Self::Other(value),
+        }
+    }
+
+    const fn type_word(self) -> &'static str {
+        match self {
+            Self::Bool(_) => "boolean",
+            Self::Integer(_) => "integer",
+            Self::Double(_) => "double",
+            Self::Text(_) | Self::Other(_) => "string",
+            Self::Array(_) => "array",
+        }
+    }
+}
+
+impl Serialize for Typed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("type", self.type_word())?;
+        match self {
+            Self::Bool(value) => map.serialize_entry("value", value)?,
+            Self::Integer(value) => map.serialize_entry("value", value)?,
+            Self::Double(value) => map.serialize_entry("value", value)?,
+            Self::Text(text) => map.serialize_entry("value", text)?,
+            Self::Array(array) => map.serialize_entry("value", &List(array))?,
+            // `Plain` writes what it does not know as text.
+            Self::Other(value) => map.serialize_entry("value", &Plain(value))?,
+        }
+        map.end()
+    }
+}
+
+/// The values of an array. A number that JSON cannot express is `null`, so that the others keep their places.
+struct List<'a>(&'a Array);
+
+impl Serialize for List<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Array::Bool(values) => serializer.collect_seq(values),
+            Array::I64(values) => serializer.collect_seq(values),
+            // `serde_json` writes `null` for a number that is not finite.
+            Array::F64(values) => serializer.collect_seq(values),
+            Array::String(values) => serializer.collect_seq(values.iter().map(|text| text.as_str())),
+            _ => serializer.collect_seq::<[(); 0]>([]),
+        }
+    }
+}
