@@ -8,9 +8,11 @@
 //! | `hook` | functions of the application that change an event |
 //! | `contain` | calls such a function, and survives its panic |
 //! | `trim` | cuts a single span that is too large |
-//! | `envelope` | the bytes of an envelope |
+//! | `envelope`, `container` | the bytes of an envelope; of one with streamed spans |
 
 mod contain;
+#[cfg(test)]
+mod container;
 mod envelope;
 mod filter;
 mod hook;

@@ -11,10 +11,13 @@
 //! | `assembler` | all traces that wait, and when each leaves |
 //! | `waiting` | the spans of one trace that wait |
 //! | `sent` | the spans and contexts that were sent lately |
+//! | `buckets` | the streamed spans that wait, which is the other way to leave |
 //! | `trace`, `context` | the spans that leave together, and their `trace` header |
 //! | `tree`, `split` | parents and children; the parts of a trace that is too large |
 
 mod assembler;
+#[cfg(test)]
+mod buckets;
 mod context;
 mod ended;
 #[cfg(test)]
@@ -28,6 +31,8 @@ mod trace;
 mod tree;
 mod waiting;
 
+#[cfg(test)]
+pub(crate) use self::buckets::{Bucket, MAX_BUCKET, Segment, StreamSpan};
 pub(crate) use self::{
     assembler::{Assembler, OpenRoots, WaitLimits},
     context::TraceContext,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use opentelemetry::{KeyValue, SpanId, Value, trace::SpanKind};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sentry_semantics::{Attributes, Keys, semconv};
+use opentelemetry_sentry_semantics::{Attributes, Keys, cut, semconv};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{names::current_name, typed::Typed};
@@ -236,10 +236,31 @@ fn resource<'a>(all: &'a SpanAttributes<'_>) -> impl Iterator<Item = (Cow<'a, st
             key if !is_root || is_sent_already(key, value) => return None,
             key => Cow::Owned(format!("resource.{key}")),
         };
-        Some((name, Typed::of(key, value)?))
+        let value = match Typed::of(key, value)? {
+            Typed::Text(text) => Typed::Text(cut(text, MAX_TEXT)),
+            value => value,
+        };
+        Some((name, value))
     })
 }
 
+/// The most bytes of a resource that a span repeats.
+const MAX_RESOURCE: usize = 7 << 10;
+
+/// The longest text of a resource, in characters. Longer ones are cut.
+const MAX_TEXT: usize = 1024;
+
+/// The attributes of the resource that have room.
 fn of_resource(resource: &Resource) -> impl Iterator<Item = (&str, &Value)> {
-    resource.iter().map(|(key, value)| (key.as_str(), value))
+    let mut room = MAX_RESOURCE;
+    let has_room = move |(key, value): &(&str, &Value)| {
+        let text = match value {
+            Value::Array(_) => value.as_str().len(),
+            value => value.as_str().len().min(4 * MAX_TEXT),
+        };
+        let left = room.checked_sub(key.len() + text);
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    resource.iter().map(|(key, value)| (key.as_str(), value)).filter(has_room)
 }

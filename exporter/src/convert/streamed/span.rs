@@ -5,6 +5,7 @@ use opentelemetry::{
     trace::{Link, Status},
 };
 use opentelemetry_sdk::trace::SpanLinks;
+use opentelemetry_sentry_semantics::shortened;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
@@ -69,7 +70,7 @@ impl Serialize for StreamedSpan<'_> {
         let is_ok = matches!(word, "ok" | "cancelled");
         let is_segment = ended.is_local_root();
         let id = data.span_context.span_id();
-        let own = SegmentInfo { id, name: &description.name };
+        let own = SegmentInfo { id, name: shortened(&description.name) };
         let segment = if is_segment { Some(own) } else { segment };
         let attributes = SpanAttributes {
             span,

@@ -1,0 +1,155 @@
+//! Envelopes of streamed spans: one item, a container of spans that have one trace and one context.
+
+use std::mem;
+
+use opentelemetry::{TraceId, otel_warn};
+use opentelemetry_http::Bytes;
+use opentelemetry_sentry_protocol::{Dsn, DynamicSamplingContext, Service};
+use serde::{Serialize, Serializer};
+
+use super::{contain::contain, envelope::Envelope, trim::trim};
+use crate::{
+    account::{Counts, DropReason, Ledger, Trimmed},
+    convert::{Sdk, SegmentInfo, Sender, StreamedSpan},
+    trace::{Bucket, MAX_BUCKET, StreamSpan},
+};
+
+/// The most bytes of one span. Sentry accepts more while it takes a span in, but then cuts it at random.
+pub(super) const MAX_SPAN: usize = 1_000_000;
+
+/// Begins and ends the payload of a container.
+const HEAD: &[u8] = br#"{"version":2,"items":["#;
+const TAIL: &[u8] = b"]}";
+
+/// Makes the envelopes of a bucket, usually one. Each has at most [`MAX_BUCKET`] bytes of spans: a bucket counts memory,
+/// and text that must be escaped takes more as JSON.
+pub(crate) fn envelopes(bucket: Bucket, sender: &Sender, ledger: &Ledger) -> Vec<Envelope> {
+    let headers = headers(&bucket, sender);
+    let mut payload = Payload::default();
+    let mut all = Vec::new();
+    for mut span in bucket.spans {
+        let Some(json) = span_json(&mut span, sender, ledger) else { continue };
+        if !payload.has_room(json.len()) {
+            all.push(mem::take(&mut payload).into_envelope(&headers));
+        }
+        payload.add(&json);
+    }
+    if payload.spans > 0 {
+        all.push(payload.into_envelope(&headers));
+    }
+    all
+}
+
+/// A span as JSON. The longest texts of one that is too large are cut until it fits.
+fn span_json(span: &mut StreamSpan, sender: &Sender, ledger: &Ledger) -> Option<Vec<u8>> {
+    let mut all = Trimmed::default();
+    let mut room = MAX_SPAN;
+    loop {
+        let StreamSpan { span: ended, segment } = &*span;
+        let segment = segment.as_ref().map(|segment| SegmentInfo { id: segment.id, name: segment.name() });
+        let streamed = StreamedSpan { sender, span: ended, segment };
+        match contain("serialisation", || serde_json::to_vec(&streamed)) {
+            Some(Ok(json)) if json.len() <= MAX_SPAN => {
+                ledger.trimmed(all);
+                return Some(json);
+            }
+            Some(Ok(_)) if room > 0 => {
+                // Escaping makes a text longer, so the first cut may not be enough.
+                room /= 2;
+                all += trim(span.span.data_mut(), room);
+            }
+            Some(Ok(_)) => {
+                ledger.dropped(DropReason::Invalid, Counts::spans(1));
+                return None;
+            }
+            Some(Err(_)) | None => {
+                otel_warn!(name: "SentryExporter.SerializationFailed");
+                ledger.dropped(DropReason::InternalSdkError, Counts::spans(1));
+                return None;
+            }
+        }
+    }
+}
+
+/// The payload of a container that is being filled.
+#[derive(Default)]
+struct Payload {
+    bytes: Vec<u8>,
+    spans: usize,
+}
+
+impl Payload {
+    /// Whether one more span fits. An empty payload takes any.
+    fn has_room(&self, span: usize) -> bool {
+        self.spans == 0 || self.bytes.len() + 1 + span + TAIL.len() <= MAX_BUCKET
+    }
+
+    fn add(&mut self, span: &[u8]) {
+        self.bytes.extend_from_slice(if self.spans == 0 { HEAD } else { b"," });
+        self.bytes.extend_from_slice(span);
+        self.spans += 1;
+    }
+
+    fn into_envelope(mut self, headers: &Bytes) -> Envelope {
+        self.bytes.extend_from_slice(TAIL);
+        let header = ItemHeader {
+            r#type: "span",
+            item_count: self.spans,
+            length: self.bytes.len(),
+            content_type: "application/vnd.sentry.items.span.v2+json",
+        };
+        let mut items = serde_json::to_vec(&header).unwrap_or_default();
+        items.reserve_exact(self.bytes.len() + 1);
+        items.push(b'\n');
+        items.append(&mut self.bytes);
+        Envelope { headers: headers.clone(), items: items.into(), counts: Counts::spans(self.spans) }
+    }
+}
+
+#[derive(Serialize)]
+struct ItemHeader {
+    r#type: &'static str,
+    item_count: usize,
+    length: usize,
+    content_type: &'static str,
+}
+
+#[derive(Serialize)]
+struct Headers<'a> {
+    sdk: Sdk,
+    trace: Entries<'a>,
+}
+
+/// A dynamic sampling context as JSON. All values are strings.
+struct Entries<'a>(&'a DynamicSamplingContext);
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
+    }
+}
+
+/// The envelope's headers. They always have a context: without one Sentry rejects all spans of the container.
+fn headers(bucket: &Bucket, sender: &Sender) -> Bytes {
+    let Bucket { trace_id, context, .. } = bucket;
+    let known = context.as_deref().and_then(|context| context.dsc(&sender.service, *trace_id));
+    let dsc = known.unwrap_or_else(|| minimal(&sender.service, *trace_id));
+    serde_json::to_vec(&Headers { sdk: Sdk, trace: Entries(&dsc) }).unwrap_or_default().into()
+}
+
+/// The context of a trace about which nothing is known. It is made for this header only and never propagated, so it says
+/// nothing about sampling.
+fn minimal(service: &Service, trace_id: TraceId) -> DynamicSamplingContext {
+    let (trace_id, org_id) = (trace_id.to_string(), service.org_id().map(|id| id.to_string()));
+    let entries = [
+        ("environment", Some(service.environment())),
+        ("release", service.release()),
+        ("public_key", service.dsn().map(Dsn::public_key)),
+        ("trace_id", Some(trace_id.as_str())),
+        ("org_id", org_id.as_deref()),
+    ];
+    DynamicSamplingContext::from_entries(entries.into_iter().filter_map(|(key, value)| Some((key, value?))))
+}
+
+#[cfg(test)]
+mod tests;

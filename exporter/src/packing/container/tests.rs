@@ -1,0 +1,140 @@
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use opentelemetry::{KeyValue, trace::SpanKind};
+use opentelemetry_sentry_protocol::{Decision, SampleRand};
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    convert::{SDK_VERSION, TagRules},
+    trace::{
+        EndedSpan, Segment, TraceContext,
+        fixtures::{TRACE, span},
+    },
+};
+
+fn sender() -> Sender {
+    let service = Service::new(Some("https://public@o7.ingest.sentry.io/42".parse().expect("a DSN")))
+        .with_release(Some("shop@1.2.3".to_owned()))
+        .with_environment(Some("e2e".to_owned()))
+        .with_org_id(Some(7));
+    Sender::new(service, Some("host-1".to_owned()), TagRules::default())
+}
+
+fn bucket(spans: Vec<StreamSpan>, context: Option<TraceContext>) -> Bucket {
+    Bucket { trace_id: TRACE, context: context.map(Arc::new), spans }
+}
+
+fn of(span: EndedSpan) -> StreamSpan {
+    StreamSpan { span, segment: None }
+}
+
+/// A child with this text as an attribute.
+fn with_text(id: u64, text: String) -> StreamSpan {
+    let mut data = (*span(id, 1)).clone();
+    data.attributes.push(KeyValue::new("text", text));
+    of(EndedSpan::from(data))
+}
+
+fn packed(bucket: Bucket) -> (Vec<Envelope>, Ledger) {
+    let ledger = Ledger::default();
+    (envelopes(bucket, &sender(), &ledger), ledger)
+}
+
+/// The `trace` header of the only envelope.
+fn trace_header(context: Option<TraceContext>) -> Value {
+    let (all, _) = packed(bucket(vec![of(span(2, 1))], context));
+    let headers: Value = serde_json::from_slice(&all[0].headers).expect("JSON");
+    headers["trace"].clone()
+}
+
+#[test]
+fn the_golden_container_is_written_byte_by_byte() {
+    let mut root = (*span(1, 0)).clone();
+    (root.name, root.span_kind) = ("orig".into(), SpanKind::Server);
+    root.attributes = vec![KeyValue::new("http.request.method", "GET"), KeyValue::new("http.route", "/users/{id}")];
+    let segment = Segment::new(root.span_context.span_id(), "GET");
+    segment.ended("GET /users/{id}");
+    let child = StreamSpan { span: span(2, 1), segment: Some(segment) };
+    let rand = SampleRand::from_trace_id(TRACE);
+    let decision = Decision::new(Some(true)).with_transaction(Some("GET /users/{id}".into()));
+    let context = TraceContext::Own { sample_rand: rand, decision };
+
+    let (all, _) = packed(bucket(vec![child, of(EndedSpan::from(root))], Some(context)));
+
+    let golden = include_str!("golden.txt").replace("<version>", SDK_VERSION).replace("<rand>", &rand.to_string());
+    let body = String::from_utf8(all[0].body(SystemTime::UNIX_EPOCH + Duration::from_secs(1), &[])).expect("UTF-8");
+    let length = body.lines().nth(2).map_or(0, str::len).to_string();
+    assert_eq!(body, golden.replace("<length>", &length));
+    assert_eq!((all.len(), all[0].counts), (1, Counts::spans(2)));
+}
+
+#[test]
+fn without_a_known_context_a_minimal_one_is_made() {
+    let minimal = serde_json::json!({
+        "environment": "e2e", "release": "shop@1.2.3", "public_key": "public", "trace_id": "07".repeat(16),
+        "org_id": "7",
+    });
+    assert_eq!(trace_header(None), minimal);
+    assert_eq!(trace_header(Some(TraceContext::Unknown)), minimal);
+    assert_eq!(trace_header(Some(TraceContext::Frozen(DynamicSamplingContext::default()))), minimal);
+}
+
+#[test]
+fn a_context_of_another_trace_is_not_sent() {
+    let frozen = |trace_id: &str| {
+        let entries = [("trace_id", trace_id), ("public_key", "other"), ("sampled", "true")];
+        TraceContext::Frozen(DynamicSamplingContext::from_entries(entries))
+    };
+    assert_eq!(trace_header(Some(frozen(&"07".repeat(16))))["public_key"], "other");
+    assert_eq!(trace_header(Some(frozen(&"08".repeat(16))))["public_key"], "public");
+}
+
+#[test]
+fn a_container_has_at_most_five_megabytes_however_text_is_escaped() {
+    // As JSON each of these bytes takes six.
+    let spans = (2..42).map(|id| with_text(id, "\u{1}".repeat(100_000))).collect();
+    let (all, ledger) = packed(bucket(spans, None));
+    assert_eq!(all.iter().map(|envelope| envelope.counts.spans).sum::<u64>(), 40);
+    assert_eq!(all.len(), 5, "eight spans of 600 kB have room in 5 MB");
+    for envelope in &all {
+        let payload = envelope.items.splitn(2, |byte| *byte == b'\n').nth(1).expect("a payload");
+        assert!(payload.len() <= MAX_BUCKET);
+        let json: Value = serde_json::from_slice(payload).expect("JSON");
+        assert_eq!(json["items"].as_array().map(Vec::len), Some(envelope.counts.spans as usize));
+    }
+    assert_eq!(ledger.stats().spans_dropped(), 0);
+}
+
+#[test]
+fn a_span_that_is_too_large_is_cut_until_it_fits() {
+    let mut numbers = (*span(3, 1)).clone();
+    numbers.attributes = vec![KeyValue::new("numbers", opentelemetry::Value::Array(vec![i64::MAX; 100_000].into()))];
+    let spans = vec![with_text(2, "x".repeat(3_000_000)), of(EndedSpan::from(numbers)), of(span(4, 1))];
+    let (all, ledger) = packed(bucket(spans, None));
+    assert_eq!((all.len(), all[0].counts), (1, Counts::spans(3)));
+    assert!(all[0].items.len() <= MAX_SPAN + 10_000, "the numbers are left out");
+    assert!(ledger.stats().trimmed.bytes > 1_000_000);
+}
+
+#[test]
+fn a_long_resource_costs_no_span() {
+    let mut sender = sender();
+    let attributes = ["a", "b"].map(|key| KeyValue::new(key, "x".repeat(2 * MAX_SPAN)));
+    sender.set_resource(opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build());
+    let ledger = Ledger::default();
+    let all = envelopes(bucket(vec![of(span(1, 0))], None), &sender, &ledger);
+    assert_eq!((all.len(), all[0].counts), (1, Counts::spans(1)));
+    assert_eq!(ledger.stats().trimmed.bytes, 0, "nothing of the span is cut");
+}
+
+#[test]
+fn a_span_that_cannot_be_cut_is_dropped_and_counted() {
+    let service = Service::new(None).with_release(Some("x".repeat(2 * MAX_SPAN)));
+    let (sender, ledger) = (Sender::new(service, None, TagRules::default()), Ledger::default());
+    assert!(envelopes(bucket(vec![of(span(2, 1))], None), &sender, &ledger).is_empty());
+    assert_eq!(ledger.stats().dropped[&DropReason::Invalid].spans, 1);
+}

@@ -1,0 +1,183 @@
+use opentelemetry_sentry_protocol::{Decision, SampleRand};
+use proptest::prelude::*;
+
+use super::*;
+use crate::trace::fixtures::{self, TRACE, id};
+
+fn span(id: u64, parent: u64) -> StreamSpan {
+    StreamSpan { span: fixtures::span(id, parent), segment: None }
+}
+
+/// A span with a text of this length.
+fn large(id: u64, bytes: usize) -> StreamSpan {
+    let mut data = (*fixtures::span(id, 1)).clone();
+    data.name = "x".repeat(bytes).into();
+    StreamSpan { span: EndedSpan::from(data), segment: None }
+}
+
+fn context(name: &str) -> Arc<TraceContext> {
+    let decision = Decision::new(Some(true)).with_transaction(Some(name.into()));
+    Arc::new(TraceContext::Own { sample_rand: SampleRand::from_trace_id(TRACE), decision })
+}
+
+fn ids(bucket: &Bucket) -> Vec<u64> {
+    bucket.spans.iter().map(|span| id(&span.span)).collect()
+}
+
+fn lengths(buckets: &[Bucket]) -> Vec<usize> {
+    buckets.iter().map(|bucket| bucket.spans.len()).collect()
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[test]
+fn spans_leave_five_seconds_after_the_first_and_half_a_second_after_a_root() {
+    let (mut buckets, start) = (Buckets::default(), Instant::now());
+    buckets.push(span(2, 1), None, start);
+    buckets.push(span(3, 1), None, start + millis(4000));
+    assert_eq!(buckets.next_expiry(), Some(start + millis(5000)));
+    assert!(buckets.expire(start + millis(4999)).is_empty());
+    assert_eq!(buckets.expire(start + millis(5000)).iter().map(ids).collect::<Vec<_>>(), [[2, 3]]);
+
+    buckets.push(span(4, 1), None, start + millis(7000));
+    buckets.push(span(1, 0), None, start + millis(7010));
+    assert!(buckets.expire(start + millis(7509)).is_empty());
+    assert_eq!(buckets.expire(start + millis(7510)).iter().map(ids).collect::<Vec<_>>(), [[4, 1]]);
+    assert_eq!((buckets.next_expiry(), buckets.spans()), (None, 0));
+}
+
+#[test]
+fn a_root_that_ends_late_does_not_delay_what_waits() {
+    let (mut buckets, start) = (Buckets::default(), Instant::now());
+    buckets.push(span(2, 1), None, start);
+    buckets.push(span(1, 0), None, start + millis(4900));
+    assert_eq!(buckets.next_expiry(), Some(start + millis(5000)));
+}
+
+#[test]
+fn a_thousand_spans_leave_at_once() {
+    let (mut buckets, start) = (Buckets::default(), Instant::now());
+    let mut full: Vec<_> = (2..2502).flat_map(|id| buckets.push(span(id, 1), None, start)).collect();
+    full.extend(buckets.push(span(1, 0), None, start));
+    assert_eq!(lengths(&full), [1000, 1000]);
+    full.extend(buckets.expire(start + WAIT_AFTER_ROOT));
+    assert_eq!(lengths(&full), [1000, 1000, 501]);
+}
+
+#[test]
+fn five_megabytes_leave_at_once_and_one_span_alone_may_have_more() {
+    let (mut buckets, start) = (Buckets::default(), Instant::now());
+    let full: Vec<_> = (2..19).flat_map(|id| buckets.push(large(id, 300_000), None, start)).collect();
+    assert_eq!(lengths(&full), [16], "the 17th would be too much");
+    assert!(full[0].size() <= MAX_BUCKET);
+    let full = buckets.push(large(20, MAX_BUCKET), None, start);
+    assert_eq!(lengths(&full), [1, 1], "what waited, and the large one");
+    assert_eq!(buckets.spans(), 0);
+}
+
+#[test]
+fn each_trace_and_each_context_has_a_bucket_of_its_own() {
+    let (mut buckets, start) = (Buckets::default(), Instant::now());
+    let (first, second) = (context("first"), context("second"));
+    buckets.push(span(2, 1), Some(Arc::clone(&first)), start);
+    buckets.push(span(3, 1), Some(second), start);
+    buckets.push(span(4, 1), None, start);
+    buckets.push(span(5, 1), Some(context("first")), start);
+    buckets.push(span(6, 1), Some(first), start);
+    let all: Vec<_> = buckets.expire(start + MAX_BUCKET_WAIT).iter().map(ids).collect();
+    assert_eq!(all, [vec![2, 5, 6], vec![3], vec![4]], "equal contexts are one");
+}
+
+#[test]
+fn a_trace_with_very_many_contexts_sends_the_oldest_early() {
+    let (mut buckets, start) = (Buckets::default(), Instant::now());
+    let contexts: Vec<_> = (0..=MAX_CONTEXTS as u64).collect();
+    let mut early = Vec::new();
+    for number in &contexts {
+        early.extend(buckets.push(span(2 + number, 1), Some(context(&number.to_string())), start));
+    }
+    assert_eq!(early.iter().map(ids).collect::<Vec<_>>(), [[2]]);
+    assert_eq!(buckets.spans(), MAX_CONTEXTS);
+}
+
+#[test]
+fn under_pressure_the_bucket_that_is_due_first_leaves() {
+    let (mut buckets, start) = (Buckets::default(), Instant::now());
+    buckets.push(span(2, 1), Some(context("a")), start);
+    buckets.push(span(1, 0), Some(context("b")), start);
+    assert_eq!(buckets.take_first().map(|bucket| ids(&bucket)), Some(vec![1]));
+    assert_eq!(buckets.drain().iter().map(ids).collect::<Vec<_>>(), [[2]]);
+    assert!(buckets.take_first().is_none());
+}
+
+#[test]
+fn a_segment_has_its_final_name_once_it_has_ended() {
+    let segment = Segment::new(SpanId::from_bytes([1; 8]), "GET");
+    assert_eq!(segment.name(), "GET");
+    segment.ended("GET /users/{id}");
+    assert_eq!(segment.name(), "GET /users/{id}");
+}
+
+/// A step of a simulation: the milliseconds that pass, and what ends then.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Ends { context: u8, is_root: bool, bytes: usize },
+    Makes { room: bool },
+}
+
+fn step() -> impl Strategy<Value = (u64, Step)> {
+    let ends = (0..3_u8, any::<bool>(), prop_oneof![Just(10), Just(2_000_000), Just(MAX_BUCKET)])
+        .prop_map(|(context, is_root, bytes)| Step::Ends { context, is_root, bytes });
+    let step = prop_oneof![9 => ends, 1 => any::<bool>().prop_map(|room| Step::Makes { room })];
+    (0..3000_u64, step)
+}
+
+proptest! {
+    #[test]
+    fn what_comes_in_goes_out_once_and_in_time(steps in prop::collection::vec(step(), 0..60)) {
+        let (mut buckets, mut now) = (Buckets::default(), Instant::now());
+        let mut ended_at = HashMap::new();
+        let mut left = Vec::new();
+        for (id, (passed, step)) in (2..).zip(steps) {
+            let end = now + millis(passed);
+            // A driver wakes up when something is due.
+            while let Some(due) = buckets.next_expiry().filter(|due| *due <= end) {
+                for bucket in buckets.expire(due) {
+                    for span in &bucket.spans {
+                        let waited = due - ended_at[&fixtures::id(&span.span)];
+                        prop_assert!(waited <= MAX_BUCKET_WAIT);
+                        prop_assert!(!span.span.is_local_root() || waited <= WAIT_AFTER_ROOT);
+                    }
+                    left.push(bucket);
+                }
+            }
+            now = end;
+            match step {
+                Step::Makes { room: true } => left.extend(buckets.take_first()),
+                Step::Makes { room: false } => left.extend(buckets.drain()),
+                Step::Ends { context: name, is_root, bytes } => {
+                    let mut data = (*fixtures::span(id, u64::from(!is_root))).clone();
+                    data.name = "x".repeat(bytes).into();
+                    ended_at.insert(id, now);
+                    let span = StreamSpan { span: EndedSpan::from(data), segment: None };
+                    left.extend(buckets.push(span, Some(context(&name.to_string())), now));
+                }
+            }
+            let sent: usize = left.iter().map(|bucket| bucket.spans.len()).sum();
+            prop_assert_eq!(sent + buckets.spans(), ended_at.len());
+        }
+        left.extend(buckets.drain());
+        let mut all: Vec<_> = left.iter().flat_map(ids).collect();
+        all.sort_unstable();
+        let mut wanted: Vec<_> = ended_at.into_keys().collect();
+        wanted.sort_unstable();
+        prop_assert_eq!(all, wanted);
+        for bucket in &left {
+            prop_assert!(!bucket.spans.is_empty() && bucket.spans.len() <= MAX_SPANS);
+            prop_assert!(bucket.spans.len() == 1 || bucket.size() <= MAX_BUCKET);
+        }
+        prop_assert_eq!((buckets.spans(), buckets.next_expiry()), (0, None));
+    }
+}
