@@ -27,7 +27,6 @@ mod resource;
 mod sender;
 mod span;
 mod status;
-#[cfg(test)]
 mod streamed;
 mod tags;
 mod times;
@@ -36,14 +35,13 @@ mod user;
 mod value;
 mod view;
 
-#[cfg(test)]
-pub(crate) use self::streamed::{SegmentInfo, StreamedSpan};
 pub(crate) use self::{
     error_event::{EventContext, ExceptionEvent},
     event::transaction_name,
     exception::{Exceptions, MAX_VALUE},
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::{STATUSES, http_status},
+    streamed::{SegmentInfo, StreamedSpan},
     tags::{InvalidTag, TagRules, tag_key, tag_value},
     transaction::Transaction,
 };

@@ -42,6 +42,7 @@ use std::{
 use opentelemetry::{Context, SpanId, TraceId};
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
+use opentelemetry_sentry_semantics::Attributes;
 
 pub use self::flush_error::FlushError;
 use self::{
@@ -90,7 +91,7 @@ impl Engine {
         let decisions = Arc::clone(&setup.decisions);
         let has_dsn = setup.destinations.sentry.is_some();
         let shared = Shared {
-            intake: Arc::new(Intake::new(setup.options.buffer_limit)),
+            intake: Arc::new(Intake::new(setup.options.buffer_limit).with_lifecycle(setup.options.lifecycle)),
             ledger: Arc::default(),
             mailbox: Arc::new(Mailbox::new()),
         };
@@ -107,8 +108,26 @@ impl Engine {
         })
     }
 
-    /// Notes what was decided about the trace of a local root that begins.
-    pub(crate) fn started(&self, trace_id: TraceId, span_id: SpanId, cx: &Context) {
+    /// Notes that a span with a parent in this process begins.
+    pub(crate) fn child_started(&self, trace_id: TraceId, span_id: SpanId, parent: SpanId) {
+        if self.shared.intake.is_stream() {
+            self.shared.intake.child_started(trace_id, span_id, parent);
+        }
+    }
+
+    /// Notes the name of a local root that begins, for the streamed spans below it.
+    pub(crate) fn segment_started(&self, trace_id: TraceId, span_id: SpanId, read: impl FnOnce() -> Option<SpanData>) {
+        if !self.shared.intake.is_stream() {
+            return;
+        }
+        if let Some(SpanData { name, span_kind, attributes, .. }) = read() {
+            let description = Attributes::new(&attributes).describe_streamed(&name, &span_kind);
+            self.shared.intake.segment_started(trace_id, span_id, &description.name);
+        }
+    }
+
+    /// Notes what was decided about the trace of a local root that begins. Returns whether it is for Sentry.
+    pub(crate) fn started(&self, trace_id: TraceId, span_id: SpanId, cx: &Context) -> bool {
         let remote = RemoteTrace::from_context(cx);
         let incoming = remote.and_then(|remote| remote.incoming(trace_id));
         let rand = || incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
@@ -120,6 +139,7 @@ impl Engine {
         if !is_for_others {
             self.shared.intake.started(trace_id, span_id, decided);
         }
+        !is_for_others
     }
 
     pub(crate) fn push(&self, span: SpanData) {

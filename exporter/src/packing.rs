@@ -11,7 +11,6 @@
 //! | `envelope`, `container` | the bytes of an envelope; of one with streamed spans |
 
 mod contain;
-#[cfg(test)]
 mod container;
 mod envelope;
 mod filter;

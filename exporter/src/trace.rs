@@ -11,17 +11,21 @@
 //! | `assembler` | all traces that wait, and when each leaves |
 //! | `waiting` | the spans of one trace that wait |
 //! | `sent` | the spans and contexts that were sent lately |
-//! | `buckets` | the streamed spans that wait, which is the other way to leave |
+//! | `lifecycle`, `gatherer`, `pick_up` | in which form spans leave; the assembler or the buckets; when they came |
+//! | `buckets`, `segment` | the streamed spans that wait, and the local roots above them |
 //! | `trace`, `context` | the spans that leave together, and their `trace` header |
 //! | `tree`, `split` | parents and children; the parts of a trace that is too large |
 
 mod assembler;
-#[cfg(test)]
 mod buckets;
 mod context;
 mod ended;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod gatherer;
+mod lifecycle;
+mod pick_up;
+mod segment;
 mod sent;
 mod split;
 #[cfg(test)]
@@ -31,12 +35,15 @@ mod trace;
 mod tree;
 mod waiting;
 
-#[cfg(test)]
-pub(crate) use self::buckets::{Bucket, MAX_BUCKET, Segment, StreamSpan};
 pub(crate) use self::{
-    assembler::{Assembler, OpenRoots, WaitLimits},
+    assembler::{OpenRoots, WaitLimits},
+    buckets::{Bucket, MAX_BUCKET},
     context::TraceContext,
     ended::EndedSpan,
+    gatherer::{Gathered, Gatherer},
+    lifecycle::TraceLifecycle,
+    pick_up::PickUp,
+    segment::Segment,
     split::{MAX_SPANS, split_by_count, split_by_size},
     trace::{Fate, Trace},
     tree::without,

@@ -18,12 +18,9 @@ use std::borrow::Cow;
 
 use opentelemetry::{KeyValue, trace::SpanKind};
 
-use self::description::Described;
+use self::description::{Described, Family};
 pub use self::description::{Description, Source};
 use crate::{attributes::Attributes, semconv};
-
-/// Recognises the spans of one family by their attributes.
-type Family = for<'a> fn(&Described<'a, '_>) -> Option<Description<'a>>;
 
 /// The rows of the table above, in its order: the first family that recognises a span describes it.
 const FAMILIES: [Family; 8] = [

@@ -109,15 +109,18 @@ impl From<SentryExporter> for SentrySpanProcessor {
 
 impl SpanProcessor for SentrySpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
-        // Most spans have a parent in this process, and cost nothing beyond this check.
         let parent = cx.span();
         let is_local_root = !parent.span_context().is_valid() || parent.span_context().is_remote();
-        let span = span.span_context();
-        if !is_local_root || !span.is_sampled() || own_thread::is_marked() {
+        let cx_of_span = span.span_context();
+        let Some(engine) = self.engine.as_ref().filter(|_| cx_of_span.is_sampled() && !own_thread::is_marked()) else {
             return;
-        }
-        if let Some(engine) = &self.engine {
-            engine.started(span.trace_id(), span.span_id(), cx);
+        };
+        // As transactions, most spans have a parent in this process and cost nothing beyond this check.
+        let (trace_id, span_id) = (cx_of_span.trace_id(), cx_of_span.span_id());
+        if !is_local_root {
+            engine.child_started(trace_id, span_id, parent.span_context().span_id());
+        } else if engine.started(trace_id, span_id, cx) {
+            engine.segment_started(trace_id, span_id, || span.exported_data());
         }
     }
 

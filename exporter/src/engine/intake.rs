@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use crate::{
     account::{Counts, DropReason, Ledger},
-    trace::{EndedSpan, OpenRoots, TraceContext},
+    trace::{EndedSpan, OpenRoots, Segment, TraceContext, TraceLifecycle},
 };
 
 /// More than most machines have request threads, and few enough to visit on every wake-up.
@@ -41,6 +41,8 @@ pub(crate) struct Intake {
     /// Bytes of all spans that were accepted and are not converted yet, here, in the assembler or in the machine. The
     /// limit would not bound the memory if it counted only the spans in the shards.
     pending: AtomicUsize,
+    /// In a stream a span is lost alone, and knows its local root.
+    is_stream: bool,
     /// The limit for `pending`. A span above it is dropped.
     limit: usize,
     /// The send queue is full. An overflow is then counted as the queue's and not as the buffer's, so that the reason
@@ -65,6 +67,8 @@ struct Shard {
     spans: Vec<EndedSpan>,
     /// Without it, spans that leave before their root would have no `trace` header.
     open: HashMap<TraceId, OpenTrace>,
+    /// The local root above each open span, in a stream.
+    segments: HashMap<(TraceId, SpanId), Arc<Segment>>,
     dropped: DroppedTraces,
 }
 
@@ -110,10 +114,35 @@ impl Intake {
             shards: Default::default(),
             pending: AtomicUsize::new(0),
             limit,
+            is_stream: false,
             is_stuck: AtomicBool::new(false),
             knows_roots: AtomicBool::new(false),
             root_ended: Notify::new(),
             crowded: Notify::new(),
+        }
+    }
+
+    pub(crate) fn with_lifecycle(mut self, lifecycle: TraceLifecycle) -> Self {
+        self.is_stream = lifecycle == TraceLifecycle::Stream;
+        self
+    }
+
+    /// Whether spans are streamed, so that each start is to be noted.
+    pub(crate) const fn is_stream(&self) -> bool {
+        self.is_stream
+    }
+
+    /// Notes that a local root of a stream has begun, and with which name. Its decision was noted before.
+    pub(crate) fn segment_started(&self, trace_id: TraceId, span_id: SpanId, name: &str) {
+        let segment = Segment::new(span_id, name, self.context(trace_id));
+        lock(self.shard(trace_id)).segments.insert((trace_id, span_id), Arc::new(segment));
+    }
+
+    /// Notes that another span of a stream has begun. Below a span that has ended, its local root is not known.
+    pub(crate) fn child_started(&self, trace_id: TraceId, span_id: SpanId, parent: SpanId) {
+        let segments = &mut lock(self.shard(trace_id)).segments;
+        if let Some(segment) = segments.get(&(trace_id, parent)).cloned() {
+            segments.insert((trace_id, span_id), segment);
         }
     }
 
@@ -145,7 +174,7 @@ impl Intake {
         if !span.span_context.is_sampled() {
             return;
         }
-        let span = EndedSpan::from(span);
+        let mut span = EndedSpan::from(span);
         let (size, is_root) = (span.size(), span.is_local_root());
         let trace_id = span.span_context.trace_id();
         let before = self.pending.fetch_add(size, Ordering::Relaxed);
@@ -153,10 +182,15 @@ impl Intake {
         if is_root && !shard.open.is_empty() {
             shard.ended(trace_id, span.span_context.span_id());
         }
+        if self.is_stream {
+            span.segment = shard.segments.remove(&(trace_id, span.span_context.span_id()));
+        }
         let refused = if shard.closed.is_some() {
             shard.closed
         } else if before + size > self.limit || shard.dropped.all.contains(&trace_id) {
-            shard.dropped.add(trace_id);
+            if !self.is_stream {
+                shard.dropped.add(trace_id);
+            }
             let is_stuck = self.is_stuck.load(Ordering::Relaxed);
             Some(if is_stuck { DropReason::QueueOverflow } else { DropReason::BufferOverflow })
         } else {
@@ -177,7 +211,8 @@ impl Intake {
         self.release(size);
         if is_for_sentry(&span) {
             ledger.received(1);
-            ledger.dropped(reason, Counts { transactions: u64::from(is_root), ..Counts::spans(1) });
+            let transactions = u64::from(is_root && !self.is_stream);
+            ledger.dropped(reason, Counts { transactions, ..Counts::spans(1) });
         }
         self.crowded.notify_one();
     }
@@ -316,77 +351,4 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trace::fixtures::{TRACE, span};
-
-    fn data(id: u64, parent: u64) -> SpanData {
-        (*span(id, parent)).clone()
-    }
-
-    fn drained(intake: &Intake, ledger: &Ledger) -> usize {
-        let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-        intake.drain(&mut spans, &mut dropped, ledger);
-        intake.release(spans.iter().map(EndedSpan::size).sum());
-        spans.len()
-    }
-
-    #[test]
-    fn a_span_that_waits_is_counted_at_once_and_once() {
-        let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
-        intake.push(data(2, 1), &ledger);
-        assert_eq!((intake.waiting(), ledger.stats().spans_received), (1, 0));
-        assert_eq!(drained(&intake, &ledger), 1);
-        assert_eq!((intake.waiting(), ledger.stats().spans_received, intake.pending()), (0, 1, 0));
-    }
-
-    #[test]
-    fn a_span_for_others_is_not_counted() {
-        let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
-        let mut other = data(1, 0);
-        other.attributes.push(not_sampled::attribute());
-        intake.push(other, &ledger);
-        assert_eq!(intake.waiting(), 0);
-        assert_eq!(drained(&intake, &ledger), 0);
-        assert_eq!((ledger.stats().spans_received, intake.pending()), (0, 0));
-    }
-
-    #[test]
-    fn a_trace_that_overflowed_is_dropped_until_the_pressure_is_over() {
-        let (intake, ledger) = (Intake::new(span(2, 1).size()), Ledger::default());
-        (2..4).for_each(|id| intake.push(data(id, 1), &ledger));
-        assert_eq!(drained(&intake, &ledger), 1);
-        intake.push(data(4, 1), &ledger);
-        assert_eq!(drained(&intake, &ledger), 0, "it has a hole already");
-        intake.forgive();
-        intake.push(data(5, 1), &ledger);
-        assert_eq!(drained(&intake, &ledger), 1);
-        assert_eq!(ledger.stats().dropped[&DropReason::BufferOverflow].spans, 2);
-    }
-
-    #[test]
-    fn open_local_roots_are_known_until_they_end() {
-        let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
-        let id = |id: u64| SpanId::from_bytes(id.to_be_bytes());
-        intake.started(TRACE, id(1), None);
-        intake.started(TRACE, id(2), None);
-        assert_eq!(intake.open_roots(TRACE), [id(1), id(2)]);
-        intake.push(data(1, 0), &ledger);
-        assert_eq!(intake.open_roots(TRACE), [id(2)]);
-        intake.push(data(2, 1_000_000), &ledger);
-        assert_eq!(intake.open_roots(TRACE), []);
-    }
-
-    #[test]
-    fn after_the_end_every_span_is_counted_as_dropped() {
-        let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
-        intake.push(data(1, 0), &ledger);
-        intake.close(DropReason::Shutdown);
-        intake.push(data(2, 0), &ledger);
-        intake.close(DropReason::InternalSdkError);
-        intake.push(data(3, 0), &ledger);
-        assert_eq!(intake.abandon(&ledger), 1);
-        assert_eq!(ledger.stats().dropped[&DropReason::Shutdown].spans, 2, "the first reason counts");
-        assert_eq!((ledger.stats().spans_dropped(), ledger.stats().spans_received), (2, 3));
-    }
-}
+mod tests;

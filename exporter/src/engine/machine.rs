@@ -29,7 +29,7 @@ use super::{
 use crate::{
     account::{Counts, DropReason, Ledger, Now},
     packing::{Envelope, Packed, Packer},
-    trace::{Assembler, EndedSpan, Trace},
+    trace::{Bucket, EndedSpan, Gathered, Gatherer, PickUp, Trace},
     transport::{Answer, DiskDone, DiskJob, Outbox, Outgoing},
 };
 
@@ -66,7 +66,7 @@ pub(super) struct Shared {
 pub(super) struct Machine {
     shared: Shared,
     packer: Packer,
-    assembler: Assembler,
+    gatherer: Gatherer,
     outbox: Outbox,
     /// Empty between two pick-ups. It is a field so that its memory is reused.
     inbox: Vec<EndedSpan>,
@@ -101,7 +101,9 @@ enum Ready {
     Trace(Trace),
     /// Scrubbed, filtered, and with no more spans than a transaction can have.
     Part(Trace),
-    /// An error event.
+    /// Streamed spans.
+    Bucket(Bucket),
+    /// An error event, or a container of streamed spans.
     Envelope(Envelope),
 }
 
@@ -109,7 +111,7 @@ impl Machine {
     pub(super) fn new(
         shared: Shared,
         packer: Packer,
-        assembler: Assembler,
+        gatherer: Gatherer,
         outbox: Outbox,
         backpressure: Option<Backpressure>,
         now: Now,
@@ -117,7 +119,7 @@ impl Machine {
         Self {
             shared,
             packer,
-            assembler,
+            gatherer,
             outbox,
             inbox: Vec::new(),
             dropped: Vec::new(),
@@ -138,7 +140,7 @@ impl Machine {
         self.has_used_disk = false;
         let orders = self.shared.mailbox.take();
         self.obey(orders, now);
-        let is_due = self.assembler.next_expiry().is_some_and(|expiry| expiry <= now.instant);
+        let is_due = self.gatherer.next_expiry().is_some_and(|expiry| expiry <= now.instant);
         if self.is_running() && (is_due || self.next_pick_up <= now.instant || self.shared.intake.is_crowded()) {
             self.take_in(now);
         }
@@ -190,15 +192,19 @@ impl Machine {
 
     /// Picks up the spans that ended, and lines up the traces that are ready.
     pub(super) fn take_in(&mut self, now: Now) {
+        // A driver may be late, so the last pick-up may be longer ago.
+        let since = (self.next_pick_up - PICK_UP_EVERY).min(now.instant);
         self.next_pick_up = now.instant + PICK_UP_EVERY;
-        let Self { shared, assembler, inbox, dropped, .. } = self;
+        let Self { shared, gatherer, inbox, dropped, .. } = self;
         let Shared { intake, ledger, .. } = shared;
         intake.drain(inbox, dropped, ledger);
         let grace = if intake.knows_roots() { GRACE } else { Duration::ZERO };
+        let pick_up = PickUp { now: now.instant, since, grace };
+        let mut ready = Vec::new();
         for mut span in inbox.drain(..) {
             if span.span_context.is_valid() {
                 span.index();
-                assembler.push(span, now.instant, grace);
+                ready.extend(gatherer.push(span, pick_up));
             } else {
                 // The application has a broken id generator. Sentry refuses a transaction that contains such a span.
                 intake.release(span.size());
@@ -208,34 +214,43 @@ impl Machine {
         inbox.shrink_to(MAX_ROOM);
         for trace_id in dropped.drain(..) {
             self.crowded_at = Some(now.instant);
-            let (counts, bytes) = assembler.discard(trace_id);
+            let (counts, bytes) = gatherer.discard(trace_id);
             intake.release(bytes);
             ledger.dropped(DropReason::BufferOverflow, counts);
         }
-        let ready = assembler.expire(now.instant, &**intake);
+        ready.extend(gatherer.expire(now.instant, &**intake));
         self.line_up(ready);
-        while self.shared.intake.is_crowded() && self.ready.len() < MANY_READY && !self.assembler.is_empty() {
-            let oldest = self.assembler.drain_oldest(&*self.shared.intake);
+        while self.shared.intake.is_crowded() && self.ready.len() < MANY_READY && !self.gatherer.is_empty() {
+            let oldest = self.gatherer.drain_oldest(&*self.shared.intake);
             self.line_up(oldest);
         }
     }
 
     fn take_in_all(&mut self, now: Now) {
         self.take_in(now);
-        let rest = self.assembler.drain(&*self.shared.intake);
+        let rest = self.gatherer.drain(&*self.shared.intake);
         self.line_up(rest);
     }
 
-    fn line_up(&mut self, traces: Vec<Trace>) {
-        for mut trace in traces {
-            if trace.context.is_none() {
-                let trace_id = trace.spans.first().map(|span| span.span_context.trace_id());
-                trace.context = trace_id.and_then(|trace_id| self.shared.intake.context(trace_id)).map(Arc::new);
-            }
+    fn line_up(&mut self, gathered: Vec<Gathered>) {
+        for gathered in gathered {
+            let ready = match gathered {
+                Gathered::Trace(trace) => Ready::Trace(self.with_context(trace)),
+                Gathered::Bucket(bucket) => Ready::Bucket(bucket),
+            };
             self.pieces.insert(self.next_number, 1);
-            self.ready.push_back((self.next_number, Ready::Trace(trace)));
+            self.ready.push_back((self.next_number, ready));
             self.next_number += 1;
         }
+    }
+
+    /// A trace that leaves before its root has no context by itself.
+    fn with_context(&self, mut trace: Trace) -> Trace {
+        if trace.context.is_none() {
+            let trace_id = trace.spans.first().map(|span| span.span_context.trace_id());
+            trace.context = trace_id.and_then(|trace_id| self.shared.intake.context(trace_id)).map(Arc::new);
+        }
+        trace
     }
 
     /// Accepts incomplete traces again when the pressure is over.
@@ -280,6 +295,12 @@ impl Machine {
                     Packed::Nothing => self.piece_left(number),
                 }
                 self.shared.intake.release(size);
+            }
+            Ready::Bucket(bucket) => {
+                let size = bucket.size();
+                let envelopes = self.packer.pack_bucket(bucket, ledger);
+                intake.release(size);
+                self.pieces(number, envelopes.into_iter().map(Ready::Envelope));
             }
             Ready::Envelope(envelope) => self.outbox.push(number, envelope, now),
         }
@@ -363,7 +384,7 @@ impl Machine {
         };
         let check_up = self.backpressure.as_ref().map(Backpressure::due);
         let pick_up = Some(self.next_pick_up).filter(|_| self.is_running());
-        let expiry = self.assembler.next_expiry().filter(|_| self.is_running());
+        let expiry = self.gatherer.next_expiry().filter(|_| self.is_running());
         let forgive = self.crowded_at.map(|at| at + PRESSURE_OVER);
         let all = [flushes, phase, check_up, pick_up, expiry, forgive, self.outbox.wake_at(now.instant)];
         all.into_iter().flatten().fold(now.instant + PICK_UP_EVERY, Instant::min)
@@ -371,6 +392,6 @@ impl Machine {
 
     /// When a trace leaves next. If that is soon, the driver need not wake up for a local root before.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.assembler.next_expiry()
+        self.gatherer.next_expiry()
     }
 }

@@ -1,5 +1,7 @@
 //! The settings of the engine.
 
+use crate::trace::TraceLifecycle;
+
 /// How much may wait, and whether the sampler adapts to the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EngineOptions {
@@ -7,10 +9,12 @@ pub(crate) struct EngineOptions {
     pub(crate) buffer_limit: usize,
     /// Whether the sampler keeps fewer traces while the server does not keep up.
     pub(crate) backpressure: bool,
+    /// In which form spans leave.
+    pub(crate) lifecycle: TraceLifecycle,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { buffer_limit: 64 << 20, backpressure: false }
+        Self { buffer_limit: 64 << 20, backpressure: false, lifecycle: TraceLifecycle::default() }
     }
 }

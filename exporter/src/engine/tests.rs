@@ -9,4 +9,5 @@ mod pressure;
 mod rest;
 mod simulation;
 mod spool;
+mod stream;
 mod wide;

@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{
     account::{Now, Reports},
-    packing::Packer,
-    trace::{Assembler, WaitLimits},
+    packing::{MAX_TRANSACTION, Packer},
+    trace::{Gatherer, MAX_BUCKET, TraceLifecycle, WaitLimits},
     transport::{Answer, DeliveryOptions, Destinations, Outbox, OutboxSetup, Spool, SpoolOptions, deliver},
 };
 
@@ -100,11 +100,21 @@ pub(super) fn machine(shared: Shared, setup: Setup, random: fastrand::Rng, now: 
         limit: setup.delivery.queue_limit,
         encoding: setup.delivery.encoding,
         reports: Reports::new(Arc::clone(&shared.ledger), Arc::clone(&setup.decisions)),
+        largest: largest(setup.options.lifecycle),
         has_spool: setup.delivery.spool_dir.is_some(),
         random,
     };
     let backpressure = setup.options.backpressure.then(|| Backpressure::new(setup.decisions, now.instant));
-    Machine::new(shared, setup.packer, Assembler::new(setup.wait), Outbox::new(outbox), backpressure, now)
+    let gatherer = Gatherer::new(setup.options.lifecycle, setup.wait);
+    Machine::new(shared, setup.packer, gatherer, Outbox::new(outbox), backpressure, now)
+}
+
+/// The largest item that leaves in this lifecycle.
+const fn largest(lifecycle: TraceLifecycle) -> usize {
+    match lifecycle {
+        TraceLifecycle::Transactions => MAX_TRANSACTION,
+        TraceLifecycle::Stream => MAX_BUCKET,
+    }
 }
 
 fn read_clocks() -> Now {

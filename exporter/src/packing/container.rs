@@ -7,11 +7,11 @@ use opentelemetry_http::Bytes;
 use opentelemetry_sentry_protocol::{Dsn, DynamicSamplingContext, Service};
 use serde::{Serialize, Serializer};
 
-use super::{contain::contain, envelope::Envelope, trim::trim};
+use super::{contain::contain, envelope::Envelope, packer::Packer, trim::trim};
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
     convert::{Sdk, SegmentInfo, Sender, StreamedSpan},
-    trace::{Bucket, MAX_BUCKET, StreamSpan},
+    trace::{Bucket, EndedSpan, Fate, MAX_BUCKET, Trace},
 };
 
 /// The most bytes of one span. Sentry accepts more while it takes a span in, but then cuts it at random.
@@ -21,9 +21,22 @@ pub(super) const MAX_SPAN: usize = 1_000_000;
 const HEAD: &[u8] = br#"{"version":2,"items":["#;
 const TAIL: &[u8] = b"]}";
 
+impl Packer {
+    /// Makes the envelopes of a bucket: of its exceptions, if the application wants these, and of its spans.
+    pub(crate) fn pack_bucket(&mut self, bucket: Bucket, ledger: &Ledger) -> Vec<Envelope> {
+        let Bucket { trace_id, context, spans } = bucket;
+        let mut trace = Trace { context, spans, fate: Fate::Early };
+        self.scrub(&mut trace);
+        let mut all = if self.rules.exceptions_as_errors { self.pack_errors(&trace, ledger) } else { Vec::new() };
+        let bucket = Bucket { trace_id, context: trace.context, spans: trace.spans };
+        all.extend(envelopes(bucket, &self.sender, ledger));
+        all
+    }
+}
+
 /// Makes the envelopes of a bucket, usually one. Each has at most [`MAX_BUCKET`] bytes of spans: a bucket counts memory,
 /// and text that must be escaped takes more as JSON.
-pub(crate) fn envelopes(bucket: Bucket, sender: &Sender, ledger: &Ledger) -> Vec<Envelope> {
+fn envelopes(bucket: Bucket, sender: &Sender, ledger: &Ledger) -> Vec<Envelope> {
     let headers = headers(&bucket, sender);
     let mut payload = Payload::default();
     let mut all = Vec::new();
@@ -41,13 +54,13 @@ pub(crate) fn envelopes(bucket: Bucket, sender: &Sender, ledger: &Ledger) -> Vec
 }
 
 /// A span as JSON. The longest texts of one that is too large are cut until it fits.
-fn span_json(span: &mut StreamSpan, sender: &Sender, ledger: &Ledger) -> Option<Vec<u8>> {
+fn span_json(span: &mut EndedSpan, sender: &Sender, ledger: &Ledger) -> Option<Vec<u8>> {
     let mut all = Trimmed::default();
     let mut room = MAX_SPAN;
     loop {
-        let StreamSpan { span: ended, segment } = &*span;
+        let segment = span.segment.clone();
         let segment = segment.as_ref().map(|segment| SegmentInfo { id: segment.id, name: segment.name() });
-        let streamed = StreamedSpan { sender, span: ended, segment };
+        let streamed = StreamedSpan { sender, span, segment };
         match contain("serialisation", || serde_json::to_vec(&streamed)) {
             Some(Ok(json)) if json.len() <= MAX_SPAN => {
                 ledger.trimmed(all);
@@ -56,7 +69,7 @@ fn span_json(span: &mut StreamSpan, sender: &Sender, ledger: &Ledger) -> Option<
             Some(Ok(_)) if room > 0 => {
                 // Escaping makes a text longer, so the first cut may not be enough.
                 room /= 2;
-                all += trim(span.span.data_mut(), room);
+                all += trim(span.data_mut(), room);
             }
             Some(Ok(_)) => {
                 ledger.dropped(DropReason::Invalid, Counts::spans(1));

@@ -85,8 +85,8 @@ pub(crate) struct Serialised {
 /// Makes envelopes of traces.
 #[derive(Debug)]
 pub(crate) struct Packer {
-    sender: Sender,
-    rules: Rules,
+    pub(super) sender: Sender,
+    pub(super) rules: Rules,
     /// Remembers failures, so that one that is recorded by several spans is sent once.
     exceptions: Exceptions,
     /// The event that was serialised last. It is as long as the longest event that is sent; the system provides its memory
@@ -117,7 +117,7 @@ impl Packer {
         trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span.data_mut()));
     }
 
-    fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger) -> Vec<Envelope> {
+    pub(super) fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger) -> Vec<Envelope> {
         let mut found = self.exceptions.find(&trace.spans);
         let all = found.len();
         found.retain(|exception| !self.rules.ignores_error(&exception.title()));

@@ -136,10 +136,6 @@ impl Assembler {
         self.due.first().map(|(due, _)| *due)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// How many spans wait.
     pub(crate) const fn len(&self) -> usize {
         self.spans
@@ -180,7 +176,7 @@ impl Assembler {
         let mut traces = Vec::with_capacity(groups.len());
         for Group { spans, fate } in groups {
             let context = match (fate, spans.first()) {
-                (Fate::Whole, Some(root)) => Some(Arc::new(TraceContext::of(root))),
+                (Fate::Whole, Some(root)) => Some(Arc::new(TraceContext::of(root, root.attributes()))),
                 _ => self.sent.context(trace_id).cloned(),
             };
             self.sent.remember(trace_id, &spans, context.as_ref());

@@ -6,15 +6,14 @@
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use foldhash::fast::RandomState;
-use opentelemetry::{SpanId, TraceId};
-use opentelemetry_sentry_semantics::shortened;
+use opentelemetry::TraceId;
 
-use super::{context::TraceContext, ended::EndedSpan, split::MAX_SPANS};
+use super::{context::TraceContext, ended::EndedSpan, pick_up::PickUp, split::MAX_SPANS};
 
 /// How long spans wait for others of their bucket.
 pub(crate) const MAX_BUCKET_WAIT: Duration = Duration::from_secs(5);
@@ -29,39 +28,6 @@ pub(crate) const MAX_BUCKET: usize = 5_000_000;
 /// more, the oldest leaves early, so that finding the right one stays cheap.
 const MAX_CONTEXTS: usize = 16;
 
-/// A local root, which the spans below it share. They are named after it when they leave. Every span repeats the name, so
-/// it is cut.
-#[derive(Debug)]
-pub(crate) struct Segment {
-    pub(crate) id: SpanId,
-    started_as: Box<str>,
-    /// Many roots learn their name after their start, for example from the router.
-    ended_as: OnceLock<Box<str>>,
-}
-
-impl Segment {
-    pub(crate) fn new(id: SpanId, name: &str) -> Arc<Self> {
-        Arc::new(Self { id, started_as: shortened(name).into(), ended_as: OnceLock::new() })
-    }
-
-    /// Notes the name with which it ended. The first call counts.
-    pub(crate) fn ended(&self, name: &str) {
-        self.ended_as.get_or_init(|| shortened(name).into());
-    }
-
-    /// Its final name, or the one with which it started while it is open.
-    pub(crate) fn name(&self) -> &str {
-        self.ended_as.get().unwrap_or(&self.started_as)
-    }
-}
-
-/// An ended span and the local root above it, if that is known.
-#[derive(Clone, Debug)]
-pub(crate) struct StreamSpan {
-    pub(crate) span: EndedSpan,
-    pub(crate) segment: Option<Arc<Segment>>,
-}
-
 /// Spans that leave together.
 #[derive(Debug)]
 pub(crate) struct Bucket {
@@ -69,13 +35,13 @@ pub(crate) struct Bucket {
     /// `None` if it is not known; a minimal one is then made, because Sentry refuses streamed spans without any.
     pub(crate) context: Option<Arc<TraceContext>>,
     /// At least one, in the order in which they ended.
-    pub(crate) spans: Vec<StreamSpan>,
+    pub(crate) spans: Vec<EndedSpan>,
 }
 
 impl Bucket {
     /// The sum of the sizes of its spans.
     pub(crate) fn size(&self) -> usize {
-        self.spans.iter().map(|span| span.span.size()).sum()
+        self.spans.iter().map(EndedSpan::size).sum()
     }
 }
 
@@ -107,20 +73,15 @@ impl Waiting {
         self.size + size <= MAX_BUCKET
     }
 
-    const fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.bucket.spans.len() >= MAX_SPANS || self.size >= MAX_BUCKET
     }
 }
 
 impl Buckets {
-    /// Adds a span that ended at `ended_at`, and returns the buckets that are full.
-    pub(crate) fn push(
-        &mut self,
-        span: StreamSpan,
-        context: Option<Arc<TraceContext>>,
-        ended_at: Instant,
-    ) -> Vec<Bucket> {
-        let (trace_id, size) = (span.span.span_context.trace_id(), span.span.size());
+    /// Adds a span, and returns the buckets that are full.
+    pub(crate) fn push(&mut self, span: EndedSpan, context: Option<Arc<TraceContext>>, pick_up: PickUp) -> Vec<Bucket> {
+        let (trace_id, size) = (span.span_context.trace_id(), span.size());
         let mut full = Vec::new();
         let place = self.place(trace_id, context.as_ref());
         let has_room = place.is_some_and(|place| self.waiting[&trace_id][place].has_room(size));
@@ -129,13 +90,13 @@ impl Buckets {
             _ => {
                 full.extend(place.and_then(|place| self.take(trace_id, place)));
                 full.extend(self.make_room(trace_id));
-                self.open(trace_id, context, ended_at)
+                self.open(trace_id, context, pick_up.since + MAX_BUCKET_WAIT)
             }
         };
         let Some(waiting) = self.waiting.get_mut(&trace_id).and_then(|all| all.get_mut(place)) else { return full };
-        if span.span.is_local_root() {
+        if span.is_local_root() {
             self.due.remove(&waiting.key());
-            waiting.due = waiting.due.min(ended_at + WAIT_AFTER_ROOT);
+            waiting.due = waiting.due.min(pick_up.now + WAIT_AFTER_ROOT);
             self.due.insert(waiting.key());
         }
         waiting.size += size;
@@ -147,13 +108,19 @@ impl Buckets {
         full
     }
 
-    /// Where the bucket of a context is among those of its trace.
-    fn place(&self, trace_id: TraceId, context: Option<&Arc<TraceContext>>) -> Option<usize> {
-        let is_it = |waiting: &Waiting| match (&waiting.bucket.context, context) {
-            (Some(known), Some(context)) => Arc::ptr_eq(known, context) || known == context,
-            (known, context) => known.is_none() && context.is_none(),
-        };
-        self.waiting.get(&trace_id)?.iter().position(is_it)
+    /// Where the bucket of a context is among those of its trace. A span whose context is not known goes with any of its
+    /// trace, and what waits without one gets the first that is known: otherwise a root that nobody noted at its start
+    /// would leave apart from its children.
+    fn place(&mut self, trace_id: TraceId, context: Option<&Arc<TraceContext>>) -> Option<usize> {
+        let all = self.waiting.get_mut(&trace_id)?;
+        let Some(context) = context else { return all.len().checked_sub(1) };
+        let is_it = |known: &Arc<TraceContext>| Arc::ptr_eq(known, context) || known == context;
+        let same = all.iter().position(|waiting| waiting.bucket.context.as_ref().is_some_and(is_it));
+        same.or_else(|| {
+            let unknown = all.iter().position(|waiting| waiting.bucket.context.is_none())?;
+            all[unknown].bucket.context = Some(Arc::clone(context));
+            Some(unknown)
+        })
     }
 
     /// Takes the oldest bucket of a trace that has too many.
@@ -163,11 +130,11 @@ impl Buckets {
         self.take(trace_id, oldest)
     }
 
-    fn open(&mut self, trace_id: TraceId, context: Option<Arc<TraceContext>>, ended_at: Instant) -> usize {
+    fn open(&mut self, trace_id: TraceId, context: Option<Arc<TraceContext>>, due: Instant) -> usize {
         let number = self.next_number;
         self.next_number += 1;
         let bucket = Bucket { trace_id, context, spans: Vec::new() };
-        let waiting = Waiting { number, due: ended_at + MAX_BUCKET_WAIT, size: 0, bucket };
+        let waiting = Waiting { number, due, size: 0, bucket };
         self.due.insert(waiting.key());
         let all = self.waiting.entry(trace_id).or_default();
         all.push(waiting);
@@ -217,7 +184,7 @@ impl Buckets {
     }
 
     /// How many spans wait.
-    pub(crate) const fn spans(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.spans
     }
 }

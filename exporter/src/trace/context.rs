@@ -1,10 +1,9 @@
 //! The dynamic sampling context of a trace, for the envelope's `trace` header. The local root has it.
 
 use opentelemetry::{SpanId, TraceId};
+use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, SampleRand, SampleRate, Service};
-use opentelemetry_sentry_semantics::{semconv, shortened};
-
-use super::ended::EndedSpan;
+use opentelemetry_sentry_semantics::{Attributes, semconv, shortened};
 
 /// The longest context that an incoming `baggage` header can contain, in bytes.
 const MAX_FROZEN: usize = 64 << 10;
@@ -22,8 +21,7 @@ pub(crate) enum TraceContext {
 
 impl TraceContext {
     /// Reads the attributes in which the sampler hands the context over.
-    pub(crate) fn of(root: &EndedSpan) -> Self {
-        let attributes = root.attributes();
+    pub(crate) fn of(root: &SpanData, attributes: Attributes<'_>) -> Self {
         let text = |key| attributes.get(key).map(|value| value.as_str());
         if let Some(frozen) = text(semconv::DSC_FROZEN) {
             // The parser skips invalid members. A longer text than any `baggage` header was set by the application.

@@ -1,6 +1,6 @@
 //! An ended span, with its size and its attribute index, which are determined once.
 
-use std::ops::Deref;
+use std::{ops::Deref, sync::Arc};
 
 use opentelemetry::{
     Array, KeyValue, SpanId, Value,
@@ -8,6 +8,8 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_semantics::{AttributeIndex, Attributes};
+
+use super::segment::Segment;
 
 /// A span that has ended. It reads as the [`SpanData`] that it owns.
 ///
@@ -21,6 +23,8 @@ pub(crate) struct EndedSpan {
     size: usize,
     /// `None` until the worker has built it. Without it each lookup would search all attributes.
     index: Option<AttributeIndex>,
+    /// The local root above it, or itself; known in streams under our span processor only.
+    pub(crate) segment: Option<Arc<Segment>>,
 }
 
 impl EndedSpan {
@@ -70,7 +74,7 @@ impl From<SpanData> for EndedSpan {
                 link.span_context = without_trace_state(&link.span_context);
             }
         }
-        Self { size: size_of_span(&data), index: None, data }
+        Self { size: size_of_span(&data), index: None, segment: None, data }
     }
 }
 

@@ -98,7 +98,7 @@ mod tests {
             let mut root = span(1, 0);
             root.data_mut().attributes =
                 vec![opentelemetry::KeyValue::new("sentry.dsc", format!("sentry-release={}", "x".repeat(800)))];
-            let context = Arc::new(TraceContext::of(&root));
+            let context = Arc::new(TraceContext::of(&root, root.attributes()));
             sent.remember(trace_id, &[root], Some(&context));
         }
         let trace = |number: u64| TraceId::from_bytes(u128::from(number).to_be_bytes());

@@ -28,11 +28,11 @@ use super::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Now, Reports},
-    packing::{Envelope, MAX_TRANSACTION},
+    packing::Envelope,
 };
 
-/// The largest transaction, with the header lines of its envelope: a context that came in can be long.
-const MAX_ENVELOPE: usize = MAX_TRANSACTION + (64 << 10);
+/// The most bytes of the header lines of an envelope: a context that came in can be long.
+const MAX_HEADERS: usize = 64 << 10;
 
 /// Envelopes on their way out.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct Outbox {
     ledger: Arc<Ledger>,
     /// The most bytes of envelopes that may wait in memory.
     limit: usize,
+    /// The most bytes of one envelope.
+    largest: usize,
     queue: Queue,
     in_flight: InFlight,
     compressor: Compressor,
@@ -68,6 +70,8 @@ pub(crate) struct OutboxSetup {
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) limit: usize,
+    /// The most bytes of one item.
+    pub(crate) largest: usize,
     pub(crate) encoding: Encoding,
     pub(crate) reports: Reports,
     pub(crate) has_spool: bool,
@@ -93,11 +97,12 @@ enum Check {
 
 impl Outbox {
     pub(crate) fn new(setup: OutboxSetup) -> Self {
-        let OutboxSetup { destinations, ledger, limit, encoding, reports, has_spool, random } = setup;
+        let OutboxSetup { destinations, ledger, limit, largest, encoding, reports, has_spool, random } = setup;
         Self {
             destinations,
             ledger,
             limit,
+            largest: largest + MAX_HEADERS,
             queue: Queue::new(),
             in_flight: InFlight::default(),
             compressor: Compressor::new(encoding),
@@ -119,7 +124,7 @@ impl Outbox {
     pub(crate) fn is_full(&self) -> bool {
         match &self.disk {
             Some(disk) if !disk.has_failed() => disk.is_behind(),
-            _ => !self.queue.is_empty() && self.queue.bytes() + MAX_ENVELOPE > self.limit,
+            _ => !self.queue.is_empty() && self.queue.bytes() + self.largest > self.limit,
         }
     }
 
@@ -130,8 +135,8 @@ impl Outbox {
     /// Whether the server accepts less than the application sends.
     pub(crate) fn is_unhealthy(&self, now: Instant) -> bool {
         let is_limited = |category| self.limits.is_limited(category, now);
-        let is_over = self.queue.bytes() + MAX_ENVELOPE > self.limit && !self.queue.is_empty();
-        is_over || is_limited(Category::Transaction) || is_limited(Category::Error)
+        let is_over = self.queue.bytes() + self.largest > self.limit && !self.queue.is_empty();
+        is_over || [Category::Transaction, Category::Span, Category::Error].into_iter().any(is_limited)
     }
 
     /// The number of the trace of each envelope that was delivered, dropped or stored since the last call.
@@ -322,6 +327,8 @@ impl Category {
             Self::Transaction
         } else if counts.errors > 0 {
             Self::Error
+        } else if counts.spans > 0 {
+            Self::Span
         } else {
             Self::ClientReport
         }

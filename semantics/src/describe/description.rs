@@ -6,6 +6,9 @@ use opentelemetry::trace::SpanKind;
 
 use crate::attributes::Attributes;
 
+/// Recognises the spans of one family by their attributes.
+pub(super) type Family = for<'a> fn(&Described<'a, '_>) -> Option<Description<'a>>;
+
 /// A span that is being described. The description borrows from the span (`'a`), not from the rest (`'s`).
 #[derive(Clone, Copy)]
 pub(super) struct Described<'a, 's> {

@@ -8,8 +8,7 @@ use std::borrow::Cow;
 use opentelemetry::trace::SpanKind;
 
 use super::{
-    Family,
-    description::{Described, Description, Source},
+    description::{Described, Description, Family, Source},
     messaging, rpc,
 };
 use crate::{attributes::Attributes, semconv, url::host_of_url};

@@ -142,7 +142,7 @@ impl Serialize for Links<'_> {
 }
 
 impl LinkAttributes<'_> {
-    const fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.0.attributes.is_empty()
     }
 }

@@ -63,12 +63,13 @@ impl Machine {
     /// Counts everything that the machine still holds as dropped.
     pub(super) fn drop_rest(&mut self, reason: DropReason) {
         let ledger = Arc::clone(&self.shared.ledger);
-        ledger.dropped(reason, Counts::spans(self.assembler.len()));
+        ledger.dropped(reason, Counts::spans(self.gatherer.len()));
         for (_, ready) in self.ready.drain(..) {
             match ready {
                 Ready::Trace(trace) | Ready::Part(trace) => {
                     ledger.dropped(reason, Counts::transaction(trace.spans.len()));
                 }
+                Ready::Bucket(bucket) => ledger.dropped(reason, Counts::spans(bucket.spans.len())),
                 Ready::Envelope(envelope) => ledger.dropped(reason, envelope.counts),
             }
         }

@@ -99,7 +99,7 @@ impl Parcel {
             text.push_str(std::str::from_utf8(body).unwrap());
         }
         let mut spans = Vec::new();
-        if text.contains("\"type\":\"transaction\"") {
+        if text.contains("\"type\":\"transaction\"") || text.contains("\"type\":\"span\"") {
             const KEY: &str = "\"span_id\":\"";
             let ids = text.match_indices(KEY).map(|(place, _)| &text[place + KEY.len()..place + KEY.len() + 16]);
             spans.extend(ids.map(|id| u64::from_str_radix(id, 16).unwrap()));
@@ -490,7 +490,7 @@ fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
     let destinations = Destinations::new(dsn.as_ref(), spotlight).unwrap().unwrap();
     let sender = Sender::new(Service::new(dsn), None, TagRules::default());
     let shared = Shared {
-        intake: Arc::new(Intake::new(plan.engine.buffer_limit)),
+        intake: Arc::new(Intake::new(plan.engine.buffer_limit).with_lifecycle(plan.engine.lifecycle)),
         ledger: Arc::default(),
         mailbox: Arc::new(Mailbox::new()),
     };

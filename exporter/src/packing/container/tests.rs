@@ -24,19 +24,15 @@ fn sender() -> Sender {
     Sender::new(service, Some("host-1".to_owned()), TagRules::default())
 }
 
-fn bucket(spans: Vec<StreamSpan>, context: Option<TraceContext>) -> Bucket {
+fn bucket(spans: Vec<EndedSpan>, context: Option<TraceContext>) -> Bucket {
     Bucket { trace_id: TRACE, context: context.map(Arc::new), spans }
 }
 
-fn of(span: EndedSpan) -> StreamSpan {
-    StreamSpan { span, segment: None }
-}
-
 /// A child with this text as an attribute.
-fn with_text(id: u64, text: String) -> StreamSpan {
+fn with_text(id: u64, text: String) -> EndedSpan {
     let mut data = (*span(id, 1)).clone();
     data.attributes.push(KeyValue::new("text", text));
-    of(EndedSpan::from(data))
+    EndedSpan::from(data)
 }
 
 fn packed(bucket: Bucket) -> (Vec<Envelope>, Ledger) {
@@ -46,7 +42,7 @@ fn packed(bucket: Bucket) -> (Vec<Envelope>, Ledger) {
 
 /// The `trace` header of the only envelope.
 fn trace_header(context: Option<TraceContext>) -> Value {
-    let (all, _) = packed(bucket(vec![of(span(2, 1))], context));
+    let (all, _) = packed(bucket(vec![span(2, 1)], context));
     let headers: Value = serde_json::from_slice(&all[0].headers).expect("JSON");
     headers["trace"].clone()
 }
@@ -56,14 +52,15 @@ fn the_golden_container_is_written_byte_by_byte() {
     let mut root = (*span(1, 0)).clone();
     (root.name, root.span_kind) = ("orig".into(), SpanKind::Server);
     root.attributes = vec![KeyValue::new("http.request.method", "GET"), KeyValue::new("http.route", "/users/{id}")];
-    let segment = Segment::new(root.span_context.span_id(), "GET");
+    let segment = Segment::new(root.span_context.span_id(), "GET", None);
     segment.ended("GET /users/{id}");
-    let child = StreamSpan { span: span(2, 1), segment: Some(segment) };
+    let mut child = span(2, 1);
+    child.segment = Some(Arc::new(segment));
     let rand = SampleRand::from_trace_id(TRACE);
     let decision = Decision::new(Some(true)).with_transaction(Some("GET /users/{id}".into()));
     let context = TraceContext::Own { sample_rand: rand, decision };
 
-    let (all, _) = packed(bucket(vec![child, of(EndedSpan::from(root))], Some(context)));
+    let (all, _) = packed(bucket(vec![child, EndedSpan::from(root)], Some(context)));
 
     let golden = include_str!("golden.txt").replace("<version>", SDK_VERSION).replace("<rand>", &rand.to_string());
     let body = String::from_utf8(all[0].body(SystemTime::UNIX_EPOCH + Duration::from_secs(1), &[])).expect("UTF-8");
@@ -113,7 +110,7 @@ fn a_container_has_at_most_five_megabytes_however_text_is_escaped() {
 fn a_span_that_is_too_large_is_cut_until_it_fits() {
     let mut numbers = (*span(3, 1)).clone();
     numbers.attributes = vec![KeyValue::new("numbers", opentelemetry::Value::Array(vec![i64::MAX; 100_000].into()))];
-    let spans = vec![with_text(2, "x".repeat(3_000_000)), of(EndedSpan::from(numbers)), of(span(4, 1))];
+    let spans = vec![with_text(2, "x".repeat(3_000_000)), EndedSpan::from(numbers), span(4, 1)];
     let (all, ledger) = packed(bucket(spans, None));
     assert_eq!((all.len(), all[0].counts), (1, Counts::spans(3)));
     assert!(all[0].items.len() <= MAX_SPAN + 10_000, "the numbers are left out");
@@ -126,7 +123,7 @@ fn a_long_resource_costs_no_span() {
     let attributes = ["a", "b"].map(|key| KeyValue::new(key, "x".repeat(2 * MAX_SPAN)));
     sender.set_resource(opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build());
     let ledger = Ledger::default();
-    let all = envelopes(bucket(vec![of(span(1, 0))], None), &sender, &ledger);
+    let all = envelopes(bucket(vec![span(1, 0)], None), &sender, &ledger);
     assert_eq!((all.len(), all[0].counts), (1, Counts::spans(1)));
     assert_eq!(ledger.stats().trimmed.bytes, 0, "nothing of the span is cut");
 }
@@ -136,7 +133,7 @@ fn a_span_that_cannot_be_cut_is_dropped_and_counted() {
     // Names of scopes are constants of libraries, so nothing cuts them.
     let mut data = (*span(2, 1)).clone();
     data.instrumentation_scope = opentelemetry::InstrumentationScope::builder("x".repeat(2 * MAX_SPAN)).build();
-    let (all, ledger) = packed(bucket(vec![of(EndedSpan::from(data)), of(span(3, 1))], None));
+    let (all, ledger) = packed(bucket(vec![EndedSpan::from(data), span(3, 1)], None));
     assert_eq!((all.len(), all[0].counts), (1, Counts::spans(1)));
     assert_eq!(ledger.stats().dropped[&DropReason::Invalid].spans, 1);
 }

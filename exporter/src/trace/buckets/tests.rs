@@ -4,15 +4,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::trace::fixtures::{self, TRACE, id};
 
-fn span(id: u64, parent: u64) -> StreamSpan {
-    StreamSpan { span: fixtures::span(id, parent), segment: None }
+fn span(id: u64, parent: u64) -> EndedSpan {
+    fixtures::span(id, parent)
 }
 
 /// A span with a text of this length.
-fn large(id: u64, bytes: usize) -> StreamSpan {
+fn large(id: u64, bytes: usize) -> EndedSpan {
     let mut data = (*fixtures::span(id, 1)).clone();
     data.name = "x".repeat(bytes).into();
-    StreamSpan { span: EndedSpan::from(data), segment: None }
+    EndedSpan::from(data)
 }
 
 fn context(name: &str) -> Arc<TraceContext> {
@@ -21,11 +21,15 @@ fn context(name: &str) -> Arc<TraceContext> {
 }
 
 fn ids(bucket: &Bucket) -> Vec<u64> {
-    bucket.spans.iter().map(|span| id(&span.span)).collect()
+    bucket.spans.iter().map(id).collect()
 }
 
 fn lengths(buckets: &[Bucket]) -> Vec<usize> {
     buckets.iter().map(|bucket| bucket.spans.len()).collect()
+}
+
+const fn at(now: Instant) -> PickUp {
+    PickUp { now, since: now, grace: Duration::ZERO }
 }
 
 const fn millis(millis: u64) -> Duration {
@@ -35,32 +39,42 @@ const fn millis(millis: u64) -> Duration {
 #[test]
 fn spans_leave_five_seconds_after_the_first_and_half_a_second_after_a_root() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    buckets.push(span(2, 1), None, start);
-    buckets.push(span(3, 1), None, start + millis(4000));
+    buckets.push(span(2, 1), None, at(start));
+    buckets.push(span(3, 1), None, at(start + millis(4000)));
     assert_eq!(buckets.next_expiry(), Some(start + millis(5000)));
     assert!(buckets.expire(start + millis(4999)).is_empty());
     assert_eq!(buckets.expire(start + millis(5000)).iter().map(ids).collect::<Vec<_>>(), [[2, 3]]);
 
-    buckets.push(span(4, 1), None, start + millis(7000));
-    buckets.push(span(1, 0), None, start + millis(7010));
+    buckets.push(span(4, 1), None, at(start + millis(7000)));
+    buckets.push(span(1, 0), None, at(start + millis(7010)));
     assert!(buckets.expire(start + millis(7509)).is_empty());
     assert_eq!(buckets.expire(start + millis(7510)).iter().map(ids).collect::<Vec<_>>(), [[4, 1]]);
-    assert_eq!((buckets.next_expiry(), buckets.spans()), (None, 0));
+    assert_eq!((buckets.next_expiry(), buckets.len()), (None, 0));
 }
 
 #[test]
 fn a_root_that_ends_late_does_not_delay_what_waits() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    buckets.push(span(2, 1), None, start);
-    buckets.push(span(1, 0), None, start + millis(4900));
+    buckets.push(span(2, 1), None, at(start));
+    buckets.push(span(1, 0), None, at(start + millis(4900)));
     assert_eq!(buckets.next_expiry(), Some(start + millis(5000)));
+}
+
+#[test]
+fn the_time_until_the_pick_up_does_not_come_on_top() {
+    let (mut buckets, start) = (Buckets::default(), Instant::now());
+    let pick_up = PickUp { since: start, ..at(start + millis(3000)) };
+    buckets.push(span(2, 1), None, pick_up);
+    assert_eq!(buckets.next_expiry(), Some(start + millis(5000)));
+    buckets.push(span(1, 0), None, pick_up);
+    assert_eq!(buckets.next_expiry(), Some(start + millis(3500)), "the end of a root is picked up at once");
 }
 
 #[test]
 fn a_thousand_spans_leave_at_once() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    let mut full: Vec<_> = (2..2502).flat_map(|id| buckets.push(span(id, 1), None, start)).collect();
-    full.extend(buckets.push(span(1, 0), None, start));
+    let mut full: Vec<_> = (2..2502).flat_map(|id| buckets.push(span(id, 1), None, at(start))).collect();
+    full.extend(buckets.push(span(1, 0), None, at(start)));
     assert_eq!(lengths(&full), [1000, 1000]);
     full.extend(buckets.expire(start + WAIT_AFTER_ROOT));
     assert_eq!(lengths(&full), [1000, 1000, 501]);
@@ -69,25 +83,35 @@ fn a_thousand_spans_leave_at_once() {
 #[test]
 fn five_megabytes_leave_at_once_and_one_span_alone_may_have_more() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    let full: Vec<_> = (2..19).flat_map(|id| buckets.push(large(id, 300_000), None, start)).collect();
+    let full: Vec<_> = (2..19).flat_map(|id| buckets.push(large(id, 300_000), None, at(start))).collect();
     assert_eq!(lengths(&full), [16], "the 17th would be too much");
     assert!(full[0].size() <= MAX_BUCKET);
-    let full = buckets.push(large(20, MAX_BUCKET), None, start);
+    let full = buckets.push(large(20, MAX_BUCKET), None, at(start));
     assert_eq!(lengths(&full), [1, 1], "what waited, and the large one");
-    assert_eq!(buckets.spans(), 0);
+    assert_eq!(buckets.len(), 0);
 }
 
 #[test]
 fn each_trace_and_each_context_has_a_bucket_of_its_own() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
     let (first, second) = (context("first"), context("second"));
-    buckets.push(span(2, 1), Some(Arc::clone(&first)), start);
-    buckets.push(span(3, 1), Some(second), start);
-    buckets.push(span(4, 1), None, start);
-    buckets.push(span(5, 1), Some(context("first")), start);
-    buckets.push(span(6, 1), Some(first), start);
+    buckets.push(span(2, 1), Some(Arc::clone(&first)), at(start));
+    buckets.push(span(3, 1), Some(second), at(start));
+    buckets.push(span(5, 1), Some(context("first")), at(start));
+    buckets.push(span(6, 1), Some(first), at(start));
     let all: Vec<_> = buckets.expire(start + MAX_BUCKET_WAIT).iter().map(ids).collect();
-    assert_eq!(all, [vec![2, 5, 6], vec![3], vec![4]], "equal contexts are one");
+    assert_eq!(all, [vec![2, 5, 6], vec![3]], "equal contexts are one");
+}
+
+#[test]
+fn without_a_context_spans_go_with_others_of_their_trace() {
+    let (mut buckets, start) = (Buckets::default(), Instant::now());
+    buckets.push(span(2, 1), None, at(start));
+    buckets.push(span(1, 0), Some(context("root")), at(start));
+    buckets.push(span(3, 1), None, at(start));
+    let all = buckets.drain();
+    assert_eq!(all.iter().map(ids).collect::<Vec<_>>(), [[2, 1, 3]]);
+    assert_eq!(all[0].context, Some(context("root")));
 }
 
 #[test]
@@ -96,28 +120,20 @@ fn a_trace_with_very_many_contexts_sends_the_oldest_early() {
     let contexts: Vec<_> = (0..=MAX_CONTEXTS as u64).collect();
     let mut early = Vec::new();
     for number in &contexts {
-        early.extend(buckets.push(span(2 + number, 1), Some(context(&number.to_string())), start));
+        early.extend(buckets.push(span(2 + number, 1), Some(context(&number.to_string())), at(start)));
     }
     assert_eq!(early.iter().map(ids).collect::<Vec<_>>(), [[2]]);
-    assert_eq!(buckets.spans(), MAX_CONTEXTS);
+    assert_eq!(buckets.len(), MAX_CONTEXTS);
 }
 
 #[test]
 fn under_pressure_the_bucket_that_is_due_first_leaves() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    buckets.push(span(2, 1), Some(context("a")), start);
-    buckets.push(span(1, 0), Some(context("b")), start);
+    buckets.push(span(2, 1), Some(context("a")), at(start));
+    buckets.push(span(1, 0), Some(context("b")), at(start));
     assert_eq!(buckets.take_first().map(|bucket| ids(&bucket)), Some(vec![1]));
     assert_eq!(buckets.drain().iter().map(ids).collect::<Vec<_>>(), [[2]]);
     assert!(buckets.take_first().is_none());
-}
-
-#[test]
-fn a_segment_has_its_final_name_once_it_has_ended() {
-    let segment = Segment::new(SpanId::from_bytes([1; 8]), "GET");
-    assert_eq!(segment.name(), "GET");
-    segment.ended("GET /users/{id}");
-    assert_eq!(segment.name(), "GET /users/{id}");
 }
 
 /// A step of a simulation: the milliseconds that pass, and what ends then.
@@ -146,9 +162,9 @@ proptest! {
             while let Some(due) = buckets.next_expiry().filter(|due| *due <= end) {
                 for bucket in buckets.expire(due) {
                     for span in &bucket.spans {
-                        let waited = due - ended_at[&fixtures::id(&span.span)];
+                        let waited = due - ended_at[&fixtures::id(span)];
                         prop_assert!(waited <= MAX_BUCKET_WAIT);
-                        prop_assert!(!span.span.is_local_root() || waited <= WAIT_AFTER_ROOT);
+                        prop_assert!(!span.is_local_root() || waited <= WAIT_AFTER_ROOT);
                     }
                     left.push(bucket);
                 }
@@ -161,12 +177,12 @@ proptest! {
                     let mut data = (*fixtures::span(id, u64::from(!is_root))).clone();
                     data.name = "x".repeat(bytes).into();
                     ended_at.insert(id, now);
-                    let span = StreamSpan { span: EndedSpan::from(data), segment: None };
-                    left.extend(buckets.push(span, Some(context(&name.to_string())), now));
+                    let span = EndedSpan::from(data);
+                    left.extend(buckets.push(span, Some(context(&name.to_string())), at(now)));
                 }
             }
             let sent: usize = left.iter().map(|bucket| bucket.spans.len()).sum();
-            prop_assert_eq!(sent + buckets.spans(), ended_at.len());
+            prop_assert_eq!(sent + buckets.len(), ended_at.len());
         }
         left.extend(buckets.drain());
         let mut all: Vec<_> = left.iter().flat_map(ids).collect();
@@ -178,6 +194,6 @@ proptest! {
             prop_assert!(!bucket.spans.is_empty() && bucket.spans.len() <= MAX_SPANS);
             prop_assert!(bucket.spans.len() == 1 || bucket.size() <= MAX_BUCKET);
         }
-        prop_assert_eq!((buckets.spans(), buckets.next_expiry()), (0, None));
+        prop_assert_eq!((buckets.len(), buckets.next_expiry()), (0, None));
     }
 }

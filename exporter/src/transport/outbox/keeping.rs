@@ -1,6 +1,6 @@
 //! What goes to the disk, and what comes back from it.
 
-use super::{MAX_ENVELOPE, MAX_IN_FLIGHT, Outbox};
+use super::{MAX_IN_FLIGHT, Outbox};
 use crate::{
     account::{DropReason, Now},
     transport::{
@@ -29,7 +29,7 @@ impl Outbox {
             let is_outage = is_outage
                 || self.queue.next_pause_ends().is_some()
                 || self.silent_since.is_some_and(|since| since <= older_than)
-                || (disk.has_failed() && self.queue.bytes() + MAX_ENVELOPE > self.limit);
+                || (disk.has_failed() && self.queue.bytes() + self.largest > self.limit);
             if is_outage {
                 let old = self.queue.take_older(older_than, Disk::MAX_STORED);
                 old.into_iter().for_each(|queued| disk.keep(queued, DropReason::NetworkError));

@@ -1,0 +1,104 @@
+use super::*;
+use crate::trace::fixtures::{TRACE, span};
+
+fn data(id: u64, parent: u64) -> SpanData {
+    (*span(id, parent)).clone()
+}
+
+fn drained(intake: &Intake, ledger: &Ledger) -> usize {
+    let (mut spans, mut dropped) = (Vec::new(), Vec::new());
+    intake.drain(&mut spans, &mut dropped, ledger);
+    intake.release(spans.iter().map(EndedSpan::size).sum());
+    spans.len()
+}
+
+#[test]
+fn a_span_that_waits_is_counted_at_once_and_once() {
+    let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+    intake.push(data(2, 1), &ledger);
+    assert_eq!((intake.waiting(), ledger.stats().spans_received), (1, 0));
+    assert_eq!(drained(&intake, &ledger), 1);
+    assert_eq!((intake.waiting(), ledger.stats().spans_received, intake.pending()), (0, 1, 0));
+}
+
+#[test]
+fn a_span_for_others_is_not_counted() {
+    let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+    let mut other = data(1, 0);
+    other.attributes.push(not_sampled::attribute());
+    intake.push(other, &ledger);
+    assert_eq!(intake.waiting(), 0);
+    assert_eq!(drained(&intake, &ledger), 0);
+    assert_eq!((ledger.stats().spans_received, intake.pending()), (0, 0));
+}
+
+#[test]
+fn a_trace_that_overflowed_is_dropped_until_the_pressure_is_over() {
+    let (intake, ledger) = (Intake::new(span(2, 1).size()), Ledger::default());
+    (2..4).for_each(|id| intake.push(data(id, 1), &ledger));
+    assert_eq!(drained(&intake, &ledger), 1);
+    intake.push(data(4, 1), &ledger);
+    assert_eq!(drained(&intake, &ledger), 0, "it has a hole already");
+    intake.forgive();
+    intake.push(data(5, 1), &ledger);
+    assert_eq!(drained(&intake, &ledger), 1);
+    assert_eq!(ledger.stats().dropped[&DropReason::BufferOverflow].spans, 2);
+}
+
+#[test]
+fn open_local_roots_are_known_until_they_end() {
+    let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+    let id = |id: u64| SpanId::from_bytes(id.to_be_bytes());
+    intake.started(TRACE, id(1), None);
+    intake.started(TRACE, id(2), None);
+    assert_eq!(intake.open_roots(TRACE), [id(1), id(2)]);
+    intake.push(data(1, 0), &ledger);
+    assert_eq!(intake.open_roots(TRACE), [id(2)]);
+    intake.push(data(2, 1_000_000), &ledger);
+    assert_eq!(intake.open_roots(TRACE), []);
+}
+
+#[test]
+fn after_the_end_every_span_is_counted_as_dropped() {
+    let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+    intake.push(data(1, 0), &ledger);
+    intake.close(DropReason::Shutdown);
+    intake.push(data(2, 0), &ledger);
+    intake.close(DropReason::InternalSdkError);
+    intake.push(data(3, 0), &ledger);
+    assert_eq!(intake.abandon(&ledger), 1);
+    assert_eq!(ledger.stats().dropped[&DropReason::Shutdown].spans, 2, "the first reason counts");
+    assert_eq!((ledger.stats().spans_dropped(), ledger.stats().spans_received), (2, 3));
+}
+
+#[test]
+fn the_root_above_a_streamed_span_is_known_until_the_span_ends() {
+    let intake = Intake::new(1 << 20).with_lifecycle(TraceLifecycle::Stream);
+    let ledger = Ledger::default();
+    let id = |id: u64| SpanId::from_bytes(id.to_be_bytes());
+    intake.segment_started(TRACE, id(1), "root");
+    intake.child_started(TRACE, id(2), id(1));
+    intake.push(data(1, 0), &ledger);
+    // The root has ended, but its child still names it.
+    intake.child_started(TRACE, id(3), id(2));
+    intake.child_started(TRACE, id(4), id(1));
+    (2..5).for_each(|id| intake.push(data(id, 1), &ledger));
+    let (mut spans, mut dropped) = (Vec::new(), Vec::new());
+    intake.drain(&mut spans, &mut dropped, &ledger);
+    let roots: Vec<_> = spans.iter().map(|span| span.segment.as_ref().map(|segment| segment.id)).collect();
+    assert_eq!(roots, [Some(id(1)), Some(id(1)), Some(id(1)), None]);
+    let is_empty = |shard: &Mutex<Shard>| lock(shard).segments.is_empty();
+    assert!(intake.shards.iter().all(is_empty), "what has ended is forgotten");
+}
+
+#[test]
+fn a_stream_that_overflowed_loses_single_spans() {
+    let limit = span(2, 1).size();
+    let (intake, ledger) = (Intake::new(limit).with_lifecycle(TraceLifecycle::Stream), Ledger::default());
+    (2..4).for_each(|id| intake.push(data(id, 1), &ledger));
+    assert_eq!(drained(&intake, &ledger), 1);
+    intake.push(data(4, 1), &ledger);
+    assert_eq!(drained(&intake, &ledger), 1);
+    let lost = ledger.stats().dropped[&DropReason::BufferOverflow];
+    assert_eq!((lost.spans, lost.transactions), (1, 0));
+}
