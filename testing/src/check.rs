@@ -7,7 +7,7 @@ use hyper::{
 };
 use opentelemetry_http::Bytes;
 
-use crate::{decode::decode, envelope::Envelope, item::Item, refusal::Refusal};
+use crate::{container::check_containers, decode::decode, envelope::Envelope, item::Item, refusal::Refusal};
 
 /// The path to which a request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +140,7 @@ fn check_items(envelope: &Envelope) -> Result<(), Refusal> {
     for item in envelope.items() {
         check_size(item)?;
     }
+    check_containers(envelope)?;
     match events().find(|item| !is_object(item)) {
         None => Ok(()),
         Some(item) => {

@@ -30,7 +30,8 @@
 //!
 //! # What it does not do
 //!
-//! - It does not check the content of items: a transaction must be a JSON object, and that is all.
+//! - It does not check the content of items: a transaction must be a JSON object, and that is all. Streamed spans are
+//!   checked: where Sentry would drop one or an attribute of it in silence, the envelope is refused.
 //! - It does not trim, normalise or group events, and it keeps everything in memory until [`LocalIngest::clear`].
 //! - It speaks HTTP/1.1 without TLS, and knows one project with one key.
 
@@ -38,6 +39,7 @@
 
 mod answer;
 mod check;
+mod container;
 mod decode;
 mod envelope;
 mod framing;
@@ -193,6 +195,12 @@ impl LocalIngest {
     pub fn error(&self, part: &str) -> ErrorEvent {
         let all: Vec<_> = self.errors().into_iter().map(ErrorEvent::from_json).collect();
         typed::only("error", part, &all, |one| one.title().contains(part), ErrorEvent::title).clone()
+    }
+
+    /// All streamed spans in [`envelopes`](Self::envelopes).
+    #[must_use]
+    pub fn spans(&self) -> Vec<Value> {
+        self.envelopes().iter().flat_map(container::spans).collect()
     }
 
     fn payloads(&self, kind: &str) -> Vec<Value> {

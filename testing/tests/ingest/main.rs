@@ -2,6 +2,7 @@
 
 mod answers;
 mod compression;
+mod containers;
 mod framing;
 mod http;
 mod recording;
