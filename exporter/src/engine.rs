@@ -108,16 +108,19 @@ impl Engine {
         })
     }
 
-    /// Notes that a span with a parent in this process begins.
+    /// Whether each start of a span is to be noted.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.shared.intake.is_stream()
+    }
+
+    /// Notes that a span of a stream begins, which has a parent in this process.
     pub(crate) fn child_started(&self, trace_id: TraceId, span_id: SpanId, parent: SpanId) {
-        if self.shared.intake.is_stream() {
-            self.shared.intake.child_started(trace_id, span_id, parent);
-        }
+        self.shared.intake.child_started(trace_id, span_id, parent);
     }
 
     /// Notes the name of a local root that begins, for the streamed spans below it.
     pub(crate) fn segment_started(&self, trace_id: TraceId, span_id: SpanId, read: impl FnOnce() -> Option<SpanData>) {
-        if !self.shared.intake.is_stream() {
+        if !self.is_stream() {
             return;
         }
         if let Some(SpanData { name, span_kind, attributes, .. }) = read() {

@@ -111,11 +111,12 @@ impl SpanProcessor for SentrySpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
         let parent = cx.span();
         let is_local_root = !parent.span_context().is_valid() || parent.span_context().is_remote();
-        let cx_of_span = span.span_context();
-        let Some(engine) = self.engine.as_ref().filter(|_| cx_of_span.is_sampled() && !own_thread::is_marked()) else {
-            return;
-        };
         // As transactions, most spans have a parent in this process and cost nothing beyond this check.
+        let Some(engine) = self.engine.as_ref().filter(|engine| is_local_root || engine.is_stream()) else { return };
+        let cx_of_span = span.span_context();
+        if !cx_of_span.is_sampled() || own_thread::is_marked() {
+            return;
+        }
         let (trace_id, span_id) = (cx_of_span.trace_id(), cx_of_span.span_id());
         if !is_local_root {
             engine.child_started(trace_id, span_id, parent.span_context().span_id());
