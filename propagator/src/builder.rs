@@ -118,7 +118,7 @@ impl fmt::Display for PropagatorBuildError {
     }
 }
 
-opentelemetry_sentry_protocol::__debug_as_message!(PropagatorBuildError);
+opentelemetry_sentry_protocol::__shared::debug_as_message!(PropagatorBuildError);
 
 impl Error for PropagatorBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

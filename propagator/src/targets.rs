@@ -202,7 +202,7 @@ impl fmt::Display for InvalidTarget {
     }
 }
 
-opentelemetry_sentry_protocol::__debug_as_message!(InvalidTarget);
+opentelemetry_sentry_protocol::__shared::debug_as_message!(InvalidTarget);
 
 impl Error for InvalidTarget {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

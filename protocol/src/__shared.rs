@@ -12,6 +12,7 @@ mod setting_error;
 pub use self::{
     causes::{MAX_CAUSES, causes},
     contain::{contain, forget},
+    debug::debug_as_message,
     feedback::Feedback,
     setting_error::SettingError,
 };

@@ -261,7 +261,7 @@ impl fmt::Display for InvalidDsn {
     }
 }
 
-crate::__debug_as_message!(InvalidDsn);
+crate::__shared::debug_as_message!(InvalidDsn);
 
 impl Error for InvalidDsn {}
 

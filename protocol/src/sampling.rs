@@ -74,7 +74,7 @@ impl fmt::Display for InvalidSampleRate {
     }
 }
 
-crate::__debug_as_message!(InvalidSampleRate);
+crate::__shared::debug_as_message!(InvalidSampleRate);
 
 impl Error for InvalidSampleRate {}
 
@@ -184,7 +184,7 @@ impl fmt::Display for InvalidSampleRand {
     }
 }
 
-crate::__debug_as_message!(InvalidSampleRand);
+crate::__shared::debug_as_message!(InvalidSampleRand);
 
 impl Error for InvalidSampleRand {}
 

@@ -124,7 +124,7 @@ impl fmt::Display for InvalidSentryTrace {
     }
 }
 
-crate::__debug_as_message!(InvalidSentryTrace);
+crate::__shared::debug_as_message!(InvalidSentryTrace);
 
 impl Error for InvalidSentryTrace {}
 

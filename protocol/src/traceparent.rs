@@ -133,7 +133,7 @@ impl fmt::Display for InvalidTraceParent {
     }
 }
 
-crate::__debug_as_message!(InvalidTraceParent);
+crate::__shared::debug_as_message!(InvalidTraceParent);
 
 impl Error for InvalidTraceParent {}
 

@@ -180,7 +180,7 @@ impl fmt::Display for SamplerBuildError {
     }
 }
 
-opentelemetry_sentry_protocol::__debug_as_message!(SamplerBuildError);
+opentelemetry_sentry_protocol::__shared::debug_as_message!(SamplerBuildError);
 
 impl Error for SamplerBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

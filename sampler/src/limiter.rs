@@ -93,7 +93,7 @@ impl fmt::Display for InvalidLimit {
     }
 }
 
-opentelemetry_sentry_protocol::__debug_as_message!(InvalidLimit);
+opentelemetry_sentry_protocol::__shared::debug_as_message!(InvalidLimit);
 
 impl Error for InvalidLimit {}
 

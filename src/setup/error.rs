@@ -37,7 +37,7 @@ impl fmt::Display for SetupError {
     }
 }
 
-opentelemetry_sentry_protocol::__debug_as_message!(SetupError);
+opentelemetry_sentry_protocol::__shared::debug_as_message!(SetupError);
 
 impl Error for SetupError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -269,7 +269,7 @@ impl fmt::Display for TunnelBuildError {
     }
 }
 
-opentelemetry_sentry_protocol::__debug_as_message!(TunnelBuildError);
+opentelemetry_sentry_protocol::__shared::debug_as_message!(TunnelBuildError);
 
 impl Error for TunnelBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -47,7 +47,7 @@ impl fmt::Display for ExporterBuildError {
     }
 }
 
-opentelemetry_sentry_protocol::__debug_as_message!(ExporterBuildError);
+opentelemetry_sentry_protocol::__shared::debug_as_message!(ExporterBuildError);
 
 impl Error for ExporterBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

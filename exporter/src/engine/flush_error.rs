@@ -48,6 +48,6 @@ impl fmt::Display for FlushError {
     }
 }
 
-opentelemetry_sentry_protocol::__debug_as_message!(FlushError);
+opentelemetry_sentry_protocol::__shared::debug_as_message!(FlushError);
 
 impl Error for FlushError {}

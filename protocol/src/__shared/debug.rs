@@ -14,3 +14,5 @@ macro_rules! __debug_as_message {
         }
     };
 }
+
+pub use __debug_as_message as debug_as_message;
