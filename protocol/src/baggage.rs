@@ -203,7 +203,7 @@ impl<'a> Member<'a> {
     /// Whether both members have the same key. Only Sentry's keys are decoded: foreign ones are opaque to us.
     fn is_same_key(&self, other: &Self) -> bool {
         let escaped = self.is_escaped || other.is_escaped;
-        self.key == other.key || (escaped && sentry_key(self.key) == sentry_key(other.key))
+        self.key == other.key || (escaped && percent::is_same(self.key, other.key))
     }
 
     /// The length of the printed member.

@@ -40,6 +40,12 @@ pub(crate) fn is_valid(text: &str) -> bool {
     !is_escaped(text) || bytes(text).all(|byte| byte.is_some_and(|byte| byte.is_ascii())) || decode(text).is_some()
 }
 
+/// Whether two valid texts are the same when decoded. It allocates nothing: a hostile header may have thousands of keys,
+/// each of which is compared with many others.
+pub(crate) fn is_same(text: &str, other: &str) -> bool {
+    bytes(text).eq(bytes(other))
+}
+
 fn is_escaped(text: &str) -> bool {
     // `any` would stop at the first match, and therefore look at one byte at a time. This is vectorised.
     text.bytes().fold(false, |escaped, byte| escaped | (byte == b'%'))
