@@ -86,21 +86,27 @@ fn tracestate(state: &TraceState) -> String {
 
 /// The members that came in, with the OpenTelemetry `Baggage` of the context merged in.
 ///
-/// An entry of the context replaces a member with the same key. If value and properties are the same, as `extract` has put
-/// them there, the text that came in goes out unchanged. Entries for Sentry's members are ignored: the application must not override them.
+/// An entry of the context replaces the members with the same key. If value and properties are the same, as `extract`
+/// has put them there, the texts that came in go out unchanged. Entries for Sentry's members are ignored: the
+/// application must not override them.
 fn merged<'a>(entries: &otel::Baggage, came_in: impl Iterator<Item = &'a str>) -> Vec<Cow<'a, str>> {
     let mut own: BTreeMap<&str, _> = entries.iter().map(|(key, entry)| (key.as_str(), entry)).collect();
     own.retain(|key, _| !key.starts_with("sentry-"));
+    let mut replaced = Vec::new();
     let mut members = Vec::new();
-    for member in came_in {
+    // From the last one: of members that differ only in how their key is escaped, the context has the last.
+    for member in came_in.collect::<Vec<_>>().into_iter().rev() {
         let (key, value) = Baggage::decode_member(member);
-        members.push(match own.remove(&*key) {
+        match own.remove(&*key) {
             Some((new, properties)) if value != new.as_str() || has_new(properties, member) => {
-                Cow::Owned(Baggage::encode_member(&key, new.as_str(), properties.as_str()))
+                members.push(Cow::Owned(Baggage::change_member(member, new.as_str(), properties.as_str())));
+                replaced.push(key);
             }
-            _ => Cow::Borrowed(member),
-        });
+            None if replaced.contains(&key) => {}
+            _ => members.push(Cow::Borrowed(member)),
+        }
     }
+    members.reverse();
     members.extend(own.into_iter().map(|(key, (value, properties))| {
         Cow::Owned(Baggage::encode_member(key, value.as_str(), properties.as_str()))
     }));

@@ -180,6 +180,28 @@ fn the_baggage_of_the_context_is_merged() {
     assert_eq!(inject(&propagator, &cx)["baggage"], "kept=%c3%a9;p=1,changed=2%2C%20or%203,added=4");
 }
 
+/// Some senders escape keys, others do not.
+#[test]
+fn members_with_the_same_key_in_two_spellings_go_out_as_they_came_in() {
+    let propagator = SentryPropagator::new();
+    for came_in in ["a%62=1,ab=2", "ab=1,a%62=2", "a%62=1;p=1,c=3,ab=1;p=2"] {
+        let cx = propagator.extract_with_context(&Context::new(), &Headers::new(&[("baggage", came_in)]));
+        assert_eq!(inject(&propagator, &cx)["baggage"], came_in);
+    }
+    let cx = propagator.extract_with_context(&Context::new(), &Headers::new(&[("baggage", "a%62=1,c=3,ab=2")]));
+    assert_eq!(cx.baggage().get("ab"), Some(&"2".into()));
+    let sent = inject(&propagator, &cx.with_baggage([KeyValue::new("ab", "1")]));
+    assert_eq!(sent["baggage"], "c=3,ab=1");
+}
+
+#[test]
+fn the_key_of_a_changed_member_stays_as_it_came_in() {
+    let propagator = SentryPropagator::new();
+    let cx = propagator.extract_with_context(&Context::new(), &Headers::new(&[("baggage", "a$b=1;p,%63 =2")]));
+    let sent = inject(&propagator, &cx.with_baggage([KeyValue::new("a$b", "3"), KeyValue::new("c", "4")]));
+    assert_eq!(sent["baggage"], "a$b=3,%63=4");
+}
+
 #[test]
 fn a_suppressed_context_sends_nothing() {
     let headers = Headers::new(&[("sentry-trace", &format!("{T}-{P}-1")), ("baggage", "a=1")]);

@@ -114,9 +114,15 @@ impl Baggage {
     /// Prints one foreign member. Properties are left out unless they are visible ASCII without a comma.
     #[must_use]
     pub fn encode_member(key: &str, value: &str, properties: &str) -> String {
-        let visible = !properties.is_empty() && is_visible(properties) && !properties.contains(',');
-        let properties = if visible { format!(";{properties}") } else { String::new() };
-        format!("{}={}{properties}", Encoded(key), Encoded(value))
+        member(Encoded(key), value, properties)
+    }
+
+    /// Prints a foreign member that came in with another value and other properties. Its key stays as it came in: not
+    /// every receiver decodes keys.
+    #[must_use]
+    pub fn change_member(came_in: &str, value: &str, properties: &str) -> String {
+        let (key, _) = came_in.split_once('=').unwrap_or((came_in, ""));
+        member(trim(key), value, properties)
     }
 
     /// Reads the key and the value of one foreign member, without its properties. A part that cannot be decoded is
@@ -134,6 +140,12 @@ impl Baggage {
     pub fn properties(member: &str) -> &str {
         member.split_once(';').map_or("", |(_, properties)| trim(properties))
     }
+}
+
+fn member(key: impl fmt::Display, value: &str, properties: &str) -> String {
+    let visible = !properties.is_empty() && is_visible(properties) && !properties.contains(',');
+    let properties = if visible { format!(";{properties}") } else { String::new() };
+    format!("{key}={}{properties}", Encoded(value))
 }
 
 impl FromStr for Baggage {
