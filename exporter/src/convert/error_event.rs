@@ -170,9 +170,10 @@ impl Serialize for ExceptionEvent<'_> {
         let mut frames = stack.map(frames).unwrap_or_default();
         let raw = stack.filter(|_| frames.is_empty()).map(|stack| Extra { stack: cut(stack.trim(), MAX_EXTRA) });
         if stack.is_none() {
-            // The place of the log line, or else of the span's function. Sentry groups errors by frames.
+            // The place of the log line, or else of the span's function. Sentry groups errors by frames, so all errors in a
+            // span that a library has made, such as that of a request, would be one issue.
             let own = Attributes::new(&event.attributes);
-            frames.extend(place(own).or_else(|| place(span.attributes())));
+            frames.extend(place(own).or_else(|| place(span.attributes()).filter(|frame| frame.in_app)));
         }
         let is_log_line = event.name != semconv::EXCEPTION && !event.name.is_empty();
         let attributes: Vec<_> = event.attributes.iter().filter(|attribute| is_extra(attribute)).cloned().collect();
