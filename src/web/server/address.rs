@@ -1,6 +1,9 @@
 //! The address of the client, behind proxies that add themselves to `X-Forwarded-For`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    str,
+};
 
 use http::{HeaderMap, HeaderName, request::Parts};
 
@@ -14,19 +17,23 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub(super) fn client(head: &Parts, proxies: usize) -> Option<IpAddr> {
     match proxies.checked_sub(1) {
         None => peer(head),
-        Some(skipped) => {
-            let lines = head.headers.get_all(FORWARDED_FOR).into_iter().rev();
-            let addresses = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
-            addresses.map(str::trim).nth(skipped).and_then(parse)
-        }
+        Some(skipped) => backwards(&head.headers, FORWARDED_FOR).nth(skipped).and_then(parse),
     }
 }
 
 /// The scheme that the client used, as the last proxy of our own reports it.
 pub(super) fn forwarded_scheme(headers: &HeaderMap, proxies: usize) -> Option<&'static str> {
-    let line = headers.get_all(FORWARDED_PROTO).into_iter().next_back().filter(|_| proxies > 0)?;
-    let last = line.to_str().ok()?.rsplit(',').next()?.trim();
+    let last = backwards(headers, FORWARDED_PROTO).next().filter(|_| proxies > 0)?;
     ["https", "http"].into_iter().find(|scheme| last.eq_ignore_ascii_case(scheme))
+}
+
+/// The entries of all lines of a header, the last one first.
+///
+/// Each is read alone: a client that sends one beyond ASCII could otherwise hide what a proxy appends to the same line.
+fn backwards(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter().rev();
+    let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    entries.map(|entry| str::from_utf8(entry).unwrap_or_default().trim())
 }
 
 /// The peer of the connection, if axum was told to keep it.

@@ -262,6 +262,20 @@ async fn the_clients_address_is_what_the_first_own_proxy_has_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_cannot_hide_what_a_proxy_appends_to_its_line() {
+    let _ = &*STAGE;
+    let trace_id = new_trace();
+    let mut request = request(&trace_id, "/");
+    for (name, line) in [("x-forwarded-for", &b"\xff, 203.0.113.8"[..]), ("x-forwarded-proto", b"\xff, https")] {
+        request.headers_mut().insert(name, HeaderValue::from_bytes(line).expect("a value"));
+    }
+    answer(&ServerLayer::new().with_client_address(1), request, |_| future::ready(empty())).await;
+    let sent = STAGE.transaction(&trace_id);
+    let data = &sent.context()["data"];
+    assert_eq!((&data["client.address"], &data["url.scheme"]), (&json!("203.0.113.8"), &json!("https")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_load_can_continue_the_trace() {
     let _ = &*STAGE;
     for on in [true, false] {
