@@ -5,7 +5,6 @@ use std::{
     fmt,
     pin::Pin,
     task::{self, Poll, ready},
-    thread,
 };
 
 use http_body::{Body, Frame, SizeHint};
@@ -17,16 +16,25 @@ use super::{grpc, span::RequestSpan};
 pin_project! {
     /// The body of a response of a [`TracedServer`](crate::web::TracedServer). The request's span ends with it.
     pub struct ServerBody<B> {
-        // Before the span, so that what the body has open ends before the request does.
+        // `None` once it is dropped.
         #[pin]
-        inner: B,
+        inner: Option<B>,
         stream: Stream,
+    }
+
+    impl<B> PinnedDrop for ServerBody<B> {
+        // In the span and before it ends, so that what the body has open, and what it does when it is dropped, are part
+        // of the request.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            enter(&mut this.stream.span, || this.inner.set(None));
+        }
     }
 }
 
 impl<B> ServerBody<B> {
     pub(super) const fn untraced(inner: B) -> Self {
-        Self { inner, stream: Stream { span: None, sent: 0, length: None } }
+        Self { inner: Some(inner), stream: Stream { span: None, sent: 0, length: None } }
     }
 }
 
@@ -38,7 +46,7 @@ impl<B: Body> ServerBody<B> {
         if inner.is_end_stream() {
             stream.end();
         }
-        Self { inner, stream }
+        Self { inner: Some(inner), stream }
     }
 }
 
@@ -51,26 +59,26 @@ impl<B: Body> Body for ServerBody<B> {
         cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
-        let inner = this.inner.as_mut();
-        let frame = ready!(enter(&mut this.stream.span, || inner.poll_frame(cx)));
+        let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let frame = ready!(enter(&mut this.stream.span, || inner.as_mut().poll_frame(cx)));
         match &frame {
             Some(Ok(frame)) => this.stream.note(frame),
             Some(Err(_)) => this.stream.fail(type_name::<B::Error>()),
             None => this.stream.end(),
         }
         // A server does not poll a body again that says so.
-        if this.stream.span.is_some() && this.inner.is_end_stream() {
+        if this.stream.span.is_some() && inner.is_end_stream() {
             this.stream.end();
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
@@ -133,19 +141,25 @@ impl Drop for Stream {
 /// The panic may be caught around this, and the future or body dropped much later. Then it would look like a client
 /// that went away.
 pub(super) fn enter<T>(span: &mut Option<RequestSpan>, work: impl FnOnce() -> T) -> T {
-    let guard = EndOnPanic(span);
-    match guard.0.as_ref() {
+    let mut guard = EndOnPanic { span, has_returned: false };
+    let result = match guard.span.as_ref() {
         Some(span) => span.enter(work),
         None => work(),
-    }
+    };
+    guard.has_returned = true;
+    result
 }
 
-struct EndOnPanic<'a>(&'a mut Option<RequestSpan>);
+struct EndOnPanic<'a> {
+    span: &'a mut Option<RequestSpan>,
+    /// Asked instead of the thread, which may be in a panic that is none of the request's.
+    has_returned: bool,
+}
 
 impl Drop for EndOnPanic<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            drop(self.0.take());
+        if !self.has_returned {
+            drop(self.span.take());
         }
     }
 }

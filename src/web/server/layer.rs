@@ -149,19 +149,28 @@ where
         let is_head = head.method == Method::HEAD;
         let request = Request::from_parts(head, body);
         let inner = enter(&mut span, || self.inner.call(request));
-        ServerFuture { inner, span, is_head, settings: Arc::clone(&self.settings) }
+        ServerFuture { inner: Some(inner), span, is_head, settings: Arc::clone(&self.settings) }
     }
 }
 
 pin_project! {
     /// The response of a [`TracedServer`].
     pub struct ServerFuture<F> {
-        // Before the span, so that what the handler has open ends before the request does.
+        // `None` once it is dropped.
         #[pin]
-        inner: F,
+        inner: Option<F>,
         span: Option<RequestSpan>,
         is_head: bool,
         settings: Arc<Settings>,
+    }
+
+    impl<F> PinnedDrop for ServerFuture<F> {
+        // In the span and before it ends, so that what the handler has open, and what it does when it is dropped, are
+        // part of the request.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            enter(this.span, || this.inner.set(None));
+        }
     }
 }
 
@@ -170,7 +179,8 @@ impl<F: Future<Output = Result<Response<B>, E>>, B: Body, E: fmt::Display> Futur
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(enter(this.span, || this.inner.poll(cx)));
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
+        let result = ready!(enter(this.span, || inner.poll(cx)));
         let span = this.span.take();
         Poll::Ready(match (result, span) {
             (Ok(response), None) => Ok(response.map(ServerBody::untraced)),

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{self, Poll},
     time::SystemTime,
 };
@@ -187,6 +187,78 @@ async fn a_panic_is_an_internal_error_whoever_catches_it() {
     assert!(caught.await);
     drop(call);
     assert_eq!(outcome(&STAGE.transaction(&trace_id)), (&json!("internal_error"), &json!("panic")));
+}
+
+/// The output of a future that need not wait.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut task::Context::from_waker(task::Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+/// Makes a span when it is dropped, as a database's transaction that is rolled back.
+struct RollsBack;
+
+impl Drop for RollsBack {
+    fn drop(&mut self) {
+        global::tracer("test").start("rollback").end();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cancelled_request_does_at_its_end_is_in_the_request() {
+    let _ = &*STAGE;
+    for answers in [false, true] {
+        let trace_id = new_trace();
+        let service = service_fn(async |_| {
+            let open = RollsBack;
+            if !answers {
+                future::pending::<()>().await;
+            }
+            let body = Steps(vec![Step::Wait]).map_frame(move |frame| {
+                let _open = &open;
+                frame
+            });
+            Ok::<_, Infallible>(Response::new(body))
+        });
+        let mut call = Box::pin(ServerLayer::new().layer(service).oneshot(request(&trace_id, "/")));
+        let head = future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+        assert_eq!(head.is_ready(), answers);
+        drop(head);
+        drop(call);
+        let sent = STAGE.transaction(&trace_id);
+        assert_eq!(outcome(&sent), (&json!("cancelled"), &json!("cancelled")));
+        let spans: Vec<_> = sent.spans().iter().map(|span| (&span["description"], &span["parent_span_id"])).collect();
+        assert_eq!(spans, [(&json!("rollback"), &sent.context()["span_id"])], "{answers}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_answered_while_another_panic_unwinds_keeps_its_response() {
+    /// Asks a service when it is dropped.
+    struct Asks(String);
+
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let service = service_fn(|_| future::ready(Ok::<_, Infallible>(Response::new(Steps(Vec::new())))));
+            let call = ServerLayer::new().layer(service).oneshot(request(&self.0, "/"));
+            assert!(at_once(async { call.await.expect("an answer").into_body().collect().await }).is_ok());
+        }
+    }
+
+    let _ = &*STAGE;
+    let trace_id = new_trace();
+    let asks = Asks(trace_id.clone());
+    let caught = catch_unwind(AssertUnwindSafe(move || {
+        let _asks = asks;
+        panic!("this test wants it");
+    }));
+    assert!(caught.is_err());
+    let sent = STAGE.transaction(&trace_id);
+    let data = &sent.context()["data"];
+    let noted = ["http.response.status_code", "http.response.body.size", "error.type"].map(|key| &data[key]);
+    assert_eq!(noted, [&json!(200), &json!(0), &Value::Null]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
