@@ -282,6 +282,22 @@ fn a_hook_changes_and_drops_error_events() {
     assert_eq!((stats.errors_sent, stats.dropped[&DropReason::BeforeSend].errors), (1, 1));
 }
 
+/// Sentry rejects an exception without a type and a message.
+#[test]
+fn an_error_event_that_a_hook_empties_has_a_type() {
+    let pipeline = Pipeline::start(|builder| {
+        builder.with_exceptions_as_errors(true).with_before_send_error(|mut event| {
+            event.exception_type.clear();
+            event.message.clear();
+            Some(event)
+        })
+    });
+    pipeline.send(vec![failures(&pipeline)]);
+    let errors = pipeline.ingest.errors();
+    let types: Vec<_> = errors.iter().map(|error| &error["exception"]["values"][0]["type"]).collect();
+    assert_eq!(types, ["Error", "Error"]);
+}
+
 #[test]
 fn a_hook_for_error_events_that_panics_or_adds_too_much_drops_them() {
     type Hook = fn(opentelemetry_sentry_exporter::ErrorEvent) -> Option<opentelemetry_sentry_exporter::ErrorEvent>;

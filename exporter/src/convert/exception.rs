@@ -17,7 +17,7 @@ use crate::trace::EndedSpan;
 pub(crate) const MAX_VALUE: usize = 8192;
 
 /// The type of an exception that has none. Without a type Sentry would show `<unknown>`.
-pub(super) const UNKNOWN_TYPE: &str = "Error";
+pub(crate) const UNKNOWN_TYPE: &str = "Error";
 
 /// The most causes of an exception that are sent.
 const MAX_CAUSES: usize = 50;

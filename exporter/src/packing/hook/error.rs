@@ -6,7 +6,7 @@ use opentelemetry_sentry_semantics::cut;
 use serde_json::{Map, Value};
 
 use super::fields::{put_maps, take_map, take_tags, take_text, text_field};
-use crate::convert::{MAX_VALUE, transaction_name};
+use crate::convert::{MAX_VALUE, UNKNOWN_TYPE, transaction_name};
 
 /// The levels that Sentry knows.
 const LEVELS: [&str; 5] = ["debug", "info", "warning", "error", "fatal"];
@@ -77,6 +77,8 @@ impl ErrorEvent {
     pub(super) fn into_json(self) -> Map<String, Value> {
         let Self { exception_type, message, level, transaction, tags, user, fingerprint, mut rest } = self;
         if let Some(raised) = raised(&mut rest) {
+            // Sentry rejects an exception without a type and a message.
+            let exception_type = if exception_type.is_empty() { UNKNOWN_TYPE.to_owned() } else { exception_type };
             raised.insert("type".to_owned(), exception_type.into());
             raised.insert("value".to_owned(), cut(&message, MAX_VALUE).into());
         }
