@@ -15,11 +15,10 @@
 //! | --- | --- |
 //! | `TraceContextPropagator`, this one | works; the first one has no effect |
 //! | this one, `TraceContextPropagator` | a `traceparent` that names another trace than `sentry-trace` wins, which breaks Sentry's trace |
-//! | `BaggagePropagator`, this one | works; the application can read incoming members with `cx.baggage()` |
+//! | `BaggagePropagator`, this one | works; the first one has no effect |
 //! | this one, `BaggagePropagator` | `baggage` is encoded again, in any order, and the context of a trace that begins here is lost |
 //!
-//! So the only reason for a second propagator is to read incoming members with `cx.baggage()`: then put `BaggagePropagator`
-//! first. To read a single member, use
+//! Incoming members of others are in `cx.baggage()` in any case. To read a single one as it came in, use
 //! [`RemoteTrace::foreign_value`](opentelemetry_sentry_protocol::RemoteTrace::foreign_value).
 //!
 //! # Where headers go

@@ -201,7 +201,7 @@ impl SentryBuilder {
     /// use opentelemetry_sentry::Sentry;
     ///
     /// let builder = Sentry::builder().with_exceptions_as_errors(true).with_before_send_error(|mut error| {
-    ///     error.fingerprint = vec![error.exception_type.clone()];
+    ///     error.fingerprint = vec![error.exception_type.clone(), error.message.clone()];
     ///     (error.level != "debug").then_some(error)
     /// });
     /// ```

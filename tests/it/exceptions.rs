@@ -123,6 +123,7 @@ fn an_error_without_a_stack_trace_has_the_place_of_its_log_line_or_function() {
     assert_eq!(frames.as_array().map(Vec::len), Some(1));
     assert_eq!((&frames[0]["module"], &frames[0]["in_app"]), (&json!("it::exceptions"), &json!(true)));
     assert_eq!(frames[0]["filename"], "tests/it/exceptions.rs");
+    assert_eq!(frames[0]["function"], "buy", "without a function Sentry would group by the module alone");
 
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.with_exceptions_as_errors(true).build().unwrap();
@@ -138,6 +139,19 @@ fn an_error_without_a_stack_trace_has_the_place_of_its_log_line_or_function() {
     let mut frames: Vec<_> = self::errors(&sentry, &ingest).iter().map(exception_frames).collect();
     frames.sort_by_key(Value::is_null);
     assert_eq!(frames, [json!([{ "function": "shop::buy", "lineno": 7, "in_app": true }]), Value::Null]);
+}
+
+#[test]
+fn the_http_status_of_a_request_is_no_type_of_an_exception() {
+    for (error_type, expected) in [("500", "Error"), ("shop::NoStock", "shop::NoStock")] {
+        let (ingest, builder) = sentry_to_ingest();
+        let sentry = builder.with_exceptions_as_errors(true).build().unwrap();
+        let mut span = sentry.tracer_provider().tracer("test").start("work");
+        span.set_attribute(KeyValue::new("error.type", error_type));
+        span.record_error(&io::Error::other(error_type));
+        drop(span);
+        assert_eq!(exceptions(&errors(&sentry, &ingest)[0]), [(expected, error_type)]);
+    }
 }
 
 fn exception_frames(error: &Value) -> Value {

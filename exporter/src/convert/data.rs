@@ -126,6 +126,12 @@ fn file(attribute: &KeyValue) -> Option<&str> {
 }
 
 impl Data<'_> {
+    /// Whether this library has made the span for a request. Its place in our code tells the user nothing.
+    fn is_ours(&self) -> bool {
+        let module = self.span.attributes.text(semconv::CODE_MODULE_NAME);
+        module.is_some_and(|module| module.starts_with("opentelemetry_sentry::web::"))
+    }
+
     /// Whether it has a URL and no method.
     fn is_read(&self) -> bool {
         let methods = [semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD];
@@ -175,8 +181,12 @@ impl Serialize for Data<'_> {
             let row = OWN.iter().enumerate().find(|(_, (own, ..))| *own == key);
             row.is_none_or(|(row, (_, attribute, _))| *attribute == Fallback && written & (1 << row) == 0)
         };
+        let is_ours = self.is_ours();
         for attribute in self.span.attributes.unique() {
             let key = attribute.key.as_str();
+            if is_ours && key.starts_with("code.") {
+                continue;
+            }
             if is_trace_header(key) || OWN_KEYS.may_have(key) && !passes(key) {
                 continue;
             }

@@ -170,10 +170,15 @@ impl Serialize for ExceptionEvent<'_> {
         let mut frames = stack.map(frames).unwrap_or_default();
         let raw = stack.filter(|_| frames.is_empty()).map(|stack| Extra { stack: cut(stack.trim(), MAX_EXTRA) });
         if stack.is_none() {
-            // The place of the log line, or else of the span's function. Sentry groups errors by frames, so all errors in a
-            // span that a library has made, such as that of a request, would be one issue.
-            let own = Attributes::new(&event.attributes);
-            frames.extend(place(own).or_else(|| place(span.attributes()).filter(|frame| frame.in_app)));
+            // The place of the log line, or else of the span's function. Sentry groups errors by frames, so all errors at
+            // places of a library, such as that of a request's span, would be one issue.
+            let places = [Attributes::new(&event.attributes), span.attributes()];
+            let mut frame = places.into_iter().find_map(|attributes| place(attributes).filter(|frame| frame.in_app));
+            if let Some(frame) = frame.as_mut().filter(|frame| frame.function.is_empty()) {
+                // Sentry ignores lines. Without a function all errors of a module would be one issue.
+                frame.function = Cow::Borrowed(&span.name);
+            }
+            frames.extend(frame);
         }
         let is_log_line = event.name != semconv::EXCEPTION && !event.name.is_empty();
         let attributes: Vec<_> = event.attributes.iter().filter(|attribute| is_extra(attribute)).cloned().collect();

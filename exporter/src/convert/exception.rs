@@ -141,8 +141,10 @@ impl<'a> Exception<'a> {
         causes.truncate(MAX_CAUSES);
         causes.iter_mut().for_each(|cause| *cause = cut(cause, MAX_VALUE));
         let value = cut(value, MAX_VALUE);
-        let span_type = || span.attributes().text(semconv::ERROR_TYPE);
-        let r#type = r#type.or_else(|| attributes.text(semconv::ERROR_TYPE)).or_else(span_type);
+        // In the span of a request it may be the HTTP status, which says nothing about an exception.
+        let is_type = |r#type: &Cow<'_, str>| r#type.parse::<u16>().is_err();
+        let error_type = |attributes: Attributes<'a>| attributes.text(semconv::ERROR_TYPE).filter(is_type);
+        let r#type = r#type.or_else(|| error_type(attributes)).or_else(|| error_type(span.attributes()));
         let is_handled = !attributes.is_true(semconv::EXCEPTION_ESCAPED);
         Some(Self { span, event, r#type, value, causes, stack, is_handled })
     }

@@ -224,7 +224,8 @@ impl SentryExporterBuilder {
     }
 
     /// Sets a hook that may change each error event before it is sent, or drop it by returning `None`. A panic also drops
-    /// it. It runs on the exporter's thread. See [`ErrorEvent`] for an example. Defaults to none.
+    /// it. It runs on the exporter's thread. Without [`with_exceptions_as_errors`](Self::with_exceptions_as_errors) there are
+    /// no error events. See [`ErrorEvent`] for an example. Defaults to none.
     pub fn with_before_send_error(
         mut self,
         f: impl Fn(ErrorEvent) -> Option<ErrorEvent> + Send + Sync + 'static,
