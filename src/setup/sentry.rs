@@ -35,7 +35,7 @@ const SCOPE: &str = "opentelemetry-sentry";
 ///
 /// See the [crate documentation](crate) for an example.
 #[derive(Debug)]
-#[must_use = "dropping it shuts Sentry down"]
+#[must_use = "dropping it shuts Sentry down: bind it to a name that lives as long as `main`, not to `_`"]
 pub struct Sentry {
     pub(super) provider: SdkTracerProvider,
     pub(super) propagator: SentryPropagator,
