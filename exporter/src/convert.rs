@@ -38,7 +38,7 @@ mod view;
 pub(crate) use self::{
     error_event::{EventContext, ExceptionEvent},
     event::transaction_name,
-    exception::{Exceptions, MAX_VALUE, UNKNOWN_TYPE},
+    exception::{Exception, Exceptions, MAX_VALUE, UNKNOWN_TYPE},
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::{STATUSES, http_status},
     streamed::{SegmentInfo, StreamedSpan},

@@ -103,8 +103,11 @@ impl<'a> Attributes<'a> {
         let mut description = self.describe(name, kind);
         let is_request = description.op.as_deref() == Some("http.server") && description.source != Source::Custom;
         if is_request && graphql::own(self).is_empty() {
-            let operations = below.into_iter().filter_map(graphql::operation).collect();
-            description.name.to_mut().push_str(&graphql::suffix(operations));
+            let operations = graphql::suffix(below.into_iter().filter_map(graphql::operation).collect());
+            // Only then is the name copied.
+            if !operations.is_empty() {
+                description.name.to_mut().push_str(&operations);
+            }
         }
         description
     }

@@ -12,6 +12,7 @@ use super::{
     measurement::Measurements,
     status::{http_status, status, status_message},
     times::Times,
+    value::AttributeMap,
     view::Span,
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct SpanFields<'a> {
     origin: &'a str,
     data: Data<'a>,
     #[serde(skip_serializing_if = "Links::is_empty")]
-    links: Links<'a>,
+    links: Links<'a, AttributeMap<'a>>,
 }
 
 impl<'a> SpanFields<'a> {
@@ -62,7 +63,7 @@ impl<'a> SpanFields<'a> {
                 url: Url::of(attributes),
                 root,
             },
-            links: Links(&data.links),
+            links: Links::new(&data.links, AttributeMap::new),
         }
     }
 }

@@ -5,17 +5,20 @@ use std::mem;
 use opentelemetry::{TraceId, otel_warn};
 use opentelemetry_http::Bytes;
 use opentelemetry_sentry_protocol::{Dsn, DynamicSamplingContext, Service};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::{contain::contain, envelope::Envelope, packer::Packer, trim::trim};
+use super::{
+    contain::contain,
+    envelope::{Entries, Envelope, ItemHeader},
+    packer::Packer,
+    trim::trim,
+};
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
     convert::{Sdk, SegmentInfo, Sender, StreamedSpan},
+    json,
     trace::{Bucket, EndedSpan, Fate, MAX_BUCKET, Trace},
 };
-
-/// The most bytes of one span. Sentry accepts more while it takes a span in, but then cuts it at random.
-pub(super) const MAX_SPAN: usize = 1_000_000;
 
 /// Begins and ends the payload of a container.
 const HEAD: &[u8] = br#"{"version":2,"items":["#;
@@ -29,23 +32,23 @@ impl Packer {
         self.scrub(&mut trace);
         let mut all = if self.rules.exceptions_as_errors { self.pack_errors(&trace, ledger) } else { Vec::new() };
         let bucket = Bucket { trace_id, context: trace.context, spans: trace.spans };
-        all.extend(envelopes(bucket, &self.sender, ledger));
+        all.extend(envelopes(bucket, &self.sender, &mut self.buffer, ledger));
         all
     }
 }
 
 /// Makes the envelopes of a bucket, usually one. Each has at most [`MAX_BUCKET`] bytes of spans: a bucket counts memory,
 /// and text that must be escaped takes more as JSON.
-fn envelopes(bucket: Bucket, sender: &Sender, ledger: &Ledger) -> Vec<Envelope> {
+fn envelopes(bucket: Bucket, sender: &Sender, buffer: &mut [u8], ledger: &Ledger) -> Vec<Envelope> {
     let headers = headers(&bucket, sender);
     let mut payload = Payload::default();
     let mut all = Vec::new();
     for mut span in bucket.spans {
-        let Some(json) = span_json(&mut span, sender, ledger) else { continue };
+        let Some(json) = span_json(&mut span, sender, buffer, ledger) else { continue };
         if !payload.has_room(json.len()) {
             all.push(mem::take(&mut payload).into_envelope(&headers));
         }
-        payload.add(&json);
+        payload.add(json);
     }
     if payload.spans > 0 {
         all.push(payload.into_envelope(&headers));
@@ -53,18 +56,19 @@ fn envelopes(bucket: Bucket, sender: &Sender, ledger: &Ledger) -> Vec<Envelope> 
     all
 }
 
-/// A span as JSON. The longest texts of one that is too large are cut until it fits.
-fn span_json(span: &mut EndedSpan, sender: &Sender, ledger: &Ledger) -> Option<Vec<u8>> {
+/// Writes a span into the buffer, whose size is the limit of a span. The longest texts of one that is too large are cut
+/// until it fits.
+fn span_json<'b>(span: &mut EndedSpan, sender: &Sender, buffer: &'b mut [u8], ledger: &Ledger) -> Option<&'b [u8]> {
     let mut all = Trimmed::default();
-    let mut room = MAX_SPAN;
+    let mut room = buffer.len();
     loop {
         let segment = span.segment.clone();
         let segment = segment.as_ref().map(|segment| SegmentInfo { id: segment.id, name: segment.name() });
         let streamed = StreamedSpan { sender, span, segment };
-        match contain("serialisation", || serde_json::to_vec(&streamed)) {
-            Some(Ok(json)) if json.len() <= MAX_SPAN => {
+        match contain("serialisation", || json::write(buffer, &streamed)) {
+            Some(Ok(size)) if size <= buffer.len() => {
                 ledger.trimmed(all);
-                return Some(json);
+                return buffer.get(..size);
             }
             Some(Ok(_)) if room > 0 => {
                 // Escaping makes a text longer, so the first cut may not be enough.
@@ -107,24 +111,13 @@ impl Payload {
         self.bytes.extend_from_slice(TAIL);
         let header = ItemHeader {
             r#type: "span",
-            item_count: self.spans,
+            item_count: Some(self.spans),
             length: self.bytes.len(),
             content_type: "application/vnd.sentry.items.span.v2+json",
         };
-        let mut items = serde_json::to_vec(&header).unwrap_or_default();
-        items.reserve_exact(self.bytes.len() + 1);
-        items.push(b'\n');
-        items.append(&mut self.bytes);
+        let items = [json::to_vec(&header).as_slice(), b"\n", &self.bytes].concat();
         Envelope { headers: headers.clone(), items: items.into(), counts: Counts::spans(self.spans) }
     }
-}
-
-#[derive(Serialize)]
-struct ItemHeader {
-    r#type: &'static str,
-    item_count: usize,
-    length: usize,
-    content_type: &'static str,
 }
 
 #[derive(Serialize)]
@@ -133,21 +126,12 @@ struct Headers<'a> {
     trace: Entries<'a>,
 }
 
-/// A dynamic sampling context as JSON. All values are strings.
-struct Entries<'a>(&'a DynamicSamplingContext);
-
-impl Serialize for Entries<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter())
-    }
-}
-
 /// The envelope's headers. They always have a context: without one Sentry rejects all spans of the container.
 fn headers(bucket: &Bucket, sender: &Sender) -> Bytes {
     let Bucket { trace_id, context, .. } = bucket;
     let known = context.as_deref().and_then(|context| context.dsc(&sender.service, *trace_id));
     let dsc = known.unwrap_or_else(|| minimal(&sender.service, *trace_id));
-    serde_json::to_vec(&Headers { sdk: Sdk, trace: Entries(&dsc) }).unwrap_or_default().into()
+    json::to_vec(&Headers { sdk: Sdk, trace: Entries(&dsc) }).into()
 }
 
 /// The context of a trace about which nothing is known. It is made for this header only and never propagated, so it says

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The most bytes of a serialised transaction. Sentry accepts 1 MiB; the difference is for the envelope's headers and
-/// for the client report.
+/// for the client report. It is the limit of a streamed span, too: Sentry accepts larger ones, but then cuts them at random.
 pub(crate) const MAX_TRANSACTION: usize = 1_000_000;
 
 /// One event, ready to be sent. A clone shares its bytes.
@@ -43,7 +43,8 @@ impl Envelope {
     /// An envelope with an event that belongs to a trace.
     pub(crate) fn new(event_id: Simple, trace: &Trace, sender: &Sender, item: &Item<'_>) -> Self {
         let Item { r#type, payload, counts } = item;
-        let header = json::to_vec(&ItemHeader { r#type, length: payload.len(), content_type: "application/json" });
+        let content_type = "application/json";
+        let header = json::to_vec(&ItemHeader { r#type, item_count: None, length: payload.len(), content_type });
         let items = [header.as_slice(), b"\n", payload].concat();
         let trace_id = trace.spans.first().map(|root| root.span_context.trace_id());
         let context = trace.context.as_ref().zip(trace_id);
@@ -94,7 +95,7 @@ struct Headers<'a> {
 }
 
 /// A dynamic sampling context as JSON. All values are strings, including numbers.
-struct Entries<'a>(&'a DynamicSamplingContext);
+pub(super) struct Entries<'a>(pub(super) &'a DynamicSamplingContext);
 
 impl Serialize for Entries<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -103,8 +104,11 @@ impl Serialize for Entries<'_> {
 }
 
 #[derive(Serialize)]
-struct ItemHeader {
-    r#type: &'static str,
-    length: usize,
-    content_type: &'static str,
+pub(super) struct ItemHeader {
+    pub(super) r#type: &'static str,
+    /// The number of items in a container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) item_count: Option<usize>,
+    pub(super) length: usize,
+    pub(super) content_type: &'static str,
 }

@@ -47,13 +47,23 @@ pub(crate) struct Hooks {
     error: Option<Arc<BeforeError>>,
 }
 
-/// The result of the hooks for an event.
+/// What the hooks made of an event.
 #[derive(Debug)]
-pub(crate) enum Hooked {
-    /// The event, and the number of its spans, including the root. An error event has none.
-    Kept(Value, usize),
+pub(crate) enum Hooked<T> {
+    Kept(T),
     Dropped,
     Failed,
+}
+
+impl<T> Hooked<T> {
+    /// Runs hooks. If one panics, the event has failed.
+    fn by(hooks: impl FnOnce() -> Option<T>) -> Self {
+        match contain("before_send hook", hooks) {
+            Some(Some(event)) => Self::Kept(event),
+            Some(None) => Self::Dropped,
+            None => Self::Failed,
+        }
+    }
 }
 
 impl fmt::Debug for Hooks {
@@ -88,30 +98,23 @@ impl Hooks {
         self.error.is_some()
     }
 
-    pub(crate) fn run_error(&self, event: Value) -> Hooked {
+    pub(crate) fn run_error(&self, event: Value) -> Hooked<Value> {
         let (Value::Object(event), Some(hook)) = (event, &self.error) else { return Hooked::Failed };
-        let apply = || {
+        Hooked::by(|| {
             let mut event = hook(ErrorEvent::from_json(event))?;
             flatten(&mut event.user);
-            Some(event.into_json())
-        };
-        match contain("before_send hook", apply) {
-            Some(Some(event)) => Hooked::Kept(Value::Object(event), 0),
-            Some(None) => Hooked::Dropped,
-            None => Hooked::Failed,
-        }
+            Some(Value::Object(event.into_json()))
+        })
     }
 
-    pub(crate) fn run(&self, event: Value) -> Hooked {
+    /// Returns the transaction, and the number of its spans, including the root.
+    pub(crate) fn run(&self, event: Value) -> Hooked<(Value, usize)> {
         let Value::Object(event) = event else { return Hooked::Failed };
-        match contain("before_send hook", || self.apply(TransactionEvent::from_json(event))) {
-            Some(Some(event)) => {
-                let spans = event.spans.len() + 1;
-                Hooked::Kept(Value::Object(event.into_json()), spans)
-            }
-            Some(None) => Hooked::Dropped,
-            None => Hooked::Failed,
-        }
+        Hooked::by(|| {
+            let event = self.apply(TransactionEvent::from_json(event))?;
+            let spans = event.spans.len() + 1;
+            Some((Value::Object(event.into_json()), spans))
+        })
     }
 
     fn apply(&self, mut event: TransactionEvent) -> Option<TransactionEvent> {
@@ -207,7 +210,7 @@ mod tests {
             Some(event)
         });
         let event = json!({ "contexts": { "trace": {} }, "spans": [{ "span_id": "1" }] });
-        let Hooked::Kept(event, 2) = hooks.run(event) else { panic!("a root and a span") };
+        let Hooked::Kept((event, 2)) = hooks.run(event) else { panic!("a root and a span") };
         let data = [&event["contexts"]["trace"]["data"], &event["spans"][0]["data"], &event["user"]];
         assert_eq!(data.map(|data| depth(&data["deep"])), [MAX_DEPTH; 3]);
     }

@@ -12,6 +12,7 @@
 use opentelemetry::otel_warn;
 use opentelemetry_sdk::Resource;
 use serde::Serialize;
+use serde_json::Value;
 use uuid::{Uuid, fmt::Simple};
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
-    convert::{EventContext, ExceptionEvent, Exceptions, Sender, Transaction},
+    convert::{EventContext, Exception, ExceptionEvent, Exceptions, Sender, Transaction},
     json,
     trace::{Trace, split_by_count, split_by_size, without},
 };
@@ -47,7 +48,11 @@ impl Rules {
         [&self.ignored_spans, &self.ignored_transactions].into_iter().find_map(Filters::broken)
     }
 
-    fn ignores_error(&self, title: &str) -> bool {
+    fn ignores(&self, exception: &Exception<'_>) -> bool {
+        if self.ignored_errors.is_empty() {
+            return false;
+        }
+        let title = exception.title();
         self.ignored_errors.iter().any(|part| !part.is_empty() && title.contains(part.as_str()))
     }
 }
@@ -91,7 +96,7 @@ pub(crate) struct Packer {
     exceptions: Exceptions,
     /// The event that was serialised last. It is as long as the longest event that is sent; the system provides its memory
     /// as far as it is used.
-    buffer: Box<[u8]>,
+    pub(super) buffer: Box<[u8]>,
 }
 
 impl Packer {
@@ -117,10 +122,11 @@ impl Packer {
         trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span.data_mut()));
     }
 
+    /// Makes the envelopes of the exceptions in a trace.
     pub(super) fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger) -> Vec<Envelope> {
         let mut found = self.exceptions.find(&trace.spans);
         let all = found.len();
-        found.retain(|exception| !self.rules.ignores_error(&exception.title()));
+        found.retain(|exception| !self.rules.ignores(exception));
         ledger.dropped(DropReason::Ignored, Counts::errors(all - found.len()));
         ledger.dropped(DropReason::BufferOverflow, Counts::errors(found.len().saturating_sub(MAX_ERRORS)));
         found.truncate(MAX_ERRORS);
@@ -136,21 +142,15 @@ impl Packer {
                 spans: &trace.spans,
                 context: &context,
             };
-            let written = write_error(&mut self.buffer, &event, &self.rules.hooks);
-            let size = match written {
-                Ok(size) => size,
-                Err(DropReason::InternalSdkError) => {
-                    failed(ledger, Counts::ERROR);
-                    continue;
+            match write_error(&mut self.buffer, &event, &self.rules.hooks) {
+                Ok(size) => {
+                    let payload = self.buffer.get(..size).unwrap_or_default();
+                    let item = Item { r#type: "event", payload, counts: Counts::ERROR };
+                    envelopes.push(Envelope::new(id, trace, &self.sender, &item));
                 }
-                Err(reason) => {
-                    ledger.dropped(reason, Counts::ERROR);
-                    continue;
-                }
-            };
-            let payload = self.buffer.get(..size).unwrap_or_default();
-            let item = Item { r#type: "event", payload, counts: Counts::ERROR };
-            envelopes.push(Envelope::new(id, trace, &self.sender, &item));
+                Err(DropReason::InternalSdkError) => failed(ledger, Counts::ERROR),
+                Err(reason) => ledger.dropped(reason, Counts::ERROR),
+            }
         }
         envelopes
     }
@@ -274,7 +274,7 @@ impl Packer {
     ) -> Result<(usize, usize), (DropReason, usize)> {
         let spans = trace.spans.len();
         let (event, left) = match self.hooked(id, trace) {
-            Hooked::Kept(event, left) => (event, left.min(spans)),
+            Hooked::Kept((event, left)) => (event, left.min(spans)),
             Hooked::Dropped => return Err((DropReason::BeforeSend, spans)),
             Hooked::Failed => {
                 otel_warn!(name: "SentryExporter.SerializationFailed");
@@ -285,7 +285,7 @@ impl Packer {
         written(&mut self.buffer, &event).map(|size| (size, left)).map_err(|reason| (reason, left))
     }
 
-    fn hooked(&self, id: Simple, trace: &Trace) -> Hooked {
+    fn hooked(&self, id: Simple, trace: &Trace) -> Hooked<(Value, usize)> {
         let mut event_id = [0; Simple::LENGTH];
         let transaction = Transaction::new(id.encode_lower(&mut event_id), &self.sender, trace);
         serde_json::to_value(&transaction).map_or(Hooked::Failed, |event| self.rules.hooks.run(event))
@@ -299,7 +299,7 @@ fn write_error(buffer: &mut [u8], event: &ExceptionEvent<'_>, hooks: &Hooks) -> 
     }
     let event = contain("serialisation", || serde_json::to_value(event));
     match event.and_then(Result::ok).map(|event| hooks.run_error(event)) {
-        Some(Hooked::Kept(event, _)) => written(buffer, &event),
+        Some(Hooked::Kept(event)) => written(buffer, &event),
         Some(Hooked::Dropped) => Err(DropReason::BeforeSend),
         Some(Hooked::Failed) | None => Err(DropReason::InternalSdkError),
     }

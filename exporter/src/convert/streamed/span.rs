@@ -1,11 +1,7 @@
 //! The fields of a streamed span.
 
-use opentelemetry::{
-    SpanId,
-    trace::{Link, Status},
-};
-use opentelemetry_sdk::trace::SpanLinks;
-use opentelemetry_sentry_semantics::shortened;
+use opentelemetry::{KeyValue, SpanId, trace::Status};
+use opentelemetry_sentry_semantics::{Attributes, shortened};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
@@ -15,6 +11,7 @@ use super::{
 use crate::{
     convert::{
         ids::{Hex, parent_span_id, span_id, trace_id},
+        link::Links,
         sender::Sender,
         span::{op, origin},
         status::status,
@@ -55,7 +52,7 @@ struct Fields<'a> {
     end_timestamp: f64,
     attributes: SpanAttributes<'a>,
     #[serde(skip_serializing_if = "Links::is_empty")]
-    links: Links<'a>,
+    links: Links<'a, LinkAttributes<'a>>,
 }
 
 impl Serialize for StreamedSpan<'_> {
@@ -92,7 +89,7 @@ impl Serialize for StreamedSpan<'_> {
             start_timestamp,
             end_timestamp,
             attributes,
-            links: Links(&data.links),
+            links: Links::new(&data.links, LinkAttributes::new),
         }
         .serialize(serializer)
     }
@@ -106,51 +103,19 @@ fn message(status: &Status) -> Option<&str> {
     }
 }
 
-/// The links of a span. A link with an invalid id is left out.
-struct Links<'a>(&'a SpanLinks);
+/// The attributes of a link.
+struct LinkAttributes<'a>(Attributes<'a>);
 
-#[derive(Serialize)]
-struct LinkFields<'a> {
-    trace_id: Hex<16>,
-    span_id: Hex<8>,
-    sampled: bool,
-    #[serde(skip_serializing_if = "LinkAttributes::is_empty")]
-    attributes: LinkAttributes<'a>,
-}
-
-struct LinkAttributes<'a>(&'a Link);
-
-impl Links<'_> {
-    fn is_empty(&self) -> bool {
-        self.valid().next().is_none()
-    }
-
-    fn valid(&self) -> impl Iterator<Item = &Link> {
-        self.0.iter().filter(|link| link.span_context.is_valid())
-    }
-}
-
-impl Serialize for Links<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.valid().map(|link| LinkFields {
-            trace_id: trace_id(link.span_context.trace_id()),
-            span_id: span_id(link.span_context.span_id()),
-            sampled: link.span_context.is_sampled(),
-            attributes: LinkAttributes(link),
-        }))
-    }
-}
-
-impl LinkAttributes<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.attributes.is_empty()
+impl<'a> LinkAttributes<'a> {
+    fn new(attributes: &'a [KeyValue]) -> Self {
+        Self(Attributes::new(attributes))
     }
 }
 
 impl Serialize for LinkAttributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for attribute in opentelemetry_sentry_semantics::Attributes::new(&self.0.attributes).unique() {
+        for attribute in self.0.unique() {
             let key = attribute.key.as_str();
             if let Some(value) = Typed::of(key, &attribute.value) {
                 map.serialize_entry(key, &value)?;

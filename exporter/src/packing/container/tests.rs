@@ -7,7 +7,7 @@ use opentelemetry::{KeyValue, trace::SpanKind};
 use opentelemetry_sentry_protocol::{Decision, SampleRand};
 use serde_json::Value;
 
-use super::*;
+use super::{super::envelope::MAX_TRANSACTION, *};
 use crate::{
     convert::{SDK_VERSION, TagRules},
     trace::{
@@ -37,7 +37,7 @@ fn with_text(id: u64, text: String) -> EndedSpan {
 
 fn packed(bucket: Bucket) -> (Vec<Envelope>, Ledger) {
     let ledger = Ledger::default();
-    (envelopes(bucket, &sender(), &ledger), ledger)
+    (envelopes(bucket, &sender(), &mut vec![0; MAX_TRANSACTION], &ledger), ledger)
 }
 
 /// The `trace` header of the only envelope.
@@ -113,17 +113,17 @@ fn a_span_that_is_too_large_is_cut_until_it_fits() {
     let spans = vec![with_text(2, "x".repeat(3_000_000)), EndedSpan::from(numbers), span(4, 1)];
     let (all, ledger) = packed(bucket(spans, None));
     assert_eq!((all.len(), all[0].counts), (1, Counts::spans(3)));
-    assert!(all[0].items.len() <= MAX_SPAN + 10_000, "the numbers are left out");
+    assert!(all[0].items.len() <= MAX_TRANSACTION + 10_000, "the numbers are left out");
     assert!(ledger.stats().trimmed.bytes > 1_000_000);
 }
 
 #[test]
 fn a_long_resource_costs_no_span() {
     let mut sender = sender();
-    let attributes = ["a", "b"].map(|key| KeyValue::new(key, "x".repeat(2 * MAX_SPAN)));
+    let attributes = ["a", "b"].map(|key| KeyValue::new(key, "x".repeat(2 * MAX_TRANSACTION)));
     sender.set_resource(opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build());
     let ledger = Ledger::default();
-    let all = envelopes(bucket(vec![span(1, 0)], None), &sender, &ledger);
+    let all = envelopes(bucket(vec![span(1, 0)], None), &sender, &mut vec![0; MAX_TRANSACTION], &ledger);
     assert_eq!((all.len(), all[0].counts), (1, Counts::spans(1)));
     assert_eq!(ledger.stats().trimmed.bytes, 0, "nothing of the span is cut");
 }
@@ -132,7 +132,7 @@ fn a_long_resource_costs_no_span() {
 fn a_span_that_cannot_be_cut_is_dropped_and_counted() {
     // Names of scopes are constants of libraries, so nothing cuts them.
     let mut data = (*span(2, 1)).clone();
-    data.instrumentation_scope = opentelemetry::InstrumentationScope::builder("x".repeat(2 * MAX_SPAN)).build();
+    data.instrumentation_scope = opentelemetry::InstrumentationScope::builder("x".repeat(2 * MAX_TRANSACTION)).build();
     let (all, ledger) = packed(bucket(vec![EndedSpan::from(data), span(3, 1)], None));
     assert_eq!((all.len(), all[0].counts), (1, Counts::spans(1)));
     assert_eq!(ledger.stats().dropped[&DropReason::Invalid].spans, 1);
