@@ -135,7 +135,7 @@ fn what_came_in_is_read_as_the_baggage_of_the_context() {
         entries.sort();
         assert_eq!(entries, [("kept".into(), "é".into()), ("other".into(), "a,b".into())]);
         assert_eq!(cx.baggage().get_with_metadata("kept").unwrap().1.as_str(), "p=1;q");
-        // What nobody touches goes out byte for byte.
+        // What the application leaves alone goes out byte for byte.
         assert!(inject(&propagator, &cx)["baggage"].ends_with("kept=%c3%a9 ; p=1;q,other=a%2Cb"));
         let changed = [KeyValueMetadata::new("other", "2", ""), KeyValueMetadata::new("kept", "é", "p=2")];
         let sent = inject(&propagator, &cx.with_baggage(changed));

@@ -78,7 +78,7 @@ fn kept(resource: &Resource) -> Vec<KeyValue> {
         let value = if let Value::String(_) = value { cut_text(value).into() } else { value.clone() };
         KeyValue::new(key.clone(), value)
     };
-    // The SDK's way to say that nobody has named the service.
+    // The SDK calls a service so that has no name.
     let is_named = |(key, value): &(&Key, &Value)| {
         key.as_str() != semconv::SERVICE_NAME || !value.as_str().starts_with("unknown_service")
     };

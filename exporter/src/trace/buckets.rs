@@ -109,7 +109,7 @@ impl Buckets {
     }
 
     /// Where the bucket of a context is among those of its trace. A span whose context is not known goes with any of its
-    /// trace, and what waits without one gets the first that is known: otherwise a root that nobody noted at its start
+    /// trace, and what waits without one gets the first that is known: otherwise a root that was not noted at its start
     /// would leave apart from its children.
     fn place(&mut self, trace_id: TraceId, context: Option<&Arc<TraceContext>>) -> Option<usize> {
         let all = self.waiting.get_mut(&trace_id)?;

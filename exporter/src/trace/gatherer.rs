@@ -104,7 +104,7 @@ impl Gatherer {
     }
 }
 
-/// The context of a streamed span. Its local root has it, also when nobody noted its start.
+/// The context of a streamed span. Its local root has it, also when its start was not noted.
 fn context(span: &EndedSpan) -> Option<Arc<TraceContext>> {
     match &span.segment {
         Some(segment) => {

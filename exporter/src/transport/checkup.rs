@@ -114,7 +114,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A caller of `check`, which waits for the server's answer or for the reason why there is none.
+/// A caller of `check`, which waits for the server's answer, or for the reason why it does not come.
 #[derive(Debug)]
 pub(crate) struct Asker(mpsc::Sender<Result<Reply, String>>);
 

@@ -1,6 +1,6 @@
 //! Op, name and source of a streamed span. The rules are in the guide, page `mapping`, in the columns for streams.
 //!
-//! A name is the first of several templates of which all parts exist. It never has a URL, a query or a key in it, because
+//! A name is made by the first of several templates whose parts all exist. It never has a URL, a query or a key in it, because
 //! Sentry does not repair the names of streamed spans.
 
 use std::borrow::Cow;
@@ -98,7 +98,7 @@ fn gen_ai<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
     described(op, name, Source::Task)
 }
 
-/// A cache is named by its op. A database without attributes of a cache is none.
+/// A cache is named by its op. A database without attributes of a cache is not a cache.
 fn cache<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
     let Described { op, attributes, .. } = *span;
     let own = op.filter(|op| op.starts_with("cache.")).map(|op| Cow::Owned(op.to_owned()));

@@ -36,7 +36,7 @@ fn backwards(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str
     entries.map(|entry| str::from_utf8(entry).unwrap_or_default().trim())
 }
 
-/// The peer of the connection, if axum was told to keep it.
+/// The peer of the connection, if axum keeps it (`ConnectInfo`).
 #[cfg(feature = "axum-08")]
 fn peer(head: &Parts) -> Option<IpAddr> {
     let peer = head.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();

@@ -152,7 +152,7 @@ pub(super) fn enter<T>(span: &mut Option<RequestSpan>, work: impl FnOnce() -> T)
 
 struct EndOnPanic<'a> {
     span: &'a mut Option<RequestSpan>,
-    /// Asked instead of the thread, which may be in a panic that is none of the request's.
+    /// Asked instead of the thread, which may unwind from a panic elsewhere.
     has_returned: bool,
 }
 

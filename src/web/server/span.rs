@@ -94,7 +94,7 @@ fn start(request: Described, parent: &Context) -> Context {
 }
 
 /// Makes a `tracing` span, so that log lines show the request, and returns the context of the OpenTelemetry span that
-/// the subscriber made for it. There is none without a layer for OpenTelemetry, or if its filter refuses the span.
+/// the subscriber made for it. `None` without a layer for OpenTelemetry, or if its filter refuses the span.
 #[cfg(feature = "tracing")]
 fn carry(request: &Described, parent: &Context) -> (tracing::Span, Option<Context>) {
     use tracing_opentelemetry::OpenTelemetrySpanExt as _;

@@ -162,7 +162,7 @@ async fn a_request_that_is_dropped_before_its_answer_is_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_an_internal_error_whoever_catches_it() {
+async fn a_panic_is_an_internal_error_wherever_it_is_caught() {
     let _ = &*STAGE;
     let router = Router::new()
         .route("/handler", get(async || -> &'static str { panic!("this test wants it") }))

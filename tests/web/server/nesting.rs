@@ -62,7 +62,7 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Lines {
     }
 }
 
-/// Answers a request under this subscriber, and checks that spans nest whoever made them.
+/// Answers a request under this subscriber, and checks that spans of both APIs nest.
 async fn nests(subscriber: impl Subscriber + Send + Sync + 'static) -> Sent {
     let _ = &*STAGE;
     let trace_id = new_trace();

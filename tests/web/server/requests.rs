@@ -91,7 +91,7 @@ async fn every_line_of_a_header_is_read() {
     let trace_id = new_trace();
     let mut lines = headers(&trace_id, "-1");
     let sentry = lines.remove("baggage").expect("a line");
-    // The first line has only foreign members, one of which is not ASCII.
+    // The first line has only foreign members. One of them is not ASCII.
     lines.append("baggage", HeaderValue::from_bytes(b"tenant=acme,name=J\xfcrgen,flag=b").expect("a value"));
     lines.append("baggage", sentry);
     let answer = http_client().get(url).headers(lines).send().await.expect("an answer");

@@ -181,7 +181,7 @@ fn a_disk_that_works_again_is_used_again() {
     assert_eq!(sim.distinct(), 100);
 }
 
-/// Ends transactions of about 200 KB each, of which a file on disk holds about 40.
+/// Ends transactions of about 200 KB each. A file on disk holds about 40 of them.
 fn large(sim: &mut Simulation, count: usize) {
     for _ in 0..count {
         let trace = sim.new_trace();
