@@ -137,7 +137,7 @@ pub use opentelemetry_sentry_semantics as semantics;
 
 #[doc(inline)]
 pub use opentelemetry_sentry_exporter::{
-    ErrorEvent, FlushError, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats,
+    ErrorEvent, FlushError, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats, TraceLifecycle,
     TransactionEvent,
 };
 #[doc(inline)]

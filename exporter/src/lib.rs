@@ -34,5 +34,6 @@ pub use crate::{
     doors::{ExporterBuildError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor},
     engine::FlushError,
     packing::{ErrorEvent, SpanEvent, SpanFilter, TransactionEvent},
+    trace::TraceLifecycle,
     transport::{Encoding, Problem},
 };

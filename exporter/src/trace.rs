@@ -35,13 +35,13 @@ mod trace;
 mod tree;
 mod waiting;
 
+pub use self::lifecycle::TraceLifecycle;
 pub(crate) use self::{
     assembler::{OpenRoots, WaitLimits},
     buckets::{Bucket, MAX_BUCKET},
     context::TraceContext,
     ended::EndedSpan,
     gatherer::{Gathered, Gatherer},
-    lifecycle::TraceLifecycle,
     pick_up::PickUp,
     segment::Segment,
     split::{MAX_SPANS, split_by_count, split_by_size},

@@ -20,7 +20,7 @@
 //! | web vitals | [the tunnel; custom measurements](#web-vitals) |
 //! | `after()` | [`deferred`](#work-after-the-response) |
 //! | high volume | [rules, limits, and a handle](#high-volume) |
-//! | streamed spans (`traceLifecycle: "stream"`) | not supported: traces are sent as transactions, and large ones in [parts](super::delivery) |
+//! | streamed spans (`traceLifecycle: "stream"`) | `with_lifecycle(TraceLifecycle::Stream)`, or `SENTRY_TRACE_LIFECYCLE=stream` |
 //!
 //! The examples of these pages need the features `axum-08` and `reqwest-013`.
 //!

@@ -12,7 +12,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
 };
 use opentelemetry_sentry_exporter::{
-    ErrorEvent, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TransactionEvent,
+    ErrorEvent, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TraceLifecycle, TransactionEvent,
 };
 use opentelemetry_sentry_propagator::SentryPropagator;
 use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
@@ -168,6 +168,21 @@ impl SentryBuilder {
         self
     }
 
+    /// Sets in which of Sentry's two forms spans leave: as transactions, or one by one as a stream. Defaults to
+    /// `SENTRY_TRACE_LIFECYCLE` (`static` or `stream`), else to [`TraceLifecycle::Transactions`].
+    ///
+    /// Streamed spans leave within five seconds after their end, whether their local root has ended or not. They need
+    /// Sentry SaaS or self-hosted Sentry from 26.4.2 on. Every other setting holds for both forms.
+    ///
+    /// ```
+    /// use opentelemetry_sentry::{Sentry, TraceLifecycle};
+    ///
+    /// let builder = Sentry::builder().with_lifecycle(TraceLifecycle::Stream);
+    /// ```
+    pub fn with_lifecycle(self, lifecycle: TraceLifecycle) -> Self {
+        self.with_exporter(|exporter| exporter.with_lifecycle(lifecycle))
+    }
+
     /// Sets a hook that can change each transaction before it is sent, or drop it by returning `None`. Defaults to
     /// none. See [`TransactionEvent`].
     ///
@@ -276,7 +291,7 @@ impl SentryBuilder {
     ///
     /// # Errors
     ///
-    /// If a setting is invalid, from code or from `SENTRY_DSN`; if there is no HTTP client; or if no thread can be
+    /// If a setting is invalid, from code, from `SENTRY_DSN` or from `SENTRY_TRACE_LIFECYCLE`; if there is no HTTP client; or if no thread can be
     /// started.
     pub fn build(self) -> Result<Sentry, SetupError> {
         self.build_with(Environment::read())

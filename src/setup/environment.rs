@@ -3,12 +3,15 @@
 use std::env;
 
 use opentelemetry::otel_warn;
+use opentelemetry_sentry_exporter::TraceLifecycle;
 use opentelemetry_sentry_protocol::SampleRate;
 
 /// Where Spotlight listens by default.
 const SPOTLIGHT_URL: &str = "http://localhost:8969/stream";
 
 const RATE: &str = "SENTRY_TRACES_SAMPLE_RATE";
+
+pub(super) const LIFECYCLE: &str = "SENTRY_TRACE_LIFECYCLE";
 
 /// The variables that are set and valid.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(super) struct Environment {
     /// The text of `SENTRY_TRACES_SAMPLE_RATE`, if it is no rate.
     pub(super) bad_sample_rate: Option<String>,
     pub(super) spotlight: Option<String>,
+    /// In which form spans leave, or the text of the variable if it names none.
+    pub(super) lifecycle: Option<Result<TraceLifecycle, String>>,
 }
 
 impl Environment {
@@ -44,6 +49,7 @@ impl Environment {
             traces_sample_rate,
             bad_sample_rate,
             spotlight: text("SENTRY_SPOTLIGHT").and_then(spotlight),
+            lifecycle: text(LIFECYCLE).map(lifecycle),
         }
     }
 }
@@ -65,6 +71,15 @@ fn spotlight(text: String) -> Option<String> {
             otel_warn!(name: "Sentry.IgnoredEnvironment", variable = "SENTRY_SPOTLIGHT", message = "neither on, off nor a URL");
             None
         }
+    }
+}
+
+/// The lifecycle in the words of Sentry's SDKs, or the text if it is not one.
+fn lifecycle(text: String) -> Result<TraceLifecycle, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "static" => Ok(TraceLifecycle::Transactions),
+        "stream" => Ok(TraceLifecycle::Stream),
+        _ => Err(text),
     }
 }
 
@@ -94,6 +109,18 @@ mod tests {
             let found = read(RATE, value);
             assert_eq!((found.traces_sample_rate, found.bad_sample_rate.as_deref()), (None, Some(value)));
         }
+    }
+
+    #[test]
+    fn a_lifecycle_is_static_or_stream() {
+        let of = |value| read(LIFECYCLE, value).lifecycle;
+        for (value, lifecycle) in [("static", TraceLifecycle::Transactions), (" Stream ", TraceLifecycle::Stream)] {
+            assert_eq!(of(value), Some(Ok(lifecycle)), "{value}");
+        }
+        for value in ["streaming", "transactions", "1"] {
+            assert_eq!(of(value), Some(Err(value.to_owned())));
+        }
+        assert_eq!(of(" "), None);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use opentelemetry_sentry_exporter::ExporterBuildError;
 use opentelemetry_sentry_propagator::PropagatorBuildError;
 use opentelemetry_sentry_protocol::{InvalidDsn, InvalidSampleRate};
 
+use super::environment::LIFECYCLE;
+
 /// Sentry could not be set up. The message names the setting, what was found (never a secret) and what was expected.
 pub struct SetupError {
     pub(super) kind: Kind,
@@ -14,6 +16,8 @@ pub struct SetupError {
 pub(super) enum Kind {
     Dsn(&'static str, InvalidDsn),
     Rate(InvalidSampleRate),
+    /// What the variable has instead of a lifecycle.
+    Lifecycle(String),
     Exporter(ExporterBuildError),
     Propagator(PropagatorBuildError),
     AlreadyInstalled,
@@ -30,6 +34,7 @@ impl fmt::Display for SetupError {
         match &self.kind {
             Kind::Dsn(setting, error) => write!(f, "{setting}: {error}"),
             Kind::Rate(error) => write!(f, "with_traces_sample_rate: {error}"),
+            Kind::Lifecycle(text) => write!(f, "{LIFECYCLE}: it must be static or stream, found {text:?}"),
             Kind::Exporter(error) => error.fmt(f),
             Kind::Propagator(error) => error.fmt(f),
             Kind::AlreadyInstalled => f.write_str("install: Sentry is installed in this process already"),
@@ -44,7 +49,7 @@ impl Error for SetupError {
         match &self.kind {
             Kind::Exporter(error) => error.source(),
             // The messages of the others contain that of their source.
-            Kind::Dsn(..) | Kind::Rate(_) | Kind::Propagator(_) | Kind::AlreadyInstalled => None,
+            Kind::Dsn(..) | Kind::Rate(_) | Kind::Lifecycle(_) | Kind::Propagator(_) | Kind::AlreadyInstalled => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use opentelemetry::{Key, otel_debug};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sentry_exporter::{SenderSettings, SentryExporterBuilder};
+use opentelemetry_sentry_exporter::{SenderSettings, SentryExporterBuilder, TraceLifecycle};
 use opentelemetry_sentry_protocol::{Dsn, InvalidDsn, Service};
 use opentelemetry_sentry_sampler::SentrySampler;
 use opentelemetry_sentry_semantics::semconv;
@@ -17,6 +17,7 @@ pub(super) struct Sender {
     pub(super) service: Service,
     server_name: String,
     spotlight: Option<String>,
+    lifecycle: TraceLifecycle,
 }
 
 impl Sender {
@@ -43,7 +44,13 @@ impl Sender {
         let server_name = code.server_name.or_else(|| environment.server_name.clone());
         let server_name = server_name.or_else(|| text(resource, semconv::HOST_NAME)).unwrap_or_else(host_name);
         let spotlight = code.spotlight.or_else(|| environment.spotlight.clone());
-        Ok(Self { service, server_name, spotlight })
+        let lifecycle = match (code.lifecycle, &environment.lifecycle) {
+            (Some(lifecycle), _) => lifecycle,
+            (None, Some(Ok(lifecycle))) => *lifecycle,
+            (None, Some(Err(text))) => return Err(Kind::Lifecycle(text.clone()).into()),
+            (None, None) => TraceLifecycle::default(),
+        };
+        Ok(Self { service, server_name, spotlight, lifecycle })
     }
 
     /// Excludes client spans of requests to Sentry and Spotlight. The exporter's own requests make no spans; this is for
@@ -54,7 +61,8 @@ impl Sender {
     }
 
     pub(super) fn give_to(self, exporter: SentryExporterBuilder) -> SentryExporterBuilder {
-        let exporter = exporter.with_service(self.service).with_server_name(self.server_name);
+        let exporter =
+            exporter.with_service(self.service).with_server_name(self.server_name).with_lifecycle(self.lifecycle);
         self.spotlight.into_iter().fold(exporter, SentryExporterBuilder::with_spotlight)
     }
 }

@@ -69,7 +69,7 @@ pub use self::{
     invalid_envelope::InvalidEnvelope,
     item::Item,
     journal::RecordedRequest,
-    typed::{ErrorEvent, Span, Transaction},
+    typed::{ErrorEvent, Span, StreamedSpan, Transaction},
     wait_timeout::WaitTimeout,
 };
 use self::{
@@ -201,6 +201,18 @@ impl LocalIngest {
     #[must_use]
     pub fn spans(&self) -> Vec<Value> {
         self.envelopes().iter().flat_map(container::spans).collect()
+    }
+
+    /// The streamed span with this name, such as `GET /products/:id`.
+    ///
+    /// # Panics
+    ///
+    /// If there is not exactly one. The message lists the spans.
+    #[must_use]
+    #[track_caller]
+    pub fn span(&self, name: &str) -> StreamedSpan {
+        let all: Vec<_> = self.spans().into_iter().map(StreamedSpan::from_json).collect();
+        typed::only("streamed span", name, &all, |one| one.name == name, |one| &one.name).clone()
     }
 
     fn payloads(&self, kind: &str) -> Vec<Value> {

@@ -1,4 +1,4 @@
-//! Transactions, spans and errors as a test reads them.
+//! Transactions, spans, streamed spans and errors as a test reads them.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -57,6 +57,43 @@ pub struct Span {
     pub parent_span_id: Option<String>,
     /// Its attributes.
     pub data: Map<String, Value>,
+    /// The whole span, for everything else.
+    pub json: Value,
+}
+
+/// A streamed span that arrived.
+///
+/// ```
+/// # fn check(ingest: &opentelemetry_sentry_testing::LocalIngest) {
+/// let request = ingest.span("GET /products/:id");
+/// assert_eq!((request.op.as_deref(), request.is_segment), (Some("http.server"), true));
+/// let query = ingest.span("SELECT products");
+/// assert_eq!(query.parent_span_id.as_ref(), Some(&request.span_id));
+/// assert_eq!(query.segment_id.as_ref(), Some(&request.span_id));
+/// assert_eq!(query.attributes["db.system.name"], "postgresql");
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StreamedSpan {
+    /// Its name, such as `GET /products/:id`.
+    pub name: String,
+    /// The kind of work, such as `http.server`.
+    pub op: Option<String>,
+    /// `ok` or `error`.
+    pub status: String,
+    /// The trace's id, 32 digits.
+    pub trace_id: String,
+    /// Its id, 16 digits.
+    pub span_id: String,
+    /// The id of its parent.
+    pub parent_span_id: Option<String>,
+    /// Whether it is a local root.
+    pub is_segment: bool,
+    /// The id of the local root above it, or its own if it is one.
+    pub segment_id: Option<String>,
+    /// The values of its attributes, without their types.
+    pub attributes: BTreeMap<String, Value>,
     /// The whole span, for everything else.
     pub json: Value,
 }
@@ -122,6 +159,26 @@ impl Span {
             span_id: text(&json["span_id"]),
             parent_span_id: some_text(&json["parent_span_id"]),
             data: map(&json["data"]),
+            json,
+        }
+    }
+}
+
+impl StreamedSpan {
+    pub(crate) fn from_json(json: Value) -> Self {
+        let value = |(key, typed): (String, Value)| (key, typed["value"].clone());
+        let attributes: BTreeMap<_, _> = map(&json["attributes"]).into_iter().map(value).collect();
+        let of = |key| attributes.get(key).and_then(some_text);
+        Self {
+            name: text(&json["name"]),
+            op: of("sentry.op"),
+            status: text(&json["status"]),
+            trace_id: text(&json["trace_id"]),
+            span_id: text(&json["span_id"]),
+            parent_span_id: some_text(&json["parent_span_id"]),
+            is_segment: json["is_segment"].as_bool().unwrap_or_default(),
+            segment_id: of("sentry.segment.id"),
+            attributes,
             json,
         }
     }

@@ -10,6 +10,7 @@ mod hostile_server;
 mod propagation;
 mod raw_server;
 mod set_up;
+mod stream;
 mod support;
 mod trace;
 mod transport;

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     engine::{Engine, Setup},
     packing::{ErrorEvent, Packer, SpanEvent, SpanFilter, TransactionEvent},
+    trace::TraceLifecycle,
     transport::{Destinations, Encoding, default_client},
 };
 
@@ -82,6 +83,20 @@ impl SentryExporterBuilder {
     /// a copy of every envelope. Copies may be lost and never delay what goes to Sentry. Defaults to none.
     pub fn with_spotlight(mut self, url: impl Into<String>) -> Self {
         self.options.sender.spotlight = Some(url.into());
+        self
+    }
+
+    /// Sets in which of Sentry's two forms spans leave: as transactions, or one by one as a stream. Defaults to
+    /// [`TraceLifecycle::Transactions`].
+    ///
+    /// ```
+    /// use opentelemetry_sentry_exporter::{SentryExporter, TraceLifecycle};
+    ///
+    /// let exporter = SentryExporter::builder().with_lifecycle(TraceLifecycle::Stream).build()?;
+    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
+    /// ```
+    pub const fn with_lifecycle(mut self, lifecycle: TraceLifecycle) -> Self {
+        self.options.sender.lifecycle = Some(lifecycle);
         self
     }
 
@@ -364,12 +379,13 @@ impl SentryExporterBuilder {
     /// If the DSN, the Spotlight URL, a certificate, a tag or a filter's regular expression is invalid, if no feature
     /// provides an HTTP client for the DSN, or if the system cannot start another thread.
     pub fn build(self) -> Result<SentryExporter, ExporterBuildError> {
-        let Options { mut sender, tags, rules, wait, engine, delivery, client, http_client, decisions, meter } =
+        let Options { mut sender, tags, rules, wait, mut engine, delivery, client, http_client, decisions, meter } =
             self.options;
         if let Some(error) = rules.invalid_pattern() {
             return Err(Kind::Pattern(error).into());
         }
         let spotlight = sender.spotlight.take();
+        engine.lifecycle = sender.lifecycle.unwrap_or_default();
         let sender = sender.into_sender(tags)?;
         let dsn = sender.service.dsn();
         let Some(destinations) = Destinations::new(dsn, spotlight.as_deref()).map_err(Kind::Url)? else {

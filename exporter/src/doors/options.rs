@@ -13,7 +13,7 @@ use crate::{
     convert::{InvalidTag, Sender, TagRules},
     engine::EngineOptions,
     packing::Rules,
-    trace::WaitLimits,
+    trace::{TraceLifecycle, WaitLimits},
     transport::{ClientSettings, DeliveryOptions},
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Options {
     pub(super) meter: Option<Meter>,
 }
 
-/// The settings of the sender, and the destination of copies. `None` means that a setting was not made.
+/// The settings that the facade completes from the environment. `None` means that a setting was not made.
 #[doc(hidden)] // for the facade
 #[derive(Debug, Default)]
 #[non_exhaustive]
@@ -48,6 +48,8 @@ pub struct SenderSettings {
     pub service: Option<Service>,
     /// The URL of a local Spotlight.
     pub spotlight: Option<String>,
+    /// In which form spans leave.
+    pub lifecycle: Option<TraceLifecycle>,
 }
 
 /// Tags, and the first invalid one, which becomes the error of `build`.

@@ -1,8 +1,17 @@
 //! In which of Sentry's two forms spans leave.
 
 /// In which of Sentry's two forms spans leave.
+///
+/// | | [`Transactions`](Self::Transactions) | [`Stream`](Self::Stream) |
+/// | --- | --- | --- |
+/// | Sentry | any, also self-hosted | Sentry SaaS, and self-hosted from 26.4.2 on |
+/// | a span leaves | with its local root, when that has ended | alone, within five seconds after its end |
+/// | a local root that stays open | its spans wait, at most five minutes | nothing waits |
+/// | tags | yes | no: attributes take their place |
+/// | names and ops | those of Sentry's transactions | short ones with few different values |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum TraceLifecycle {
+#[non_exhaustive]
+pub enum TraceLifecycle {
     /// As transactions, when their local root has ended.
     #[default]
     Transactions,

@@ -71,6 +71,7 @@ fn facade(ingest: &LocalIngest) -> Result<Sentry, SetupError> {
         .with_before_send_transaction(|event: TransactionEvent| (event.name != "ping").then_some(event))
         .with_exceptions_as_errors(true)
         .with_spotlight(ingest.spotlight_url())
+        .with_lifecycle(TraceLifecycle::Transactions)
         .with_resource(Resource::builder().build())
         .with_exporter(|exporter| every_option(exporter, ingest));
     builder.install()
@@ -90,6 +91,7 @@ fn every_option(exporter: SentryExporterBuilder, ingest: &LocalIngest) -> Sentry
         .with_server_name("host-1")
         .with_service(Sender::new(ingest.dsn().parse().ok()))
         .with_spotlight(ingest.spotlight_url())
+        .with_lifecycle(TraceLifecycle::Transactions)
         .with_decision_log(Arc::default())
         .with_tag("team", "shop")
         .with_tag_attributes(["tenant"])

@@ -1,0 +1,80 @@
+//! Streamed spans, from a tracer provider of the SDK to the server.
+
+use std::time::Duration;
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanKind, TraceContextExt, Tracer, TracerProvider},
+};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sentry_exporter::{SentryExporter, SentrySpanProcessor, TraceLifecycle, testing::LocalIngest};
+
+/// Long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Starts a span below the one of a context.
+fn below(tracer: &SdkTracer, parent: &Context, name: &'static str) -> Context {
+    parent.with_span(tracer.start_with_context(name, parent))
+}
+
+fn id(cx: &Context) -> String {
+    cx.span().span_context().span_id().to_string()
+}
+
+#[test]
+fn spans_leave_before_their_root_and_name_it() {
+    let ingest = LocalIngest::start().unwrap();
+    let exporter = SentryExporter::builder()
+        .with_dsn(ingest.dsn())
+        .with_release("shop@1.2.3")
+        .with_lifecycle(TraceLifecycle::Stream)
+        .build()
+        .unwrap();
+    let processor = SentrySpanProcessor::from(exporter);
+    let provider = SdkTracerProvider::builder().with_span_processor(processor.clone()).build();
+    let tracer = provider.tracer("shop");
+    let attributes = [KeyValue::new("http.request.method", "GET"), KeyValue::new("http.route", "/users/{id}")];
+    let builder = tracer.span_builder("request").with_kind(SpanKind::Server).with_attributes(attributes);
+    let root = Context::new().with_span(tracer.build_with_context(builder, &Context::new()));
+    let parent = below(&tracer, &root, "load");
+    below(&tracer, &parent, "query").span().end();
+    processor.flush(PATIENCE).unwrap();
+
+    let query = ingest.span("query");
+    assert_eq!((query.is_segment, query.parent_span_id.as_deref()), (false, Some(id(&parent).as_str())));
+    assert_eq!(query.segment_id.as_deref(), Some(id(&root).as_str()));
+    assert_eq!(query.attributes["sentry.segment.name"], "GET /users/{id}");
+    assert_eq!(query.attributes["sentry.release"], "shop@1.2.3");
+    assert_eq!(ingest.spans().len(), 1, "the others are open");
+    let envelopes = ingest.envelopes();
+    let trace = envelopes[0].trace().unwrap();
+    assert_eq!((&trace["trace_id"], &trace["public_key"]), (&query.trace_id.clone().into(), &"public".into()));
+
+    parent.span().end();
+    root.span().end();
+    processor.flush(PATIENCE).unwrap();
+    let request = ingest.span("GET /users/{id}");
+    assert_eq!((request.is_segment, request.op.as_deref()), (true, Some("http.server")));
+    assert_eq!(request.parent_span_id, None);
+    assert_eq!((ingest.spans().len(), ingest.transactions().len()), (3, 0));
+    assert_eq!((processor.stats().spans_sent, processor.stats().spans_dropped()), (3, 0));
+}
+
+#[test]
+fn without_the_processor_a_child_does_not_guess_its_segment() {
+    let ingest = LocalIngest::start().unwrap();
+    let exporter =
+        SentryExporter::builder().with_dsn(ingest.dsn()).with_lifecycle(TraceLifecycle::Stream).build().unwrap();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter).build();
+    let tracer = provider.tracer("shop");
+    let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
+    below(&tracer, &root, "child").span().end();
+    root.span().end();
+    provider.shutdown_with_timeout(PATIENCE).unwrap();
+
+    let (child, root) = (ingest.span("child"), ingest.span("root"));
+    assert_eq!(child.segment_id, None);
+    assert!(!child.attributes.contains_key("sentry.segment.name"));
+    assert_eq!(child.parent_span_id, Some(root.span_id.clone()));
+    assert_eq!((root.is_segment, root.segment_id), (true, Some(root.span_id)));
+}
