@@ -10,7 +10,8 @@ use opentelemetry_sdk::{
 };
 use opentelemetry_sentry::{
     FlushError, SamplingContext, Sentry, SentryBuilder, SentryExporter, SentryPropagator, SentrySampler,
-    SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, TransactionEvent,
+    SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, TraceLifecycle,
+    TransactionEvent,
     exporter::{
         DropReason, Dropped, Encoding, ExporterBuildError, SentryExporterBuilder, Trimmed, testing::LocalIngest,
     },
