@@ -10,7 +10,7 @@
 //! | `error_event`, `exception`, `backtrace` | an error event, the exceptions of a trace, stack frames |
 //! | `event`, `sender`, `resource` | the fields that all events have, and their contexts |
 //! | `data`, `status`, `link`, `measurement`, `request`, `user`, `tags` | one field each |
-//! | `streamed` | a span that leaves by itself |
+//! | `streamed`, `fixed` | a span that leaves by itself, and what the application adds to each |
 //! | `view`, `value`, `number`, `ids`, `times` | spans, attribute values, ids and times for all of these |
 
 mod backtrace;
@@ -18,6 +18,7 @@ mod data;
 mod error_event;
 mod event;
 mod exception;
+mod fixed;
 mod ids;
 mod link;
 mod measurement;
@@ -39,6 +40,7 @@ pub(crate) use self::{
     error_event::{EventContext, ExceptionEvent},
     event::transaction_name,
     exception::{Exception, Exceptions, MAX_VALUE, UNKNOWN_TYPE},
+    fixed::{FixedAttributes, InvalidAttribute},
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::{STATUSES, http_status},
     streamed::{SegmentInfo, StreamedSpan},

@@ -20,7 +20,7 @@ mod scrub;
 mod trim;
 
 pub(crate) use self::{
-    envelope::{Envelope, MAX_TRANSACTION},
+    envelope::Envelope,
     filter::BrokenPattern,
     packer::{Packed, Packer, Rules},
 };

@@ -78,3 +78,56 @@ fn without_the_processor_a_child_does_not_guess_its_segment() {
     assert_eq!(child.parent_span_id, Some(root.span_id.clone()));
     assert_eq!((root.is_segment, root.segment_id), (true, Some(root.span_id)));
 }
+
+#[test]
+fn settings_for_transactions_are_refused() {
+    let stream = || SentryExporter::builder().with_lifecycle(TraceLifecycle::Stream);
+    for (builder, message) in [
+        (
+            stream().with_before_send_transaction(Some),
+            "with_before_send_transaction: TraceLifecycle::Stream sends no transactions; use with_before_send_span",
+        ),
+        (
+            stream().with_ignore_transactions(["GET /health"]),
+            "with_ignore_transactions: TraceLifecycle::Stream sends no transactions; use with_ignore_spans",
+        ),
+        (stream().with_attribute("", 1), "with_attribute: an attribute needs a key"),
+        (
+            stream().with_attribute("long", "x".repeat(20_000)),
+            "with_attribute: all attributes together may have 16384 bytes, because every span repeats them; found 20004",
+        ),
+    ] {
+        assert_eq!(builder.build().unwrap_err().to_string(), message);
+    }
+    let transactions = SentryExporter::builder().with_before_send_transaction(Some);
+    assert!(transactions.with_ignore_transactions(["GET /health"]).build().is_ok());
+}
+
+#[test]
+fn hooks_and_attributes_of_the_application_reach_every_span() {
+    let ingest = LocalIngest::start().unwrap();
+    let exporter = SentryExporter::builder()
+        .with_dsn(ingest.dsn())
+        .with_lifecycle(TraceLifecycle::Stream)
+        .with_attribute("tenant", "acme")
+        .with_attribute("api-key", "geheim")
+        .with_before_send_span(|span| {
+            span.data.insert("seen".to_owned(), span.description.clone().into());
+            if span.description == "child" {
+                span.description = "renamed".to_owned();
+            }
+        })
+        .build()
+        .unwrap();
+    let provider = SdkTracerProvider::builder().with_span_processor(SentrySpanProcessor::from(exporter)).build();
+    let tracer = provider.tracer("shop");
+    let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
+    below(&tracer, &root, "child").span().end();
+    root.span().end();
+    provider.shutdown_with_timeout(PATIENCE).unwrap();
+    for (name, seen) in [("root", "root"), ("renamed", "child")] {
+        let span = ingest.span(name);
+        assert_eq!((&span.attributes["tenant"], &span.attributes["seen"]), (&"acme".into(), &seen.into()));
+        assert_eq!(span.attributes["api-key"], "[Filtered]");
+    }
+}

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use opentelemetry::global;
+use opentelemetry::{Key, Value, global};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::{
     Resource,
@@ -183,8 +183,20 @@ impl SentryBuilder {
         self.with_exporter(|exporter| exporter.with_lifecycle(lifecycle))
     }
 
-    /// Sets a hook that can change each transaction before it is sent, or drop it by returning `None`. Defaults to
-    /// none. See [`TransactionEvent`].
+    /// Adds an attribute to all streamed spans. An attribute of the span itself beats it. Defaults to none. See
+    /// [`SentryExporterBuilder::with_attribute`].
+    ///
+    /// ```
+    /// use opentelemetry_sentry::{Sentry, TraceLifecycle};
+    ///
+    /// let builder = Sentry::builder().with_lifecycle(TraceLifecycle::Stream).with_attribute("tenant", "acme");
+    /// ```
+    pub fn with_attribute(self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
+        self.with_exporter(|exporter| exporter.with_attribute(key, value))
+    }
+
+    /// Sets a hook that can change each transaction before it is sent, or drop it by returning `None`. With
+    /// [`TraceLifecycle::Stream`] it is an error of [`build`](Self::build). Defaults to none. See [`TransactionEvent`].
     ///
     /// ```
     /// # use opentelemetry_sentry::Sentry;

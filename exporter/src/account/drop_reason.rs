@@ -5,7 +5,7 @@ use std::fmt;
 /// Generates the enum, the list of its variants, their words and their classes from one table. A variant can then not
 /// be missing in one of them.
 macro_rules! drop_reasons {
-    ($($(#[doc = $doc:literal])* $variant:ident = $word:literal, $class:ident, $report:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $word:literal, $class:ident, $report:expr;)*) => {
         /// Why something was not delivered. The words are those of Sentry's [client reports].
         ///
         /// [client reports]: https://develop.sentry.dev/sdk/telemetry/client-reports/
@@ -17,7 +17,7 @@ macro_rules! drop_reasons {
             pub(crate) const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
 
             const fn row(self) -> Row {
-                match self { $(Self::$variant => ($word, Class::$class, Report::$report)),* }
+                match self { $(Self::$variant => ($word, Class::$class, $report)),* }
             }
         }
     };
@@ -53,6 +53,8 @@ drop_reasons! {
     /// It ended after the shutdown, or was not delivered before the shutdown's deadline. The process ends before client
     /// reports could list these.
     Shutdown = "shutdown", Loss, NotByUs;
+    /// It is larger than Sentry accepts, and nothing of it can be cut. Client reports call it `send_error`.
+    TooLarge = "too_large", Loss, As("send_error");
 }
 
 /// A row of the table.
@@ -70,9 +72,12 @@ enum Class {
 enum Report {
     /// They list it.
     ByUs,
+    /// They list it under another word, because Sentry does not know this one.
+    As(&'static str),
     /// Sentry counts it itself, or the process ends before a report.
     NotByUs,
 }
+use Report::{As, ByUs, NotByUs};
 
 impl DropReason {
     /// Whether the application asked for it; everything else is a loss.
@@ -87,9 +92,13 @@ impl DropReason {
         self.row().0
     }
 
-    /// Whether client reports list it.
-    pub(crate) const fn is_reported(self) -> bool {
-        matches!(self.row().2, Report::ByUs)
+    /// The word under which client reports list it, if they do.
+    pub(crate) const fn report_word(self) -> Option<&'static str> {
+        match self.row().2 {
+            ByUs => Some(self.as_str()),
+            As(word) => Some(word),
+            NotByUs => None,
+        }
     }
 }
 
@@ -123,7 +132,7 @@ mod tests {
 
     #[test]
     fn client_reports_leave_out_what_sentry_counts_and_what_the_end_of_the_process_loses() {
-        let silent = DropReason::ALL.into_iter().filter(|reason| !reason.is_reported());
+        let silent = DropReason::ALL.into_iter().filter(|reason| reason.report_word().is_none());
         assert_eq!(silent.collect::<Vec<_>>(), [DropReason::RateLimited, DropReason::Shutdown]);
     }
 }

@@ -97,7 +97,9 @@ impl Reports {
             };
             (new != Dropped::default()).then_some((reason, new))
         };
-        Report(dropped.into_iter().filter(|(reason, _)| reason.is_reported()).filter_map(unreported).collect())
+        Report(
+            dropped.into_iter().filter(|(reason, _)| reason.report_word().is_some()).filter_map(unreported).collect(),
+        )
     }
 }
 
@@ -111,7 +113,7 @@ impl Report {
     /// The item of an envelope.
     pub(crate) fn item(&self, now: SystemTime) -> Vec<u8> {
         let discarded = |(reason, dropped): (&DropReason, &Dropped)| {
-            let reason = reason.as_str();
+            let reason = reason.report_word().unwrap_or(reason.as_str());
             let of = |category, quantity| (quantity > 0).then_some(Discarded { reason, category, quantity });
             [of("transaction", dropped.transactions), of("span", dropped.spans), of("error", dropped.errors)]
         };

@@ -7,6 +7,7 @@ use opentelemetry_sentry_semantics::semconv;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
+    fixed::FixedAttributes,
     resource::ResourceContexts,
     tags::{TagRules, tag_value},
 };
@@ -24,6 +25,8 @@ pub(crate) struct Sender {
     pub(crate) service: Service,
     pub(crate) server_name: Option<String>,
     pub(crate) tags: TagRules,
+    /// On every streamed span, which has no tags.
+    pub(crate) attributes: FixedAttributes,
     pub(crate) resource: Resource,
     pub(crate) contexts: ResourceContexts,
 }
@@ -32,7 +35,8 @@ impl Sender {
     pub(crate) fn new(service: Service, server_name: Option<String>, tags: TagRules) -> Self {
         let resource = Resource::builder_empty().build();
         let server_name = server_name.as_deref().and_then(tag_value).map(Into::into);
-        Self { service, server_name, tags, resource, contexts: ResourceContexts::default() }
+        let (attributes, contexts) = (FixedAttributes::default(), ResourceContexts::default());
+        Self { service, server_name, tags, attributes, resource, contexts }
     }
 
     /// Completes the settings from the resource. A setting beats the resource.

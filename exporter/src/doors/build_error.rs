@@ -5,7 +5,7 @@ use std::{error::Error, fmt, io};
 use opentelemetry_sentry_protocol::InvalidDsn;
 
 use crate::{
-    convert::InvalidTag,
+    convert::{InvalidAttribute, InvalidTag},
     packing::BrokenPattern,
     transport::{BadUrl, ClientError},
 };
@@ -21,6 +21,9 @@ pub(super) enum Kind {
     Url(BadUrl),
     Client(ClientError),
     Tag(InvalidTag),
+    Attribute(InvalidAttribute),
+    /// A setting for transactions, and the one that takes its place for streamed spans.
+    OnlyTransactions(&'static str, &'static str),
     Pattern(BrokenPattern),
     Thread(io::Error),
 }
@@ -41,6 +44,10 @@ impl fmt::Display for ExporterBuildError {
             }
             Kind::Client(error) => error.fmt(f),
             Kind::Tag(error) => write!(f, "with_tag: {error}"),
+            Kind::Attribute(error) => write!(f, "with_attribute: {error}"),
+            Kind::OnlyTransactions(setting, instead) => {
+                write!(f, "{setting}: TraceLifecycle::Stream sends no transactions; use {instead}")
+            }
             Kind::Pattern(error) => error.fmt(f),
             Kind::Thread(_) => f.write_str("the exporter's thread could not be started"),
         }
@@ -53,7 +60,12 @@ impl Error for ExporterBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
             // Their message already contains the cause.
-            Kind::Dsn(_) | Kind::Url(_) | Kind::Tag(_) | Kind::Pattern(_) => None,
+            Kind::Dsn(_)
+            | Kind::Url(_)
+            | Kind::Tag(_)
+            | Kind::Attribute(_)
+            | Kind::OnlyTransactions(..)
+            | Kind::Pattern(_) => None,
             Kind::Client(error) => error.source(),
             Kind::Thread(error) => Some(error),
         }

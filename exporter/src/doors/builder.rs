@@ -1,8 +1,16 @@
 //! Builds an exporter from its settings.
+//!
+//! | file | contains |
+//! | --- | --- |
+//! | `content` | what is sent: tags, attributes, secrets, hooks, filters, exceptions |
+//! | `limits` | how long and how much may wait, in memory and on disk |
 
-use std::{mem, path::PathBuf, sync::Arc, time::Duration};
+mod content;
+mod limits;
 
-use opentelemetry::{Value, metrics::Meter};
+use std::{mem, sync::Arc};
+
+use opentelemetry::metrics::Meter;
 use opentelemetry_http::HttpClient;
 use opentelemetry_sentry_protocol::{DecisionLog, Dsn, Service};
 
@@ -14,9 +22,9 @@ use super::{
 };
 use crate::{
     engine::{Engine, Setup},
-    packing::{ErrorEvent, Packer, SpanEvent, SpanFilter, TransactionEvent},
+    packing::Packer,
     trace::TraceLifecycle,
-    transport::{Destinations, Encoding, default_client},
+    transport::{Destinations, default_client},
 };
 
 /// Builds a [`SentryExporter`]. Every setting has a default.
@@ -116,233 +124,6 @@ impl SentryExporterBuilder {
         self
     }
 
-    /// Adds a tag to all transactions and error events. A second tag with the same key replaces the first. Defaults to
-    /// no tags.
-    ///
-    /// A key may contain ASCII letters, digits, `_`, `.`, `:` and `-`; other characters are replaced. Key and value are
-    /// cut after 200 characters. An empty value removes the tag. An empty key is an error of [`build`](Self::build),
-    /// and so are the keys that Sentry reserves: `dist`, `environment`, `filename`, `function`, `release` and `user`.
-    ///
-    /// ```
-    /// use opentelemetry_sentry_exporter::SentryExporter;
-    ///
-    /// let error = SentryExporter::builder().with_tag("release", "1.2.3").build().unwrap_err();
-    /// assert_eq!(error.to_string(), "with_tag: Sentry keeps the key \"release\" for itself");
-    /// ```
-    pub fn with_tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.options.tags.add(|tags| tags.add(key.as_ref(), value.as_ref()));
-        self
-    }
-
-    /// Makes tags of these attributes. Defaults to none.
-    ///
-    /// The value is taken from the root of a transaction or from the span of an error event; if it is missing there,
-    /// from the first span of the transaction that has the attribute; otherwise from the resource. Such a tag replaces
-    /// one of the same name that was set with [`with_tag`](Self::with_tag).
-    ///
-    /// ```
-    /// use opentelemetry_sentry_exporter::SentryExporter;
-    ///
-    /// let exporter = SentryExporter::builder().with_tag_attributes(["tenant.id", "service.namespace"]).build()?;
-    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
-    /// ```
-    pub fn with_tag_attributes(mut self, attributes: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        for attribute in attributes {
-            self.options.tags.add(|tags| tags.add_attribute(attribute.as_ref()));
-        }
-        self
-    }
-
-    /// Sets a function that can replace the value of any attribute of a span, its events, its links and the resource.
-    /// It returns the value to send instead, or `None` to keep the value. If it panics, the value is hidden. Defaults
-    /// to none.
-    ///
-    /// It runs after the default filter, which hides the text of attributes whose key contains `authorization`,
-    /// `cookie`, `token`, `secret`, `password` or `api-key`, and user info in URLs.
-    ///
-    /// ```
-    /// use opentelemetry_sentry_exporter::SentryExporter;
-    ///
-    /// let exporter = SentryExporter::builder()
-    ///     .with_scrubber(|key, _| (key == "card.number").then(|| "[card]".into()))
-    ///     .build()?;
-    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
-    /// ```
-    pub fn with_scrubber(mut self, f: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> Self {
-        self.options.rules.scrubber.set_own(f);
-        self
-    }
-
-    /// Sets whether the default filter hides secrets, by the names of attributes, and user info in URLs. Defaults to
-    /// `true`.
-    pub const fn with_default_scrubbing(mut self, on: bool) -> Self {
-        self.options.rules.scrubber.set_default(on);
-        self
-    }
-
-    /// Sets a hook that may change each transaction before it is sent, or drop it by returning `None`. A panic also
-    /// drops it. It runs on the exporter's thread. See [`TransactionEvent`] for an example. Defaults to none.
-    pub fn with_before_send_transaction(
-        mut self,
-        f: impl Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync + 'static,
-    ) -> Self {
-        self.options.rules.hooks.set_transaction(f);
-        self
-    }
-
-    /// Sets a hook that may change each span before its transaction is sent, including the root. It runs before the
-    /// hook for transactions. A panic drops the transaction. See [`SpanEvent`]. Defaults to none.
-    ///
-    /// ```
-    /// use opentelemetry_sentry_exporter::SentryExporter;
-    ///
-    /// let exporter = SentryExporter::builder()
-    ///     .with_before_send_span(|span| {
-    ///         if span.op.as_deref() == Some("db") {
-    ///             span.data.remove("db.query.text");
-    ///         }
-    ///     })
-    ///     .build()?;
-    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
-    /// ```
-    pub fn with_before_send_span(mut self, f: impl Fn(&mut SpanEvent) + Send + Sync + 'static) -> Self {
-        self.options.rules.hooks.set_span(f);
-        self
-    }
-
-    /// Adds filters for transactions that are not sent. A filter is applied to the root. See [`SpanFilter`] for an
-    /// example. Defaults to no filters.
-    pub fn with_ignore_transactions(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
-        self.options.rules.ignored_transactions.add(filters);
-        self
-    }
-
-    /// Adds filters for spans that are not sent. The children of such a span move up to its parent. If a local root
-    /// matches, its whole transaction is dropped. See [`SpanFilter`] for an example. Defaults to no filters.
-    pub fn with_ignore_spans(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
-        self.options.rules.ignored_spans.add(filters);
-        self
-    }
-
-    /// Sets whether exceptions become error events of their own. Defaults to `false`.
-    ///
-    /// Exceptions are span events named `exception` (OpenTelemetry's `record_error`, `#[instrument(err)]`) or with
-    /// `exception.*` attributes, and `tracing` events of level `ERROR` with a field `error`. A failure that
-    /// passes through several spans of a trace is one event, if its text stays the same or is among the causes of the
-    /// next one. Causes are known if the error itself is recorded, as in `error!(error = &e as &dyn Error)`.
-    ///
-    /// The exporter sees only ended spans, so it misses exceptions in traces that are not sampled and outside of any
-    /// span.
-    pub const fn with_exceptions_as_errors(mut self, on: bool) -> Self {
-        self.options.rules.exceptions_as_errors = on;
-        self
-    }
-
-    /// Sets a hook that may change each error event before it is sent, or drop it by returning `None`. A panic also drops
-    /// it. It runs on the exporter's thread. Without [`with_exceptions_as_errors`](Self::with_exceptions_as_errors) there are
-    /// no error events. See [`ErrorEvent`] for an example. Defaults to none.
-    pub fn with_before_send_error(
-        mut self,
-        f: impl Fn(ErrorEvent) -> Option<ErrorEvent> + Send + Sync + 'static,
-    ) -> Self {
-        self.options.rules.hooks.set_error(f);
-        self
-    }
-
-    /// Adds texts of error events that are not sent, as in the `ignoreErrors` of Sentry's SDKs: each is a part of type and
-    /// message, as in `shop::NoStock: no lamps left`. They count as [`Ignored`](crate::DropReason::Ignored). Defaults to
-    /// none.
-    pub fn with_ignore_errors(mut self, parts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.options.rules.ignored_errors.extend(parts.into_iter().map(Into::into));
-        self
-    }
-
-    /// Sets how long a trace waits for spans that end after its local root. Spans that end even later are sent in a
-    /// transaction of their own. A flush and a shutdown do not wait for late spans. Defaults to 50 ms under a
-    /// [`SentrySpanProcessor`](crate::SentrySpanProcessor), and to zero under other processors, which hand over spans
-    /// in batches and so later anyway.
-    pub const fn with_late_span_grace(mut self, grace: Duration) -> Self {
-        self.options.wait.grace = Some(grace);
-        self
-    }
-
-    /// Sets how many traces may wait for their local root. Above it, traces that only wait for late spans are sent
-    /// first, and then those that have waited longest, without their root. No span is lost. Defaults to 100,000.
-    pub const fn with_trace_limit(mut self, traces: usize) -> Self {
-        self.options.wait.traces = traces;
-        self
-    }
-
-    /// Sets how many bytes of ended spans may wait for their local root or for conversion. The size of a span is
-    /// estimated. Defaults to 64 MiB.
-    ///
-    /// From half of the limit on, the spans that have waited longest are sent without their root. Above the limit a
-    /// span is dropped, with the rest of its trace, until the pressure has been over for five seconds. It counts as
-    /// [`BufferOverflow`](crate::DropReason::BufferOverflow), or as
-    /// [`QueueOverflow`](crate::DropReason::QueueOverflow) if the send queue is full too, because then the network is
-    /// too slow.
-    pub const fn with_buffer_limit(mut self, bytes: usize) -> Self {
-        self.options.engine.buffer_limit = bytes;
-        self
-    }
-
-    /// Sets how many bytes of serialised envelopes may wait in memory to be sent. Defaults to 32 MiB.
-    ///
-    /// When the queue is full, spans wait in the buffer (see [`with_buffer_limit`](Self::with_buffer_limit)). With
-    /// [`with_spool_dir`](Self::with_spool_dir) further envelopes go to the disk instead. Without it, a single envelope
-    /// that is larger than the limit is dropped as [`QueueOverflow`](crate::DropReason::QueueOverflow).
-    pub const fn with_queue_limit(mut self, bytes: usize) -> Self {
-        self.options.delivery.queue_limit = bytes;
-        self
-    }
-
-    /// Sets a directory for envelopes that cannot be delivered yet: during an outage, when the queue is full, and at
-    /// the deadline of a flush or a shutdown. This process or the next one sends them when the server can be reached.
-    /// Defaults to none.
-    ///
-    /// - During an outage, an envelope that has waited in memory for five seconds is on disk within the next five. A
-    ///   process that is killed loses only what is younger.
-    /// - A flush or a shutdown that ends before delivery stores what it could not deliver, and returns
-    ///   [`FlushError::KeptOnDisk`](crate::FlushError::KeptOnDisk).
-    /// - Many envelopes share a file. All files of a project take at most 1 GiB and are kept for three days. Beyond
-    ///   that the oldest are removed and counted as [`CacheOverflow`](crate::DropReason::CacheOverflow).
-    /// - Each project has a folder of its own in the directory, and several processes may share it. After a
-    ///   crash the next process may send some envelopes again; Sentry recognises the event's id.
-    /// - A relative path is made absolute by [`build`](Self::build).
-    /// - If the directory cannot be used, a warning is logged once (feature `internal-logs`), and it is tried again.
-    ///   Envelopes for which memory has room then wait there; the others are dropped and counted.
-    ///
-    /// ```no_run
-    /// use opentelemetry_sentry_exporter::SentryExporter;
-    ///
-    /// let exporter = SentryExporter::builder()
-    ///     .with_dsn("https://public@o1.ingest.sentry.io/1")
-    ///     .with_spool_dir("/var/lib/shop/sentry")
-    ///     .build()?;
-    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
-    /// ```
-    pub fn with_spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.options.delivery.spool_dir = Some(dir.into());
-        self
-    }
-
-    /// Sets how bodies of more than 1 KiB are compressed. Defaults to gzip.
-    pub const fn with_encoding(mut self, encoding: Encoding) -> Self {
-        self.options.delivery.encoding = encoding;
-        self
-    }
-
-    /// Sets whether the sampler keeps fewer traces while the server does not keep up. Defaults to `false`.
-    ///
-    /// Every ten seconds the exporter checks whether the server limits it or the queue is full. If so, it halves the
-    /// sample rate, down to a thousandth; if not, it restores the rate. Traces that are lost by this count as
-    /// [`Backpressure`](crate::DropReason::Backpressure). It works only with the sampler's log
-    /// ([`with_decision_log`](Self::with_decision_log)).
-    pub const fn with_backpressure(mut self, on: bool) -> Self {
-        self.options.engine.backpressure = on;
-        self
-    }
-
     /// Adds certificates (PEM, one or more) that the built-in HTTP client trusts in addition to the system's, for a
     /// self-hosted Sentry or a proxy. A text without a certificate is an error of [`build`](Self::build). Defaults to
     /// none.
@@ -376,17 +157,32 @@ impl SentryExporterBuilder {
     ///
     /// # Errors
     ///
-    /// If the DSN, the Spotlight URL, a certificate, a tag or a filter's regular expression is invalid, if no feature
-    /// provides an HTTP client for the DSN, or if the system cannot start another thread.
+    /// If the DSN, the Spotlight URL, a certificate, a tag, an attribute or a filter's regular expression is invalid, if a
+    /// setting holds for transactions only and spans are streamed, if no feature provides an HTTP client for the DSN, or if
+    /// the system cannot start another thread.
     pub fn build(self) -> Result<SentryExporter, ExporterBuildError> {
-        let Options { mut sender, tags, rules, wait, mut engine, delivery, client, http_client, decisions, meter } =
-            self.options;
+        let Options {
+            mut sender,
+            tags,
+            attributes,
+            rules,
+            wait,
+            mut engine,
+            delivery,
+            client,
+            http_client,
+            decisions,
+            meter,
+        } = self.options;
         if let Some(error) = rules.invalid_pattern() {
             return Err(Kind::Pattern(error).into());
         }
-        let spotlight = sender.spotlight.take();
         engine.lifecycle = sender.lifecycle.unwrap_or_default();
-        let sender = sender.into_sender(tags)?;
+        if let Some((setting, instead)) = rules.for_transactions_only().filter(|_| engine.lifecycle.is_stream()) {
+            return Err(Kind::OnlyTransactions(setting, instead).into());
+        }
+        let spotlight = sender.spotlight.take();
+        let sender = sender.into_sender(tags, attributes)?;
         let dsn = sender.service.dsn();
         let Some(destinations) = Destinations::new(dsn, spotlight.as_deref()).map_err(Kind::Url)? else {
             return Ok(SentryExporter::new(None));

@@ -10,7 +10,7 @@ use opentelemetry_sentry_protocol::{DecisionLog, Dsn, InvalidDsn, Service};
 
 use super::build_error::Kind;
 use crate::{
-    convert::{InvalidTag, Sender, TagRules},
+    convert::{FixedAttributes, InvalidTag, Sender, TagRules},
     engine::EngineOptions,
     packing::Rules,
     trace::{TraceLifecycle, WaitLimits},
@@ -21,6 +21,7 @@ use crate::{
 pub(super) struct Options {
     pub(super) sender: SenderSettings,
     pub(super) tags: Tags,
+    pub(super) attributes: FixedAttributes,
     pub(super) rules: Rules,
     pub(super) wait: WaitLimits,
     pub(super) engine: EngineOptions,
@@ -67,14 +68,17 @@ impl Tags {
 }
 
 impl SenderSettings {
-    pub(super) fn into_sender(self, tags: Tags) -> Result<Sender, Kind> {
+    pub(super) fn into_sender(self, tags: Tags, attributes: FixedAttributes) -> Result<Sender, Kind> {
         let dsn = self.dsn.transpose().map_err(Kind::Dsn)?.flatten();
         if let Some(error) = tags.invalid {
             return Err(Kind::Tag(error));
         }
+        if let Some(error) = attributes.invalid() {
+            return Err(Kind::Attribute(error));
+        }
         let service = self
             .service
             .unwrap_or_else(|| Service::new(dsn).with_release(self.release).with_environment(self.environment));
-        Ok(Sender::new(service, self.server_name, tags.rules))
+        Ok(Sender { attributes, ..Sender::new(service, self.server_name, tags.rules) })
     }
 }

@@ -123,7 +123,7 @@ impl Intake {
     }
 
     pub(crate) fn with_lifecycle(mut self, lifecycle: TraceLifecycle) -> Self {
-        self.is_stream = lifecycle == TraceLifecycle::Stream;
+        self.is_stream = lifecycle.is_stream();
         self
     }
 

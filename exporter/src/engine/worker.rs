@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{
     account::{Now, Reports},
-    packing::{MAX_TRANSACTION, Packer},
-    trace::{Gatherer, MAX_BUCKET, TraceLifecycle, WaitLimits},
+    packing::Packer,
+    trace::{Gatherer, WaitLimits},
     transport::{Answer, DeliveryOptions, Destinations, Outbox, OutboxSetup, Spool, SpoolOptions, deliver},
 };
 
@@ -94,27 +94,20 @@ pub(super) fn spawn(shared: Shared, setup: Setup) -> io::Result<ThreadId> {
 
 /// Builds the machine of a setup. It is separate from the thread, so that tests can drive it.
 pub(super) fn machine(shared: Shared, setup: Setup, random: fastrand::Rng, now: Now) -> Machine {
+    let packer = setup.packer.with_queue_limit(setup.delivery.queue_limit);
     let outbox = OutboxSetup {
         destinations: setup.destinations,
         ledger: Arc::clone(&shared.ledger),
         limit: setup.delivery.queue_limit,
         encoding: setup.delivery.encoding,
         reports: Reports::new(Arc::clone(&shared.ledger), Arc::clone(&setup.decisions)),
-        largest: largest(setup.options.lifecycle),
+        largest: packer.largest(setup.options.lifecycle),
         has_spool: setup.delivery.spool_dir.is_some(),
         random,
     };
     let backpressure = setup.options.backpressure.then(|| Backpressure::new(setup.decisions, now.instant));
     let gatherer = Gatherer::new(setup.options.lifecycle, setup.wait);
-    Machine::new(shared, setup.packer, gatherer, Outbox::new(outbox), backpressure, now)
-}
-
-/// The largest item that leaves in this lifecycle.
-const fn largest(lifecycle: TraceLifecycle) -> usize {
-    match lifecycle {
-        TraceLifecycle::Transactions => MAX_TRANSACTION,
-        TraceLifecycle::Stream => MAX_BUCKET,
-    }
+    Machine::new(shared, packer, gatherer, Outbox::new(outbox), backpressure, now)
 }
 
 fn read_clocks() -> Now {

@@ -1,15 +1,17 @@
 //! Envelopes of streamed spans: one item, a container of spans that have one trace and one context.
 
-use std::mem;
+use std::{borrow::Cow, mem};
 
 use opentelemetry::{TraceId, otel_warn};
 use opentelemetry_http::Bytes;
 use opentelemetry_sentry_protocol::{Dsn, DynamicSamplingContext, Service};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     contain::contain,
     envelope::{Entries, Envelope, ItemHeader},
+    hook::Hooks,
     packer::Packer,
     trim::trim,
 };
@@ -17,12 +19,15 @@ use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
     convert::{Sdk, SegmentInfo, Sender, StreamedSpan},
     json,
-    trace::{Bucket, EndedSpan, Fate, MAX_BUCKET, Trace},
+    trace::{Bucket, EndedSpan, Fate, Trace},
 };
 
 /// Begins and ends the payload of a container.
 const HEAD: &[u8] = br#"{"version":2,"items":["#;
 const TAIL: &[u8] = b"]}";
+
+/// The most bytes of a span that Sentry accepts. Only what cannot be cut, or what a hook returns, is larger than the buffer.
+const MAX_SPAN: usize = 10 << 20;
 
 impl Packer {
     /// Makes the envelopes of a bucket: of its exceptions, if the application wants these, and of its spans.
@@ -32,23 +37,25 @@ impl Packer {
         self.scrub(&mut trace);
         let mut all = if self.rules.exceptions_as_errors { self.pack_errors(&trace, ledger) } else { Vec::new() };
         let bucket = Bucket { trace_id, context: trace.context, spans: trace.spans };
-        all.extend(envelopes(bucket, &self.sender, &mut self.buffer, ledger));
+        let Self { sender, rules, buffer, container_limit, .. } = self;
+        let mut writer = SpanWriter { sender, hooks: &rules.hooks, buffer, ledger };
+        all.extend(envelopes(bucket, &mut writer, *container_limit));
         all
     }
 }
 
-/// Makes the envelopes of a bucket, usually one. Each has at most [`MAX_BUCKET`] bytes of spans: a bucket counts memory,
-/// and text that must be escaped takes more as JSON.
-fn envelopes(bucket: Bucket, sender: &Sender, buffer: &mut [u8], ledger: &Ledger) -> Vec<Envelope> {
-    let headers = headers(&bucket, sender);
+/// Makes the envelopes of a bucket, usually one. Each has at most `limit` bytes of spans, unless a single span has more: a
+/// bucket counts memory, and text that must be escaped takes more as JSON.
+fn envelopes(bucket: Bucket, writer: &mut SpanWriter<'_>, limit: usize) -> Vec<Envelope> {
+    let headers = headers(&bucket, writer.sender);
     let mut payload = Payload::default();
     let mut all = Vec::new();
     for mut span in bucket.spans {
-        let Some(json) = span_json(&mut span, sender, buffer, ledger) else { continue };
-        if !payload.has_room(json.len()) {
+        let Some(json) = writer.write(&mut span) else { continue };
+        if !payload.has_room(json.len(), limit) {
             all.push(mem::take(&mut payload).into_envelope(&headers));
         }
-        payload.add(json);
+        payload.add(&json);
     }
     if payload.spans > 0 {
         all.push(payload.into_envelope(&headers));
@@ -56,36 +63,85 @@ fn envelopes(bucket: Bucket, sender: &Sender, buffer: &mut [u8], ledger: &Ledger
     all
 }
 
-/// Writes a span into the buffer, whose size is the limit of a span. The longest texts of one that is too large are cut
-/// until it fits.
-fn span_json<'b>(span: &mut EndedSpan, sender: &Sender, buffer: &'b mut [u8], ledger: &Ledger) -> Option<&'b [u8]> {
-    let mut all = Trimmed::default();
-    let mut room = buffer.len();
-    loop {
-        let segment = span.segment.clone();
-        let segment = segment.as_ref().map(|segment| SegmentInfo { id: segment.id, name: segment.name() });
-        let streamed = StreamedSpan { sender, span, segment };
-        match contain("serialisation", || json::write(buffer, &streamed)) {
-            Some(Ok(size)) if size <= buffer.len() => {
-                ledger.trimmed(all);
-                return buffer.get(..size);
-            }
-            Some(Ok(_)) if room > 0 => {
-                // Escaping makes a text longer, so the first cut may not be enough.
-                room /= 2;
-                all += trim(span.data_mut(), room);
-            }
-            Some(Ok(_)) => {
-                ledger.dropped(DropReason::Invalid, Counts::spans(1));
-                return None;
-            }
-            Some(Err(_)) | None => {
-                otel_warn!(name: "SentryExporter.SerializationFailed");
-                ledger.dropped(DropReason::InternalSdkError, Counts::spans(1));
-                return None;
+/// Writes spans, one after the other.
+struct SpanWriter<'a> {
+    sender: &'a Sender,
+    hooks: &'a Hooks,
+    /// The span that was written last. Its size is the one to which a span is cut.
+    buffer: &'a mut [u8],
+    ledger: &'a Ledger,
+}
+
+/// Where the JSON of a span is.
+enum Written {
+    /// In the buffer, with this size.
+    InBuffer(usize),
+    Large(Vec<u8>),
+}
+
+impl SpanWriter<'_> {
+    /// Writes a span as the hook returns it. Counts one that cannot be sent.
+    fn write(&mut self, span: &mut EndedSpan) -> Option<Cow<'_, [u8]>> {
+        match self.try_write(span) {
+            Ok(Written::InBuffer(size)) => self.buffer.get(..size).map(Cow::Borrowed),
+            Ok(Written::Large(json)) => Some(json.into()),
+            Err(reason) => {
+                if reason == DropReason::InternalSdkError {
+                    otel_warn!(name: "SentryExporter.SerializationFailed");
+                }
+                self.ledger.dropped(reason, Counts::spans(1));
+                None
             }
         }
     }
+
+    fn try_write(&mut self, span: &mut EndedSpan) -> Result<Written, DropReason> {
+        let size = self.cut_to_fit(span)?;
+        if let Some(changed) = self.hooked(span) {
+            return large(json::size(&changed), || json::to_vec(&changed));
+        }
+        if size <= self.buffer.len() {
+            return Ok(Written::InBuffer(size));
+        }
+        large(size, || json::to_vec(&streamed(self.sender, span)))
+    }
+
+    /// Writes a span into the buffer. The longest texts of one that is too large are cut until it fits; what cannot be cut
+    /// may still be too large. Returns its size.
+    fn cut_to_fit(&mut self, span: &mut EndedSpan) -> Result<usize, DropReason> {
+        let (mut all, mut room) = (Trimmed::default(), self.buffer.len());
+        loop {
+            let size = contain("serialisation", || json::write(self.buffer, &streamed(self.sender, span)));
+            let size = size.and_then(Result::ok).ok_or(DropReason::InternalSdkError)?;
+            if size <= self.buffer.len() || room == 0 {
+                self.ledger.trimmed(all);
+                return Ok(size);
+            }
+            // Escaping makes a text longer, so the first cut may not be enough.
+            room /= 2;
+            all += trim(span.data_mut(), room);
+        }
+    }
+
+    /// The span as the application's hook has changed it; `None` if it has not.
+    fn hooked(&self, span: &EndedSpan) -> Option<Value> {
+        if !self.hooks.has_span() {
+            return None;
+        }
+        let streamed = streamed(self.sender, span);
+        let json = contain("serialisation", || serde_json::to_value(&streamed))?.ok()?;
+        self.hooks.run_streamed(json, streamed.status_word())
+    }
+}
+
+fn streamed<'a>(sender: &'a Sender, span: &'a EndedSpan) -> StreamedSpan<'a> {
+    let segment = span.segment.as_deref().map(|segment| SegmentInfo { id: segment.id, name: segment.name() });
+    StreamedSpan { sender, span, segment }
+}
+
+/// The JSON of a span that has no room in the buffer.
+fn large(size: usize, json: impl FnOnce() -> Vec<u8>) -> Result<Written, DropReason> {
+    if size <= MAX_SPAN { Ok(Written::Large(json())) } else { Err(DropReason::TooLarge) }
 }
 
 /// The payload of a container that is being filled.
@@ -97,8 +153,8 @@ struct Payload {
 
 impl Payload {
     /// Whether one more span fits. An empty payload takes any.
-    fn has_room(&self, span: usize) -> bool {
-        self.spans == 0 || self.bytes.len() + 1 + span + TAIL.len() <= MAX_BUCKET
+    fn has_room(&self, span: usize, limit: usize) -> bool {
+        self.spans == 0 || self.bytes.len() + 1 + span + TAIL.len() <= limit
     }
 
     fn add(&mut self, span: &[u8]) {

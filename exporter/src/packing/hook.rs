@@ -6,10 +6,12 @@
 //! | --- | --- |
 //! | `transaction` | transactions and spans, as hooks see them |
 //! | `error` | error events, as hooks see them |
+//! | `streamed` | streamed spans: the same as hooks see them, and back |
 //! | `fields` | their fields as JSON |
 
 mod error;
 mod fields;
+mod streamed;
 mod transaction;
 
 use std::{collections::HashSet, fmt, mem, sync::Arc};
@@ -88,6 +90,16 @@ impl Hooks {
         self.error = Some(Arc::new(hook));
     }
 
+    /// Whether a hook sees whole transactions.
+    pub(crate) const fn has_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Whether a hook sees spans.
+    pub(crate) const fn has_span(&self) -> bool {
+        self.span.is_some()
+    }
+
     /// Whether no hook sees transactions.
     pub(crate) const fn is_empty(&self) -> bool {
         self.transaction.is_none() && self.span.is_none()
@@ -115,6 +127,14 @@ impl Hooks {
             let spans = event.spans.len() + 1;
             Some((Value::Object(event.into_json()), spans))
         })
+    }
+
+    /// Returns a streamed span as the hook has changed it; `None` if it stays as it is, also because the hook panics.
+    pub(crate) fn run_streamed(&self, span: Value, status: &str) -> Option<Value> {
+        let hook = self.span.as_ref()?;
+        let (mut event, fields) = streamed::event(span, status)?;
+        contain("before_send hook", || hook(Lent(&mut event).0))?;
+        Some(fields.with(event))
     }
 
     fn apply(&self, mut event: TransactionEvent) -> Option<TransactionEvent> {

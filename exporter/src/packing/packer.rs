@@ -27,7 +27,7 @@ use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
     convert::{EventContext, Exception, ExceptionEvent, Exceptions, Sender, Transaction},
     json,
-    trace::{Trace, split_by_count, split_by_size, without},
+    trace::{MAX_BUCKET, Trace, TraceLifecycle, split_by_count, split_by_size, without},
 };
 
 /// The application's rules for what is sent.
@@ -48,6 +48,17 @@ impl Rules {
         [&self.ignored_spans, &self.ignored_transactions].into_iter().find_map(Filters::broken)
     }
 
+    /// A setting that streamed spans cannot obey, and the one that takes its place.
+    pub(crate) fn for_transactions_only(&self) -> Option<(&'static str, &'static str)> {
+        if self.hooks.has_transaction() {
+            Some(("with_before_send_transaction", "with_before_send_span"))
+        } else if !self.ignored_transactions.is_empty() {
+            Some(("with_ignore_transactions", "with_ignore_spans"))
+        } else {
+            None
+        }
+    }
+
     fn ignores(&self, exception: &Exception<'_>) -> bool {
         if self.ignored_errors.is_empty() {
             return false;
@@ -56,6 +67,9 @@ impl Rules {
         self.ignored_errors.iter().any(|part| !part.is_empty() && title.contains(part.as_str()))
     }
 }
+
+/// What an envelope takes in the queue beside its payload: a context may have kilobytes.
+const MAX_OVERHEAD: usize = 64 << 10;
 
 /// The most error events of one trace. A trace with more of them repeats the same failure.
 const MAX_ERRORS: usize = 100;
@@ -97,11 +111,34 @@ pub(crate) struct Packer {
     /// The event that was serialised last. It is as long as the longest event that is sent; the system provides its memory
     /// as far as it is used.
     pub(super) buffer: Box<[u8]>,
+    /// The most bytes of a container of streamed spans.
+    pub(super) container_limit: usize,
 }
 
 impl Packer {
-    pub(crate) fn new(sender: Sender, rules: Rules) -> Self {
-        Self { sender, rules, exceptions: Exceptions::default(), buffer: vec![0; MAX_TRANSACTION].into() }
+    pub(crate) fn new(mut sender: Sender, rules: Rules) -> Self {
+        rules.scrubber.scrub_attributes(sender.attributes.as_mut_slice());
+        Self {
+            sender,
+            rules,
+            exceptions: Exceptions::default(),
+            buffer: vec![0; MAX_TRANSACTION].into(),
+            container_limit: MAX_BUCKET,
+        }
+    }
+
+    /// Limits containers of streamed spans to what the send queue can take. A larger one would be dropped as a whole.
+    pub(crate) fn with_queue_limit(mut self, bytes: usize) -> Self {
+        self.container_limit = MAX_BUCKET.min(bytes.saturating_sub(MAX_OVERHEAD));
+        self
+    }
+
+    /// The most bytes of an item that leaves in this lifecycle.
+    pub(crate) const fn largest(&self, lifecycle: TraceLifecycle) -> usize {
+        match lifecycle {
+            TraceLifecycle::Transactions => MAX_TRANSACTION,
+            TraceLifecycle::Stream => self.container_limit,
+        }
     }
 
     pub(crate) fn set_resource(&mut self, resource: &Resource) {

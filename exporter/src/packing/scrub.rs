@@ -72,7 +72,7 @@ impl Scrubber {
         Resource::builder_empty().with_attributes(attributes).build()
     }
 
-    fn scrub_attributes(&self, attributes: &mut [KeyValue]) {
+    pub(super) fn scrub_attributes(&self, attributes: &mut [KeyValue]) {
         for attribute in attributes {
             let key = attribute.key.as_str();
             if self.by_default {

@@ -18,3 +18,9 @@ pub enum TraceLifecycle {
     /// One by one, when they end.
     Stream,
 }
+
+impl TraceLifecycle {
+    pub(crate) const fn is_stream(self) -> bool {
+        matches!(self, Self::Stream)
+    }
+}

@@ -125,7 +125,7 @@ impl SpanAttributes<'_> {
         }
     }
 
-    /// The attributes that the span itself has, under today's names. Each name occurs once: an attribute that has
+    /// The attributes that the span itself has, and those that the application sets for all, under today's names. Each name occurs once: an attribute that has
     /// today's name already beats one with an old name.
     fn passing(&self) -> Passing<'_> {
         let attributes = self.span.attributes;
@@ -145,6 +145,10 @@ impl SpanAttributes<'_> {
             let value = Attributes::new(&event.attributes).float(semconv::SENTRY_MEASUREMENT_VALUE);
             passing.add(attributes, &event.name, value.and_then(Typed::double));
         }
+        for KeyValue { key, value, .. } in self.sender.attributes.as_slice() {
+            let name = self.current_name(key.as_str()).unwrap_or(key.as_str());
+            passing.add(attributes, name, Typed::of(name, value));
+        }
         passing
     }
 }
@@ -160,7 +164,8 @@ fn is_own(key: &str) -> bool {
 /// Attributes that are sent as they are.
 struct Passing<'a> {
     all: Vec<(&'a str, Typed<'a>)>,
-    /// The names that the span does not have by itself. Few, because they are those of a table or of measurements.
+    /// The names that the span does not have by itself. Few, because they are those of a table, of measurements or of the
+    /// application's settings.
     added: Vec<&'a str>,
 }
 

@@ -55,6 +55,13 @@ struct Fields<'a> {
     links: Links<'a, LinkAttributes<'a>>,
 }
 
+impl StreamedSpan<'_> {
+    /// The outcome in the words of transactions, which say more than `ok` and `error`.
+    pub(crate) fn status_word(&self) -> &'static str {
+        status(&self.span.status, &self.span.span_kind, self.span.attributes())
+    }
+}
+
 impl Serialize for StreamedSpan<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { sender, span: ended, segment } = *self;

@@ -176,6 +176,26 @@ fn the_resource_is_on_segments_and_its_service_on_every_span() {
 }
 
 #[test]
+fn attributes_of_the_application_are_on_every_span_unless_it_has_them() {
+    let mut sender = sender();
+    for (key, value) in [("tenant", "acme"), ("own", "sender"), ("http.url", "old"), ("sentry.op", "mine")] {
+        sender.attributes.add(key.into(), value.into());
+    }
+    sender.attributes.add("sentry.environment".into(), "canary".into());
+    sender.attributes.add("tenant".into(), 7.into());
+    for (id, parent) in [(1, 0), (2, 1)] {
+        let mut span = plain_span(id, parent);
+        span.attributes = vec![KeyValue::new("own", "span"), KeyValue::new("http.method", "GET")];
+        let attributes = &streamed(&sender, span, None)["attributes"];
+        assert_eq!(attributes["tenant"], json!({ "type": "integer", "value": 7 }), "the last one counts");
+        assert_eq!(attributes["own"]["value"], "span");
+        assert_eq!(attributes["url.full"]["value"], "old", "under today's name");
+        assert_eq!(attributes["sentry.environment"]["value"], "canary");
+        assert_ne!(attributes["sentry.op"]["value"], "mine");
+    }
+}
+
+#[test]
 fn a_measurement_of_an_event_is_a_number() {
     let mut span = plain_span(2, 1);
     let attributes = vec![KeyValue::new("sentry.measurement_value", 3.5)];

@@ -7,11 +7,14 @@ use opentelemetry::{KeyValue, trace::SpanKind};
 use opentelemetry_sentry_protocol::{Decision, SampleRand};
 use serde_json::Value;
 
-use super::{super::envelope::MAX_TRANSACTION, *};
+use super::{
+    super::{envelope::MAX_TRANSACTION, packer::Rules},
+    *,
+};
 use crate::{
     convert::{SDK_VERSION, TagRules},
     trace::{
-        EndedSpan, Segment, TraceContext,
+        EndedSpan, MAX_BUCKET, Segment, TraceContext,
         fixtures::{TRACE, span},
     },
 };
@@ -37,7 +40,12 @@ fn with_text(id: u64, text: String) -> EndedSpan {
 
 fn packed(bucket: Bucket) -> (Vec<Envelope>, Ledger) {
     let ledger = Ledger::default();
-    (envelopes(bucket, &sender(), &mut vec![0; MAX_TRANSACTION], &ledger), ledger)
+    (packed_by(&sender(), &Hooks::default(), bucket, &ledger), ledger)
+}
+
+fn packed_by(sender: &Sender, hooks: &Hooks, bucket: Bucket, ledger: &Ledger) -> Vec<Envelope> {
+    let buffer = &mut vec![0; MAX_TRANSACTION];
+    envelopes(bucket, &mut SpanWriter { sender, hooks, buffer, ledger }, MAX_BUCKET)
 }
 
 /// The `trace` header of the only envelope.
@@ -123,17 +131,57 @@ fn a_long_resource_costs_no_span() {
     let attributes = ["a", "b"].map(|key| KeyValue::new(key, "x".repeat(2 * MAX_TRANSACTION)));
     sender.set_resource(opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build());
     let ledger = Ledger::default();
-    let all = envelopes(bucket(vec![span(1, 0)], None), &sender, &mut vec![0; MAX_TRANSACTION], &ledger);
+    let all = packed_by(&sender, &Hooks::default(), bucket(vec![span(1, 0)], None), &ledger);
     assert_eq!((all.len(), all[0].counts), (1, Counts::spans(1)));
     assert_eq!(ledger.stats().trimmed.bytes, 0, "nothing of the span is cut");
 }
 
+/// A span whose scope has a name of this length. Names of scopes are constants of libraries, so nothing cuts them.
+fn with_scope(id: u64, length: usize) -> EndedSpan {
+    let mut data = (*span(id, 1)).clone();
+    data.instrumentation_scope = opentelemetry::InstrumentationScope::builder("x".repeat(length)).build();
+    EndedSpan::from(data)
+}
+
 #[test]
-fn a_span_that_cannot_be_cut_is_dropped_and_counted() {
-    // Names of scopes are constants of libraries, so nothing cuts them.
-    let mut data = (*span(2, 1)).clone();
-    data.instrumentation_scope = opentelemetry::InstrumentationScope::builder("x".repeat(2 * MAX_TRANSACTION)).build();
-    let (all, ledger) = packed(bucket(vec![EndedSpan::from(data), span(3, 1)], None));
-    assert_eq!((all.len(), all[0].counts), (1, Counts::spans(1)));
-    assert_eq!(ledger.stats().dropped[&DropReason::Invalid].spans, 1);
+fn a_span_that_cannot_be_cut_goes_alone_or_is_dropped_as_too_large() {
+    let spans = vec![span(2, 1), with_scope(3, MAX_BUCKET), span(4, 1), with_scope(5, MAX_SPAN), span(6, 1)];
+    let (all, ledger) = packed(bucket(spans, None));
+    let counts: Vec<_> = all.iter().map(|envelope| envelope.counts.spans).collect();
+    assert_eq!(counts, [1, 1, 2]);
+    assert_eq!(ledger.stats().dropped[&DropReason::TooLarge].spans, 1);
+    assert_eq!(ledger.stats().spans_dropped(), 1);
+    assert_eq!(DropReason::TooLarge.report_word(), Some("send_error"));
+}
+
+#[test]
+fn the_hook_changes_spans_and_cannot_lose_one() {
+    let mut hooks = Hooks::default();
+    hooks.set_span(|event| match event.span_id() {
+        "0000000000000002" => event.description = "renamed".to_owned(),
+        "0000000000000003" => {
+            event.data = [("text".to_owned(), "x".repeat(2 * MAX_TRANSACTION).into())].into_iter().collect()
+        }
+        "0000000000000004" => event.data = [("text".to_owned(), "x".repeat(MAX_SPAN).into())].into_iter().collect(),
+        _ => panic!("a bug"),
+    });
+    let ledger = Ledger::default();
+    let all = packed_by(&sender(), &hooks, bucket((2..6).map(|id| span(id, 1)).collect(), None), &ledger);
+    let text = |envelope: &Envelope| String::from_utf8(envelope.items.to_vec()).expect("UTF-8");
+    assert_eq!((all.len(), all[0].counts), (1, Counts::spans(3)));
+    assert!(text(&all[0]).contains(r#""name":"renamed""#));
+    assert!(text(&all[0]).contains(r#""span_id":"0000000000000005""#), "a panic changes nothing");
+    assert_eq!(ledger.stats().dropped[&DropReason::TooLarge].spans, 1, "more than Sentry accepts");
+    assert_eq!(ledger.stats().spans_dropped(), 1);
+}
+
+#[test]
+fn no_container_is_larger_than_the_queue() {
+    let packer = |limit| Packer::new(sender(), Rules::default()).with_queue_limit(limit);
+    assert_eq!(packer(usize::MAX).container_limit, MAX_BUCKET);
+    let ledger = Ledger::default();
+    let spans = (2..12).map(|id| with_text(id, "x".repeat(100_000))).collect();
+    let all = packer(400_000).pack_bucket(bucket(spans, None), &ledger);
+    assert_eq!(all.iter().map(|envelope| envelope.counts.spans).sum::<u64>(), 10);
+    assert!(all.len() >= 3 && all.iter().all(|envelope| envelope.size() < 400_000));
 }
