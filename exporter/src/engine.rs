@@ -53,6 +53,8 @@ use self::{
 pub(crate) use self::{options::EngineOptions, worker::Setup};
 use crate::{
     account::{DropReason, Stats, unsampled},
+    packing::Filters,
+    trace::EndedSpan,
     transport::{Asker, Problem, of_answer},
 };
 
@@ -70,6 +72,8 @@ pub(crate) struct Engine {
     has_dsn: bool,
     /// Counts what the sampler decided against. Without it `stats` would not include unsampled traces.
     decisions: Arc<DecisionLog>,
+    /// What the application ignores in a stream; `None` if it ignores nothing.
+    ignored: Option<Arc<Filters>>,
     /// A flush that the HTTP client calls on this thread would wait for itself forever, so it gets an error.
     worker: ThreadId,
     /// The process that the worker runs in. A forked child has this memory but no worker, so its flush would wait until
@@ -89,6 +93,7 @@ impl Engine {
     /// Starts the worker.
     pub(crate) fn start(setup: Setup) -> io::Result<Self> {
         let decisions = Arc::clone(&setup.decisions);
+        let ignored = setup.ignored.clone();
         let has_dsn = setup.destinations.sentry.is_some();
         let shared = Shared {
             intake: Arc::new(Intake::new(setup.options.buffer_limit).with_lifecycle(setup.options.lifecycle)),
@@ -103,6 +108,7 @@ impl Engine {
             undecided: AtomicBool::new(false),
             has_dsn,
             decisions,
+            ignored,
             worker,
             process: process::id(),
         })
@@ -114,8 +120,24 @@ impl Engine {
     }
 
     /// Notes that a span of a stream begins, which has a parent in this process.
-    pub(crate) fn child_started(&self, trace_id: TraceId, span_id: SpanId, parent: SpanId) {
-        self.shared.intake.child_started(trace_id, span_id, parent);
+    pub(crate) fn child_started(
+        &self,
+        trace_id: TraceId,
+        span_id: SpanId,
+        parent: SpanId,
+        read: impl FnOnce() -> Option<SpanData>,
+    ) {
+        // Reading a span copies it, so it is read only if there are filters.
+        let is_ignored = self.ignored.is_some() && read().is_some_and(|span| self.ignores(&span));
+        let ancestor = self.shared.intake.child_started(trace_id, span_id, parent, is_ignored);
+        if let Some(streaming) = self.decisions.streaming().filter(|_| is_ignored) {
+            streaming.note_ancestor(span_id, ancestor);
+        }
+    }
+
+    fn ignores(&self, span: &SpanData) -> bool {
+        let SpanData { name, span_kind, attributes, .. } = span;
+        self.ignored.as_ref().is_some_and(|ignored| ignored.match_start(name, span_kind, attributes))
     }
 
     /// Notes the name of a local root that begins, for the streamed spans below it.
@@ -123,9 +145,10 @@ impl Engine {
         if !self.is_stream() {
             return;
         }
-        if let Some(SpanData { name, span_kind, attributes, .. }) = read() {
-            let description = Attributes::new(&attributes).describe_streamed(&name, &span_kind);
-            self.shared.intake.segment_started(trace_id, span_id, &description.name);
+        if let Some(span) = read() {
+            let is_ignored = self.ignores(&span);
+            let description = Attributes::new(&span.attributes).describe_streamed(&span.name, &span.span_kind);
+            self.shared.intake.segment_started(trace_id, span_id, &description.name, is_ignored);
         }
     }
 
@@ -146,7 +169,11 @@ impl Engine {
     }
 
     pub(crate) fn push(&self, span: SpanData) {
-        self.shared.intake.push(span, &self.shared.ledger);
+        let Shared { intake, ledger, .. } = &self.shared;
+        let mut ended = EndedSpan::from(span);
+        // Without our span processor a span is seen only now.
+        ended.is_ignored = !intake.knows_roots() && self.ignores(&ended);
+        intake.push(ended, ledger);
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -154,9 +181,9 @@ impl Engine {
         stats.pending_bytes = self.shared.intake.pending() as u64;
         stats.spans_received += waiting;
         stats.spans_pending += waiting;
-        for (reason, dropped) in unsampled(self.decisions.feedback()) {
+        for (reason, dropped) in unsampled(&self.decisions) {
             stats.spans_received += dropped.spans;
-            stats.dropped.insert(reason, dropped);
+            *stats.dropped.entry(reason).or_default() += dropped;
         }
         stats
     }

@@ -21,7 +21,7 @@ mod trim;
 
 pub(crate) use self::{
     envelope::Envelope,
-    filter::BrokenPattern,
+    filter::{BrokenPattern, Filters},
     packer::{Packed, Packer, Rules},
 };
 pub use self::{

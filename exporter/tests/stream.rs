@@ -7,7 +7,9 @@ use opentelemetry::{
     trace::{SpanKind, TraceContextExt, Tracer, TracerProvider},
 };
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use opentelemetry_sentry_exporter::{SentryExporter, SentrySpanProcessor, TraceLifecycle, testing::LocalIngest};
+use opentelemetry_sentry_exporter::{
+    DropReason, SentryExporter, SentrySpanProcessor, TraceLifecycle, testing::LocalIngest,
+};
 
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -130,4 +132,67 @@ fn hooks_and_attributes_of_the_application_reach_every_span() {
         assert_eq!((&span.attributes["tenant"], &span.attributes["seen"]), (&"acme".into(), &seen.into()));
         assert_eq!(span.attributes["api-key"], "[Filtered]");
     }
+}
+
+#[test]
+fn another_sampler_cannot_drop_an_ignored_tree_but_the_processor_does() {
+    let ingest = LocalIngest::start().unwrap();
+    let exporter = SentryExporter::builder()
+        .with_dsn(ingest.dsn())
+        .with_lifecycle(TraceLifecycle::Stream)
+        .with_ignore_spans(["health"])
+        .build()
+        .unwrap();
+    let processor = SentrySpanProcessor::from(exporter);
+    let provider = SdkTracerProvider::builder().with_span_processor(processor.clone()).build();
+    let tracer = provider.tracer("shop");
+    let root = Context::new().with_span(tracer.start_with_context("health", &Context::new()));
+    below(&tracer, &root, "child").span().end();
+    root.span().end();
+    tracer.start("other");
+    provider.shutdown_with_timeout(PATIENCE).unwrap();
+    assert_eq!(ingest.spans().iter().map(|span| &span["name"]).collect::<Vec<_>>(), ["other"]);
+    let stats = processor.stats();
+    assert_eq!((stats.dropped[&DropReason::Ignored].spans, stats.spans_sent, stats.spans_received), (2, 1, 3));
+}
+
+#[test]
+fn exceptions_of_ignored_spans_are_still_errors() {
+    let ingest = LocalIngest::start().unwrap();
+    let exporter = SentryExporter::builder()
+        .with_dsn(ingest.dsn())
+        .with_lifecycle(TraceLifecycle::Stream)
+        .with_exceptions_as_errors(true)
+        .with_ignore_spans(["noise"])
+        .build()
+        .unwrap();
+    let provider = SdkTracerProvider::builder().with_span_processor(SentrySpanProcessor::from(exporter)).build();
+    let tracer = provider.tracer("shop");
+    let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
+    let noise = below(&tracer, &root, "noise");
+    noise.span().record_error(&std::io::Error::other("disk full"));
+    noise.span().end();
+    root.span().end();
+    provider.shutdown_with_timeout(PATIENCE).unwrap();
+    assert_eq!(ingest.error("disk full").trace_id, ingest.span("root").trace_id);
+    assert_eq!(ingest.spans().len(), 1);
+    let error = ingest.envelopes().into_iter().find(|envelope| envelope.items()[0].item_type() == "event").unwrap();
+    assert_eq!(error.trace().unwrap()["trace_id"], ingest.span("root").trace_id);
+}
+
+#[test]
+fn without_the_processor_filters_match_spans_when_they_end() {
+    let ingest = LocalIngest::start().unwrap();
+    let exporter = SentryExporter::builder()
+        .with_dsn(ingest.dsn())
+        .with_lifecycle(TraceLifecycle::Stream)
+        .with_ignore_spans(["noise"])
+        .build()
+        .unwrap();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter).build();
+    let tracer = provider.tracer("shop");
+    tracer.start("noise");
+    tracer.start("work");
+    provider.shutdown_with_timeout(PATIENCE).unwrap();
+    assert_eq!(ingest.spans().iter().map(|span| &span["name"]).collect::<Vec<_>>(), ["work"]);
 }

@@ -9,7 +9,8 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sentry_protocol::{
-    __shared::is_visible, Baggage, Decision, DynamicSamplingContext, RemoteTrace, SampleRand, SentryTrace, TraceParent,
+    __shared::{Streaming, is_visible},
+    Baggage, Decision, DynamicSamplingContext, RemoteTrace, SampleRand, SentryTrace, TraceParent,
 };
 
 use crate::settings::Settings;
@@ -44,11 +45,16 @@ fn outgoing(
 ) -> (Decision, DynamicSamplingContext) {
     let trace_id = span.trace_id();
     let incoming = remote.and_then(|remote| remote.incoming(trace_id));
-    let noted = settings.decisions.find(remote, trace_id);
-    let decision = noted.map(Arc::unwrap_or_clone).unwrap_or_else(|| {
-        let passed_on = incoming.filter(|_| span.is_remote()).map(|incoming| incoming.sampled);
-        Decision::new(passed_on.unwrap_or(Some(span.is_sampled())))
-    });
+    let decision = match settings.decisions.find(remote, trace_id).map(Arc::unwrap_or_clone) {
+        Some(decision) if is_below_ignored(settings, span, &decision) => {
+            Decision::ignored(incoming.and_then(|incoming| incoming.frozen()))
+        }
+        Some(decision) => decision,
+        None => {
+            let passed_on = incoming.filter(|_| span.is_remote()).map(|incoming| incoming.sampled);
+            Decision::new(passed_on.unwrap_or(Some(span.is_sampled())))
+        }
+    };
     let frozen = decision.frozen.as_ref().or_else(|| incoming.and_then(|incoming| incoming.frozen()));
     let dsc = frozen.cloned().unwrap_or_else(|| {
         let rand = incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
@@ -57,8 +63,16 @@ fn outgoing(
     (decision, dsc)
 }
 
+/// Whether a filter ignores the local root above this span, while another root of the trace is sampled.
+fn is_below_ignored(settings: &Settings, span: &SpanContext, decision: &Decision) -> bool {
+    let is_unsampled = !span.is_remote() && !span.is_sampled();
+    is_unsampled && decision.sampled == Some(true) && settings.decisions.streaming().is_some_and(Streaming::has_filters)
+}
+
 fn set_trace_headers(settings: &Settings, span: &SpanContext, decision: &Decision, injector: &mut dyn Injector) {
-    let (trace_id, span_id) = (span.trace_id(), span.span_id());
+    // An ignored span never arrives, so the next service hangs on the span above it.
+    let ancestor = settings.decisions.streaming().and_then(|streaming| streaming.ancestor(span.span_id()));
+    let (trace_id, span_id) = (span.trace_id(), ancestor.unwrap_or(span.span_id()));
     injector.set(SentryTrace::HEADER, SentryTrace::new(trace_id, span_id, decision.sampled).to_string());
     if !settings.traceparent {
         return;

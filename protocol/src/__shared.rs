@@ -8,6 +8,7 @@ pub mod hex;
 pub mod not_sampled;
 pub mod own_thread;
 mod setting_error;
+mod streaming;
 
 pub use self::{
     causes::{MAX_CAUSES, causes},
@@ -15,5 +16,6 @@ pub use self::{
     debug::debug_as_message,
     feedback::Feedback,
     setting_error::SettingError,
+    streaming::Streaming,
 };
 pub use crate::header::is_visible;

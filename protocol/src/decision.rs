@@ -4,6 +4,18 @@ use std::sync::Arc;
 
 use crate::{dsc::DynamicSamplingContext, sampling::SampleRate};
 
+/// Why a trace is not sampled. Its spans are counted under this reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unsampled {
+    /// The sampler kept fewer traces for a while, because the server could not keep up.
+    Backpressure,
+    /// A filter of the application ignores its local root.
+    Ignored,
+    /// The sampler decided against it.
+    SampleRate,
+}
+
 /// What a sampler decided about a local root.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -19,6 +31,8 @@ pub struct Decision {
     pub transaction: Option<Arc<str>>,
     /// The frozen context that came in; if the decision was made here, it is written into the context.
     pub frozen: Option<DynamicSamplingContext>,
+    /// Why Sentry does not get the trace; `None` if it does, or if another service decided.
+    pub unsampled: Option<Unsampled>,
 }
 
 impl Decision {
@@ -32,7 +46,7 @@ impl Decision {
     /// ```
     #[must_use]
     pub const fn new(sampled: Option<bool>) -> Self {
-        Self { sampled, recorded: false, sample_rate: None, transaction: None, frozen: None }
+        Self { sampled, recorded: false, sample_rate: None, transaction: None, frozen: None, unsampled: None }
     }
 
     /// Sets [`recorded`](Self::recorded). Defaults to `false`.
@@ -61,6 +75,24 @@ impl Decision {
     pub fn with_frozen(mut self, dsc: Option<DynamicSamplingContext>) -> Self {
         self.frozen = dsc;
         self
+    }
+
+    /// Sets [`unsampled`](Self::unsampled). Defaults to `None`.
+    #[must_use]
+    pub const fn with_unsampled(mut self, why: Option<Unsampled>) -> Self {
+        self.unsampled = why;
+        self
+    }
+
+    /// The decision about a local root that a filter of the application ignores. A context that came in says that it is
+    /// not sampled, and is otherwise as it was.
+    #[must_use]
+    pub fn ignored(incoming: Option<&DynamicSamplingContext>) -> Self {
+        let unsampled = |dsc: &DynamicSamplingContext| match dsc.is_empty() {
+            true => dsc.clone(),
+            false => dsc.with("sampled", "false"),
+        };
+        Self::new(Some(false)).with_frozen(incoming.map(unsampled)).with_unsampled(Some(Unsampled::Ignored))
     }
 }
 

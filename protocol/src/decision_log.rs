@@ -2,12 +2,16 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use opentelemetry::TraceId;
 
-use crate::{__shared::Feedback, decision::Decision, remote_trace::RemoteTrace};
+use crate::{
+    __shared::{Feedback, Streaming},
+    decision::Decision,
+    remote_trace::RemoteTrace,
+};
 
 /// The latest decisions about traces that began in this process, outside any extracted context.
 ///
@@ -22,6 +26,8 @@ pub struct DecisionLog {
     /// One lock per slot: with one for all, every local root of the process would wait for the others.
     slots: Box<[Slot]>,
     feedback: Feedback,
+    /// Set if spans are streamed.
+    streaming: OnceLock<Streaming>,
 }
 
 /// The trace id is stored beside its decision because several traces share a slot.
@@ -60,11 +66,28 @@ impl DecisionLog {
     pub const fn feedback(&self) -> &Feedback {
         &self.feedback
     }
+
+    /// Notes that spans are streamed. The first call counts.
+    #[doc(hidden)]
+    pub fn stream(&self, streaming: Streaming) {
+        self.streaming.get_or_init(|| streaming);
+    }
+
+    /// What is shared if spans are streamed.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn streaming(&self) -> Option<&Streaming> {
+        self.streaming.get()
+    }
 }
 
 impl Default for DecisionLog {
     fn default() -> Self {
-        Self { slots: (0..Self::SLOTS).map(|_| Slot::default()).collect(), feedback: Feedback::default() }
+        Self {
+            slots: (0..Self::SLOTS).map(|_| Slot::default()).collect(),
+            feedback: Feedback::default(),
+            streaming: OnceLock::new(),
+        }
     }
 }
 

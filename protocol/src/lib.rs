@@ -20,7 +20,7 @@ mod traceparent;
 
 pub use crate::{
     baggage::Baggage,
-    decision::Decision,
+    decision::{Decision, Unsampled},
     decision_log::DecisionLog,
     dsc::DynamicSamplingContext,
     dsn::{Dsn, InvalidDsn, org_id_of_host},

@@ -3,7 +3,7 @@
 use opentelemetry::TraceId;
 
 use crate::{
-    decision::Decision,
+    decision::{Decision, Unsampled},
     dsc::{DynamicSamplingContext, write_member, write_plain},
     dsn::Dsn,
     sampling::SampleRand,
@@ -145,7 +145,9 @@ impl Service {
         write_plain(&mut text, "org_id", self.org_id);
         write_member(&mut text, "transaction", decision.transaction.as_deref().unwrap_or_default());
         write_plain(&mut text, "sampled", decision.sampled);
-        write_plain(&mut text, "sample_rand", Some(sample_rand));
+        // An ignored trace was not sampled by chance, so no random value belongs to it.
+        let is_ignored = decision.unsampled == Some(Unsampled::Ignored);
+        write_plain(&mut text, "sample_rand", (!is_ignored).then_some(sample_rand));
         write_plain(&mut text, "sample_rate", decision.sample_rate);
         DynamicSamplingContext::from_text(text)
     }

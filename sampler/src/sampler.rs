@@ -9,7 +9,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
     __shared::{not_sampled, own_thread},
-    Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate,
+    Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate, Unsampled,
 };
 use opentelemetry_sentry_semantics::{Attributes, Source, describe, host_of_url, semconv, shortened, without_secrets};
 
@@ -93,6 +93,10 @@ impl SentrySampler {
             return (false, Vec::new());
         }
         match local {
+            Some(local) if !local.is_sampled() => {
+                self.count_below(cx, trace_id);
+                (false, Vec::new())
+            }
             Some(local) => self.inherit(cx, trace_id, local.is_sampled()),
             None => self.decide(cx, trace_id, start),
         }
@@ -103,24 +107,91 @@ impl SentrySampler {
         let remote = cx.and_then(RemoteTrace::from_context);
         let incoming = remote.and_then(|remote| remote.incoming(trace_id));
         if let Some(decided) = remote.and_then(|remote| remote.decision(trace_id)) {
+            if decided.sampled == Some(true) && self.ignores(start) {
+                return self.ignore(incoming, trace_id);
+            }
+            self.count_in_stream(decided.unsampled);
             return (decided.recorded, handed_over(decided, incoming, trace_id));
         }
         let parent_sampled = parent_sampled(cx, trace_id, incoming);
         let rand = incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
         let choice = self.choose(start, incoming, parent_sampled);
-        let (outcome, is_held_back) = self.outcome(choice, parent_sampled, rand);
-        let decision = Arc::new(self.completed(outcome, incoming, start));
-        match decision.sampled {
-            Some(false) if parent_sampled.is_some() => {}
-            Some(false) if is_held_back => self.shared.decisions.feedback().count_held_back(),
-            Some(false) => self.shared.decisions.feedback().count_unsampled(),
-            Some(true) | None => {}
+        // A trace that the caller did not sample stays the caller's decision, and without tracing nothing is decided here.
+        if !matches!(choice, Choice::PassOn | Choice::Inherit(false)) && self.ignores(start) {
+            return self.ignore(incoming, trace_id);
         }
+        let (outcome, is_held_back) = self.outcome(choice, parent_sampled, rand);
+        let unsampled = match outcome.sampled {
+            // Another root of this process may have decided, which then knows why.
+            Some(false) if parent_sampled.is_some() => self.unsampled_above(remote, incoming, trace_id),
+            Some(false) if is_held_back => Some(Unsampled::Backpressure),
+            Some(false) => Some(Unsampled::SampleRate),
+            Some(true) | None => None,
+        };
+        if let Some(why) = unsampled {
+            self.shared.decisions.feedback().count_unsampled(why);
+        }
+        let decision = Arc::new(self.completed(outcome, incoming, start).with_unsampled(unsampled));
         let result = (decision.recorded, handed_over(&decision, incoming, trace_id));
         if !remote.is_some_and(|remote| remote.decide(trace_id, &decision)) {
             self.shared.decisions.record(trace_id, decision);
         }
         result
+    }
+
+    /// Whether the application's filters ignore a local root of a stream.
+    fn ignores(&self, start: &Start<'_>) -> bool {
+        let streaming = self.shared.decisions.streaming();
+        streaming.is_some_and(|streaming| streaming.ignores(start.name, start.kind, start.attributes))
+    }
+
+    /// Ignores a local root and the tree below it.
+    ///
+    /// The decision is not written into the cell, because it does not hold for other local roots of the request. Nor does it
+    /// replace that of a sampled root: a span below an ignored one is known by its own flag.
+    fn ignore(&self, incoming: Option<&Incoming>, trace_id: TraceId) -> (bool, Vec<KeyValue>) {
+        let Shared { decisions, record_all, .. } = &*self.shared;
+        decisions.feedback().count_unsampled(Unsampled::Ignored);
+        let decision = Decision::ignored(incoming.and_then(Incoming::frozen)).with_recorded(*record_all);
+        let result = (decision.recorded, handed_over(&decision, incoming, trace_id));
+        if decisions.get(trace_id).is_none_or(|decision| decision.sampled != Some(true)) {
+            decisions.record(trace_id, Arc::new(decision));
+        }
+        result
+    }
+
+    /// Why the root above a local root that a `deferred` piece of work begins is not sampled.
+    fn unsampled_above(
+        &self,
+        remote: Option<&RemoteTrace>,
+        incoming: Option<&Incoming>,
+        trace_id: TraceId,
+    ) -> Option<Unsampled> {
+        let decisions = &self.shared.decisions;
+        if incoming.is_some() || decisions.streaming().is_none() {
+            return None;
+        }
+        decisions.find(remote, trace_id)?.unsampled
+    }
+
+    /// Counts a span of a stream below one that is not sampled. Without a stream only local roots are counted.
+    #[inline(never)] // sampled spans must not pay for it
+    fn count_below(&self, cx: Option<&Context>, trace_id: TraceId) {
+        let decisions = &self.shared.decisions;
+        let Some(streaming) = decisions.streaming() else { return };
+        let decision = decisions.find(cx.and_then(RemoteTrace::from_context), trace_id);
+        self.count_in_stream(decision.and_then(|decision| match decision.sampled {
+            // The trace has a sampled root, so it is another root that is ignored.
+            Some(true) => streaming.has_filters().then_some(Unsampled::Ignored),
+            _ => decision.unsampled,
+        }));
+    }
+
+    fn count_in_stream(&self, unsampled: Option<Unsampled>) {
+        let decisions = &self.shared.decisions;
+        if let Some(why) = unsampled.filter(|_| decisions.streaming().is_some()) {
+            decisions.feedback().count_unsampled(why);
+        }
     }
 
     fn choose(&self, start: &Start<'_>, incoming: Option<&Incoming>, parent_sampled: Option<bool>) -> Choice {
@@ -200,7 +271,10 @@ impl SentrySampler {
             return (is_recorded, Vec::new());
         }
         let decision = self.shared.decisions.find(cx.and_then(RemoteTrace::from_context), trace_id);
-        let is_sampled = decision.is_none_or(|decision| decision.sampled == Some(true));
+        let is_sampled = decision.as_ref().is_none_or(|decision| decision.sampled == Some(true));
+        if !is_sampled {
+            self.count_in_stream(decision.and_then(|decision| decision.unsampled));
+        }
         (true, if is_sampled { Vec::new() } else { vec![not_sampled::attribute()] })
     }
 }
@@ -221,7 +295,12 @@ impl ShouldSample for SentrySampler {
         let local = parent.filter(|parent| !parent.is_remote());
         // Most spans are such children, and are done here.
         if let Some(local) = local.filter(|local| self.only_follows(local.is_sampled(), span_kind)) {
-            let decision = if local.is_sampled() { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
+            let decision = if local.is_sampled() {
+                SamplingDecision::RecordAndSample
+            } else {
+                self.count_below(parent_context, trace_id);
+                SamplingDecision::Drop
+            };
             return SamplingResult { decision, attributes: Vec::new(), trace_state: local.trace_state().clone() };
         }
         let start = Start { name, kind: span_kind, attributes, links };

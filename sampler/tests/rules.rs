@@ -279,7 +279,7 @@ fn roots_that_are_not_sampled_are_counted_and_inherited_decisions_are_not() {
     route("/").is_sampled(&sampler);
     route("/").decided(false).is_sampled(&sampler);
     route("/").decided(true).is_sampled(&sampler);
-    assert_eq!(sampler.decision_log().feedback().unsampled(), 1);
+    assert_eq!(sampler.decision_log().feedback().unsampled(opentelemetry_sentry_protocol::Unsampled::SampleRate), 1);
 }
 
 #[test]

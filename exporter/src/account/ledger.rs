@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use opentelemetry_sentry_protocol::__shared::Feedback;
+use opentelemetry_sentry_protocol::{DecisionLog, Unsampled};
 
 use super::{
     counts::Counts,
@@ -10,11 +10,20 @@ use super::{
     stats::{Dropped, Stats, Trimmed},
 };
 
-/// The traces that the sampler decided against. Each counts as one span, because only its local root is known.
-pub(crate) fn unsampled(feedback: &Feedback) -> impl Iterator<Item = (DropReason, Dropped)> {
-    let counts = [(DropReason::SampleRate, feedback.unsampled()), (DropReason::Backpressure, feedback.held_back())];
-    let dropped = |(reason, count)| (reason, Dropped { spans: count, transactions: count, errors: 0 });
-    counts.into_iter().filter(|(_, count)| *count > 0).map(dropped)
+/// What the sampler decided against. Of a trace it counts the local root alone, because the spans below that are not known;
+/// of a stream it counts each span.
+pub(crate) fn unsampled(decisions: &DecisionLog) -> impl Iterator<Item = (DropReason, Dropped)> {
+    let is_stream = decisions.streaming().is_some();
+    let reasons = [
+        (DropReason::Backpressure, Unsampled::Backpressure),
+        (DropReason::Ignored, Unsampled::Ignored),
+        (DropReason::SampleRate, Unsampled::SampleRate),
+    ];
+    let counts = reasons.map(|(reason, why)| (reason, decisions.feedback().unsampled(why)));
+    counts.into_iter().filter(|(_, spans)| *spans > 0).map(move |(reason, spans)| {
+        let transactions = if is_stream { 0 } else { spans };
+        (reason, Dropped { spans, transactions, errors: 0 })
+    })
 }
 
 /// The counters behind [`Stats`].

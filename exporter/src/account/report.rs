@@ -59,7 +59,7 @@ impl Reports {
     pub(crate) fn take(&mut self) -> Option<Report> {
         let report = self.unreported();
         for (reason, dropped) in &report.0 {
-            add(self.reported.entry(*reason).or_default(), *dropped);
+            *self.reported.entry(*reason).or_default() += *dropped;
         }
         self.since = None;
         (!report.0.is_empty()).then_some(report)
@@ -87,7 +87,9 @@ impl Reports {
 
     fn unreported(&self) -> Report {
         let mut dropped = self.ledger.stats().dropped;
-        dropped.extend(unsampled(self.decisions.feedback()));
+        for (reason, more) in unsampled(&self.decisions) {
+            *dropped.entry(reason).or_default() += more;
+        }
         let unreported = |(reason, now): (DropReason, Dropped)| {
             let before = self.reported.get(&reason).copied().unwrap_or_default();
             let new = Dropped {
@@ -101,12 +103,6 @@ impl Reports {
             dropped.into_iter().filter(|(reason, _)| reason.report_word().is_some()).filter_map(unreported).collect(),
         )
     }
-}
-
-fn add(sum: &mut Dropped, new: Dropped) {
-    sum.spans += new.spans;
-    sum.transactions += new.transactions;
-    sum.errors += new.errors;
 }
 
 impl Report {

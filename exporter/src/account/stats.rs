@@ -71,6 +71,14 @@ pub struct Stats {
     pub dropped: BTreeMap<DropReason, Dropped>,
 }
 
+impl AddAssign for Dropped {
+    fn add_assign(&mut self, more: Self) {
+        self.spans += more.spans;
+        self.transactions += more.transactions;
+        self.errors += more.errors;
+    }
+}
+
 impl Stats {
     /// All spans that were dropped, for any reason.
     #[must_use]

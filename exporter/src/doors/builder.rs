@@ -181,6 +181,7 @@ impl SentryExporterBuilder {
         if let Some((setting, instead)) = rules.for_transactions_only().filter(|_| engine.lifecycle.is_stream()) {
             return Err(Kind::OnlyTransactions(setting, instead).into());
         }
+        let ignored = if engine.lifecycle.is_stream() { rules.share_ignored(&decisions) } else { None };
         let spotlight = sender.spotlight.take();
         let sender = sender.into_sender(tags, attributes)?;
         let dsn = sender.service.dsn();
@@ -197,6 +198,7 @@ impl SentryExporterBuilder {
             client,
             destinations: Arc::new(destinations),
             decisions,
+            ignored,
             wait,
             options: engine,
         };

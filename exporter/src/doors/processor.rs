@@ -119,7 +119,7 @@ impl SpanProcessor for SentrySpanProcessor {
         }
         let (trace_id, span_id) = (cx_of_span.trace_id(), cx_of_span.span_id());
         if !is_local_root {
-            engine.child_started(trace_id, span_id, parent.span_context().span_id());
+            engine.child_started(trace_id, span_id, parent.span_context().span_id(), || span.exported_data());
         } else if engine.started(trace_id, span_id, cx) {
             engine.segment_started(trace_id, span_id, || span.exported_data());
         }

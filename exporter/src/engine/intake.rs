@@ -4,6 +4,8 @@
 //! trace id, so that threads with different traces seldom share one; and a wake-up of the worker when a local root has
 //! ended or many spans wait.
 
+mod starts;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     fmt, mem,
@@ -14,10 +16,10 @@ use std::{
 };
 
 use opentelemetry::{SpanId, TraceId};
-use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{__shared::not_sampled, Decision, SampleRand};
 use tokio::sync::Notify;
 
+use self::starts::Starts;
 use crate::{
     account::{Counts, DropReason, Ledger},
     trace::{EndedSpan, OpenRoots, Segment, TraceContext, TraceLifecycle},
@@ -67,8 +69,8 @@ struct Shard {
     spans: Vec<EndedSpan>,
     /// Without it, spans that leave before their root would have no `trace` header.
     open: HashMap<TraceId, OpenTrace>,
-    /// The local root above each open span, in a stream.
-    segments: HashMap<(TraceId, SpanId), Arc<Segment>>,
+    /// The spans that have started, in a stream.
+    starts: Starts,
     dropped: DroppedTraces,
 }
 
@@ -133,17 +135,14 @@ impl Intake {
     }
 
     /// Notes that a local root of a stream has begun, and with which name. Its decision was noted before.
-    pub(crate) fn segment_started(&self, trace_id: TraceId, span_id: SpanId, name: &str) {
-        let segment = Segment::new(span_id, name, self.context(trace_id));
-        lock(self.shard(trace_id)).segments.insert((trace_id, span_id), Arc::new(segment));
+    pub(crate) fn segment_started(&self, trace_id: TraceId, span_id: SpanId, name: &str, is_ignored: bool) {
+        let segment = Segment::new(span_id, name, self.context(trace_id)).with_ignored(is_ignored);
+        lock(self.shard(trace_id)).starts.root(trace_id, Arc::new(segment));
     }
 
-    /// Notes that another span of a stream has begun. Below a span that has ended, its local root is not known.
-    pub(crate) fn child_started(&self, trace_id: TraceId, span_id: SpanId, parent: SpanId) {
-        let segments = &mut lock(self.shard(trace_id)).segments;
-        if let Some(segment) = segments.get(&(trace_id, parent)).cloned() {
-            segments.insert((trace_id, span_id), segment);
-        }
+    /// Notes that another span of a stream has begun. Returns its nearest ancestor that is sent.
+    pub(crate) fn child_started(&self, trace_id: TraceId, span_id: SpanId, parent: SpanId, is_ignored: bool) -> SpanId {
+        lock(self.shard(trace_id)).starts.child((trace_id, span_id), parent, is_ignored)
     }
 
     /// Notes that a local root has begun, and the sampler's decision about its trace, if it is known.
@@ -170,11 +169,11 @@ impl Intake {
     }
 
     /// Accepts one span. Above the limit the span and the rest of its trace are dropped.
-    pub(crate) fn push(&self, span: SpanData, ledger: &Ledger) {
+    pub(crate) fn push(&self, span: impl Into<EndedSpan>, ledger: &Ledger) {
+        let mut span = span.into();
         if !span.span_context.is_sampled() {
             return;
         }
-        let mut span = EndedSpan::from(span);
         let (size, is_root) = (span.size(), span.is_local_root());
         let trace_id = span.span_context.trace_id();
         let before = self.pending.fetch_add(size, Ordering::Relaxed);
@@ -183,10 +182,13 @@ impl Intake {
             shard.ended(trace_id, span.span_context.span_id());
         }
         if self.is_stream {
-            span.segment = shard.segments.remove(&(trace_id, span.span_context.span_id()));
+            shard.complete(&mut span);
         }
         let refused = if shard.closed.is_some() {
             shard.closed
+        } else if span.is_ignored && span.events.is_empty() {
+            // One with events goes on, because its exceptions are not ignored.
+            Some(DropReason::Ignored)
         } else if before + size > self.limit || shard.dropped.all.contains(&trace_id) {
             if !self.is_stream {
                 shard.dropped.add(trace_id);
@@ -214,7 +216,9 @@ impl Intake {
             let transactions = u64::from(is_root && !self.is_stream);
             ledger.dropped(reason, Counts { transactions, ..Counts::spans(1) });
         }
-        self.crowded.notify_one();
+        if !reason.is_wanted() {
+            self.crowded.notify_one();
+        }
     }
 
     /// Whether so many bytes wait that the oldest spans should be sent without their root.
@@ -327,6 +331,18 @@ impl OpenRoots for Intake {
 }
 
 impl Shard {
+    /// Completes a span of a stream by what is known since its start.
+    fn complete(&mut self, span: &mut EndedSpan) {
+        let Some(started) = self.starts.ended((span.span_context.trace_id(), span.span_context.span_id())) else {
+            return;
+        };
+        span.is_ignored = started.is_ignored();
+        if !span.is_local_root() {
+            span.set_parent(started.parent);
+        }
+        span.segment = started.segment;
+    }
+
     fn ended(&mut self, trace_id: TraceId, span_id: SpanId) {
         if let Entry::Occupied(mut open) = self.open.entry(trace_id) {
             let roots = &mut open.get_mut().roots;

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     account::{Now, Reports},
-    packing::Packer,
+    packing::{Filters, Packer},
     trace::{Gatherer, WaitLimits},
     transport::{Answer, DeliveryOptions, Destinations, Outbox, OutboxSetup, Spool, SpoolOptions, deliver},
 };
@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) client: Arc<dyn HttpClient>,
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) decisions: Arc<DecisionLog>,
+    /// What the application ignores in a stream. A trace that leaves as a transaction is filtered by the packer.
+    pub(crate) ignored: Option<Arc<Filters>>,
     pub(crate) wait: WaitLimits,
     pub(crate) options: EngineOptions,
     pub(crate) delivery: DeliveryOptions,
@@ -102,6 +104,7 @@ pub(super) fn machine(shared: Shared, setup: Setup, random: fastrand::Rng, now: 
         encoding: setup.delivery.encoding,
         reports: Reports::new(Arc::clone(&shared.ledger), Arc::clone(&setup.decisions)),
         largest: packer.largest(setup.options.lifecycle),
+        lifecycle: setup.options.lifecycle,
         has_spool: setup.delivery.spool_dir.is_some(),
         random,
     };

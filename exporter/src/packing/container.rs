@@ -1,6 +1,6 @@
 //! Envelopes of streamed spans: one item, a container of spans that have one trace and one context.
 
-use std::{borrow::Cow, mem};
+use std::{borrow::Cow, mem, sync::Arc};
 
 use opentelemetry::{TraceId, otel_warn};
 use opentelemetry_http::Bytes;
@@ -19,7 +19,7 @@ use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
     convert::{Sdk, SegmentInfo, Sender, StreamedSpan},
     json,
-    trace::{Bucket, EndedSpan, Fate, Trace},
+    trace::{Bucket, EndedSpan, Fate, Trace, TraceContext},
 };
 
 /// Begins and ends the payload of a container.
@@ -35,7 +35,16 @@ impl Packer {
         let Bucket { trace_id, context, spans } = bucket;
         let mut trace = Trace { context, spans, fate: Fate::Early };
         self.scrub(&mut trace);
-        let mut all = if self.rules.exceptions_as_errors { self.pack_errors(&trace, ledger) } else { Vec::new() };
+        let mut all = Vec::new();
+        if self.rules.exceptions_as_errors {
+            // An error event has the same context as the spans, also if it is made here.
+            let dsc = dsc(trace.context.as_deref(), &self.sender.service, trace_id);
+            trace.context = Some(Arc::new(TraceContext::Frozen(dsc)));
+            all = self.pack_errors(&trace, ledger);
+        }
+        let before = trace.spans.len();
+        trace.spans.retain(|span| !span.is_ignored);
+        ledger.dropped(DropReason::Ignored, Counts::spans(before - trace.spans.len()));
         let bucket = Bucket { trace_id, context: trace.context, spans: trace.spans };
         let Self { sender, rules, buffer, container_limit, .. } = self;
         let mut writer = SpanWriter { sender, hooks: &rules.hooks, buffer, ledger };
@@ -185,9 +194,14 @@ struct Headers<'a> {
 /// The envelope's headers. They always have a context: without one Sentry rejects all spans of the container.
 fn headers(bucket: &Bucket, sender: &Sender) -> Bytes {
     let Bucket { trace_id, context, .. } = bucket;
-    let known = context.as_deref().and_then(|context| context.dsc(&sender.service, *trace_id));
-    let dsc = known.unwrap_or_else(|| minimal(&sender.service, *trace_id));
+    let dsc = dsc(context.as_deref(), &sender.service, *trace_id);
     json::to_vec(&Headers { sdk: Sdk, trace: Entries(&dsc) }).into()
+}
+
+/// The context of a trace, or a minimal one if it is not known.
+fn dsc(context: Option<&TraceContext>, service: &Service, trace_id: TraceId) -> DynamicSamplingContext {
+    let known = context.and_then(|context| context.dsc(service, trace_id));
+    known.unwrap_or_else(|| minimal(service, trace_id))
 }
 
 /// The context of a trace about which nothing is known. It is made for this header only and never propagated, so it says

@@ -6,7 +6,7 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
-use opentelemetry::Value;
+use opentelemetry::{KeyValue, Value, trace::SpanKind};
 use opentelemetry_sentry_semantics::{Attributes, Description, cut, semconv};
 use regex_lite::Regex;
 use wildmatch::WildMatch;
@@ -18,7 +18,8 @@ const MAX_NAME: usize = 1024;
 
 /// Matches spans or transactions that are not sent. A span matches if it meets all conditions of the filter.
 ///
-/// Names and ops are those that Sentry shows, such as `GET /health` and `http.server`. A filter without conditions
+/// Names and ops are those that Sentry shows, such as `GET /health` and `http.server`. A streamed span also matches by the
+/// name with which it was started, and by the name and op that it would have in a transaction. A filter without conditions
 /// matches nothing. A text converts to a filter by [a part of the name](Self::with_name_part), as in the `ignoreSpans` of
 /// Sentry's SDKs; a text with a `*` to one by [the whole name](Self::with_name).
 ///
@@ -126,14 +127,13 @@ impl SpanFilter {
         self
     }
 
-    fn matches(&self, span: &EndedSpan, description: &Description<'_>) -> bool {
-        !self.conditions.is_empty() && self.conditions.iter().all(|condition| condition.holds(span, description))
+    fn matches(&self, attributes: Attributes<'_>, description: &Description<'_>) -> bool {
+        !self.conditions.is_empty() && self.conditions.iter().all(|condition| condition.holds(attributes, description))
     }
 }
 
 impl Condition {
-    fn holds(&self, span: &EndedSpan, description: &Description<'_>) -> bool {
-        let attributes = span.attributes();
+    fn holds(&self, attributes: Attributes<'_>, description: &Description<'_>) -> bool {
         match self {
             Self::Attribute(key, value) => find(attributes, key).is_some_and(|found| is_same(found, value)),
             Self::AttributePart(key, part) => {
@@ -204,13 +204,26 @@ impl Filters {
             return false;
         }
         let description = span.attributes().describe(&span.name, &span.span_kind);
-        self.0.iter().any(|filter| filter.matches(span, &description))
+        self.0.iter().any(|filter| filter.matches(span.attributes(), &description))
+    }
+
+    /// Whether a streamed span that starts like this is ignored. It matches by its name and op in a stream, by those of
+    /// transactions, which say more about a request without a route, and by the name with which it was started.
+    pub(crate) fn match_start(&self, name: &str, kind: &SpanKind, attributes: &[KeyValue]) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let attributes = Attributes::new(attributes);
+        let streamed = attributes.describe_streamed(name, kind);
+        let mut plain = streamed.clone();
+        plain.name = name.into();
+        let all = [streamed, attributes.describe(name, kind), plain];
+        self.0.iter().any(|filter| all.iter().any(|description| filter.matches(attributes, description)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::{KeyValue, trace::SpanKind};
     use opentelemetry_sdk::trace::SpanData;
 
     use super::*;

@@ -9,8 +9,11 @@
 //! that is removed on the way is counted. The application's functions run here, on the worker's thread, without any
 //! lock.
 
-use opentelemetry::otel_warn;
+use std::sync::Arc;
+
+use opentelemetry::{KeyValue, otel_warn, trace::SpanKind};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sentry_protocol::{__shared::Streaming, DecisionLog};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::{Uuid, fmt::Simple};
@@ -46,6 +49,20 @@ impl Rules {
     /// The first invalid pattern of a filter, if there is one.
     pub(crate) fn invalid_pattern(&self) -> Option<BrokenPattern> {
         [&self.ignored_spans, &self.ignored_transactions].into_iter().find_map(Filters::broken)
+    }
+
+    /// Tells sampler and propagator that spans are streamed, and which of them are ignored. They must know it when a span
+    /// starts: in a stream its children leave before it ends.
+    pub(crate) fn share_ignored(&self, decisions: &DecisionLog) -> Option<Arc<Filters>> {
+        if self.ignored_spans.is_empty() {
+            decisions.stream(Streaming::default());
+            return None;
+        }
+        let ignored = Arc::new(self.ignored_spans.clone());
+        let shared = Arc::clone(&ignored);
+        let ignores = move |name: &str, kind: &SpanKind, all: &[KeyValue]| shared.match_start(name, kind, all);
+        decisions.stream(Streaming::ignoring(ignores));
+        Some(ignored)
     }
 
     /// A setting that streamed spans cannot obey, and the one that takes its place.

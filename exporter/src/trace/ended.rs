@@ -25,6 +25,8 @@ pub(crate) struct EndedSpan {
     index: Option<AttributeIndex>,
     /// The local root above it, or itself; known in streams under our span processor only.
     pub(crate) segment: Option<Arc<Segment>>,
+    /// A filter matched it when it started. Only its exceptions may be sent.
+    pub(crate) is_ignored: bool,
 }
 
 impl EndedSpan {
@@ -74,7 +76,7 @@ impl From<SpanData> for EndedSpan {
                 link.span_context = without_trace_state(&link.span_context);
             }
         }
-        Self { size: size_of_span(&data), index: None, segment: None, data }
+        Self { size: size_of_span(&data), index: None, segment: None, is_ignored: false, data }
     }
 }
 

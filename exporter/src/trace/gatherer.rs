@@ -104,18 +104,16 @@ impl Gatherer {
     }
 }
 
-/// The context of a streamed span. Its local root has it, also when its start was not noted.
+/// The context of a streamed span. A local root has one also if its start was not noted, or if another sampler decided.
 fn context(span: &EndedSpan) -> Option<Arc<TraceContext>> {
-    match &span.segment {
-        Some(segment) => {
-            if span.is_local_root() {
-                segment.ended(&span.attributes().describe_streamed(&span.name, &span.span_kind).name);
-            }
-            segment.context.clone()
-        }
-        None if span.is_local_root() => Some(Arc::new(TraceContext::of(span, span.attributes()))),
-        None => None,
+    if !span.is_local_root() {
+        return span.segment.as_ref()?.context.clone();
     }
+    if let Some(segment) = &span.segment {
+        segment.ended(&span.attributes().describe_streamed(&span.name, &span.span_kind).name);
+    }
+    let noted = span.segment.as_ref().and_then(|segment| segment.context.clone());
+    Some(noted.unwrap_or_else(|| Arc::new(TraceContext::of(span, span.attributes()))))
 }
 
 fn in_traces(traces: Vec<Trace>) -> Vec<Gathered> {

@@ -14,6 +14,8 @@ pub(crate) struct Segment {
     pub(crate) id: SpanId,
     /// `None` if another sampler than Sentry's decided.
     pub(crate) context: Option<Arc<TraceContext>>,
+    /// A filter matches it, so nothing of the tree below it is sent.
+    pub(crate) is_ignored: bool,
     started_as: Box<str>,
     /// Many roots learn their name after their start, for example from the router.
     ended_as: OnceLock<Box<str>>,
@@ -21,7 +23,20 @@ pub(crate) struct Segment {
 
 impl Segment {
     pub(crate) fn new(id: SpanId, name: &str, context: Option<TraceContext>) -> Self {
-        Self { id, context: context.map(Arc::new), started_as: shortened(name).into(), ended_as: OnceLock::new() }
+        let (context, started_as) = (context.map(Arc::new), shortened(name).into());
+        Self { id, context, is_ignored: false, started_as, ended_as: OnceLock::new() }
+    }
+
+    /// Sets whether nothing below it is sent. Defaults to `false`.
+    pub(crate) const fn with_ignored(mut self, is_ignored: bool) -> Self {
+        self.is_ignored = is_ignored;
+        self
+    }
+
+    /// An estimate of the memory that it takes, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let context = self.context.as_ref().map_or(0, |context| context.size());
+        size_of_val(self) + context + 2 * self.started_as.len()
     }
 
     /// Notes the name with which it ended. The first call counts.

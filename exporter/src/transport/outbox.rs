@@ -29,6 +29,7 @@ use super::{
 use crate::{
     account::{Counts, DropReason, Ledger, Now, Reports},
     packing::Envelope,
+    trace::TraceLifecycle,
 };
 
 /// The most bytes of the header lines of an envelope: a context that came in can be long.
@@ -43,6 +44,8 @@ pub(crate) struct Outbox {
     limit: usize,
     /// The most bytes of one envelope.
     largest: usize,
+    /// What the envelopes on disk are limited as.
+    category: Category,
     queue: Queue,
     in_flight: InFlight,
     compressor: Compressor,
@@ -72,6 +75,7 @@ pub(crate) struct OutboxSetup {
     pub(crate) limit: usize,
     /// The most bytes of one item.
     pub(crate) largest: usize,
+    pub(crate) lifecycle: TraceLifecycle,
     pub(crate) encoding: Encoding,
     pub(crate) reports: Reports,
     pub(crate) has_spool: bool,
@@ -97,12 +101,14 @@ enum Check {
 
 impl Outbox {
     pub(crate) fn new(setup: OutboxSetup) -> Self {
-        let OutboxSetup { destinations, ledger, limit, largest, encoding, reports, has_spool, random } = setup;
+        let OutboxSetup { destinations, ledger, limit, largest, lifecycle, encoding, reports, has_spool, random } =
+            setup;
         Self {
             destinations,
             ledger,
             limit,
             largest: largest + MAX_HEADERS,
+            category: if lifecycle.is_stream() { Category::Span } else { Category::Transaction },
             queue: Queue::new(),
             in_flight: InFlight::default(),
             compressor: Compressor::new(encoding),

@@ -138,6 +138,16 @@ impl SentryExporterBuilder {
 
     /// Adds filters for spans that are not sent. The children of such a span move up to its parent. If a local root
     /// matches, its whole transaction is dropped. See [`SpanFilter`] for an example. Defaults to no filters.
+    ///
+    /// With [`TraceLifecycle::Stream`](crate::TraceLifecycle::Stream) a filter is applied when a span **starts**, because its
+    /// children leave before it ends. It sees the name, the op and the attributes of the start; what is set later cannot
+    /// match, such as the status of a response. A local root that matches takes its whole tree along, and the services that
+    /// it calls do not sample it either. Requests below an ignored child name its parent as theirs.
+    ///
+    /// | without | what changes |
+    /// | --- | --- |
+    /// | `SentrySampler`, with a shared [decision log](Self::with_decision_log) | the services that an ignored local root calls get the other sampler's decision |
+    /// | [`SentrySpanProcessor`](crate::SentrySpanProcessor) | a filter is applied when a span ends, to this span alone |
     pub fn with_ignore_spans(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
         self.options.rules.ignored_spans.add(filters);
         self

@@ -1,3 +1,5 @@
+use opentelemetry_sdk::trace::SpanData;
+
 use super::*;
 use crate::trace::fixtures::{TRACE, span};
 
@@ -8,7 +10,7 @@ fn data(id: u64, parent: u64) -> SpanData {
 fn drained(intake: &Intake, ledger: &Ledger) -> usize {
     let (mut spans, mut dropped) = (Vec::new(), Vec::new());
     intake.drain(&mut spans, &mut dropped, ledger);
-    intake.release(spans.iter().map(EndedSpan::size).sum());
+    intake.release(spans.iter().map(EndedSpan::size).sum::<usize>());
     spans.len()
 }
 
@@ -76,19 +78,41 @@ fn the_root_above_a_streamed_span_is_known_until_the_span_ends() {
     let intake = Intake::new(1 << 20).with_lifecycle(TraceLifecycle::Stream);
     let ledger = Ledger::default();
     let id = |id: u64| SpanId::from_bytes(id.to_be_bytes());
-    intake.segment_started(TRACE, id(1), "root");
-    intake.child_started(TRACE, id(2), id(1));
+    intake.segment_started(TRACE, id(1), "root", false);
+    intake.child_started(TRACE, id(2), id(1), false);
     intake.push(data(1, 0), &ledger);
-    // The root has ended, but its child still names it.
-    intake.child_started(TRACE, id(3), id(2));
-    intake.child_started(TRACE, id(4), id(1));
-    (2..5).for_each(|id| intake.push(data(id, 1), &ledger));
+    // The root has ended, but what starts below it still names it.
+    intake.child_started(TRACE, id(3), id(2), false);
+    intake.child_started(TRACE, id(4), id(1), false);
+    intake.child_started(TRACE, id(5), id(9), false);
+    (2..6).for_each(|id| intake.push(data(id, 1), &ledger));
     let (mut spans, mut dropped) = (Vec::new(), Vec::new());
     intake.drain(&mut spans, &mut dropped, &ledger);
     let roots: Vec<_> = spans.iter().map(|span| span.segment.as_ref().map(|segment| segment.id)).collect();
-    assert_eq!(roots, [Some(id(1)), Some(id(1)), Some(id(1)), None]);
-    let is_empty = |shard: &Mutex<Shard>| lock(shard).segments.is_empty();
-    assert!(intake.shards.iter().all(is_empty), "what has ended is forgotten");
+    assert_eq!(roots, [Some(id(1)), Some(id(1)), Some(id(1)), Some(id(1)), None]);
+}
+
+#[test]
+fn what_is_ignored_when_it_starts_is_dropped_and_counted_and_its_children_move_up() {
+    let intake = Intake::new(1 << 20).with_lifecycle(TraceLifecycle::Stream);
+    let ledger = Ledger::default();
+    let id = |id: u64| SpanId::from_bytes(id.to_be_bytes());
+    intake.segment_started(TRACE, id(1), "root", false);
+    intake.child_started(TRACE, id(2), id(1), true);
+    intake.child_started(TRACE, id(3), id(2), false);
+    // A root that is ignored takes its tree along.
+    intake.segment_started(TRACE, id(4), "health", true);
+    intake.child_started(TRACE, id(5), id(4), false);
+    for (span, parent) in [(3, 2), (2, 1), (5, 4), (4, 0), (1, 0)] {
+        intake.push(data(span, parent), &ledger);
+    }
+    let (mut spans, mut dropped) = (Vec::new(), Vec::new());
+    intake.drain(&mut spans, &mut dropped, &ledger);
+    let sent: Vec<_> = spans.iter().map(|span| (span.span_context.span_id(), span.parent_span_id)).collect();
+    assert_eq!(sent, [(id(3), id(1)), (id(1), SpanId::INVALID)]);
+    let stats = ledger.stats();
+    assert_eq!((stats.dropped[&DropReason::Ignored].spans, stats.spans_received), (3, 5));
+    assert_eq!(intake.pending(), spans.iter().map(EndedSpan::size).sum::<usize>());
 }
 
 #[test]

@@ -499,6 +499,7 @@ fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
         client: Arc::new(NoClient),
         destinations: Arc::new(destinations),
         decisions: Arc::default(),
+        ignored: None,
         wait: WaitLimits::default(),
         options: plan.engine,
         delivery: DeliveryOptions {

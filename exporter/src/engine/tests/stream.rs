@@ -89,10 +89,10 @@ fn the_spans_of_a_container_name_the_root_above_them() {
     let foreign = sim.span(trace, id_of(&other));
     let intake = &sim.shared.intake;
     let (trace_id, root_id) = ids(&root);
-    intake.segment_started(trace_id, root_id, "GET");
-    intake.child_started(trace_id, ids(&child).1, root_id);
-    intake.child_started(trace_id, ids(&grandchild).1, ids(&child).1);
-    intake.child_started(trace_id, ids(&foreign).1, ids(&other).1);
+    intake.segment_started(trace_id, root_id, "GET", false);
+    intake.child_started(trace_id, ids(&child).1, root_id, false);
+    intake.child_started(trace_id, ids(&grandchild).1, ids(&child).1, false);
+    intake.child_started(trace_id, ids(&foreign).1, ids(&other).1, false);
     root.name = "GET /users/{id}".into();
     // The child ends before the span below it.
     [child, grandchild, foreign, root].into_iter().for_each(|span| sim.end(span));

@@ -1,7 +1,4 @@
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::{KeyValue, trace::SpanKind};
 use opentelemetry_sentry_protocol::{Decision, SampleRand};
@@ -14,7 +11,7 @@ use super::{
 use crate::{
     convert::{SDK_VERSION, TagRules},
     trace::{
-        EndedSpan, MAX_BUCKET, Segment, TraceContext,
+        MAX_BUCKET, Segment,
         fixtures::{TRACE, span},
     },
 };

@@ -6,7 +6,6 @@ use crate::{
     transport::{
         disk::{Disk, DiskDone, DiskJob},
         queue::Queued,
-        rate_limit::Category,
     },
 };
 
@@ -38,7 +37,7 @@ impl Outbox {
         // `link.room` allows one during an outage: if the queue is empty, an envelope from the disk tries the server.
         let has_room = (self.queue.is_empty() || self.queue.bytes() < self.limit / 4)
             && self.link.room(now.instant, self.in_flight.taking_room(), MAX_IN_FLIGHT) > 0;
-        let is_limited = self.limits.is_limited(Category::Transaction, now.instant);
+        let is_limited = self.limits.is_limited(self.category, now.instant);
         disk.next_job(now.instant, has_room && !is_limited)
     }
 
