@@ -2,19 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{dsc::DynamicSamplingContext, sampling::SampleRate};
-
-/// Why a trace is not sampled. Its spans are counted under this reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unsampled {
-    /// The sampler kept fewer traces for a while, because the server could not keep up.
-    Backpressure,
-    /// A filter of the application ignores its local root.
-    Ignored,
-    /// The sampler decided against it.
-    SampleRate,
-}
+use crate::{
+    dsc::DynamicSamplingContext,
+    sampling::{SampleRate, Unsampled},
+};
 
 /// What a sampler decided about a local root.
 #[derive(Clone, Debug, Default, PartialEq)]

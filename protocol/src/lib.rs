@@ -20,12 +20,12 @@ mod traceparent;
 
 pub use crate::{
     baggage::Baggage,
-    decision::{Decision, Unsampled},
+    decision::Decision,
     decision_log::DecisionLog,
     dsc::DynamicSamplingContext,
     dsn::{Dsn, InvalidDsn, org_id_of_host},
     remote_trace::{Incoming, IncomingDsc, RemoteTrace},
-    sampling::{InvalidSampleRand, InvalidSampleRate, SampleRand, SampleRate},
+    sampling::{InvalidSampleRand, InvalidSampleRate, SampleRand, SampleRate, Unsampled},
     sentry_trace::{InvalidSentryTrace, SentryTrace},
     service::{DEFAULT_ENVIRONMENT, Service},
     traceparent::{InvalidTraceParent, TraceParent},

@@ -188,6 +188,18 @@ crate::__shared::debug_as_message!(InvalidSampleRand);
 
 impl Error for InvalidSampleRand {}
 
+/// Why a trace is not sampled. Its spans are counted under this reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unsampled {
+    /// The sampler kept fewer traces for a while, because the server could not keep up.
+    Backpressure,
+    /// A filter of the application ignores its local root.
+    Ignored,
+    /// The sampler decided against it.
+    SampleRate,
+}
+
 /// The lowest step that is not below this rate.
 ///
 /// A rate can have more than six decimals, and its product with the number of steps can be rounded either way. So the

@@ -3,10 +3,10 @@
 use opentelemetry::TraceId;
 
 use crate::{
-    decision::{Decision, Unsampled},
+    decision::Decision,
     dsc::{DynamicSamplingContext, write_member, write_plain},
     dsn::Dsn,
-    sampling::SampleRand,
+    sampling::{SampleRand, Unsampled},
 };
 
 /// Resource: the service's name.

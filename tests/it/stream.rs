@@ -56,7 +56,7 @@ fn members(headers: &HashMap<String, String>) -> BTreeMap<String, String> {
 
 /// All losses that were reported, after the end.
 fn reported_by(sentry: Sentry, ingest: &LocalIngest) -> BTreeMap<(String, String), u64> {
-    sentry.shutdown(PATIENCE).unwrap();
+    sentry.shutdown(PATIENCE).expect("everything arrives");
     reported(&ingest.envelopes())
 }
 
@@ -89,9 +89,9 @@ fn a_streamed_trace_continues_an_incoming_one() {
 fn sent(lifecycle: Option<TraceLifecycle>) -> (usize, usize) {
     let (ingest, builder) = sentry_to_ingest();
     let builder = lifecycle.into_iter().fold(builder, SentryBuilder::with_lifecycle);
-    let sentry = builder.build().unwrap();
+    let sentry = builder.build().expect("a valid set-up");
     sentry.tracer_provider().tracer("test").start("work");
-    sentry.flush(PATIENCE).unwrap();
+    sentry.flush(PATIENCE).expect("it arrives");
     (ingest.transactions().len(), ingest.spans().len())
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::Unsampled;
+use crate::sampling::Unsampled;
 
 /// The counts that the sampler keeps for the exporter's reports, and a brake that the exporter sets for the sampler.
 ///
