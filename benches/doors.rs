@@ -14,10 +14,12 @@ use opentelemetry_http::{Bytes, Request, Response};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{
-        BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider, SpanData, SpanExporter, SpanProcessor,
+        BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter,
+        SpanProcessor,
     },
 };
 use opentelemetry_sentry_exporter::{SentryExporter, SentryExporterBuilder, SentrySpanProcessor};
+use opentelemetry_sentry_sampler::SentrySampler;
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -29,6 +31,9 @@ pub const QUEUE: usize = 1 << 15;
 
 /// A timeout that nothing reaches, not even under valgrind.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Where nothing is sent to: the HTTP clients answer, or do not.
+const DSN: &str = "http://public@127.0.0.1:1/1";
 
 /// A tracer provider with one of the processors.
 #[derive(Debug)]
@@ -47,31 +52,35 @@ impl Door {
     /// The names of both processors in commands and results.
     pub const NAMES: [&'static str; 2] = ["stock", "sentry"];
 
-    /// The door with this name: OpenTelemetry's batch processor with an exporter that only counts, or ours with an HTTP
+    /// The door with this name, which samples traces at this rate: OpenTelemetry's batch processor with an exporter that only counts, or ours with an HTTP
     /// client that accepts every request at once.
     ///
     /// # Panics
     ///
-    /// If the system cannot start a thread.
+    /// If the system cannot start a thread, or the rate is not in 0.0..=1.0.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str, rate: f64) -> Option<Self> {
         match name {
-            "stock" => Some(Self::stock()),
-            "sentry" => Some(Self::sentry()),
+            "stock" => Some(Self::stock(rate)),
+            "sentry" => Some(Self::sentry(rate)),
             _ => None,
         }
     }
 
-    fn stock() -> Self {
+    fn stock(rate: f64) -> Self {
         let exported = Arc::new(AtomicU64::new(0));
         let config = BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
         let processor = BatchSpanProcessor::builder(Counting(Arc::clone(&exported))).with_batch_config(config).build();
-        Self { provider: provider(processor), end: End::Stock(exported) }
+        let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(rate)));
+        let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(processor).build();
+        Self { provider, end: End::Stock(exported) }
     }
 
-    fn sentry() -> Self {
-        let processor = sentry(accepted());
-        Self { provider: provider(processor.clone()), end: End::Sentry(processor) }
+    fn sentry(rate: f64) -> Self {
+        let sampler = SentrySampler::rate(rate).expect("a rate is in 0.0..=1.0").excluding_requests_to(DSN);
+        let processor = sentry(accepted().with_decision_log(sampler.decision_log()));
+        let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(processor.clone()).build();
+        Self { provider, end: End::Sentry(processor) }
     }
 
     /// A tracer of this provider.
@@ -116,13 +125,13 @@ pub fn sentry(exporter: SentryExporterBuilder) -> SentrySpanProcessor {
 
 /// A builder of an exporter whose requests are all accepted at once.
 pub fn accepted() -> SentryExporterBuilder {
-    SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1").with_http_client(Client(accept))
+    SentryExporter::builder().with_dsn(DSN).with_http_client(Client(accept))
 }
 
 /// A builder of an exporter whose requests are never answered.
 pub fn unanswered() -> SentryExporterBuilder {
     let never = |_: Request<Bytes>| -> Answering { Box::pin(future::pending()) };
-    SentryExporter::builder().with_dsn("http://public@127.0.0.1:1/1").with_http_client(Client(never))
+    SentryExporter::builder().with_dsn(DSN).with_http_client(Client(never))
 }
 
 /// The resident memory of this process in bytes.

@@ -5,6 +5,7 @@
 mod client;
 pub mod counting;
 pub mod doors;
+pub mod instructions;
 pub mod service;
 pub mod timing;
 

@@ -4,7 +4,8 @@
 //! Measured on the trace of one request, 21 spans, see [`service`](opentelemetry_sentry_benches::service). The batch
 //! processor has an exporter that only counts, and a queue with room for everything ([`doors::QUEUE`]), as dropping is
 //! cheaper than keeping. Ours has an HTTP client that accepts at once. At the end the bench checks that both exported all
-//! spans, and panics if one is missing.
+//! spans, and panics if one is missing. Each provider has the sampler that belongs to its processor: the SDK's, or ours
+//! with its own requests excluded.
 //!
 //! ```sh
 //! cargo bench -p opentelemetry-sentry-benches --bench processor                  # time and losses
@@ -22,7 +23,7 @@
 //!
 //! ```sh
 //! valgrind --tool=callgrind --separate-threads=yes --callgrind-out-file=FILE \
-//!     target/release/deps/processor-… traces sentry api 500  # or: stock; tracing; 0
+//!     target/release/deps/processor-… traces sentry api 1 500  # or: stock; tracing; 0.1; 0
 //! ```
 //!
 //! and takes the totals of `FILE-01`, the main thread, and of all files, once with traces and once without, so that the set-up
@@ -31,20 +32,13 @@
 //! `losses` uses all defaults and a real HTTP ingest on loopback. It exits with 1 if a lost span was not counted, or if
 //! the root of a trace arrived without all of its children.
 
-use std::{
-    collections::HashMap,
-    env, fs,
-    path::{Path, PathBuf},
-    process::{self, Command, ExitCode},
-    sync::Barrier,
-    thread,
-    time::Instant,
-};
+use std::{collections::HashMap, env, process::ExitCode, sync::Barrier, thread, time::Instant};
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_sentry_benches::{
     doors::{self, Door, PATIENCE},
+    instructions::counted,
     service::{self, SPANS, Through},
     timing::median,
 };
@@ -57,7 +51,7 @@ fn main() -> ExitCode {
     // `cargo bench -- --test` runs everything once, as a smoke test.
     let effort = if arguments.contains(&"--test") { SMOKE } else { FULL };
     match arguments[..] {
-        ["traces", door, through, number, ..] => traces(door, through, number),
+        ["traces", door, through, rate, number, ..] => traces(door, through, rate, number),
         ["instructions", ..] => instructions(effort),
         ["time", ..] => time(effort),
         ["losses", ..] => return losses(effort),
@@ -87,12 +81,14 @@ const FULL: Effort = Effort { repetitions: 41, runs: 3, traces: 500, open: 200, 
 const SMOKE: Effort = Effort { repetitions: 1, runs: 1, traces: 1, open: 2, many: 2 };
 
 /// Makes a number of traces on this thread, and does nothing else.
-fn traces(door: &str, through: &str, number: &str) {
-    let door = Door::named(door).expect("stock or sentry");
+fn traces(door: &str, through: &str, rate: &str, number: &str) {
+    let rate = rate.parse().expect("a rate");
+    let door = Door::named(door, rate).expect("stock or sentry");
     let through = Through::ALL.into_iter().find(|(name, _)| *name == through).expect("api or tracing").1;
     let number = number.parse().expect("a number");
     dispatcher::with_default(&door.dispatch(), || run(&door, through, number));
-    assert_eq!(door.drain(), (number * SPANS) as u64, "nothing may be lost");
+    let exported = door.drain();
+    assert!(rate < 1.0 || exported == (number * SPANS) as u64, "nothing may be lost");
 }
 
 fn run(door: &Door, through: Through, number: usize) {
@@ -105,7 +101,7 @@ fn time(effort: Effort) {
     println!("{:20} | {:>15} | {:>15} | ratio", "", "stock, µs/trace", "ours, µs/trace");
     for (name, through) in Through::ALL {
         for threads in [1, 2] {
-            let doors = Door::NAMES.map(|name| Door::named(name).expect("one of these"));
+            let doors = Door::NAMES.map(|name| Door::named(name, 1.0).expect("one of these"));
             let mut times = [Vec::new(), Vec::new()];
             for _ in 0..effort.repetitions {
                 for (door, times) in doors.iter().zip(&mut times) {
@@ -141,50 +137,21 @@ fn seconds(door: &Door, through: Through, threads: usize, number: usize) -> f64 
 }
 
 fn instructions(effort: Effort) {
-    println!("instructions for {} traces of {SPANS} spans\n", effort.traces);
-    println!("{:8} | {:11} | {:>15} | {:>15} | ratio", "", "threads", "stock, / trace", "ours, / trace");
-    for (name, _) in Through::ALL {
+    println!("instructions of each span, from {} traces of {SPANS} spans\n", effort.traces);
+    println!("{:8} | rate | {:11} | {:>14} | {:>14} | ratio", "", "threads", "stock, a span", "ours, a span");
+    for (name, rate) in [("api", "1"), ("tracing", "1"), ("api", "0.1")] {
         let counts = Door::NAMES.map(|door| {
-            let pair = |_| [0, effort.traces].map(|number| counted(door, name, number));
+            let pair = |_| ["0", &effort.traces.to_string()].map(|number| counted(&["traces", door, name, rate, number]));
             (0..effort.runs).map(pair).collect::<Vec<_>>()
         });
         for (threads, place) in [("caller's", 0), ("all", 1)] {
             let [stock, ours] = counts.each_ref().map(|pairs| {
-                let cost = |[none, some]: &[[f64; 2]; 2]| (some[place] - none[place]) / effort.traces as f64;
+                let cost = |[none, some]: &[[f64; 2]; 2]| (some[place] - none[place]) / (effort.traces * SPANS) as f64;
                 median(pairs.iter().map(cost).collect())
             });
-            println!("{name:8} | {threads:11} | {stock:15.0} | {ours:15.0} | {:5.2}", ours / stock);
+            println!("{name:8} | {rate:4} | {threads:11} | {stock:14.0} | {ours:14.0} | {:5.3}", ours / stock);
         }
     }
-}
-
-/// The instructions of the main thread and of all threads of `traces`, as valgrind counts them.
-fn counted(door: &str, through: &str, number: usize) -> [f64; 2] {
-    let out = env::temp_dir().join(format!("processor-{}.callgrind", process::id()));
-    let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--separate-threads=yes", "-q"]);
-    command.arg(format!("--callgrind-out-file={}", out.display()));
-    command.arg(env::current_exe().expect("a path")).args(["traces", door, through, &number.to_string()]);
-    let status = command.status().expect("valgrind is installed");
-    assert!(status.success(), "{command:?}: {status}");
-    // valgrind writes a file for each thread and one for all, which is empty.
-    let files = (1..).map(|thread: usize| PathBuf::from(format!("{}-{thread:02}", out.display())));
-    let totals: Vec<_> = files
-        .take_while(|file| file.exists())
-        .map(|file| {
-            let total = total(&file);
-            let _ = fs::remove_file(file);
-            total
-        })
-        .collect();
-    let _ = fs::remove_file(out);
-    [totals[0], totals.iter().sum()]
-}
-
-fn total(file: &Path) -> f64 {
-    let text = fs::read_to_string(file).expect("valgrind wrote it");
-    let line = text.lines().find_map(|line| line.strip_prefix("totals:"));
-    line.and_then(|number| number.trim().parse().ok()).expect("a total")
 }
 
 fn losses(effort: Effort) -> ExitCode {
