@@ -12,7 +12,7 @@
 //! | `queue` | the envelopes that wait, in one lane for each category |
 //! | `link` | whether the server is away, and when it is asked again |
 //! | `rate_limit` | the categories that the server has limited |
-//! | `destination`, `compress` | the request: URL, headers, compressed body |
+//! | `destination`, `compress`, `gzip` | the request: URL, headers, compressed body |
 //! | `client`, `delivery` | the built-in HTTP client, and one request with it |
 //! | `verdict` | what an answer means for its envelope |
 //! | `disk`, `spool` | the jobs for the disk, and the files |
@@ -26,6 +26,7 @@ mod compress;
 mod delivery;
 mod destination;
 mod disk;
+mod gzip;
 mod in_flight;
 mod link;
 mod options;

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use libdeflater::CompressionLvl;
 use opentelemetry_http::Bytes;
+
+use super::gzip::Gzip;
 
 /// Larger bodies are compressed. A smaller one fits into one packet anyway.
 const COMPRESS_ABOVE: usize = 1024;
 
-/// The level of gzip and of zstd. Higher ones save little on JSON that repeats itself.
+/// The level of zstd. Higher ones save little on JSON that repeats itself.
+#[cfg(feature = "zstd")]
 const LEVEL: i32 = 1;
 
 /// How bodies are compressed.
@@ -26,11 +28,11 @@ pub enum Encoding {
 /// Compresses bodies. It keeps the state of both compressors: to set one up takes as long as to compress a small trace.
 pub(super) struct Compressor {
     encoding: Encoding,
-    gzip: libdeflater::Compressor,
+    gzip: Gzip,
     /// `None` if there was no memory for it.
     #[cfg(feature = "zstd")]
     zstd: Option<zstd::bulk::Compressor<'static>>,
-    /// Where bodies are compressed, as long as the largest body so far, so at most a little more than 1 MB.
+    /// Where bodies are compressed. It grows with the largest body, which is a little more than 1 MB, or 5 MB of a stream.
     room: Vec<u8>,
 }
 
@@ -52,7 +54,7 @@ impl Compressor {
     pub(super) fn new(encoding: Encoding) -> Self {
         Self {
             encoding,
-            gzip: libdeflater::Compressor::new(CompressionLvl::new(LEVEL).unwrap_or_default()),
+            gzip: Gzip::new(),
             #[cfg(feature = "zstd")]
             zstd: zstd::bulk::Compressor::new(LEVEL).ok(),
             room: Vec::new(),
@@ -68,20 +70,24 @@ impl Compressor {
         if plain.len() <= COMPRESS_ABOVE {
             return Body { bytes: plain.into(), encoding: None };
         }
-        // A compressed body must fit into the room of the plain one.
-        if self.room.len() < plain.len() {
-            self.room.resize(plain.len(), 0);
-        }
-        let room = &mut self.room[..plain.len()];
-        let (length, encoding) = match self.encoding {
-            Encoding::Gzip => (self.gzip.gzip_compress(&plain, room).ok(), "gzip"),
+        self.room.clear();
+        let encoding = match self.encoding {
+            Encoding::Gzip => {
+                self.gzip.compress(&plain, &mut self.room);
+                Some("gzip")
+            }
             #[cfg(feature = "zstd")]
-            Encoding::Zstd => (self.zstd.as_mut().and_then(|zstd| zstd.compress_to_buffer(&plain, room).ok()), "zstd"),
+            Encoding::Zstd => {
+                // It writes only as far as there is room, and what does not become smaller is not compressed.
+                self.room.reserve(plain.len());
+                let done = self.zstd.as_mut().map(|zstd| zstd.compress_to_buffer(&plain, &mut self.room));
+                done.is_some_and(|done| done.is_ok()).then_some("zstd")
+            }
         };
-        match length.and_then(|length| self.room.get(..length)) {
-            Some(compressed) => Body { bytes: Bytes::copy_from_slice(compressed), encoding: Some(encoding) },
-            None => self.plain(plain),
+        if encoding.is_none() || self.room.len() >= plain.len() {
+            return self.plain(plain);
         }
+        Body { bytes: Bytes::copy_from_slice(&self.room), encoding }
     }
 
     /// A body that is not compressed, for Spotlight and for tiny envelopes.

@@ -1,0 +1,104 @@
+use std::{io::Read, iter};
+
+use proptest::prelude::*;
+
+use super::{Gzip, huffman::codes};
+
+/// A body after compression.
+fn gzipped(gzip: &mut Gzip, plain: &[u8]) -> Vec<u8> {
+    let mut out = b"before".to_vec();
+    gzip.compress(plain, &mut out);
+    assert!(out.starts_with(b"before"));
+    out.split_off(6)
+}
+
+fn read(gzipped: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(gzipped).read_to_end(&mut plain).unwrap();
+    plain
+}
+
+/// Bytes that do not repeat themselves.
+fn noise(length: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    iter::repeat_with(|| random.u8(..)).take(length).collect()
+}
+
+#[test]
+fn every_body_can_be_read_again() {
+    let mut gzip = Gzip::new();
+    let far = noise(32 << 10);
+    for plain in [
+        Vec::new(),
+        b"x".to_vec(),
+        b"xy".to_vec(),
+        vec![0; 300],
+        vec![b'x'; 1 << 20],
+        noise(1 << 17),
+        [far.clone(), far.clone()].concat(),
+        [far.clone(), b"!".to_vec(), far].concat(),
+        [vec![b'x'; 65_532], b"abcdefgh".repeat(10)].concat(),
+        noise(64 << 10),
+        (0..=255).cycle().take(100_000).collect(),
+    ] {
+        assert!(read(&gzipped(&mut gzip, &plain)) == plain, "a body of {} bytes", plain.len());
+    }
+}
+
+#[test]
+fn what_repeats_itself_becomes_small_also_across_blocks() {
+    let mut gzip = Gzip::new();
+    let noise = noise(64_000);
+    let again = noise[62_000..].repeat(10);
+    assert!(gzipped(&mut gzip, &[noise, again].concat()).len() < 65_500);
+    assert!(gzipped(&mut gzip, &vec![b'x'; 1 << 20]).len() < 2_000);
+}
+
+#[test]
+fn what_does_not_repeat_itself_grows_by_less_than_a_hundredth() {
+    let plain = noise(1 << 20);
+    assert!(gzipped(&mut Gzip::new(), &plain).len() < plain.len() + plain.len() / 100);
+}
+
+/// How much of the room for codes is taken, in parts of 2^15. Decoders reject codes that leave room or take too much.
+fn taken<const N: usize>(counts: &[u32; N], longest: u32) -> u32 {
+    let codes = codes(counts, longest);
+    assert!(codes.iter().all(|code| u32::from(code.length) <= longest));
+    assert!(codes.iter().zip(counts).all(|(code, count)| *count == 0 || code.length > 0));
+    codes.iter().filter(|code| code.length > 0).map(|code| 1 << (15 - code.length)).sum()
+}
+
+#[test]
+fn codes_stay_short_if_each_symbol_is_as_frequent_as_all_rarer_ones_together() {
+    let mut counts = [1; 19];
+    (2..19).for_each(|symbol| counts[symbol] = counts[symbol - 1] + counts[symbol - 2]);
+    assert_eq!([taken(&counts, 7), taken(&counts, 15)], [1 << 15; 2]);
+}
+
+proptest! {
+    #[test]
+    fn any_bodies_can_be_read_again(
+        bodies in prop::collection::vec("(\"span_id\":\"[0-9a-f]{16}\",|[a-d]{1,9}|.|x{250,270}){0,60}", 1..4),
+    ) {
+        let mut gzip = Gzip::new();
+        for body in &bodies {
+            prop_assert!(read(&gzipped(&mut gzip, body.as_bytes())) == body.as_bytes());
+        }
+    }
+
+    #[test]
+    fn codes_are_short_and_take_all_room(
+        counts in prop::array::uniform19((0_u32..16).prop_flat_map(|order| 0..1_u32 << order)),
+    ) {
+        prop_assert_eq!(taken(&counts, 7), 1 << 15);
+        prop_assert_eq!(taken(&counts, 15), 1 << 15);
+    }
+
+    #[test]
+    fn a_frequent_symbol_never_has_a_longer_code(counts in prop::array::uniform19(0_u32..3000)) {
+        let codes = codes(&counts, 15);
+        for (code, count) in codes.iter().zip(counts) {
+            prop_assert!(codes.iter().zip(counts).all(|(other, rarer)| rarer == 0 || rarer >= count || other.length >= code.length));
+        }
+    }
+}
