@@ -14,8 +14,6 @@ mod block;
 mod huffman;
 mod matches;
 
-use std::mem;
-
 use self::{
     bits::Bits,
     matches::{Finder, Match},
@@ -42,7 +40,7 @@ impl Gzip {
 
     /// Compresses a body behind what `out` contains.
     pub(super) fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) {
-        let mut bits = Bits::behind(mem::take(out));
+        let mut bits = Bits::behind(out);
         bits.bytes(&HEADER);
         let mut start = 0;
         // An empty body is one empty block.
@@ -56,7 +54,6 @@ impl Gzip {
         bits.align();
         bits.bytes(&crc32fast::hash(plain).to_le_bytes());
         bits.bytes(&(plain.len() as u32).to_le_bytes());
-        *out = bits.done();
     }
 }
 

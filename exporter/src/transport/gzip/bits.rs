@@ -1,16 +1,16 @@
 //! Writes bits, the lowest first.
 
 /// Bytes to which bits are added.
-pub(super) struct Bits {
-    out: Vec<u8>,
+pub(super) struct Bits<'a> {
+    out: &'a mut Vec<u8>,
     /// The bits behind `out`.
     bits: u64,
     /// Their number, less than 32.
     count: u32,
 }
 
-impl Bits {
-    pub(super) const fn behind(out: Vec<u8>) -> Self {
+impl<'a> Bits<'a> {
+    pub(super) const fn behind(out: &'a mut Vec<u8>) -> Self {
         Self { out, bits: 0, count: 0 }
     }
 
@@ -36,9 +36,5 @@ impl Bits {
     /// Writes bytes. The last byte must be [aligned](Self::align).
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
-    }
-
-    pub(super) fn done(self) -> Vec<u8> {
-        self.out
     }
 }

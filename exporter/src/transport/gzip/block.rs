@@ -56,7 +56,7 @@ const LENGTHS: [Symbol; LONGEST + 1] = {
 };
 
 /// Writes a block: its codes, then literals and matches.
-pub(super) fn write(plain: &[u8], matches: &[Match], is_last: bool, mut out: Bits) -> Bits {
+pub(super) fn write<'a>(plain: &[u8], matches: &[Match], is_last: bool, mut out: Bits<'a>) -> Bits<'a> {
     let (symbols, distances) = counts(plain, matches);
     let (symbols, distances) = (codes(&symbols, LONGEST_CODE), codes(&distances, LONGEST_CODE));
     out.push(u32::from(is_last) | 2 << 1, 3);
@@ -93,12 +93,12 @@ fn counts(plain: &[u8], matches: &[Match]) -> ([u32; SYMBOLS], [u32; DISTANCES])
 }
 
 #[inline]
-fn write_code(code: Code, out: &mut Bits) {
+fn write_code(code: Code, out: &mut Bits<'_>) {
     out.push(code.bits.into(), code.length.into());
 }
 
 #[inline]
-fn write_symbol(code: Code, symbol: Symbol, out: &mut Bits) {
+fn write_symbol(code: Code, symbol: Symbol, out: &mut Bits<'_>) {
     let bits = u32::from(code.bits) | u32::from(symbol.bits) << code.length;
     out.push(bits, u32::from(code.length) + u32::from(symbol.count));
 }
@@ -107,7 +107,7 @@ fn write_symbol(code: Code, symbol: Symbol, out: &mut Bits) {
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /// Writes the lengths of all codes, from which a decoder knows the codes. They have codes themselves.
-fn write_lengths(symbols: &[Code; SYMBOLS], distances: &[Code; DISTANCES], out: &mut Bits) {
+fn write_lengths(symbols: &[Code; SYMBOLS], distances: &[Code; DISTANCES], out: &mut Bits<'_>) {
     let used =
         |codes: &[Code], least| codes.iter().rposition(|code| code.length > 0).map_or(0, |last| last + 1).max(least);
     let (of_symbols, of_distances) = (used(symbols, 257), used(distances, 1));
