@@ -33,7 +33,7 @@ impl Serializer for &mut Writer<'_> {
     integers!(serialize_u8(u8), serialize_u16(u16), serialize_u32(u32), serialize_u64(u64), serialize_u128(u128));
 
     fn serialize_bool(self, value: bool) -> Written {
-        self.push(if value { b"true" } else { b"false" });
+        self.value(if value { b"true" } else { b"false" });
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl Serializer for &mut Writer<'_> {
     }
 
     fn serialize_unit(self) -> Written {
-        self.push(b"null");
+        self.value(b"null");
         Ok(())
     }
 
@@ -148,7 +148,6 @@ impl ser::SerializeSeq for &mut Writer<'_> {
 
     #[inline]
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
-        self.separate();
         value.serialize(&mut **self)
     }
 
@@ -182,12 +181,10 @@ impl ser::SerializeMap for &mut Writer<'_> {
     type Error = Unwritable;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Written {
-        self.separate();
         self.key(key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
-        self.push(b":");
         value.serialize(&mut **self)
     }
 
@@ -204,9 +201,8 @@ impl ser::SerializeStruct for &mut Writer<'_> {
 
     #[inline]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Written {
-        self.separate();
         self.text(key);
-        self.push(b":");
+        self.colon();
         value.serialize(&mut **self)
     }
 

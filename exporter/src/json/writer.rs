@@ -29,14 +29,14 @@ pub(super) struct Writer<'a> {
     used: usize,
     /// The bytes of what did not fit.
     beyond: usize,
-    /// What precedes the next entry of a list or an object: the bracket or a comma. One byte is enough: an inner list is
-    /// an entry of the outer one, whose next entry follows a comma.
+    /// What precedes the next key or value: a bracket, a comma or a colon; 0 at the beginning. It is written in one step
+    /// with what follows. One byte is enough: an inner list is an entry of the outer one, whose next entry follows a comma.
     before: u8,
 }
 
 impl<'a> Writer<'a> {
     pub(super) const fn new(buffer: &'a mut [u8]) -> Self {
-        Self { buffer, used: 0, beyond: 0, before: b',' }
+        Self { buffer, used: 0, beyond: 0, before: 0 }
     }
 
     /// The bytes that everything takes so far.
@@ -44,22 +44,30 @@ impl<'a> Writer<'a> {
         self.used + self.beyond
     }
 
-    /// Writes bytes that are JSON.
     #[inline]
-    pub(super) fn push(&mut self, json: &[u8]) {
-        let end = self.used + json.len();
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.used + bytes.len();
         match self.buffer.get_mut(self.used..end) {
             Some(place) => {
-                place.copy_from_slice(json);
+                place.copy_from_slice(bytes);
                 self.used = end;
             }
-            None => self.beyond += json.len(),
+            None => self.beyond += bytes.len(),
         }
+    }
+
+    /// Writes what precedes the next key or value.
+    fn separate(&mut self) {
+        if self.before != 0 {
+            self.push(&[self.before]);
+        }
+        self.before = b',';
     }
 
     /// Begins a list or an object.
     #[inline]
-    pub(super) const fn open(&mut self, bracket: u8) {
+    pub(super) fn open(&mut self, bracket: u8) {
+        self.separate();
         self.before = bracket;
     }
 
@@ -67,33 +75,42 @@ impl<'a> Writer<'a> {
     #[inline]
     pub(super) fn close(&mut self, bracket: u8) {
         if self.before != b',' {
+            // It is empty, so its first bracket is still to be written.
             self.separate();
         }
         self.push(&[bracket]);
     }
 
-    /// Begins an entry of a list or an object.
+    /// Ends the key of an entry.
     #[inline]
-    pub(super) fn separate(&mut self) {
-        self.push(&[self.before]);
-        self.before = b',';
+    pub(super) const fn colon(&mut self) {
+        self.before = b':';
     }
 
     /// Writes the key of an entry, which must be a text.
     #[inline]
     pub(super) fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Unwritable> {
-        let start = self.used;
+        let start = self.used + 1;
         key.serialize(&mut *self)?;
-        if start == self.used || self.buffer.get(start) == Some(&b'"') { Ok(()) } else { Err(Unwritable) }
+        self.colon();
+        if self.buffer.get(start).is_none_or(|first| *first == b'"') { Ok(()) } else { Err(Unwritable) }
+    }
+
+    /// Writes a value that is JSON already.
+    #[inline]
+    pub(super) fn value(&mut self, json: &[u8]) {
+        self.separate();
+        self.push(json);
     }
 
     /// Writes a text.
     #[inline]
     pub(super) fn text(&mut self, text: &str) {
-        let end = self.used + text.len() + 2;
-        if let Some([open, place @ .., close]) = self.buffer.get_mut(self.used..end) {
-            if copy_plain(text.as_bytes(), place) {
-                (*open, *close) = (b'"', b'"');
+        let end = self.used + text.len() + 3;
+        if let Some([before, open, place @ .., close]) = self.buffer.get_mut(self.used..end) {
+            if self.before != 0 && copy_plain(text.as_bytes(), place) {
+                (*before, *open, *close) = (self.before, b'"', b'"');
+                self.before = b',';
                 self.used = end;
                 return;
             }
@@ -104,6 +121,7 @@ impl<'a> Writer<'a> {
     /// Writes a text in which something is escaped, or for which there is no room.
     #[inline(never)]
     fn escaped(&mut self, text: &[u8]) {
+        self.separate();
         self.push(b"\"");
         let mut rest = text;
         while let Some(place) = rest.iter().position(|byte| !is_plain_byte(*byte)) {
@@ -134,15 +152,15 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn integer(&mut self, number: impl itoa::Integer) {
-        self.push(itoa::Buffer::new().format(number).as_bytes());
+        self.value(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// Writes a number in the fewest digits that are read as the same number. JSON has no infinities and no NaN.
     pub(super) fn float<F: zmij::Float>(&mut self, number: F, is_finite: bool) {
         if is_finite {
-            self.push(zmij::Buffer::new().format_finite(number).as_bytes());
+            self.value(zmij::Buffer::new().format_finite(number).as_bytes());
         } else {
-            self.push(b"null");
+            self.value(b"null");
         }
     }
 }

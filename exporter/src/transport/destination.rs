@@ -1,6 +1,9 @@
 //! Where envelopes go, and how a request is made.
 
-use http::{HeaderValue, Uri};
+use http::{
+    HeaderMap, HeaderValue, Method, Uri,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT},
+};
 use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sentry_protocol::Dsn;
 
@@ -20,8 +23,9 @@ pub(crate) struct Destinations {
 #[derive(Debug)]
 pub(crate) struct Destination {
     url: Uri,
-    /// It contains the DSN's key. It is marked as sensitive, so that `Debug` does not print it.
-    auth: Option<HeaderValue>,
+    /// The headers of each request. One of them contains the DSN's key. It is marked as sensitive, so that `Debug` does not
+    /// print it.
+    headers: HeaderMap,
 }
 
 impl Destinations {
@@ -55,7 +59,9 @@ impl Destination {
         let auth = format!("Sentry sentry_version=7, sentry_client={client}, sentry_key={key}{secret}");
         let mut auth = HeaderValue::from_str(&auth)?;
         auth.set_sensitive(true);
-        Ok(Self { url: dsn.envelope_url().parse()?, auth: Some(auth) })
+        let mut headers = headers();
+        headers.insert("x-sentry-auth", auth);
+        Ok(Self { url: dsn.envelope_url().parse()?, headers })
     }
 
     /// `None` if it is not an absolute URL with the scheme `http` or `https`.
@@ -63,20 +69,26 @@ impl Destination {
         let url: Uri = url.parse().ok()?;
         let is_http = url.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
         let has_host = url.host().is_some_and(|host| !host.is_empty());
-        (is_http && has_host).then_some(Self { url, auth: None })
+        (is_http && has_host).then(|| Self { url, headers: headers() })
     }
 
     /// The request that sends this body.
-    pub(super) fn request(&self, body: Body) -> Result<Request<Bytes>, http::Error> {
-        let mut request = Request::post(self.url.clone())
-            .header("user-agent", format!("{SDK_NAME}/{SDK_VERSION}"))
-            .header("content-type", "application/x-sentry-envelope");
-        if let Some(auth) = &self.auth {
-            request = request.header("x-sentry-auth", auth);
-        }
+    pub(super) fn request(&self, body: Body) -> Request<Bytes> {
+        let mut request = Request::new(body.bytes);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        *request.headers_mut() = self.headers.clone();
         if let Some(encoding) = body.encoding {
-            request = request.header("content-encoding", encoding);
+            request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
-        request.body(body.bytes)
+        request
     }
+}
+
+/// The headers that all destinations get.
+fn headers() -> HeaderMap {
+    let client = HeaderValue::from_str(&format!("{SDK_NAME}/{SDK_VERSION}")).ok();
+    let mut headers: HeaderMap = client.into_iter().map(|client| (USER_AGENT, client)).collect();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-sentry-envelope"));
+    headers
 }

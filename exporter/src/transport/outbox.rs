@@ -214,9 +214,8 @@ impl Outbox {
         }
         let Check::Asked(asker) = mem::take(&mut self.check) else { return None };
         let body = self.compressor.plain(Envelope::empty().body(now.wall, &[]));
-        let request = self.destinations.sentry.as_ref().and_then(|sentry| sentry.request(body).ok());
-        let Some(request) = request else {
-            asker.answer(Err("no request can be made for this DSN".to_owned()));
+        let Some(request) = self.destinations.sentry.as_ref().map(|sentry| sentry.request(body)) else {
+            asker.answer(Err("there is no DSN".to_owned()));
             return None;
         };
         self.check = Check::Out;
@@ -226,7 +225,7 @@ impl Outbox {
     fn copy_request(&mut self, now: Now) -> Option<Outgoing> {
         let body = self.spotlight.next(now.instant)?;
         let body = self.compressor.plain(body);
-        let request = self.destinations.spotlight.as_ref()?.request(body).ok()?;
+        let request = self.destinations.spotlight.as_ref()?.request(body);
         Some(self.out(Flight::Copy, request, now.instant))
     }
 
@@ -282,19 +281,12 @@ impl Outbox {
         let body = queued.envelope.body(now.wall, &item);
         let body = if to_sentry { self.compressor.body(body) } else { self.compressor.plain(body) };
         let encoding = body.encoding;
-        match destination.request(body) {
-            Ok(request) => {
-                let in_pause = self.link.is_away();
-                self.link.sent(now.instant);
-                self.silent_since.get_or_insert(now.instant);
-                let sent = Sent::new(queued, report, encoding, in_pause);
-                Some(self.out(Flight::Envelope(Box::new(sent)), request, now.instant))
-            }
-            Err(_) => {
-                self.drop_envelope(queued, DropReason::InternalSdkError);
-                None
-            }
-        }
+        let request = destination.request(body);
+        let in_pause = self.link.is_away();
+        self.link.sent(now.instant);
+        self.silent_since.get_or_insert(now.instant);
+        let sent = Sent::new(queued, report, encoding, in_pause);
+        Some(self.out(Flight::Envelope(Box::new(sent)), request, now.instant))
     }
 
     /// When [`next_request`](Self::next_request) or [`next_job`](Self::next_job) has something to do, if no answer and
