@@ -4,9 +4,13 @@ mod builder;
 mod checkup;
 mod environment;
 mod error;
+#[cfg(feature = "tower")]
+mod globals;
 mod sender;
 mod sentry;
 
+#[cfg(feature = "tower")]
+pub(crate) use self::globals::note_use_of_provider;
 #[cfg(feature = "tracing")]
 pub use self::sentry::TracingLayer;
 pub use self::{builder::SentryBuilder, error::SetupError, sentry::Sentry};

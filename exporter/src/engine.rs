@@ -55,7 +55,7 @@ use crate::{
     account::{DropReason, Stats, unsampled},
     packing::Filters,
     trace::EndedSpan,
-    transport::{Asker, Problem, of_answer},
+    transport::{Asker, Destination, Problem, of_answer, of_arrivals},
 };
 
 /// The callers' side: takes spans from any thread, and leaves orders for the worker.
@@ -68,8 +68,8 @@ pub(crate) struct Engine {
     providers: AtomicUsize,
     /// Another sampler than Sentry's decided about a local root. `check` reports it.
     undecided: AtomicBool,
-    /// Without a DSN there is no server that `check` could ask.
-    has_dsn: bool,
+    /// The server that `check` asks; `None` without a DSN.
+    server: Option<String>,
     /// Counts what the sampler decided against. Without it `stats` would not include unsampled traces.
     decisions: Arc<DecisionLog>,
     /// What the application ignores in a stream; `None` if it ignores nothing.
@@ -94,7 +94,7 @@ impl Engine {
     pub(crate) fn start(setup: Setup) -> io::Result<Self> {
         let decisions = Arc::clone(&setup.decisions);
         let ignored = setup.ignored.clone();
-        let has_dsn = setup.destinations.sentry.is_some();
+        let server = setup.destinations.sentry.as_ref().map(Destination::host);
         let shared = Shared {
             intake: Arc::new(Intake::new(setup.options.buffer_limit).with_lifecycle(setup.options.lifecycle)),
             ledger: Arc::default(),
@@ -106,7 +106,7 @@ impl Engine {
             closed: AtomicBool::new(false),
             providers: AtomicUsize::new(0),
             undecided: AtomicBool::new(false),
-            has_dsn,
+            server,
             decisions,
             ignored,
             worker,
@@ -203,23 +203,31 @@ impl Engine {
         if self.is_forked() {
             return vec![Problem::Forked];
         }
-        let mut problems = Vec::new();
-        if self.has_dsn && self.check_thread().is_ok() && !self.closed.load(Ordering::Acquire) {
-            let (asker, answer) = Asker::new();
-            self.shared.mailbox.leave(Instant::now(), |orders| orders.add_check(asker));
-            match wait(&answer, timeout) {
-                Ok(reply) => problems.extend(of_answer(reply)),
-                Err(NoAnswer::InTime) => problems.extend(of_answer(Err(format!("no answer within {timeout:?}")))),
-                Err(NoAnswer::Ever) => problems.push(Problem::Stopped),
-            }
+        if self.closed.load(Ordering::Acquire) {
+            return vec![Problem::ShutDown];
         }
-        let stats = self.stats();
+        let mut problems = match &self.server {
+            Some(host) if self.check_thread().is_ok() => self.ask(host, timeout),
+            _ => Vec::new(),
+        };
         if self.undecided.load(Ordering::Relaxed) {
             problems.push(Problem::OtherSampler);
-        } else if stats.spans_received == 0 {
+        } else if self.stats().spans_received == 0 {
             problems.push(Problem::NoSpans);
         }
+        problems.extend(of_arrivals(self.decisions.arrivals()));
         problems
+    }
+
+    /// Asks the server whether it accepts the DSN.
+    fn ask(&self, host: &str, timeout: Duration) -> Vec<Problem> {
+        let (asker, answer) = Asker::new();
+        self.shared.mailbox.leave(Instant::now(), |orders| orders.add_check(asker));
+        match wait(&answer, timeout) {
+            Ok(reply) => of_answer(host, reply),
+            Err(NoAnswer::InTime) => of_answer(host, Err(format!("no answer within {timeout:?}"))),
+            Err(NoAnswer::Ever) => vec![Problem::Stopped],
+        }
     }
 
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {

@@ -17,7 +17,7 @@
 //! | `verdict` | what an answer means for its envelope |
 //! | `disk`, `spool` | the jobs for the disk, and the files |
 //! | `spotlight` | copies for a local Spotlight |
-//! | `checkup` | what is wrong with the setup, in sentences |
+//! | `checkup`, `problem` | what is wrong with the setup, in sentences |
 //! | `options` | settings |
 
 mod checkup;
@@ -31,6 +31,7 @@ mod in_flight;
 mod link;
 mod options;
 mod outbox;
+mod problem;
 mod queue;
 mod rate_limit;
 mod spool;
@@ -39,15 +40,15 @@ mod verdict;
 
 #[cfg(test)]
 pub(crate) use self::spool::{SpoolError, Stored};
-pub use self::{checkup::Problem, compress::Encoding};
 pub(crate) use self::{
-    checkup::{Asker, of_answer},
+    checkup::{Asker, of_answer, of_arrivals},
     client::{ClientError, ClientSettings, default_client},
     delivery::deliver,
-    destination::{BadUrl, Destinations},
+    destination::{BadUrl, Destination, Destinations},
     disk::{DiskDone, DiskJob},
     options::DeliveryOptions,
     outbox::{Outbox, OutboxSetup, Outgoing},
     spool::{Spool, SpoolOptions},
     verdict::Answer,
 };
+pub use self::{compress::Encoding, problem::Problem};

@@ -42,6 +42,10 @@ impl TextMapPropagator for SentryPropagator {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        // A check tries the global propagator with telemetry suppressed, and must not count itself.
+        if !cx.is_telemetry_suppressed() {
+            self.settings.decisions.arrivals().count_extracted();
+        }
         extract(&self.settings, cx, extractor)
     }
 

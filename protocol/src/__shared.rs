@@ -1,5 +1,6 @@
 //! What the sibling crates use of this one. It is public for the compiler only and may change in any release.
 
+mod arrivals;
 mod causes;
 mod contain;
 mod debug;
@@ -11,6 +12,7 @@ mod setting_error;
 mod streaming;
 
 pub use self::{
+    arrivals::{Arrivals, Probe},
     causes::{MAX_CAUSES, causes},
     contain::{contain, forget},
     debug::debug_as_message,

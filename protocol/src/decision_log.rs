@@ -8,7 +8,7 @@ use std::{
 use opentelemetry::TraceId;
 
 use crate::{
-    __shared::{Feedback, Streaming},
+    __shared::{Arrivals, Feedback, Streaming},
     decision::Decision,
     remote_trace::RemoteTrace,
 };
@@ -28,6 +28,7 @@ pub struct DecisionLog {
     feedback: Feedback,
     /// Set if spans are streamed.
     streaming: OnceLock<Streaming>,
+    arrivals: Arrivals,
 }
 
 /// The trace id is stored beside its decision because several traces share a slot.
@@ -79,6 +80,13 @@ impl DecisionLog {
     pub fn streaming(&self) -> Option<&Streaming> {
         self.streaming.get()
     }
+
+    /// What propagator and sampler count of requests.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
+    }
 }
 
 impl Default for DecisionLog {
@@ -87,6 +95,7 @@ impl Default for DecisionLog {
             slots: (0..Self::SLOTS).map(|_| Slot::default()).collect(),
             feedback: Feedback::default(),
             streaming: OnceLock::new(),
+            arrivals: Arrivals::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
-    __shared::{not_sampled, own_thread},
+    __shared::{Probe, not_sampled, own_thread},
     Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate, Unsampled,
 };
 use opentelemetry_sentry_semantics::{Attributes, Source, describe, host_of_url, semconv, shortened, without_secrets};
@@ -89,7 +89,7 @@ impl SentrySampler {
         start: &Start<'_>,
         local: Option<&SpanContext>,
     ) -> (bool, Vec<KeyValue>) {
-        if own_thread::is_marked() || self.is_excluded(start) {
+        if own_thread::is_marked() || self.is_excluded(start) || self.is_probed(cx, start) {
             return (false, Vec::new());
         }
         match local {
@@ -106,6 +106,7 @@ impl SentrySampler {
     fn decide(&self, cx: Option<&Context>, trace_id: TraceId, start: &Start<'_>) -> (bool, Vec<KeyValue>) {
         let remote = cx.and_then(RemoteTrace::from_context);
         let incoming = remote.and_then(|remote| remote.incoming(trace_id));
+        self.note_arrival(remote.is_some(), start);
         if let Some(decided) = remote.and_then(|remote| remote.decision(trace_id)) {
             if decided.sampled == Some(true) && self.ignores(start) {
                 return self.ignore(incoming, trace_id);
@@ -194,6 +195,16 @@ impl SentrySampler {
         }
     }
 
+    /// Counts a local root for a check. One with links may be of messages that were read in a batch.
+    fn note_arrival(&self, was_extracted: bool, start: &Start<'_>) {
+        let arrivals = self.shared.decisions.arrivals();
+        if was_extracted || !start.links.is_empty() {
+            arrivals.count_continued();
+        } else if *start.kind == SpanKind::Server {
+            arrivals.count_unread();
+        }
+    }
+
     fn choose(&self, start: &Start<'_>, incoming: Option<&Incoming>, parent_sampled: Option<bool>) -> Choice {
         let Shared { policy, tunables, .. } = &*self.shared;
         let is_traced = || tunables.rate().is_some() || policy.function.is_some();
@@ -262,6 +273,13 @@ impl SentrySampler {
         let url = attributes.first_text([semconv::URL_FULL, semconv::HTTP_URL]);
         let host = url.as_deref().and_then(host_of_url);
         host.is_some_and(|host| self.excluded.contains(&host))
+    }
+
+    /// Whether a span is not real: a check starts it to see whether this sampler is behind the global tracer provider.
+    fn is_probed(&self, cx: Option<&Context>, start: &Start<'_>) -> bool {
+        // The name first: it is cheaper than a look into the context, which every local root would pay for.
+        let probe = if start.name == Probe::NAME { cx.and_then(|cx| cx.get::<Probe>()) } else { None };
+        probe.inspect(|probe| probe.note(&self.shared.decisions)).is_some()
     }
 
     /// The result for a child span: that of its local parent. If every trace is recorded, the decision about Sentry is

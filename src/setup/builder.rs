@@ -21,7 +21,7 @@ use super::{
     environment::Environment,
     error::{Kind, SetupError},
     sender::Sender,
-    sentry::Sentry,
+    sentry::{DROP_TIMEOUT, Sentry},
 };
 
 impl Sentry {
@@ -317,12 +317,15 @@ impl SentryBuilder {
     pub fn install(self) -> Result<Sentry, SetupError> {
         static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-        let sentry = self.build()?;
+        let mut sentry = self.build()?;
         if INSTALLED.swap(true, Ordering::AcqRel) {
+            // Not by a drop, which would warn that nothing is sent any more.
+            let _ = sentry.shutdown(DROP_TIMEOUT);
             return Err(Kind::AlreadyInstalled.into());
         }
         global::set_text_map_propagator(sentry.propagator.clone());
         global::set_tracer_provider(sentry.provider.clone());
+        sentry.is_installed = true;
         Ok(sentry)
     }
 
@@ -348,10 +351,19 @@ impl SentryBuilder {
         let exporter =
             sender.give_to(exporter).with_decision_log(sampler.decision_log()).build().map_err(Kind::Exporter)?;
         let processor = SentrySpanProcessor::from(exporter);
-        let handle = sampler.handle();
+        let (handle, decisions) = (sampler.handle(), sampler.decision_log());
         let provider = provider.with_resource(resource).with_sampler(sampler);
         let provider = provider.with_span_processor(processor.clone()).build();
-        Ok(Sentry { provider, propagator, processor, sampler: handle, no_rate })
+        Ok(Sentry {
+            provider,
+            propagator,
+            processor,
+            sampler: handle,
+            no_rate,
+            decisions,
+            is_installed: false,
+            is_shut_down: false,
+        })
     }
 }
 

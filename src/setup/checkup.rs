@@ -1,14 +1,15 @@
-//! The part of a check that only the facade can do: a look at the global propagator.
+//! The part of a check that only the facade can do: a look at the global propagator and tracer provider.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use opentelemetry::{
     Context, KeyValue, SpanId, TraceFlags, TraceId,
     baggage::BaggageExt,
     propagation::TextMapPropagator,
-    trace::{SpanContext, TraceContextExt, TraceState},
+    trace::{SpanBuilder, SpanContext, TraceContextExt, TraceState, Tracer},
 };
 use opentelemetry_sentry_exporter::Problem;
+use opentelemetry_sentry_protocol::{__shared::Probe, DecisionLog};
 
 /// Injects a trace with a propagator that should be Sentry's, and returns what is wrong with the headers.
 pub(super) fn propagator_problem(propagator: &dyn TextMapPropagator) -> Option<Problem> {
@@ -42,8 +43,20 @@ fn follows_sentry_trace(propagator: &dyn TextMapPropagator) -> bool {
         ("sentry-trace".to_owned(), format!("{ours}-{}-1", "1".repeat(16))),
         ("traceparent".to_owned(), format!("00-{theirs}-{}-01", "2".repeat(16))),
     ]);
-    let cx = propagator.extract_with_context(&Context::new(), &headers);
+    // Suppressed, so that Sentry's propagator does not count it as a request.
+    let cx = propagator.extract_with_context(&Context::new().with_telemetry_suppressed(), &headers);
     cx.span().span_context().trace_id().to_string() != theirs
+}
+
+/// Whether this tracer comes from the provider whose sampler has this log. The sampler knows the probe and makes no span of
+/// it. Other providers see a span whose parent is not sampled, which most samplers follow.
+pub(super) fn is_ours(tracer: &impl Tracer, decisions: &Arc<DecisionLog>) -> bool {
+    let (trace_id, span_id) = (TraceId::from_bytes([1; 16]), SpanId::from_bytes([1; 8]));
+    let parent = SpanContext::new(trace_id, span_id, TraceFlags::default(), true, TraceState::default());
+    let probe = Probe::new(Arc::clone(decisions));
+    let cx = Context::new().with_remote_span_context(parent).with_value(probe.clone());
+    drop(tracer.build_with_context(SpanBuilder::from_name(Probe::NAME), &cx));
+    probe.is_found()
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! Sentry, set up and running.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use opentelemetry::global;
+use opentelemetry::{global, otel_warn};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use opentelemetry_sentry_exporter::{FlushError, Problem, SentrySpanProcessor, Stats};
 use opentelemetry_sentry_propagator::SentryPropagator;
+use opentelemetry_sentry_protocol::DecisionLog;
 use opentelemetry_sentry_sampler::SamplerHandle;
 
-use super::checkup::propagator_problem;
+use super::checkup::{is_ours, propagator_problem};
 
 /// The layer of [`Sentry::tracing_layer`].
 #[cfg(feature = "tracing")]
@@ -19,7 +23,7 @@ pub type TracingLayer<S> = tracing_subscriber::filter::Filtered<
 >;
 
 /// How long a `Sentry` that is dropped without a shutdown may take to send what is left, as in Sentry's SDKs.
-const DROP_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long [`Sentry::check`] waits for the server.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,7 +35,7 @@ const SCOPE: &str = "opentelemetry-sentry";
 /// A running Sentry: a tracer provider whose spans are sent there, and the propagator that belongs to it.
 ///
 /// [`Sentry::builder`] sets it up. Keep it until the end of `main`, and call [`shutdown`](Self::shutdown) there. If it
-/// is dropped instead, it shuts down within two seconds.
+/// is dropped instead, it shuts down within two seconds, and logs a warning (feature `internal-logs`).
 ///
 /// See the [crate documentation](crate) for an example.
 #[derive(Debug)]
@@ -43,6 +47,11 @@ pub struct Sentry {
     pub(super) sampler: SamplerHandle,
     /// The problem if no sample rate and no sampler was set. `check` reports it, as such a service records nothing.
     pub(super) no_rate: Option<Problem>,
+    pub(super) decisions: Arc<DecisionLog>,
+    /// `install` has made its provider the global one. After `build` the application may work without a global one.
+    pub(super) is_installed: bool,
+    /// Otherwise a drop after a shutdown would warn, too.
+    pub(super) is_shut_down: bool,
 }
 
 impl Sentry {
@@ -143,8 +152,9 @@ impl Sentry {
 
     /// Checks the set-up and returns every problem that it finds, each of which prints as a sentence.
     ///
-    /// It asks the server whether it accepts the DSN (for up to five seconds), compares clocks, and tries the global
-    /// propagator. Call it when some spans have ended.
+    /// It asks the server whether it accepts the DSN (for up to five seconds), compares clocks, tries the global propagator
+    /// and tracer provider, and compares the requests whose headers were read with the spans that began. Call it when
+    /// the service has answered some requests. The [guide](crate::guide::delivery#nothing-arrives) lists the problems.
     ///
     /// ```no_run
     /// # let sentry = opentelemetry_sentry::Sentry::builder().build()?;
@@ -160,7 +170,16 @@ impl Sentry {
             problems.retain(|problem| *problem != Problem::NoSpans);
             problems.push(no_rate.clone());
         }
-        problems.extend(global::get_text_map_propagator(propagator_problem));
+        let propagator = global::get_text_map_propagator(propagator_problem);
+        if propagator == Some(Problem::NoPropagator) {
+            // No wonder that it has read nothing.
+            problems.retain(|problem| !matches!(problem, Problem::UnreadHeaders(_)));
+        }
+        problems.extend(propagator);
+        let needs_provider = self.is_installed || uses_global_provider();
+        if needs_provider && !is_ours(&global::tracer("opentelemetry-sentry"), &self.decisions) {
+            problems.push(Problem::OtherProvider);
+        }
         problems
     }
 
@@ -192,7 +211,8 @@ impl Sentry {
     /// If a span was lost since the last flush or is kept on disk for later, or if the tracer provider was shut down
     /// before. What is not delivered within `timeout` is kept on disk if there is a spool directory; otherwise it is
     /// dropped and counted. The [guide](crate::guide::delivery#flush-and-shutdown) lists all errors.
-    pub fn shutdown(self, timeout: Duration) -> Result<(), FlushError> {
+    pub fn shutdown(mut self, timeout: Duration) -> Result<(), FlushError> {
+        self.is_shut_down = true;
         self.end(timeout)
     }
 
@@ -207,7 +227,22 @@ impl Sentry {
 
 impl Drop for Sentry {
     fn drop(&mut self) {
-        // After a shutdown this does nothing. Otherwise there is no caller to return an error to.
-        let _ = self.end(DROP_TIMEOUT);
+        if self.is_shut_down {
+            return;
+        }
+        // A `Sentry` that is not kept is dropped as soon as it is set up. Nothing else would say why nothing arrives.
+        let lost = self.end(DROP_TIMEOUT).err().map(|error| format!(" ({error})")).unwrap_or_default();
+        otel_warn!(name: "Sentry.Dropped", message = format!("Sentry was dropped without a shutdown{lost}, so nothing is sent any more: keep it in a variable until the end of main, and call its shutdown there"));
     }
+}
+
+/// Whether a layer of `web` has made a span with the global tracer provider.
+#[cfg(feature = "tower")]
+fn uses_global_provider() -> bool {
+    super::globals::is_provider_used()
+}
+
+#[cfg(not(feature = "tower"))]
+const fn uses_global_provider() -> bool {
+    false
 }

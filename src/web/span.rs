@@ -9,6 +9,8 @@ use opentelemetry::{
 use opentelemetry_sentry_protocol::{Baggage, Decision, Incoming, RemoteTrace, SentryTrace};
 use opentelemetry_sentry_semantics::semconv;
 
+use crate::setup::note_use_of_provider;
+
 /// The instrumentation scope of the spans.
 const SCOPE: &str = "opentelemetry-sentry";
 
@@ -64,6 +66,7 @@ impl Drop for OpenSpan {
 
 /// Starts a span, and returns the context in which it is the active one.
 pub(super) fn started(span: SpanBuilder, parent: &Context) -> Context {
+    note_use_of_provider();
     parent.with_span(global::tracer(SCOPE).build_with_context(span, parent))
 }
 

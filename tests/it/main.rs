@@ -4,6 +4,8 @@ mod assembly;
 mod check_up;
 mod composite;
 mod delivery;
+#[cfg(feature = "internal-logs")]
+mod dropped;
 mod exceptions;
 mod hops;
 mod hostile_server;

@@ -8,7 +8,7 @@ use opentelemetry_sentry::{
     exporter::DropReason,
 };
 
-use crate::support::{PATIENCE, assert_gave_up, dropped, sentry_at};
+use crate::support::{PATIENCE, assert_gave_up, dropped, run_alone, sentry_at};
 
 #[test]
 fn an_error_names_the_setting_the_value_and_what_was_expected() {
@@ -78,6 +78,12 @@ fn without_a_dsn_spans_are_recorded_and_nothing_is_sent() {
 
 #[test]
 fn a_second_install_is_an_error() {
+    run_alone("set_up::alone_a_second_install", &[]);
+}
+
+#[test]
+#[ignore = "sets the globals; the test before runs it in a process of its own"]
+fn alone_a_second_install() {
     let first = Sentry::builder().with_dsn("").install().unwrap();
     let second = Sentry::builder().with_dsn("").install().unwrap_err();
     assert_eq!(second.to_string(), "install: Sentry is installed in this process already");

@@ -72,6 +72,11 @@ impl Destination {
         (is_http && has_host).then(|| Self { url, headers: headers() })
     }
 
+    /// The server's host, with its port if the URL has one.
+    pub(crate) fn host(&self) -> String {
+        self.url.authority().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// The request that sends this body.
     pub(super) fn request(&self, body: Body) -> Request<Bytes> {
         let mut request = Request::new(body.bytes);
