@@ -56,7 +56,8 @@
 //! | browsers whose ad blockers block Sentry, or of another origin | `web::Tunnel`, `web::TRACE_HEADERS` ([web](crate::guide::web#answers-of-the-tunnel)) |
 //! | server actions, and work after the response | `web::server_action`, `web::deferred` ([web](crate::guide::web#results-of-server-actions)) |
 //! | queues, child processes, cron jobs | [the guide](crate::guide::queues_and_jobs) |
-//! | tests of your own | `exporter::testing::LocalIngest` (feature `testing`) with [`build`](SentryBuilder::build), which touches nothing global |
+//! | tests of what a closure sends | `testing::capture` (feature `testing`), also with middleware that uses the globals |
+//! | tests of a whole set-up | `exporter::testing::LocalIngest` (feature `testing`) with [`build`](SentryBuilder::build), which touches nothing global |
 //!
 //! What is not on [`SentryBuilder`] itself is set through [`with_exporter`](SentryBuilder::with_exporter).
 //!
@@ -92,6 +93,7 @@
 //! | [`exporter`] | ended spans to delivered transactions |
 //! | [`protocol`] | headers, DSN and other values that the parts share |
 //! | [`semantics`] | what attributes mean: op, name, source, secrets |
+//! | `testing` | what a closure sends, for your own tests (feature `testing`) |
 //! | `web` | layers and services of `tower` for servers and clients (feature `tower`) |
 //! | `sentry_sdk` | for services that also use the `sentry` crate (feature `sentry-sdk`) |
 //!
@@ -107,7 +109,7 @@
 //! | `tower` | no | the module `web`, for servers and clients that are services of `tower` |
 //! | `axum-08` | no | routes and peers of axum 0.8 in the spans of `web::ServerLayer` |
 //! | `reqwest-013` | no | `web::RequestBuilderExt`: client spans for requests of reqwest 0.13 |
-//! | `testing` | no | `exporter::testing::LocalIngest`, an ingest on loopback for tests |
+//! | `testing` | no | `testing::capture` for one closure, and `exporter::testing::LocalIngest`, an ingest on loopback for tests |
 //! | `zstd` | no | `exporter::Encoding::Zstd`, to compress envelopes |
 //! | `sentry-sdk` | no | the module `sentry_sdk`: events of the `sentry` crate 0.49 in the traces of this one; needs Rust 1.89 |
 //! | `internal-logs` | no | log lines of this library, as `tracing` events |
@@ -121,6 +123,8 @@ pub mod guide;
 #[cfg(feature = "sentry-sdk")]
 pub mod sentry_sdk;
 mod setup;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tower")]
 pub mod web;
 

@@ -5,5 +5,6 @@ mod conversion;
 pub use self::conversion::Conversion;
 #[doc(inline)]
 pub use opentelemetry_sentry_testing::{
-    Answer, Envelope, Gate, InvalidEnvelope, Item, LocalIngest, RecordedRequest, WaitTimeout,
+    Answer, Captured, Envelope, ErrorEvent, Gate, InvalidEnvelope, Item, LocalIngest, RecordedRequest, Span,
+    Transaction, WaitTimeout,
 };

@@ -38,6 +38,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+mod captured;
 mod check;
 mod container;
 mod decode;
@@ -64,6 +65,7 @@ use serde_json::Value;
 
 pub use self::{
     answer::Answer,
+    captured::Captured,
     envelope::Envelope,
     gate::Gate,
     invalid_envelope::InvalidEnvelope,
@@ -173,6 +175,12 @@ impl LocalIngest {
         self.payloads("event")
     }
 
+    /// Everything in [`envelopes`](Self::envelopes), as typed values.
+    #[must_use]
+    pub fn captured(&self) -> Captured {
+        Captured::new(self.envelopes())
+    }
+
     /// The transaction with this name, such as `GET /products/:id`.
     ///
     /// # Panics
@@ -181,8 +189,7 @@ impl LocalIngest {
     #[must_use]
     #[track_caller]
     pub fn transaction(&self, name: &str) -> Transaction {
-        let all: Vec<_> = self.transactions().into_iter().map(Transaction::from_json).collect();
-        typed::only("transaction", name, &all, |one| one.name == name, |one| &one.name).clone()
+        self.captured().transaction(name).clone()
     }
 
     /// The error event whose type and message, as in `shop::NoStock: no lamps left`, contain this text.
@@ -193,8 +200,7 @@ impl LocalIngest {
     #[must_use]
     #[track_caller]
     pub fn error(&self, part: &str) -> ErrorEvent {
-        let all: Vec<_> = self.errors().into_iter().map(ErrorEvent::from_json).collect();
-        typed::only("error", part, &all, |one| one.title().contains(part), ErrorEvent::title).clone()
+        self.captured().error(part).clone()
     }
 
     /// All streamed spans in [`envelopes`](Self::envelopes).

@@ -1,6 +1,7 @@
 //! Tests that need all parts at once, through the facade's public names: headers in, spans, envelopes and headers out.
 
 mod assembly;
+mod capture;
 mod check_up;
 mod composite;
 mod delivery;

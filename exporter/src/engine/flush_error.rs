@@ -43,7 +43,9 @@ impl fmt::Display for FlushError {
             Self::OnWorkerThread => f.write_str("the exporter's own thread cannot wait for itself"),
             Self::Stopped => f.write_str("the exporter's thread has ended because of a bug"),
             Self::Timeout(timeout) => write!(f, "not everything was delivered within {timeout:?}"),
-            Self::Undelivered { spans } => write!(f, "not everything could be delivered; spans lost: {spans}"),
+            Self::Undelivered { spans } => {
+                write!(f, "not everything could be delivered; spans lost: {spans}, for the reasons in stats().dropped")
+            }
         }
     }
 }
