@@ -20,7 +20,8 @@
 //! # In axum
 //!
 //! A layer of axum applies to the routes that were added before it. So the page is served inside the span of its
-//! request, and the tunnel outside of any: the envelopes that it forwards are not requests of the application.
+//! request, and the tunnel outside of any. Inside the layer it would work too: the envelopes that it forwards are not
+//! requests of the application, so they are not sent as spans.
 //!
 //! ```
 //! use axum::{Router, response::Html, routing::get};

@@ -8,15 +8,17 @@ mod feedback;
 pub mod hex;
 pub mod not_sampled;
 pub mod own_thread;
+mod probe;
 mod setting_error;
 mod streaming;
 
 pub use self::{
-    arrivals::{Arrivals, Probe},
+    arrivals::Arrivals,
     causes::{MAX_CAUSES, causes},
     contain::{contain, forget},
     debug::debug_as_message,
     feedback::Feedback,
+    probe::Probe,
     setting_error::SettingError,
     streaming::Streaming,
 };

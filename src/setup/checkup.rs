@@ -53,7 +53,7 @@ fn follows_sentry_trace(propagator: &dyn TextMapPropagator) -> bool {
 pub(super) fn is_ours(tracer: &impl Tracer, decisions: &Arc<DecisionLog>) -> bool {
     let (trace_id, span_id) = (TraceId::from_bytes([1; 16]), SpanId::from_bytes([1; 8]));
     let parent = SpanContext::new(trace_id, span_id, TraceFlags::default(), true, TraceState::default());
-    let probe = Probe::new(Arc::clone(decisions));
+    let probe = Probe::new(decisions);
     let cx = Context::new().with_remote_span_context(parent).with_value(probe.clone());
     drop(tracer.build_with_context(SpanBuilder::from_name(Probe::NAME), &cx));
     probe.is_found()

@@ -10,6 +10,7 @@ mod response;
 mod settings;
 mod span;
 
+pub(super) use self::layer::Traced;
 pub use self::{
     body::ServerBody,
     layer::{ServerFuture, ServerLayer, TracedServer},

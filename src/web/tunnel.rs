@@ -30,6 +30,7 @@ use self::{
     project::Project,
     refusal::Refusal,
 };
+use super::server::Traced;
 
 /// The most bytes of an envelope by default: room for replays and profiles. Only large attachments need more.
 const MAX_BODY: usize = 20 << 20;
@@ -67,7 +68,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// # Traces
 ///
 /// Its request to Sentry makes no span and has no trace headers. The built-in client speaks HTTP/1.1, whose connections
-/// make no spans either. Put the tunnel outside the layer that makes spans for incoming requests: in axum, after it.
+/// make no spans either. Below a [`ServerLayer`](crate::web::ServerLayer) the request of the browser makes no span. Put
+/// the tunnel outside of all other layers that make spans for incoming requests: in axum, after them.
 ///
 /// # The user's address
 ///
@@ -154,6 +156,10 @@ impl<B: Body<Data = Bytes> + Send + 'static> Service<Request<B>> for Tunnel {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        // Envelopes are no requests of the application, and the layer could not know that when the request arrived.
+        if let Some(traced) = request.extensions().get::<Traced>() {
+            traced.forget();
+        }
         let shared = Arc::clone(&self.shared);
         Box::pin(async move { Ok(shared.forward(request).await.unwrap_or_else(Refusal::into_response)) })
     }

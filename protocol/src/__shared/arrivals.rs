@@ -1,9 +1,6 @@
 //! What propagator and sampler count of requests, so that a check finds requests whose trace has no span here.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts requests whose headers were read, and local roots. A check compares them: each number alone is harmless, and
 /// a pair of them shows that middleware and `tracing` layer do not work together.
@@ -51,38 +48,5 @@ impl Arrivals {
     #[must_use]
     pub fn unread(&self) -> u64 {
         self.unread.load(Ordering::Relaxed)
-    }
-}
-
-/// Asks through OpenTelemetry's globals whether a sampler is behind them. It is a value of the `Context` in which a span
-/// with the name [`NAME`](Self::NAME) starts; a sampler of this project that finds it notes which one it is, and does not
-/// sample the span.
-#[derive(Clone, Debug)]
-pub struct Probe {
-    decisions: Arc<crate::DecisionLog>,
-    is_found: Arc<AtomicBool>,
-}
-
-impl Probe {
-    /// The name of the span, so that a sampler need not look into the context of every other one.
-    pub const NAME: &str = "opentelemetry-sentry check";
-
-    /// A probe that looks for the sampler with this log.
-    #[must_use]
-    pub fn new(decisions: Arc<crate::DecisionLog>) -> Self {
-        Self { decisions, is_found: Arc::default() }
-    }
-
-    /// Notes that a sampler was asked.
-    pub fn note(&self, decisions: &Arc<crate::DecisionLog>) {
-        if Arc::ptr_eq(&self.decisions, decisions) {
-            self.is_found.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the sampler was asked.
-    #[must_use]
-    pub fn is_found(&self) -> bool {
-        self.is_found.load(Ordering::Relaxed)
     }
 }

@@ -10,7 +10,8 @@ use std::{
 
 use http::{HeaderName, Method, Request, Response};
 use http_body::Body;
-use opentelemetry::{Context, global};
+use opentelemetry::{Context, global, trace::TraceContextExt};
+use opentelemetry_sentry_protocol::__shared::not_sampled;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -42,7 +43,8 @@ use super::{
 ///     .layer(ServerLayer::new().with_untraced_paths(["/health"]).with_server_timing(true));
 /// ```
 ///
-/// CORS preflights make no span, nor does anything where telemetry is suppressed. Under a second layer for the same
+/// CORS preflights and requests of a [`Tunnel`](crate::web::Tunnel) make no span, nor does anything where telemetry is
+/// suppressed. Under a second layer for the same
 /// request only the outer one makes a span. An upgrade, as to a WebSocket, ends with its response (101), unless the
 /// connection is [served in the request's span](crate::guide::web#websockets).
 ///
@@ -116,9 +118,16 @@ pub struct TracedServer<S> {
     settings: Arc<Settings>,
 }
 
-/// Marks a request that has a span already.
-#[derive(Clone, Copy)]
-struct Traced;
+/// Marks a request that has a span already, and names the span.
+#[derive(Clone)]
+pub(in crate::web) struct Traced(Context);
+
+impl Traced {
+    /// Keeps the span from Sentry: the request turned out to be none of the application's.
+    pub(in crate::web) fn forget(&self) {
+        self.0.span().set_attribute(not_sampled::attribute());
+    }
+}
 
 impl<S, Q, B> Service<Request<Q>> for TracedServer<S>
 where
@@ -141,10 +150,11 @@ where
             && self.settings.traces(&head)
             && head.extensions.get::<Traced>().is_none();
         let mut span = is_traced.then(|| {
-            head.extensions.insert(Traced);
             let lines = Lines::of(&head.headers);
             let parent = global::get_text_map_propagator(|global| global.extract_with_context(&around, &lines));
-            RequestSpan::start(Described::of(&head, &self.settings), &parent)
+            let span = RequestSpan::start(Described::of(&head, &self.settings), &parent);
+            head.extensions.insert(Traced(span.context().clone()));
+            span
         });
         let is_head = head.method == Method::HEAD;
         let request = Request::from_parts(head, body);

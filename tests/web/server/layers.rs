@@ -2,13 +2,19 @@
 
 use std::future;
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    routing::{any, get},
+};
 use opentelemetry::SpanId;
 use opentelemetry_sentry::web::{ServerLayer, Tunnel};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{Incoming, empty, request};
-use crate::support::{STAGE, active, headers, http_client, new_trace, serve};
+use crate::{
+    support::{STAGE, active, headers, http_client, new_trace, serve},
+    tunnel::envelope,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_a_second_layer_a_request_is_one_transaction() {
@@ -39,18 +45,29 @@ async fn two_requests_on_one_connection_are_two_traces() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_the_tunnel_makes_no_span() {
     let _ = &*STAGE;
-    let tunnel = Tunnel::builder().with_dsn(STAGE.ingest.dsn()).build().expect("a tunnel");
-    let router = Router::new().route_service("/tunnel", tunnel);
-    let app = router.layer(ServerLayer::new().with_untraced_paths(["/tunnel"]));
-    let url = serve(app).await;
-    let trace_id = new_trace();
-    let request = http_client().post(format!("{url}/tunnel")).headers(headers(&trace_id, "-1"));
-    let status = request.body("no envelope").send().await.expect("an answer").status();
-    assert_eq!(status, 400);
-    // A later request of the same trace is its only transaction.
-    let other = Router::new().route("/", get(async || "")).layer(ServerLayer::new());
-    let other = http_client().get(serve(other).await).headers(headers(&trace_id, "-1"));
-    other.send().await.expect("an answer");
-    assert_eq!(STAGE.transaction(&trace_id).event["transaction"], "GET /");
-    assert_eq!(active().1, SpanId::INVALID);
+    let tunnel = || Tunnel::builder().with_dsn(STAGE.ingest.dsn()).build().expect("a tunnel");
+    let page = Router::new().route("/", get(async || ""));
+    let mounted = page.clone().route_service("/tunnel", tunnel());
+    let handed_on = async move |request| tunnel().oneshot(request).await.expect("an answer");
+    let in_a_handler = page.clone().route("/tunnel", any(handed_on));
+    let untraced = ServerLayer::new().with_untraced_paths(["/tunnel"]);
+    for app in [
+        mounted.clone().layer(ServerLayer::new()),
+        mounted.clone().layer(ServerLayer::new()).layer(ServerLayer::new()),
+        in_a_handler.layer(ServerLayer::new()),
+        mounted.layer(untraced),
+    ] {
+        let url = serve(app).await;
+        let (trace_id, client) = (new_trace(), http_client());
+        let envelope = envelope(&STAGE.ingest.dsn());
+        for (method, body, expected) in [("POST", &*envelope, 200), ("POST", "no envelope", 400), ("GET", "", 405)] {
+            let method = method.parse().expect("a method");
+            let request = client.request(method, format!("{url}/tunnel")).headers(headers(&trace_id, "-1"));
+            assert_eq!(request.body(body.to_owned()).send().await.expect("an answer").status(), expected);
+        }
+        // A later request of the same trace is its only transaction.
+        client.get(&url).headers(headers(&trace_id, "-1")).send().await.expect("an answer");
+        assert_eq!(STAGE.transaction(&trace_id).event["transaction"], "GET /");
+        assert_eq!(active().1, SpanId::INVALID);
+    }
 }
