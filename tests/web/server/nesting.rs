@@ -172,3 +172,20 @@ async fn what_a_handler_makes_before_its_future_is_polled_is_in_the_request() {
     .await;
     assert_eq!(chain(&STAGE.transaction(&trace_id)), owned(&[("early", "request")]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_adds_attributes_to_the_request_by_both_apis() {
+    use tracing_opentelemetry::OpenTelemetrySpanExt;
+    let _ = &*STAGE;
+    let trace_id = new_trace();
+    answer(&ServerLayer::new(), request(&trace_id, "/"), async |_| {
+        tracing::Span::current().set_attribute("cart.items", 3);
+        Context::current().span().set_attribute(opentelemetry::KeyValue::new("cart.currency", "EUR"));
+        empty()
+    })
+    .with_subscriber(tracing_subscriber::registry().with(STAGE.sentry.tracing_layer()))
+    .await;
+    let sent = STAGE.transaction(&trace_id);
+    let data = &sent.context()["data"];
+    assert_eq!((&data["cart.items"], &data["cart.currency"]), (&3.into(), &"EUR".into()));
+}
