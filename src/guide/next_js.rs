@@ -176,8 +176,8 @@
 //! | --- | --- |
 //! | `tracePropagationTargets` | [`PropagationTargets`](distributed_tracing#where-headers-go) |
 //! | `shouldCreateSpanForRequest` | incoming: [`with_untraced_paths`]; outgoing: `send()` instead of `send_traced()`, or [suppression](instrumentation#no-spans) |
-//! | `excludeServerRoutes`, `autoInstrumentServerFunctions` | [`with_untraced_paths`]; routes that were added after the layer |
-//! | `beforeStartSpan`, `idleTimeout`, `finalTimeout`, `heartbeatInterval`, `instrumentPageLoad`, `instrumentNavigation`, `markBackgroundSpan`, `enableLongTask`, `enableLongAnimationFrame`, `enableInp`, `interactionsSampleRate` | the browser's: they are about page loads and interactions |
+//! | `excludeServerRoutes`, `autoInstrumentServerFunctions`, `autoInstrumentMiddleware`, `autoInstrumentAppDirectory` | [`with_untraced_paths`]; routes that were added after the layer |
+//! | `beforeStartSpan`, `idleTimeout`, `finalTimeout`, `heartbeatInterval`, `instrumentPageLoad`, `instrumentNavigation`, `markBackgroundSpan`, `enableLongTask`, `enableLongAnimationFrame`, `enableInp`, `interactionsSampleRate`, `linkPreviousTrace`, `consistentTraceSampling` | the browser's: they are about page loads and interactions |
 //!
 //! # Server actions
 //!

@@ -196,3 +196,22 @@ fn no_error_events_are_sent_by_default() {
     drop(span);
     assert_eq!(errors(&sentry, &ingest).len(), 0);
 }
+
+#[test]
+fn an_error_stays_in_the_data_of_its_span_unless_the_layer_leaves_it_out() {
+    for is_kept in [true, false] {
+        let (ingest, builder) = sentry_to_ingest();
+        let sentry = builder.with_exceptions_as_errors(true).build().unwrap();
+        let layer = sentry.unfiltered_tracing_layer().with_error_records_to_exceptions(is_kept);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::info_span!("work").in_scope(|| {
+                let error = io::Error::other("disk on fire");
+                tracing::error!(error = &error as &dyn Error, "failed");
+            });
+        });
+        sentry.flush(PATIENCE).unwrap();
+        let message = ingest.transaction("work").data.get("exception.message").cloned();
+        assert_eq!(message, is_kept.then(|| json!("disk on fire")));
+        assert_eq!(ingest.error("disk on fire").level, "error", "the event does not depend on it");
+    }
+}

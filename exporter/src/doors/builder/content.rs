@@ -128,16 +128,18 @@ impl SentryExporterBuilder {
         self
     }
 
-    /// Adds filters for transactions that are not sent. A filter is applied to the root. With
-    /// [`TraceLifecycle::Stream`](crate::TraceLifecycle::Stream) they are an error of [`build`](Self::build): use
-    /// [`with_ignore_spans`](Self::with_ignore_spans). See [`SpanFilter`] for an example. Defaults to no filters.
+    /// Adds filters for transactions that are not sent. A filter is applied to the root. A text matches a part of the
+    /// name, or with a `*` the whole name. With [`TraceLifecycle::Stream`](crate::TraceLifecycle::Stream) they are an
+    /// error of [`build`](Self::build): use [`with_ignore_spans`](Self::with_ignore_spans). See [`SpanFilter`] for an
+    /// example. Defaults to no filters.
     pub fn with_ignore_transactions(mut self, filters: impl IntoIterator<Item = impl Into<SpanFilter>>) -> Self {
         self.options.rules.ignored_transactions.add(filters);
         self
     }
 
     /// Adds filters for spans that are not sent. The children of such a span move up to its parent. If a local root
-    /// matches, its whole transaction is dropped. See [`SpanFilter`] for an example. Defaults to no filters.
+    /// matches, its whole transaction is dropped. A text matches a part of the name, as in `ignoreSpans` of Sentry's SDKs,
+    /// or with a `*` the whole name. See [`SpanFilter`] for an example. Defaults to no filters.
     ///
     /// With [`TraceLifecycle::Stream`](crate::TraceLifecycle::Stream) a filter is applied when a span **starts**, because its
     /// children leave before it ends. It sees the name, the op and the attributes of the start; what is set later cannot
