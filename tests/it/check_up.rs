@@ -15,8 +15,8 @@ use opentelemetry_sdk::{
 use opentelemetry_sentry::{Problem, Sentry, exporter::testing::Answer};
 use tower::{Layer as _, ServiceExt, service_fn};
 use tower_otel::trace::HttpLayer;
-use tracing::Level;
-use tracing_subscriber::{filter::filter_fn, prelude::*};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::{filter::filter_fn, prelude::*, reload};
 
 use crate::support::{PATIENCE, processor_to, run_alone, sentry_to_ingest};
 
@@ -103,7 +103,7 @@ fn a_check_finds_requests_without_a_span() {
     }
     assert_eq!(sentry.span_processor().check(PATIENCE), [Problem::HiddenRequests(2)]);
     let text = Problem::HiddenRequests(2).to_string();
-    assert!(text.starts_with("The headers of 2 requests were read, but no span began for any of them"), "{text}");
+    assert!(text.starts_with("The headers of 2 requests were read, but no span began in their traces"), "{text}");
     // As soon as one has a span, middleware and layer work together.
     let cx = read_headers(sentry.propagator(), TRACE);
     drop(tracer.build_with_context(tracer.span_builder("GET /"), &cx));
@@ -120,24 +120,30 @@ fn a_check_finds_a_filter_that_hides_the_middleware() {
 fn alone_filter() {
     let (_ingest, builder) = sentry_to_ingest();
     let sentry = builder.install().unwrap();
-    for (hidden, problems) in [("tower_otel", vec![Problem::HiddenRequests(3)]), ("nothing", Vec::new())] {
-        let filter = filter_fn(move |span| !span.target().starts_with(hidden));
-        let subscriber = tracing_subscriber::registry().with(sentry.tracing_layer().with_filter(filter));
-        let handler = service_fn(async |_: Request<String>| {
-            tracing::info_span!("handler").in_scope(|| ());
-            Ok::<_, Infallible>(Response::new(String::new()))
-        });
-        let server = HttpLayer::server(Level::INFO).layer(handler);
-        tracing::subscriber::with_default(subscriber, || {
-            for sentry_trace in [TRACE, TRACE, None] {
-                let request = Request::get("/");
-                let request =
-                    sentry_trace.into_iter().fold(request, |request, line| request.header("sentry-trace", line));
-                block_on(server.clone().oneshot(request.body(String::new()).unwrap())).unwrap();
-            }
-        });
-        assert_eq!(sentry.check(), problems);
-    }
+    let hidden = sentry.tracing_layer().with_filter(filter_fn(|span| !span.target().starts_with("tower_otel")));
+    serve_three(tracing_subscriber::registry().with(hidden));
+    assert_eq!(sentry.check(), [Problem::HiddenRequests(3)]);
+    let (reloaded, _handle) = reload::Layer::new(sentry.tracing_layer());
+    serve_three(tracing_subscriber::registry().with(reloaded));
+    assert_eq!(sentry.check(), [Problem::HiddenRequests(6)]);
+    serve_three(tracing_subscriber::registry().with(sentry.tracing_layer()));
+    assert_eq!(sentry.check(), []);
+}
+
+/// Answers three requests below the middleware of others.
+fn serve_three(subscriber: impl Subscriber + Send + Sync) {
+    let handler = service_fn(async |_: Request<String>| {
+        tracing::info_span!("handler").in_scope(|| ());
+        Ok::<_, Infallible>(Response::new(String::new()))
+    });
+    let server = HttpLayer::server(Level::INFO).layer(handler);
+    tracing::subscriber::with_default(subscriber, || {
+        for sentry_trace in [TRACE, TRACE, None] {
+            let request = Request::get("/");
+            let request = sentry_trace.into_iter().fold(request, |request, line| request.header("sentry-trace", line));
+            block_on(server.clone().oneshot(request.body(String::new()).unwrap())).unwrap();
+        }
+    });
 }
 
 #[test]

@@ -41,8 +41,8 @@ pub enum Problem {
     Stopped,
     /// No span has ended here yet.
     NoSpans,
-    /// Headers of this number of requests were read, and no span began for any of them: a filter hides the span of the
-    /// middleware.
+    /// Headers of this number of requests were read, and no span began in their traces: a filter hides the span of the
+    /// middleware, or the middleware does not find the layer.
     HiddenRequests(u64),
     /// This number of requests have a span, and no headers of any request were read: the middleware uses another
     /// propagator, such as that of another version of OpenTelemetry.
@@ -94,8 +94,9 @@ impl Problem {
                  tracing layer, and with `cargo tree -d` for a second version of opentelemetry beside 0.33."
             }
             Self::HiddenRequests(_) => {
-                "but no span began for any of them: a filter or level (EnvFilter, RUST_LOG) hides the span of the \
-                 middleware. Let its target pass, such as `tower_otel`, at its level; or use web::ServerLayer."
+                "but no span began in their traces: a filter or level (EnvFilter, RUST_LOG) hides the span of the \
+                 middleware, or the layer is in a `reload::Layer`, where middleware does not find it. Let the target pass, \
+                 such as `tower_otel`, and reload filters only; or use web::ServerLayer."
             }
             Self::UnreadHeaders(_) => {
                 "but Sentry's propagator was asked for no headers, so their traces begin here. The middleware reads no \
