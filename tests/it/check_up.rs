@@ -141,7 +141,8 @@ fn serve_three(subscriber: impl Subscriber + Send + Sync) {
         for sentry_trace in [TRACE, TRACE, None] {
             let request = Request::get("/");
             let request = sentry_trace.into_iter().fold(request, |request, line| request.header("sentry-trace", line));
-            block_on(server.clone().oneshot(request.body(String::new()).unwrap())).unwrap();
+            let request = request.body(String::new()).expect("a request");
+            block_on(server.clone().oneshot(request)).expect("an answer");
         }
     });
 }
