@@ -91,6 +91,14 @@ impl Stage {
         self.ended(span).0 > self.ended(other).0
     }
 
+    /// Whether all spans with this name in a trace have the mark by which the exporter leaves them out.
+    pub(crate) fn is_kept_from_sentry(&self, trace_id: &str, name: &str) -> bool {
+        let ended = self.ended.get_finished_spans().expect("no panic");
+        let mut found = ended.iter().filter(|span| span.name == name);
+        let is_marked = |span: &SpanData| span.attributes.iter().any(|one| one.key.as_str() == "sentry.not_sampled");
+        found.all(|span| span.span_context.trace_id().to_string() != trace_id || is_marked(span))
+    }
+
     fn ended(&self, span: &Value) -> (usize, SystemTime) {
         let ended = self.ended.get_finished_spans().expect("no panic");
         let is_it = |data: &SpanData| span["span_id"] == data.span_context.span_id().to_string();

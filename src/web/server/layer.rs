@@ -123,9 +123,18 @@ pub struct TracedServer<S> {
 pub(in crate::web) struct Traced(Context);
 
 impl Traced {
-    /// Keeps the span from Sentry: the request turned out to be none of the application's.
+    /// Keeps the span from Sentry: the request turned out to be none of the application's. The active span, which a handler
+    /// may have around what it calls, would otherwise be left without its request.
     pub(in crate::web) fn forget(&self) {
-        self.0.span().set_attribute(not_sampled::attribute());
+        let request = self.0.span();
+        request.set_attribute(not_sampled::attribute());
+        Context::map_current(|cx| {
+            let (active, request) = (cx.span(), request.span_context());
+            let of_active = active.span_context();
+            if of_active.trace_id() == request.trace_id() && of_active.span_id() != request.span_id() {
+                active.set_attribute(not_sampled::attribute());
+            }
+        });
     }
 }
 

@@ -9,6 +9,7 @@ use axum::{
 use opentelemetry::SpanId;
 use opentelemetry_sentry::web::{ServerLayer, Tunnel};
 use tower::{Layer, ServiceExt, service_fn};
+use tracing::Instrument;
 
 use super::{Incoming, empty, request};
 use crate::{
@@ -48,7 +49,9 @@ async fn a_request_of_the_tunnel_makes_no_span() {
     let tunnel = || Tunnel::builder().with_dsn(STAGE.ingest.dsn()).build().expect("a tunnel");
     let page = Router::new().route("/", get(async || ""));
     let mounted = page.clone().route_service("/tunnel", tunnel());
-    let handed_on = async move |request| tunnel().oneshot(request).await.expect("an answer");
+    let handed_on = async move |request| {
+        tunnel().oneshot(request).instrument(tracing::info_span!("hand on")).await.expect("an answer")
+    };
     let in_a_handler = page.clone().route("/tunnel", any(handed_on));
     let untraced = ServerLayer::new().with_untraced_paths(["/tunnel"]);
     for app in [
@@ -68,6 +71,7 @@ async fn a_request_of_the_tunnel_makes_no_span() {
         // A later request of the same trace is its only transaction.
         client.get(&url).headers(headers(&trace_id, "-1")).send().await.expect("an answer");
         assert_eq!(STAGE.transaction(&trace_id).event["transaction"], "GET /");
+        assert!(STAGE.is_kept_from_sentry(&trace_id, "hand on"));
         assert_eq!(active().1, SpanId::INVALID);
     }
 }
