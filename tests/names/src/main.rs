@@ -2,18 +2,18 @@
 
 use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
-use opentelemetry::{Context, SpanId, TraceId, propagation::TextMapPropagator};
+use opentelemetry::{Context, SpanId, TraceId, global, propagation::TextMapPropagator, trace::Tracer};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_sdk::{
     Resource,
     trace::{SdkTracerProvider, SpanExporter, SpanProcessor},
 };
 use opentelemetry_sentry::{
-    FlushError, SamplingContext, Sentry, SentryBuilder, SentryExporter, SentryPropagator, SentrySampler,
-    SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, TraceLifecycle,
-    TransactionEvent,
+    FlushError, Problem, SamplingContext, Sentry, SentryBuilder, SentryExporter, SentryPropagator, SentrySampler,
+    SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, TraceLifecycle, TransactionEvent,
     exporter::{
-        DropReason, Dropped, Encoding, ExporterBuildError, SentryExporterBuilder, Trimmed, testing::LocalIngest,
+        DropReason, Dropped, Encoding, ExporterBuildError, SentryExporterBuilder, Trimmed,
+        testing::{self, Captured, LocalIngest, Transaction},
     },
     propagator::{PropagationTargets, SentryPropagatorBuilder, meta_tags, server_timing},
     protocol::{
@@ -21,6 +21,7 @@ use opentelemetry_sentry::{
     },
     sampler::{InvalidSampleRate, Rule, SamplerHandle, SentrySamplerBuilder},
     sentry_sdk::{SharedTransport, TraceIntegration},
+    testing::capture,
     web::{
         ActionOutcome, ClientLayer, RequestBuilderExt, ServerAction, ServerBody, ServerFuture, ServerLayer,
         ServerTiming, ServerTimingLayer, TRACE_HEADERS, TracedClient, TracedServer, Tunnel, TunnelBuildError,
@@ -45,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert!(targets.matches("http://api/"));
     propagator.inject_context(&cx, &mut targets.injector("http://api/", &mut headers));
     let _page: (String, Option<String>) = (meta_tags(&cx), server_timing(&cx));
+    let _problems: Vec<Problem> = sentry.check();
     let stats: Stats = sentry.stats();
     let _dropped: Option<&Dropped> = stats.dropped.get(&DropReason::NetworkError);
     assert_eq!(stats.spans_received, stats.spans_sent + stats.transactions_sent + stats.envelopes_in_flight);
@@ -56,7 +58,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     parts(&ingest)?;
     web(&ingest)?;
     sentry_sdk(&ingest)?;
+    captured();
     Ok(())
+}
+
+fn captured() {
+    let sent: Captured = capture(|| global::tracer("names").in_span("work", |_| ()));
+    let work: &Transaction = sent.transaction("work");
+    let _spans: &Vec<testing::Span> = &work.spans;
+    let _errors: &Vec<testing::ErrorEvent> = &sent.errors;
 }
 
 fn facade(ingest: &LocalIngest) -> Result<Sentry, SetupError> {
