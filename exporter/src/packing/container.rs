@@ -1,8 +1,9 @@
 //! Envelopes of streamed spans: one item, a container of spans that have one trace and one context.
 
-use std::{borrow::Cow, mem, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, mem, sync::Arc};
 
-use opentelemetry::{TraceId, otel_warn};
+use foldhash::fast::RandomState;
+use opentelemetry::{SpanId, TraceId, otel_warn};
 use opentelemetry_http::Bytes;
 use opentelemetry_sentry_protocol::{Dsn, DynamicSamplingContext, Service};
 use serde::Serialize;
@@ -60,11 +61,12 @@ fn envelopes(bucket: Bucket, writer: &mut SpanWriter<'_>, limit: usize) -> Vec<E
     let mut payload = Payload::default();
     let mut all = Vec::new();
     for mut span in bucket.spans {
+        let span_id = span.span_context.span_id();
         let Some(json) = writer.write(&mut span) else { continue };
-        if !payload.has_room(json.len(), limit) {
+        if !payload.has_room(span_id, json.len(), limit) {
             all.push(mem::take(&mut payload).into_envelope(&headers));
         }
-        payload.add(&json);
+        payload.add(span_id, &json);
     }
     if payload.spans > 0 {
         all.push(payload.into_envelope(&headers));
@@ -158,15 +160,18 @@ fn large(size: usize, json: impl FnOnce() -> Vec<u8>) -> Result<Written, DropRea
 struct Payload {
     bytes: Vec<u8>,
     spans: usize,
+    /// Of two spans with one id in an envelope, Sentry drops one in silence. A broken generator of ids makes such spans.
+    ids: HashSet<SpanId, RandomState>,
 }
 
 impl Payload {
     /// Whether one more span fits. An empty payload takes any.
-    fn has_room(&self, span: usize, limit: usize) -> bool {
-        self.spans == 0 || self.bytes.len() + 1 + span + TAIL.len() <= limit
+    fn has_room(&self, id: SpanId, span: usize, limit: usize) -> bool {
+        self.spans == 0 || (self.bytes.len() + 1 + span + TAIL.len() <= limit && !self.ids.contains(&id))
     }
 
-    fn add(&mut self, span: &[u8]) {
+    fn add(&mut self, id: SpanId, span: &[u8]) {
+        self.ids.insert(id);
         self.bytes.extend_from_slice(if self.spans == 0 { HEAD } else { b"," });
         self.bytes.extend_from_slice(span);
         self.spans += 1;

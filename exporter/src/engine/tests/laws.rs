@@ -8,6 +8,7 @@ use super::{
     super::EngineOptions,
     simulation::{Plan, Simulation, accepted, hangs, id_of, limited, millis, pad, refused, seconds, status},
 };
+use crate::trace::TraceLifecycle;
 
 /// What the network does.
 #[derive(Clone, Copy, Debug)]
@@ -124,10 +125,11 @@ proptest! {
         has_dir in prop::bool::weighted(0.8),
         buffer in prop_oneof![Just(64 << 10), Just(64_usize << 20)],
         queue in prop_oneof![Just(64 << 10), Just(32_usize << 20)],
+        lifecycle in prop_oneof![Just(TraceLifecycle::Transactions), Just(TraceLifecycle::Stream)],
     ) {
         let dir = tempfile::tempdir().unwrap();
         let sky = Rc::new(RefCell::new(Weather::Fine(20)));
-        let engine = EngineOptions { buffer_limit: buffer, ..EngineOptions::default() };
+        let engine = EngineOptions { buffer_limit: buffer, lifecycle, ..EngineOptions::default() };
         let plan = Plan {
             dir: has_dir.then(|| dir.path().to_owned()),
             disk_time: millis(3),
