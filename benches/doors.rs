@@ -18,7 +18,7 @@ use opentelemetry_sdk::{
         SpanProcessor,
     },
 };
-use opentelemetry_sentry_exporter::{SentryExporter, SentryExporterBuilder, SentrySpanProcessor};
+use opentelemetry_sentry_exporter::{SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TraceLifecycle};
 use opentelemetry_sentry_sampler::SentrySampler;
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
@@ -52,8 +52,12 @@ impl Door {
     /// The names of both processors in commands and results.
     pub const NAMES: [&'static str; 2] = ["stock", "sentry"];
 
-    /// The door with this name, which samples traces at this rate: OpenTelemetry's batch processor with an exporter that only counts, or ours with an HTTP
-    /// client that accepts every request at once.
+    /// The name of our processor with streamed spans.
+    pub const STREAM: &'static str = "stream";
+
+    /// The door with this name, which samples traces at this rate: OpenTelemetry's batch processor with an exporter that
+    /// only counts, or ours with an HTTP client that accepts every request at once, which gets transactions or streamed
+    /// spans.
     ///
     /// # Panics
     ///
@@ -62,7 +66,8 @@ impl Door {
     pub fn named(name: &str, rate: f64) -> Option<Self> {
         match name {
             "stock" => Some(Self::stock(rate)),
-            "sentry" => Some(Self::sentry(rate)),
+            "sentry" => Some(Self::sentry(rate, accepted())),
+            Self::STREAM => Some(Self::sentry(rate, accepted().with_lifecycle(TraceLifecycle::Stream))),
             _ => None,
         }
     }
@@ -76,10 +81,17 @@ impl Door {
         Self { provider, end: End::Stock(exported) }
     }
 
-    fn sentry(rate: f64) -> Self {
+    /// Our processor with this exporter, and our sampler at this rate.
+    ///
+    /// # Panics
+    ///
+    /// If the exporter cannot be built, or the rate is not in 0.0..=1.0.
+    #[must_use]
+    pub fn sentry(rate: f64, exporter: SentryExporterBuilder) -> Self {
         let sampler = SentrySampler::rate(rate).expect("a rate is in 0.0..=1.0").excluding_requests_to(DSN);
-        let processor = sentry(accepted().with_decision_log(sampler.decision_log()));
-        let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(processor.clone()).build();
+        let processor = sentry(exporter.with_decision_log(sampler.decision_log()));
+        let provider =
+            SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(processor.clone()).build();
         Self { provider, end: End::Sentry(processor) }
     }
 
@@ -126,6 +138,18 @@ pub fn sentry(exporter: SentryExporterBuilder) -> SentrySpanProcessor {
 /// A builder of an exporter whose requests are all accepted at once.
 pub fn accepted() -> SentryExporterBuilder {
     SentryExporter::builder().with_dsn(DSN).with_http_client(Client(accept))
+}
+
+/// The same, with the sizes of all requests' bodies, as they are sent.
+pub fn weighed() -> (SentryExporterBuilder, Arc<AtomicU64>) {
+    let bytes = Arc::new(AtomicU64::new(0));
+    let sum = Arc::clone(&bytes);
+    let weigh = move |request: Request<Bytes>| {
+        sum.fetch_add(request.body().len() as u64, Ordering::Relaxed);
+        accept(request)
+    };
+    let exporter = SentryExporter::builder().with_dsn(DSN).with_http_client(Client(weigh));
+    (exporter, bytes)
 }
 
 /// A builder of an exporter whose requests are never answered.

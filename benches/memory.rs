@@ -10,10 +10,14 @@
 //! | single | traces of one span, for a server that never answers, until buffer and queue are full |
 //!
 //! | flood | 2 million spans in traces of 21, ended as fast as one thread can, for a server that accepts everything |
+//! | stream | nothing for long: a million streamed spans that end below 100 roots, which stay open |
 //!
 //! It exits with 1 if the most memory that was resident above the idle process is more than 1.5 times the most bytes
 //! that were counted, plus 16 MiB. What an allocator keeps of memory that was freed is resident, too. Each case runs in
 //! a process of its own. Needs Linux's `/proc`.
+//!
+//! `-- traces` prints the memory of 100,000 open traces of two spans, as transactions and as a stream. It includes the spans
+//! of the SDK.
 
 use std::{
     env,
@@ -27,9 +31,9 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use opentelemetry_sentry_benches::doors::{accepted, provider, resident_bytes, sentry, unanswered};
-use opentelemetry_sentry_exporter::{SentryExporterBuilder, SentrySpanProcessor, Stats};
+use opentelemetry_sentry_exporter::{SentryExporterBuilder, SentrySpanProcessor, Stats, TraceLifecycle};
 
-const CASES: [&str; 3] = ["open", "single", "flood"];
+const CASES: [&str; 4] = ["open", "single", "flood", "stream"];
 
 /// What may be resident beside the counted bytes.
 const MARGIN: usize = 16 << 20;
@@ -41,7 +45,9 @@ fn main() -> ExitCode {
     match arguments.iter().find(|argument| CASES.contains(&argument.as_str())).map(String::as_str) {
         Some("open") => open(600 / size),
         Some("single") => single(400_000 / size),
-        Some(_) => flood(2_000_000 / 21 / size),
+        Some("flood") => flood(2_000_000 / 21 / size),
+        Some(_) => stream(1_000_000 / size),
+        None if arguments.iter().any(|argument| argument == "traces") => traces(100_000),
         None => {
             let run = |case: &&str| {
                 let this = env::current_exe().expect("the path of this program");
@@ -102,6 +108,39 @@ fn flood(traces: u64) -> ExitCode {
         watch.look();
     }
     watch.verdict("flood")
+}
+
+fn stream(spans: usize) -> ExitCode {
+    let mut watch = Watch::start(accepted().with_lifecycle(TraceLifecycle::Stream));
+    let tracer = watch.tracer();
+    let roots: Vec<_> = (0..100).map(|_| Context::new().with_span(tracer.start("request"))).collect();
+    for cx in roots.iter().cycle().take(spans) {
+        let step = tracer.span_builder("step").with_attributes([KeyValue::new("step.name", "a name")]);
+        drop(step.start_with_context(&tracer, cx));
+        watch.look();
+    }
+    watch.verdict("stream")
+}
+
+/// Each lifecycle holds its traces open while the next one is measured, so that no freed memory is used again.
+fn traces(number: usize) -> ExitCode {
+    let mut open = Vec::new();
+    for lifecycle in [TraceLifecycle::Transactions, TraceLifecycle::Stream] {
+        let mut watch = Watch::start(accepted().with_lifecycle(lifecycle));
+        let tracer = watch.tracer();
+        let begin = |_| {
+            let root = Context::new().with_span(tracer.start("request"));
+            drop(tracer.start_with_context("step", &root));
+            root
+        };
+        let roots: Vec<_> = (0..number).map(begin).collect();
+        (watch.looks, watch.resident) = (19, 0);
+        watch.look();
+        let bytes = watch.resident.saturating_sub(watch.idle);
+        println!("{lifecycle:?}: {:.1} MiB, {} bytes a trace", bytes as f64 / f64::from(1 << 20), bytes / number);
+        open.push((watch, roots));
+    }
+    ExitCode::SUCCESS
 }
 
 /// A pipeline, and the most memory that it took.

@@ -12,6 +12,7 @@
 //! cargo bench -p opentelemetry-sentry-benches --bench processor -- time          # one of them
 //! cargo bench -p opentelemetry-sentry-benches --bench processor -- losses
 //! cargo bench -p opentelemetry-sentry-benches --bench processor -- instructions  # needs valgrind
+//! cargo bench -p opentelemetry-sentry-benches --bench processor -- bytes
 //! ```
 //!
 //! `time` is the time of the threads that make spans, from their common start to their common end, as medians over
@@ -23,16 +24,26 @@
 //!
 //! ```sh
 //! valgrind --tool=callgrind --separate-threads=yes --callgrind-out-file=FILE \
-//!     target/release/deps/processor-… traces sentry api 1 500  # or: stock; tracing; 0.1; 0
+//!     target/release/deps/processor-… traces sentry api 1 500  # or: stock, stream; tracing; 0.1; 0
 //! ```
 //!
 //! and takes the totals of `FILE-01`, the main thread, and of all files, once with traces and once without, so that the set-up
 //! and the wait for the end do not count. The figure is the median of several such pairs.
 //!
+//! `stream` is our processor with streamed spans instead of transactions. `bytes` are those of the requests' bodies, as they
+//! are sent with gzip, for both forms.
+//!
 //! `losses` uses all defaults and a real HTTP ingest on loopback. It exits with 1 if a lost span was not counted, or if
 //! the root of a trace arrived without all of its children.
 
-use std::{collections::HashMap, env, process::ExitCode, sync::Barrier, thread, time::Instant};
+use std::{
+    collections::HashMap,
+    env,
+    process::ExitCode,
+    sync::{Barrier, atomic::Ordering},
+    thread,
+    time::Instant,
+};
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracer;
@@ -42,7 +53,7 @@ use opentelemetry_sentry_benches::{
     service::{self, SPANS, Through},
     timing::median,
 };
-use opentelemetry_sentry_exporter::{SentryExporter, Stats, testing::LocalIngest};
+use opentelemetry_sentry_exporter::{SentryExporter, Stats, TraceLifecycle, testing::LocalIngest};
 use tracing::dispatcher;
 
 fn main() -> ExitCode {
@@ -53,6 +64,7 @@ fn main() -> ExitCode {
     match arguments[..] {
         ["traces", door, through, rate, number, ..] => traces(door, through, rate, number),
         ["instructions", ..] => instructions(effort),
+        ["bytes", ..] => bytes(effort),
         ["time", ..] => time(effort),
         ["losses", ..] => return losses(effort),
         _ => {
@@ -138,19 +150,39 @@ fn seconds(door: &Door, through: Through, threads: usize, number: usize) -> f64 
 
 fn instructions(effort: Effort) {
     println!("instructions of each span, from {} traces of {SPANS} spans\n", effort.traces);
-    println!("{:8} | rate | {:11} | {:>14} | {:>14} | ratio", "", "threads", "stock, a span", "ours, a span");
+    println!(
+        "{:8} | rate | {:8} | {:>14} | {:>14} | ratio | {:>14} | to ours",
+        "", "threads", "stock, a span", "ours, a span", "stream, a span"
+    );
     for (name, rate) in [("api", "1"), ("tracing", "1"), ("api", "0.1")] {
-        let counts = Door::NAMES.map(|door| {
-            let pair = |_| ["0", &effort.traces.to_string()].map(|number| counted(&["traces", door, name, rate, number]));
+        let [stock, ours] = Door::NAMES;
+        let counts = [stock, ours, Door::STREAM].map(|door| {
+            let pair =
+                |_| ["0", &effort.traces.to_string()].map(|number| counted(&["traces", door, name, rate, number]));
             (0..effort.runs).map(pair).collect::<Vec<_>>()
         });
         for (threads, place) in [("caller's", 0), ("all", 1)] {
-            let [stock, ours] = counts.each_ref().map(|pairs| {
+            let [stock, ours, stream] = counts.each_ref().map(|pairs| {
                 let cost = |[none, some]: &[[f64; 2]; 2]| (some[place] - none[place]) / (effort.traces * SPANS) as f64;
                 median(pairs.iter().map(cost).collect())
             });
-            println!("{name:8} | {rate:4} | {threads:11} | {stock:14.0} | {ours:14.0} | {:5.3}", ours / stock);
+            println!(
+                "{name:8} | {rate:4} | {threads:8} | {stock:14.0} | {ours:14.0} | {:5.3} | {stream:14.0} | {:5.2}",
+                ours / stock,
+                stream / ours
+            );
         }
+    }
+}
+
+fn bytes(effort: Effort) {
+    println!("bytes of the requests' bodies for {} traces of {SPANS} spans\n", effort.traces);
+    for (name, lifecycle) in [("ours", TraceLifecycle::Transactions), ("stream", TraceLifecycle::Stream)] {
+        let (exporter, bytes) = doors::weighed();
+        let door = Door::sentry(1.0, exporter.with_lifecycle(lifecycle));
+        run(&door, Through::Api, effort.traces);
+        assert_eq!(door.drain(), (effort.traces * SPANS) as u64, "nothing may be lost");
+        println!("{name:8} | {:10.0} / trace", bytes.load(Ordering::Relaxed) as f64 / effort.traces as f64);
     }
 }
 

@@ -34,6 +34,8 @@
 //! | sampling by route | [`with_sampler`] with [rules](crate::sampler::Rule), or a function: [`with_traces_sampler`] |
 //! | to change the rate while the process runs | [`sentry.sampler()`](Sentry::sampler) |
 //! | your own names and ops | the attributes `otel.name` and `otel.kind` when a span starts, `sentry.op` and `sentry.custom_span_name` at any time ([mapping](crate::guide::mapping#op-name-and-source)) |
+//! | spans one by one, without transactions | [`with_lifecycle`](SentryBuilder::with_lifecycle), or `SENTRY_TRACE_LIFECYCLE=stream` ([delivery](crate::guide::delivery#streamed-spans)) |
+//! | an attribute on every streamed span | [`with_attribute`](SentryBuilder::with_attribute) |
 //! | tags, and the user | [`with_tag`], [`with_tag_attributes`]; attributes `user.id`, `user.email`, … ([mapping](crate::guide::mapping#tags)) |
 //! | measurements | an event with `sentry.measurement_value` ([mapping](crate::guide::mapping#measurements)) |
 //! | errors beside traces | [`with_exceptions_as_errors`] |

@@ -83,6 +83,7 @@ fn facade(ingest: &LocalIngest) -> Result<Sentry, SetupError> {
         .with_exceptions_as_errors(true)
         .with_spotlight(ingest.spotlight_url())
         .with_lifecycle(TraceLifecycle::Transactions)
+        .with_attribute("tenant", "acme")
         .with_resource(Resource::builder().build())
         .with_exporter(|exporter| every_option(exporter, ingest));
     builder.install()
@@ -103,6 +104,7 @@ fn every_option(exporter: SentryExporterBuilder, ingest: &LocalIngest) -> Sentry
         .with_service(Sender::new(ingest.dsn().parse().ok()))
         .with_spotlight(ingest.spotlight_url())
         .with_lifecycle(TraceLifecycle::Transactions)
+        .with_attribute("tenant", "acme")
         .with_decision_log(Arc::default())
         .with_tag("team", "shop")
         .with_tag_attributes(["tenant"])

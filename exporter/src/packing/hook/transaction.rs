@@ -54,7 +54,8 @@ pub struct TransactionEvent {
 
 /// A span that is about to be sent, as a hook sees it.
 ///
-/// A hook is set by [`with_before_send_span`](crate::SentryExporterBuilder::with_before_send_span).
+/// A hook is set by [`with_before_send_span`](crate::SentryExporterBuilder::with_before_send_span). Of a streamed span it can
+/// change the description, which is its name, the op and the attributes; a changed status has no effect.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SpanEvent {
