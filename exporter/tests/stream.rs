@@ -50,7 +50,7 @@ fn spans_leave_before_their_root_and_name_it() {
     assert_eq!(ingest.spans().len(), 1, "the others are open");
     let envelopes = ingest.envelopes();
     let trace = envelopes[0].trace().unwrap();
-    assert_eq!((&trace["trace_id"], &trace["public_key"]), (&query.trace_id.clone().into(), &"public".into()));
+    assert_eq!((&trace["trace_id"], &trace["public_key"]), (&query.trace_id.into(), &"public".into()));
 
     parent.span().end();
     root.span().end();

@@ -157,7 +157,7 @@ fn the_hook_changes_spans_and_cannot_lose_one() {
     hooks.set_span(|event| match event.span_id() {
         "0000000000000002" => event.description = "renamed".to_owned(),
         "0000000000000003" => {
-            event.data = [("text".to_owned(), "x".repeat(2 * MAX_TRANSACTION).into())].into_iter().collect()
+            event.data = [("text".to_owned(), "x".repeat(2 * MAX_TRANSACTION).into())].into_iter().collect();
         }
         "0000000000000004" => event.data = [("text".to_owned(), "x".repeat(MAX_SPAN).into())].into_iter().collect(),
         _ => panic!("a bug"),
