@@ -27,7 +27,7 @@ const SENSITIVE: [(&str, u32); 7] = [
 #[must_use]
 pub fn is_sensitive(key: &str) -> bool {
     // Most keys lack a letter of each word, and are not searched.
-    let has = letters(key);
+    let has = key.bytes().fold(0, |letters, byte| letters | 1_u32 << (byte & 31));
     let contains =
         |word: &str| key.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
     SENSITIVE.iter().any(|(word, letters)| has & letters == *letters && contains(word))
@@ -105,27 +105,34 @@ pub fn without_parameters(text: &str) -> Option<String> {
     let ends_name = |c: char| matches!(c, '?' | '&' | '#' | ';' | '/') || c.is_whitespace();
     let ends_value = |c: char| matches!(c, '&' | '#' | ';' | '"' | '<' | '>' | ')') || c.is_whitespace();
     let mut shown = String::new();
-    let mut rest = text;
-    while let Some(place) = rest.find('=') {
-        let (before, value) = rest.split_at(place + 1);
-        let start = before[..place].rfind(ends_name);
-        let mut name = before[start.unwrap_or(0)..place].chars();
-        // A name that follows a slash or a blank is not a parameter; one at the very beginning of a query is.
+    // How much of the text is in `shown`. Most texts have no secret, and nothing of them is copied.
+    let mut copied = 0;
+    let mut at = 0;
+    // A parameter at the very beginning, or behind a filtered value, has no mark in front of it.
+    let mut needs_mark = false;
+    while let Some(length) = text[at..].find('=') {
+        let before = &text[at..at + length];
+        let start = before.rfind(ends_name);
+        let mut name = before[start.unwrap_or(0)..].chars();
+        // A name that follows a slash or a blank is not a parameter.
         let is_parameter = match start.and_then(|_| name.next()) {
             Some(mark) => matches!(mark, '?' | '&' | '#' | ';'),
-            None => shown.is_empty() || shown.ends_with(FILTERED),
+            None => !needs_mark,
         };
-        shown.push_str(before);
-        rest = value;
+        at += length + 1;
+        needs_mark = true;
         if is_parameter && is_sensitive(name.as_str()) {
-            let end = value.find(ends_value).unwrap_or(value.len());
-            if end > 0 {
+            let end = text[at..].find(ends_value).map_or(text.len(), |end| at + end);
+            if end > at {
+                shown.push_str(&text[copied..at]);
                 shown.push_str(FILTERED);
+                copied = end;
+                needs_mark = false;
             }
-            rest = &value[end..];
+            at = end;
         }
     }
-    shown.push_str(rest);
+    shown.push_str(text.get(copied..).filter(|_| copied > 0)?);
     (shown != text).then_some(shown)
 }
 

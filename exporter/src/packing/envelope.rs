@@ -66,9 +66,16 @@ impl Envelope {
         self.headers.len() + self.items.len()
     }
 
-    /// The body of a request at this time, with another item (empty for none).
-    pub(crate) fn body(&self, now: SystemTime, more: &[u8]) -> Vec<u8> {
-        let mut body = Vec::with_capacity(self.size() + more.len() + 64);
+    /// The body of a request at this time.
+    pub(crate) fn body(&self, now: SystemTime) -> Vec<u8> {
+        let mut body = Vec::new();
+        self.write_body(now, &[], &mut body);
+        body
+    }
+
+    /// Writes the body of a request at this time, with another item (empty for none).
+    pub(crate) fn write_body(&self, now: SystemTime, more: &[u8], body: &mut Vec<u8>) {
+        body.reserve(self.size() + more.len() + 64);
         let headers = self.headers.strip_prefix(b"{").unwrap_or(&self.headers);
         let comma = if headers == b"}" { "" } else { "," };
         body.extend_from_slice(b"{\"sent_at\":");
@@ -82,7 +89,6 @@ impl Envelope {
             }
         }
         body.push(b'\n');
-        body
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Re
     }
     client = trusting(client, &settings.root_certificates)?;
     let failed = |source| ClientError::because("the HTTP client could not be built", source);
-    Ok(Arc::new(reqwest_client::ReqwestClient(client.build().map_err(failed)?)))
+    Ok(Arc::new(reqwest_client::ReqwestClient::new(client.build().map_err(failed)?)))
 }
 
 #[cfg(feature = "reqwest-rustls")]
@@ -119,9 +119,15 @@ mod tests {
 
 #[cfg(feature = "reqwest-client")]
 mod reqwest_client {
-    use std::{pin::Pin, time::Duration};
+    use std::{
+        pin::Pin,
+        sync::{Mutex, PoisonError},
+        time::Duration,
+    };
 
+    use http::{Uri, request::Parts};
     use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+    use reqwest::Url;
     use tokio::time::timeout;
 
     /// The most bytes that are read of an answer's body. The exporter does not use it; the tunnel passes it back.
@@ -133,12 +139,40 @@ mod reqwest_client {
     /// `reqwest` as an HTTP client. The status and the headers of an answer count, even if its body is cut off or never
     /// ends.
     #[derive(Debug)]
-    pub(super) struct ReqwestClient(pub(super) reqwest::Client);
+    pub(super) struct ReqwestClient {
+        client: reqwest::Client,
+        /// The URL of the last request, parsed. Nearly all requests have the same.
+        last: Mutex<Option<(Uri, Url)>>,
+    }
 
     impl ReqwestClient {
+        pub(super) const fn new(client: reqwest::Client) -> Self {
+            Self { client, last: Mutex::new(None) }
+        }
+
+        fn url(&self, uri: Uri) -> Result<Url, HttpError> {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*last {
+                Some((known, url)) if *known == uri => Ok(url.clone()),
+                _ => {
+                    let url: Url = uri.to_string().parse()?;
+                    *last = Some((uri, url.clone()));
+                    Ok(url)
+                }
+            }
+        }
+
+        fn request(&self, request: Request<Bytes>) -> Result<reqwest::Request, HttpError> {
+            let (Parts { method, uri, headers, .. }, body) = request.into_parts();
+            let mut request = reqwest::Request::new(method, self.url(uri)?);
+            *request.headers_mut() = headers;
+            *request.body_mut() = Some(body.into());
+            Ok(request)
+        }
+
         async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
             // Errors are logged, and the URL of a self-hosted Sentry may be confidential.
-            let mut answer = self.0.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
+            let mut answer = self.client.execute(self.request(request)?).await.map_err(reqwest::Error::without_url)?;
             let mut response = Response::builder().status(answer.status());
             if let Some(headers) = response.headers_mut() {
                 *headers = answer.headers().clone();

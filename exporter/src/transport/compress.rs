@@ -1,6 +1,6 @@
 //! The bodies of requests, compressed if that makes them smaller.
 
-use std::fmt;
+use std::{fmt, mem};
 
 use opentelemetry_http::Bytes;
 
@@ -32,9 +32,13 @@ pub(super) struct Compressor {
     /// `None` if there was no memory for it.
     #[cfg(feature = "zstd")]
     zstd: Option<zstd::bulk::Compressor<'static>>,
-    /// Where bodies are compressed. It grows with the largest body, which is a little more than 1 MB, or 5 MB of a stream.
+    /// The last body, and its compressed bytes. Both stay here so that their memory is reused.
+    plain: Vec<u8>,
     room: Vec<u8>,
 }
+
+/// The most bytes that each buffer keeps for the next body. Larger bodies are rare, and take long anyway.
+const MAX_KEPT: usize = 256 << 10;
 
 impl fmt::Debug for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,6 +61,7 @@ impl Compressor {
             gzip: Gzip::new(),
             #[cfg(feature = "zstd")]
             zstd: zstd::bulk::Compressor::new(LEVEL).ok(),
+            plain: Vec::new(),
             room: Vec::new(),
         }
     }
@@ -66,28 +71,39 @@ impl Compressor {
         self.encoding = Encoding::Gzip;
     }
 
-    pub(super) fn body(&mut self, plain: Vec<u8>) -> Body {
-        if plain.len() <= COMPRESS_ABOVE {
-            return Body { bytes: plain.into(), encoding: None };
+    /// The body that a function writes.
+    pub(super) fn body(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Body {
+        let mut plain = mem::take(&mut self.plain);
+        write(&mut plain);
+        let encoding = self.compress(&plain);
+        let body = Body { bytes: Bytes::copy_from_slice(encoding.map_or(&plain, |_| &self.room)), encoding };
+        for buffer in [&mut plain, &mut self.room] {
+            buffer.clear();
+            buffer.shrink_to(MAX_KEPT);
         }
-        self.room.clear();
+        self.plain = plain;
+        body
+    }
+
+    /// Compresses a body into the room. `None` if that does not make it smaller.
+    fn compress(&mut self, plain: &[u8]) -> Option<&'static str> {
+        if plain.len() <= COMPRESS_ABOVE {
+            return None;
+        }
         let encoding = match self.encoding {
             Encoding::Gzip => {
-                self.gzip.compress(&plain, &mut self.room);
-                Some("gzip")
+                self.gzip.compress(plain, &mut self.room);
+                "gzip"
             }
             #[cfg(feature = "zstd")]
             Encoding::Zstd => {
-                // It writes only as far as there is room, and what does not become smaller is not compressed.
+                // It writes only as far as there is room, and fails for what does not become smaller.
                 self.room.reserve(plain.len());
-                let done = self.zstd.as_mut().map(|zstd| zstd.compress_to_buffer(&plain, &mut self.room));
-                done.is_some_and(|done| done.is_ok()).then_some("zstd")
+                self.zstd.as_mut()?.compress_to_buffer(plain, &mut self.room).ok()?;
+                "zstd"
             }
         };
-        if encoding.is_none() || self.room.len() >= plain.len() {
-            return self.plain(plain);
-        }
-        Body { bytes: Bytes::copy_from_slice(&self.room), encoding }
+        Some(encoding).filter(|_| self.room.len() < plain.len())
     }
 
     /// A body that is not compressed, for Spotlight and for tiny envelopes.
@@ -112,7 +128,7 @@ mod tests {
     fn one_body_after_the_other_can_be_read_again() {
         let mut compressor = Compressor::new(Encoding::Gzip);
         for plain in [vec![b'x'; 2000], [vec![b'z'; 100_000], noise()].concat(), vec![b'y'; 1025]] {
-            let body = compressor.body(plain.clone());
+            let body = compressor.body(|body| body.extend_from_slice(&plain));
             assert_eq!(body.encoding, Some("gzip"));
             let mut read = Vec::new();
             flate2::read::GzDecoder::new(&*body.bytes).read_to_end(&mut read).unwrap();
@@ -125,7 +141,7 @@ mod tests {
     fn one_body_after_the_other_can_be_read_again_from_zstd() {
         let mut compressor = Compressor::new(Encoding::Zstd);
         for plain in [vec![b'x'; 2000], [vec![b'z'; 100_000], noise()].concat(), vec![b'y'; 1025]] {
-            let body = compressor.body(plain.clone());
+            let body = compressor.body(|body| body.extend_from_slice(&plain));
             assert_eq!(body.encoding, Some("zstd"));
             assert!(zstd::bulk::decompress(&body.bytes, plain.len()).unwrap() == plain);
         }
@@ -135,7 +151,7 @@ mod tests {
     fn what_compression_makes_larger_is_not_compressed() {
         let mut compressor = Compressor::new(Encoding::Gzip);
         for plain in [noise(), vec![b'x'; 1024]] {
-            let body = compressor.body(plain.clone());
+            let body = compressor.body(|body| body.extend_from_slice(&plain));
             assert_eq!(body.encoding, None);
             assert!(body.bytes == plain);
         }

@@ -213,7 +213,7 @@ impl Outbox {
             return None;
         }
         let Check::Asked(asker) = mem::take(&mut self.check) else { return None };
-        let body = self.compressor.plain(Envelope::empty().body(now.wall, &[]));
+        let body = self.compressor.plain(Envelope::empty().body(now.wall));
         let Some(request) = self.destinations.sentry.as_ref().map(|sentry| sentry.request(body)) else {
             asker.answer(Err("there is no DSN".to_owned()));
             return None;
@@ -278,8 +278,9 @@ impl Outbox {
         if queued.envelope.items.is_empty() && item.is_empty() {
             return None;
         }
-        let body = queued.envelope.body(now.wall, &item);
-        let body = if to_sentry { self.compressor.body(body) } else { self.compressor.plain(body) };
+        let write = |body: &mut Vec<u8>| queued.envelope.write_body(now.wall, &item, body);
+        let body =
+            if to_sentry { self.compressor.body(write) } else { self.compressor.plain(queued.envelope.body(now.wall)) };
         let encoding = body.encoding;
         let request = destination.request(body);
         let in_pause = self.link.is_away();

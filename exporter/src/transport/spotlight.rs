@@ -35,7 +35,7 @@ impl Spotlight {
     pub(super) fn copy(&mut self, envelope: &Envelope, now: Now) {
         let is_paused = self.pause_ends.is_some_and(|ends| ends > now.instant);
         if !is_paused && self.waiting.len() + self.out < MAX_COPIES {
-            self.waiting.push_back(envelope.body(now.wall, &[]));
+            self.waiting.push_back(envelope.body(now.wall));
         }
     }
 

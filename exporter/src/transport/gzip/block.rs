@@ -28,17 +28,17 @@ struct Symbol {
 
 impl Symbol {
     /// Numbers in groups that are twice as wide after each `2 ^ order` symbols.
-    const fn of(number: u16, order: u32) -> Self {
+    const fn of(number: u32, order: u32) -> Self {
         if number < 2 << order {
-            return Self { symbol: number, bits: 0, count: 0 };
+            return Self { symbol: number as u16, bits: 0, count: 0 };
         }
         let count = number.ilog2() - order;
-        let symbol = (count << order) as u16 + (number >> count);
-        Self { symbol, bits: number & ((1 << count) - 1), count: count as u8 }
+        let symbol = (count << order) + (number >> count);
+        Self { symbol: symbol as u16, bits: (number & ((1 << count) - 1)) as u16, count: count as u8 }
     }
 
     const fn of_distance(distance: u16) -> Self {
-        Self::of(distance - 1, 1)
+        Self::of(distance as u32 - 1, 1)
     }
 }
 
@@ -47,7 +47,7 @@ const LENGTHS: [Symbol; LONGEST + 1] = {
     let mut all = [Symbol { symbol: 0, bits: 0, count: 0 }; LONGEST + 1];
     let mut length = 3;
     while length < LONGEST {
-        let Symbol { symbol, bits, count } = Symbol::of(length as u16 - 3, 2);
+        let Symbol { symbol, bits, count } = Symbol::of(length as u32 - 3, 2);
         all[length] = Symbol { symbol: 257 + symbol, bits, count };
         length += 1;
     }
