@@ -71,10 +71,12 @@ impl<'a> Attributes<'a> {
 
     /// The attributes without those that a later one with the same key replaces.
     pub fn unique(self) -> impl Iterator<Item = &'a KeyValue> {
-        let last = (self.all.len() > MANY).then(|| self.last_places());
+        let none_repeated = self.index.repeated.is_empty();
+        let last = (self.all.len() > MANY && !none_repeated).then(|| self.last_places());
         let is_last = move |(place, attribute): &(usize, &KeyValue)| {
             let key = attribute.key.as_str();
-            !self.index.repeated.may_have(key)
+            none_repeated
+                || !self.index.repeated.may_have(key)
                 || match &last {
                     Some(last) => last.get(key) == Some(place),
                     None => self.all[place + 1..].iter().all(|later| later.key.as_str() != key),

@@ -35,6 +35,13 @@ impl Keys {
         Self { bits: self.bits | bit(key) }
     }
 
+    /// Whether the set has no keys.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.bits == 0
+    }
+
     /// Whether a key may be in the set: `false` is certain, `true` is probable.
     #[inline]
     #[must_use]

@@ -22,7 +22,7 @@ const ORIGIN: &str = "auto.otel";
 /// The longest op and the longest origin that Sentry accepts, in characters.
 const MAX_WORD: usize = 128;
 
-/// The fields that the root (in `contexts.trace`) and all other spans share.
+/// The fields of the root (in `contexts.trace`) and of all other spans.
 #[derive(Debug, Serialize)]
 pub(crate) struct SpanFields<'a> {
     trace_id: Hex<16>,
@@ -36,6 +36,15 @@ pub(crate) struct SpanFields<'a> {
     data: Data<'a>,
     #[serde(skip_serializing_if = "Links::is_empty")]
     links: Links<'a, AttributeMap<'a>>,
+    // The root has none of these: the event has them. A struct of its own, flattened, would be written much more slowly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_timestamp: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<f64>,
+    #[serde(skip_serializing_if = "Measurements::is_empty")]
+    measurements: Measurements<'a>,
 }
 
 impl<'a> SpanFields<'a> {
@@ -64,6 +73,10 @@ impl<'a> SpanFields<'a> {
                 root,
             },
             links: Links::new(&data.links, AttributeMap::new),
+            description: None,
+            start_timestamp: None,
+            timestamp: None,
+            measurements: Measurements::default(),
         }
     }
 }
@@ -87,27 +100,20 @@ pub(super) struct Child<'a> {
     pub(super) times: Times,
 }
 
-#[derive(Serialize)]
-struct ChildFields<'a> {
-    #[serde(flatten)]
-    fields: SpanFields<'a>,
-    description: &'a str,
-    start_timestamp: f64,
-    timestamp: f64,
-    #[serde(skip_serializing_if = "Measurements::is_empty")]
-    measurements: Measurements<'a>,
-}
-
 impl Serialize for Child<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { span, times } = *self;
         let description = span.describe();
         let origin = origin(span.attributes);
         let (start_timestamp, timestamp) = times.of(span.data);
-        let fields = SpanFields::new(span, &description, &origin, None);
-        let measurements = Measurements::of_child(span);
-        ChildFields { fields, description: &description.name, start_timestamp, timestamp, measurements }
-            .serialize(serializer)
+        let fields = SpanFields {
+            description: Some(&description.name),
+            start_timestamp: Some(start_timestamp),
+            timestamp: Some(timestamp),
+            measurements: Measurements::of_child(span),
+            ..SpanFields::new(span, &description, &origin, None)
+        };
+        fields.serialize(serializer)
     }
 }
 

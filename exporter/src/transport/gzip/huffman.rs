@@ -45,7 +45,7 @@ pub(super) fn codes<const N: usize>(counts: &[u32; N], longest: u32) -> [Code; N
     for (length, symbol) in lengths.iter().zip(symbols) {
         codes[(*symbol & 511) as usize].length = *length as u8;
     }
-    number(&mut codes);
+    number(&mut codes, lengths);
     codes
 }
 
@@ -87,12 +87,11 @@ fn counts_to_lengths(nodes: &mut [u32]) {
     }
 }
 
-/// Numbers the codes: shorter ones first, and those of the same length by symbol.
-fn number(codes: &mut [Code]) {
+/// Numbers the codes, of which these are the lengths: shorter ones first, and those of the same length by symbol.
+fn number(codes: &mut [Code], lengths: &[u32]) {
+    // The first code of each length follows the last one of the next shorter length.
     let mut next = [0_u16; 17];
-    for code in &*codes {
-        next[usize::from(code.length) + 1] += u16::from(code.length > 0);
-    }
+    lengths.iter().for_each(|length| next[*length as usize + 1] += 1);
     for length in 1..16 {
         next[length] = (next[length] + next[length - 1]) << 1;
     }
