@@ -46,7 +46,7 @@ use opentelemetry_sentry_semantics::Attributes;
 
 pub use self::flush_error::FlushError;
 use self::{
-    intake::Intake,
+    intake::{Intake, Place},
     machine::Shared,
     order::{Mailbox, Waiter},
 };
@@ -54,7 +54,6 @@ pub(crate) use self::{options::EngineOptions, worker::Setup};
 use crate::{
     account::{DropReason, Stats, unsampled},
     packing::Filters,
-    trace::EndedSpan,
     transport::{Asker, Destination, Problem, of_answer, of_arrivals},
 };
 
@@ -168,12 +167,12 @@ impl Engine {
         !is_for_others
     }
 
-    pub(crate) fn push(&self, span: SpanData) {
+    /// A place for a span that [`slimmed`](crate::trace::slimmed) has measured, unless it is dropped.
+    pub(crate) fn place(&self, span: &SpanData, size: usize) -> Option<Place<'_>> {
         let Shared { intake, ledger, .. } = &self.shared;
-        let mut ended = EndedSpan::from(span);
         // Without our span processor a span is seen only now.
-        ended.is_ignored = !intake.knows_roots() && self.ignores(&ended);
-        intake.push(ended, ledger);
+        let is_ignored = !intake.knows_roots() && self.ignores(span);
+        intake.place(span, size, is_ignored, ledger)
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -40,7 +40,7 @@ pub(crate) use self::{
     assembler::{OpenRoots, WaitLimits},
     buckets::{Bucket, MAX_BUCKET},
     context::TraceContext,
-    ended::EndedSpan,
+    ended::{EndedSpan, is_local_root, slimmed},
     gatherer::{Gathered, Gatherer},
     pick_up::PickUp,
     segment::Segment,

@@ -11,7 +11,9 @@ use opentelemetry_sentry_protocol::{
     __shared::{Probe, not_sampled, own_thread},
     Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate, Unsampled,
 };
-use opentelemetry_sentry_semantics::{Attributes, Source, describe, host_of_url, semconv, shortened, without_secrets};
+use opentelemetry_sentry_semantics::{
+    Attributes, Source, describe, has_host, host_of_url, semconv, shortened, without_secrets,
+};
 
 use crate::{
     choice::Choice,
@@ -74,10 +76,14 @@ impl SentrySampler {
     }
 
     /// Whether a child span simply inherits its local parent's flag.
-    fn only_follows(&self, is_sampled: bool, kind: &SpanKind) -> bool {
-        let may_be_excluded = matches!(kind, SpanKind::Client) && !self.excluded.is_empty();
-        let needs_its_decision = is_sampled && self.shared.record_all;
-        !may_be_excluded && !needs_its_decision
+    fn only_follows(&self, is_sampled: bool, kind: &SpanKind, attributes: &[KeyValue]) -> bool {
+        !is_sampled || !(self.shared.record_all || self.may_be_excluded(kind, attributes))
+    }
+
+    /// Whether a span may be a request to an excluded host: most clients' spans are queries, without a URL.
+    fn may_be_excluded(&self, kind: &SpanKind, attributes: &[KeyValue]) -> bool {
+        let is_url = |attribute: &KeyValue| matches!(attribute.key.as_str(), semconv::URL_FULL | semconv::HTTP_URL);
+        *kind == SpanKind::Client && !self.excluded.is_empty() && attributes.iter().any(is_url)
     }
 
     /// Whether any other span is recorded, and the attributes it gets.
@@ -208,7 +214,11 @@ impl SentrySampler {
     fn choose(&self, start: &Start<'_>, incoming: Option<&Incoming>, parent_sampled: Option<bool>) -> Choice {
         let Shared { policy, tunables, .. } = &*self.shared;
         let is_traced = || tunables.rate().is_some() || policy.function.is_some();
-        if parent_sampled.is_none() && !policy.probes && is_probe(Attributes::new(start.attributes)) && is_traced() {
+        if parent_sampled.is_none()
+            && !policy.probes
+            && is_probe(Attributes::unindexed(start.attributes))
+            && is_traced()
+        {
             return Choice::Apply(SampleRate::NONE);
         }
         policy.choose(tunables.rate(), parent_sampled, || {
@@ -266,13 +276,11 @@ impl SentrySampler {
 
     /// Whether a span is a request to an excluded host.
     fn is_excluded(&self, start: &Start<'_>) -> bool {
-        if self.excluded.is_empty() || *start.kind != SpanKind::Client {
+        if !self.may_be_excluded(start.kind, start.attributes) {
             return false;
         }
-        let attributes = Attributes::new(start.attributes);
-        let url = attributes.first_text([semconv::URL_FULL, semconv::HTTP_URL]);
-        let host = url.as_deref().and_then(host_of_url);
-        host.is_some_and(|host| self.excluded.contains(&host))
+        let url = Attributes::unindexed(start.attributes).first_text([semconv::URL_FULL, semconv::HTTP_URL]);
+        url.is_some_and(|url| self.excluded.iter().any(|host| has_host(&url, host)))
     }
 
     /// Whether a span is not real: a check starts it to see whether this sampler is behind the global tracer provider.
@@ -312,7 +320,7 @@ impl ShouldSample for SentrySampler {
         // The SDK gives a span under an invalid parent a new trace id, so such a parent has been filtered out.
         let local = parent.filter(|parent| !parent.is_remote());
         // Most spans are such children, and are done here.
-        if let Some(local) = local.filter(|local| self.only_follows(local.is_sampled(), span_kind)) {
+        if let Some(local) = local.filter(|local| self.only_follows(local.is_sampled(), span_kind, attributes)) {
             let decision = if local.is_sampled() {
                 SamplingDecision::RecordAndSample
             } else {

@@ -46,6 +46,12 @@ impl<'a> Attributes<'a> {
         Self { all, index }
     }
 
+    /// Wraps a list of attributes without an index, which costs more than one or two lookups save.
+    #[must_use]
+    pub const fn unindexed(all: &'a [KeyValue]) -> Self {
+        Self { all, index: AttributeIndex { keys: Keys::ANY, repeated: Keys::ANY } }
+    }
+
     /// The index of the list, for [`with_index`](Self::with_index).
     #[must_use]
     pub const fn index(self) -> AttributeIndex {

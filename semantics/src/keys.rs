@@ -16,6 +16,9 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// The set of all keys.
+    pub const ANY: Self = Self { bits: u64::MAX };
+
     /// The set of these keys.
     #[must_use]
     pub const fn of(keys: &[&str]) -> Self {

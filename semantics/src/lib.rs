@@ -12,7 +12,7 @@ pub use crate::{
     attributes::{AttributeIndex, Attributes},
     describe::{Description, Source, describe},
     secrets::{is_sensitive, without_secrets},
-    url::{host_of_url, sanitize_url},
+    url::{has_host, host_of_url, sanitize_url},
 };
 
 // For the sibling crates only: these may change in any release.

@@ -11,6 +11,7 @@ use opentelemetry_sdk::{
 use crate::{
     account::Stats,
     engine::{Engine, FlushError},
+    trace::slimmed,
 };
 
 /// How long a flush without a timeout may take, as in the SDK's processors.
@@ -51,7 +52,12 @@ impl SentryExporter {
 impl SpanExporter for SentryExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         if let Some(engine) = self.engine() {
-            batch.into_iter().for_each(|span| engine.push(span));
+            for mut span in batch {
+                let size = slimmed(&mut span);
+                if let Some(place) = engine.place(&span, size) {
+                    place.fill(span);
+                }
+            }
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ use super::exporter::{FLUSH_TIMEOUT, SentryExporter, sdk_result};
 use crate::{
     account::Stats,
     engine::{Engine, FlushError},
+    trace::slimmed,
     transport::Problem,
 };
 
@@ -131,7 +132,10 @@ impl SpanProcessor for SentrySpanProcessor {
             if span.status == Status::Unset && thread::panicking() {
                 span.status = Status::error("internal_error");
             }
-            engine.push(span);
+            let size = slimmed(&mut span);
+            if let Some(place) = engine.place(&span, size) {
+                place.fill(span);
+            }
         }
     }
 

@@ -1,14 +1,14 @@
 //! Where the application's threads leave ended spans, and the worker picks them up.
 //!
-//! A caller pays for three things: an estimate of the span's size; a lock, which is held for one push and chosen by
-//! trace id, so that threads with different traces seldom share one; and a wake-up of the worker when a local root has
-//! ended or many spans wait.
+//! A caller pays for three things: a lock, which is held for one push and chosen by trace id, so that threads with
+//! different traces seldom share one; one copy of the span; and a wake-up of the worker when a local root has ended or
+//! many spans wait.
 
+mod shard;
 mod starts;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
-    fmt, mem,
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,30 +16,28 @@ use std::{
 };
 
 use opentelemetry::{SpanId, TraceId};
+use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{__shared::not_sampled, Decision, SampleRand};
 use tokio::sync::Notify;
 
-use self::starts::Starts;
+use self::{
+    shard::{OpenTrace, Shard},
+    starts::Started,
+};
 use crate::{
     account::{Counts, DropReason, Ledger},
-    trace::{EndedSpan, OpenRoots, Segment, TraceContext, TraceLifecycle},
+    trace::{EndedSpan, OpenRoots, Segment, TraceContext, TraceLifecycle, is_local_root},
 };
 
 /// More than most machines have request threads, and few enough to visit on every wake-up.
 const SHARDS: usize = 16;
 
-/// After this many spans in a shard the worker is woken, even if no local root has ended.
-const WAKE_EVERY: usize = 256;
-
-/// How many incomplete traces each shard remembers, in order to drop the rest of their spans too.
-const MAX_DROPPED_TRACES: usize = 4096;
-
-/// Spans for which a shard keeps its memory after a burst.
-const MAX_ROOM: usize = 256;
-
 /// Ended spans on their way to the worker, and the local roots that are still open.
 pub(crate) struct Intake {
     shards: [Mutex<Shard>; SHARDS],
+    /// The empty list that a pick-up hands to the first shard, in exchange for that shard's; the second shard gets the
+    /// first one's, and so on. Otherwise each trace would allocate a list. Only a pick-up locks it.
+    spare: Mutex<Vec<EndedSpan>>,
     /// Bytes of all spans that were accepted and are not converted yet, here, in the assembler or in the machine. The
     /// limit would not bound the memory if it counted only the spans in the shards.
     pending: AtomicUsize,
@@ -60,52 +58,32 @@ pub(crate) struct Intake {
     crowded: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    /// Why it accepts no more spans, once it does not. It is read under the lock. As an atomic, a span could be pushed
-    /// after the worker's last pick-up and be in no count.
-    closed: Option<DropReason>,
-    /// In the order in which they ended.
-    spans: Vec<EndedSpan>,
-    /// Without it, spans that leave before their root would have no `trace` header.
-    open: HashMap<TraceId, OpenTrace>,
-    /// The spans that have started, in a stream.
-    starts: Starts,
-    dropped: DroppedTraces,
+/// A place for one span, under the lock of its shard.
+///
+/// The span is lent to get the place, and moved once the place is known: each call that it is moved through would copy
+/// its hundreds of bytes.
+pub(crate) struct Place<'a> {
+    shard: MutexGuard<'a, Shard>,
+    size: usize,
+    /// What is known of it since its start, in a stream.
+    started: Option<Started>,
+    is_ignored: bool,
+    /// What wakes the worker, if it is to be woken.
+    wakes: Option<&'a Notify>,
 }
 
-/// A trace with local roots that have begun and not ended.
-#[derive(Debug)]
-struct OpenTrace {
-    /// One trace can have several in a process: one for each request that continues it.
-    roots: Vec<SpanId>,
-    /// The sampler's decision; `None` if another sampler than Sentry's decided.
-    decided: Option<(Arc<Decision>, SampleRand)>,
-}
-
-/// Traces that lost a span to an overflow. An incomplete trace misleads, so the rest of it is dropped too. This ends
-/// when the pressure is over, because a trace can be open for days.
-#[derive(Debug, Default)]
-struct DroppedTraces {
-    all: HashSet<TraceId>,
-    /// `all` in the order of arrival. Without it the oldest could not make room, and the set would grow without limit.
-    order: VecDeque<TraceId>,
-    /// Those that the worker does not know yet. It must discard the spans that it holds of them.
-    new: Vec<TraceId>,
-}
-
-impl DroppedTraces {
-    fn add(&mut self, trace_id: TraceId) {
-        if self.all.insert(trace_id) {
-            self.new.push(trace_id);
-            self.order.push_back(trace_id);
+impl Place<'_> {
+    /// Leaves the span to the worker.
+    #[inline]
+    pub(crate) fn fill(self, span: SpanData) {
+        let Self { mut shard, size, started, is_ignored, wakes } = self;
+        shard.spans.push(EndedSpan::measured(span, size, is_ignored));
+        if let Some((started, span)) = started.zip(shard.spans.last_mut()) {
+            started.complete(span);
         }
-        if self.order.len() > MAX_DROPPED_TRACES {
-            if let Some(oldest) = self.order.pop_front() {
-                self.all.remove(&oldest);
-            }
-            // A worker that is blocked for long may miss some: it then sends what it holds of them.
-            self.new.truncate(MAX_DROPPED_TRACES);
+        drop(shard);
+        if let Some(wakes) = wakes {
+            wakes.notify_one();
         }
     }
 }
@@ -114,6 +92,7 @@ impl Intake {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             shards: Default::default(),
+            spare: Mutex::default(),
             pending: AtomicUsize::new(0),
             limit,
             is_stream: false,
@@ -168,52 +147,57 @@ impl Intake {
         self.knows_roots.load(Ordering::Relaxed)
     }
 
-    /// Accepts one span. Above the limit the span and the rest of its trace are dropped.
-    pub(crate) fn push(&self, span: impl Into<EndedSpan>, ledger: &Ledger) {
-        let mut span = span.into();
+    /// A place for a span that [`slimmed`](crate::trace::slimmed) has measured. Above the limit there is none, and the span
+    /// and the rest of its trace are dropped.
+    pub(crate) fn place(&self, span: &SpanData, size: usize, is_ignored: bool, ledger: &Ledger) -> Option<Place<'_>> {
         if !span.span_context.is_sampled() {
-            return;
+            return None;
         }
-        let (size, is_root) = (span.size(), span.is_local_root());
-        let trace_id = span.span_context.trace_id();
-        let before = self.pending.fetch_add(size, Ordering::Relaxed);
+        let (trace_id, span_id) = (span.span_context.trace_id(), span.span_context.span_id());
+        let is_root = is_local_root(span);
+        let pending = self.pending.fetch_add(size, Ordering::Relaxed) + size;
         let mut shard = lock(self.shard(trace_id));
         if is_root && !shard.open.is_empty() {
-            shard.ended(trace_id, span.span_context.span_id());
+            shard.ended(trace_id, span_id);
         }
-        if self.is_stream {
-            shard.complete(&mut span);
-        }
-        let refused = if shard.closed.is_some() {
-            shard.closed
-        } else if span.is_ignored && span.events.is_empty() {
-            // One with events goes on, because its exceptions are not ignored.
-            Some(DropReason::Ignored)
-        } else if before + size > self.limit || shard.dropped.all.contains(&trace_id) {
-            if !self.is_stream {
-                shard.dropped.add(trace_id);
-            }
-            let is_stuck = self.is_stuck.load(Ordering::Relaxed);
-            Some(if is_stuck { DropReason::QueueOverflow } else { DropReason::BufferOverflow })
-        } else {
-            None
-        };
-        let Some(reason) = refused else {
-            shard.spans.push(span);
-            let is_many = shard.spans.len() % WAKE_EVERY == 0;
+        let started = if self.is_stream { shard.starts.ended((trace_id, span_id)) } else { None };
+        let is_ignored = is_ignored || started.as_ref().is_some_and(Started::is_ignored);
+        // One with events goes on, because its exceptions are not ignored.
+        let is_gone = is_ignored && span.events.is_empty();
+        if let Some(reason) = self.refusal(&mut shard, trace_id, pending, is_gone) {
             drop(shard);
-            if is_many || before + size >= self.crowded_at() {
-                self.crowded.notify_one();
-            } else if is_root {
-                self.root_ended.notify_one();
-            }
-            return;
-        };
-        drop(shard);
+            self.refuse(span, size, reason, ledger);
+            return None;
+        }
+        let is_many = shard.make_room() || pending >= self.crowded_at();
+        let wakes = if is_many { Some(&self.crowded) } else { Some(&self.root_ended).filter(|_| is_root) };
+        Some(Place { shard, size, started, is_ignored, wakes })
+    }
+
+    /// Why a span of this trace is not accepted, if it is not, when this many bytes would be pending with it.
+    fn refusal(&self, shard: &mut Shard, trace_id: TraceId, pending: usize, is_gone: bool) -> Option<DropReason> {
+        if shard.closed.is_some() {
+            return shard.closed;
+        }
+        if is_gone {
+            return Some(DropReason::Ignored);
+        }
+        if pending <= self.limit && !shard.dropped.all.contains(&trace_id) {
+            return None;
+        }
+        if !self.is_stream {
+            shard.dropped.add(trace_id);
+        }
+        let is_stuck = self.is_stuck.load(Ordering::Relaxed);
+        Some(if is_stuck { DropReason::QueueOverflow } else { DropReason::BufferOverflow })
+    }
+
+    /// Counts a span that is not accepted.
+    fn refuse(&self, span: &SpanData, size: usize, reason: DropReason, ledger: &Ledger) {
         self.release(size);
-        if is_for_sentry(&span) {
+        if is_for_sentry(span) {
             ledger.received(1);
-            let transactions = u64::from(is_root && !self.is_stream);
+            let transactions = u64::from(is_local_root(span) && !self.is_stream);
             ledger.dropped(reason, Counts { transactions, ..Counts::spans(1) });
         }
         if !reason.is_wanted() {
@@ -253,23 +237,20 @@ impl Intake {
     ///
     /// It counts the spans as received under the shard's lock, so that `stats` never misses a span between the two.
     pub(crate) fn drain(&self, spans: &mut Vec<EndedSpan>, dropped: &mut Vec<TraceId>, ledger: &Ledger) {
-        let mut picked = Vec::new();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         for shard in &self.shards {
             let mut shard = lock(shard);
-            mem::swap(&mut shard.spans, &mut picked);
             dropped.append(&mut shard.dropped.new);
-            picked.retain(|span| {
-                let is_ours = is_for_sentry(span);
-                if !is_ours {
+            ledger.received(shard.all().filter(|span| is_for_sentry(span)).count() as u64);
+            let full = shard.take(&mut spare);
+            drop(shard);
+            for span in full.into_iter().flatten().chain(spare.drain(..)) {
+                if is_for_sentry(&span) {
+                    spans.push(span);
+                } else {
                     self.release(span.size());
                 }
-                is_ours
-            });
-            ledger.received(picked.len() as u64);
-            drop(shard);
-            spans.append(&mut picked);
-            // The next shard gets this vector. The memory of a burst is released.
-            picked.shrink_to(MAX_ROOM);
+            }
         }
     }
 
@@ -286,8 +267,17 @@ impl Intake {
     /// meanwhile, so the two numbers add up.
     pub(crate) fn read_with_waiting<T>(&self, read: impl FnOnce() -> T) -> (u64, T) {
         let shards: Vec<_> = self.shards.iter().map(lock).collect();
-        let waiting = shards.iter().flat_map(|shard| &shard.spans).filter(|span| is_for_sentry(span)).count();
+        let waiting = shards.iter().flat_map(|shard| shard.all()).filter(|span| is_for_sentry(span)).count();
         (waiting as u64, read())
+    }
+
+    /// Measures and accepts a span.
+    #[cfg(test)]
+    pub(crate) fn end(&self, mut span: SpanData, ledger: &Ledger) {
+        let size = crate::trace::slimmed(&mut span);
+        if let Some(place) = self.place(&span, size, false, ledger) {
+            place.fill(span);
+        }
     }
 
     #[cfg(test)]
@@ -330,34 +320,8 @@ impl OpenRoots for Intake {
     }
 }
 
-impl Shard {
-    /// Completes a span of a stream by what is known since its start.
-    fn complete(&mut self, span: &mut EndedSpan) {
-        let Some(started) = self.starts.ended((span.span_context.trace_id(), span.span_context.span_id())) else {
-            return;
-        };
-        span.is_ignored = started.is_ignored();
-        if !span.is_local_root() {
-            span.set_parent(started.parent);
-        }
-        span.segment = started.segment;
-    }
-
-    fn ended(&mut self, trace_id: TraceId, span_id: SpanId) {
-        if let Entry::Occupied(mut open) = self.open.entry(trace_id) {
-            let roots = &mut open.get_mut().roots;
-            if let Some(place) = roots.iter().position(|root| *root == span_id) {
-                roots.swap_remove(place);
-            }
-            if roots.is_empty() {
-                open.remove();
-            }
-        }
-    }
-}
-
 /// Whether a span was sampled for Sentry. The sampler marks the spans that are recorded for other processors only.
-fn is_for_sentry(span: &EndedSpan) -> bool {
+fn is_for_sentry(span: &SpanData) -> bool {
     !span.attributes.iter().any(not_sampled::is_mark)
 }
 

@@ -30,6 +30,13 @@ pub(crate) struct EndedSpan {
 }
 
 impl EndedSpan {
+    /// A span that [`slimmed`] has measured. The span and its size come apart, so that the thread that ends it moves it
+    /// once, to its place in the list.
+    #[inline]
+    pub(crate) const fn measured(data: SpanData, size: usize, is_ignored: bool) -> Self {
+        Self { data, size, index: None, segment: None, is_ignored }
+    }
+
     /// An estimate of the memory that it takes, in bytes.
     pub(crate) const fn size(&self) -> usize {
         self.size
@@ -37,7 +44,7 @@ impl EndedSpan {
 
     /// Whether it has no parent, or one in another process.
     pub(crate) fn is_local_root(&self) -> bool {
-        self.data.parent_span_id == SpanId::INVALID || self.data.parent_span_is_remote
+        is_local_root(&self.data)
     }
 
     /// Indexes the attributes. The worker calls it once, so the application's thread does not pay for it.
@@ -67,17 +74,23 @@ impl EndedSpan {
 
 impl From<SpanData> for EndedSpan {
     fn from(mut data: SpanData) -> Self {
-        // Every span carries a copy of the caller's `tracestate`. It can be kilobytes long, and is not sent.
-        if *data.span_context.trace_state() != TraceState::NONE {
-            data.span_context = without_trace_state(&data.span_context);
-        }
-        for link in &mut data.links.links {
-            if *link.span_context.trace_state() != TraceState::NONE {
-                link.span_context = without_trace_state(&link.span_context);
-            }
-        }
-        Self { size: size_of_span(&data), index: None, segment: None, is_ignored: false, data }
+        let size = slimmed(&mut data);
+        Self::measured(data, size, false)
     }
+}
+
+/// Takes what is not sent out of a span. Returns the size of the rest, for [`EndedSpan::measured`].
+pub(crate) fn slimmed(data: &mut SpanData) -> usize {
+    // Every span carries a copy of the caller's `tracestate`. It can be kilobytes long, and is not sent.
+    if *data.span_context.trace_state() != TraceState::NONE {
+        data.span_context = without_trace_state(&data.span_context);
+    }
+    for link in &mut data.links.links {
+        if *link.span_context.trace_state() != TraceState::NONE {
+            link.span_context = without_trace_state(&link.span_context);
+        }
+    }
+    size_of_span(data)
 }
 
 fn without_trace_state(cx: &SpanContext) -> SpanContext {
@@ -92,6 +105,11 @@ impl Deref for EndedSpan {
     }
 }
 
+/// Whether a span has no parent, or one in another process.
+pub(crate) fn is_local_root(span: &SpanData) -> bool {
+    span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote
+}
+
 /// Bytes for what a span needs beside itself: places in lists that grow by doubling, and the allocator's bookkeeping.
 const OVERHEAD: usize = 160;
 
@@ -100,8 +118,7 @@ const TRACE_OVERHEAD: usize = 512;
 
 /// An estimate of the memory that a span holds, in bytes.
 fn size_of_span(span: &SpanData) -> usize {
-    let is_local_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
-    let overhead = OVERHEAD + if is_local_root { TRACE_OVERHEAD } else { 0 };
+    let overhead = OVERHEAD + if is_local_root(span) { TRACE_OVERHEAD } else { 0 };
     let mut size = overhead + size_of_val(span) + span.name.len() + size_of_attributes(&span.attributes);
     for event in &span.events.events {
         size += size_of_val(event) + event.name.len() + size_of_attributes(&event.attributes);
@@ -116,17 +133,26 @@ fn size_of_span(span: &SpanData) -> usize {
 }
 
 fn size_of_attributes(attributes: &Vec<KeyValue>) -> usize {
-    let size = |attribute: &KeyValue| attribute.key.as_str().len() + size_of_value(&attribute.value);
-    attributes.capacity() * size_of::<KeyValue>() + attributes.iter().map(size).sum::<usize>()
+    let mut size = attributes.capacity() * size_of::<KeyValue>();
+    for attribute in attributes {
+        size += attribute.key.as_str().len();
+        size += match &attribute.value {
+            Value::String(text) => text.as_str().len(),
+            Value::Array(array) => size_of_array(array),
+            _ => 0,
+        };
+    }
+    size
 }
 
-fn size_of_value(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.as_str().len(),
-        Value::Array(Array::Bool(values)) => values.len(),
-        Value::Array(Array::I64(values)) => size_of_val(values.as_slice()),
-        Value::Array(Array::F64(values)) => size_of_val(values.as_slice()),
-        Value::Array(Array::String(values)) => values.iter().map(|text| size_of_val(text) + text.as_str().len()).sum(),
+/// Apart from the loop, because arrays are rare.
+#[inline(never)]
+fn size_of_array(array: &Array) -> usize {
+    match array {
+        Array::Bool(values) => values.len(),
+        Array::I64(values) => size_of_val(values.as_slice()),
+        Array::F64(values) => size_of_val(values.as_slice()),
+        Array::String(values) => values.iter().map(|text| size_of_val(text) + text.as_str().len()).sum(),
         _ => 0,
     }
 }

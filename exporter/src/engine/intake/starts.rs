@@ -8,7 +8,7 @@ use std::{
 use foldhash::fast::RandomState;
 use opentelemetry::{SpanId, TraceId};
 
-use crate::trace::Segment;
+use crate::trace::{EndedSpan, Segment};
 
 /// The most bytes of ended spans that a shard remembers. A span can start after its parent has ended, for example in a
 /// spawned task; the longer ago that was, the rarer it is. Beyond this such a span does not know its local root, and
@@ -33,9 +33,9 @@ pub(super) struct Starts {
 #[derive(Clone, Debug)]
 pub(super) struct Started {
     /// The local root above it, or itself. `None` if its start was not noted.
-    pub(super) segment: Option<Arc<Segment>>,
+    segment: Option<Arc<Segment>>,
     /// The nearest ancestor that is sent. It differs from the parent if the parent is ignored.
-    pub(super) parent: SpanId,
+    parent: SpanId,
     /// A filter matches the span itself.
     is_ignored: bool,
 }
@@ -44,6 +44,14 @@ impl Started {
     /// Whether the span is not sent.
     pub(super) fn is_ignored(&self) -> bool {
         self.is_ignored || self.segment.as_ref().is_some_and(|segment| segment.is_ignored)
+    }
+
+    /// Gives the span that has ended its segment, and the parent that is sent.
+    pub(super) fn complete(self, span: &mut EndedSpan) {
+        if !span.is_local_root() {
+            span.set_parent(self.parent);
+        }
+        span.segment = self.segment;
     }
 }
 

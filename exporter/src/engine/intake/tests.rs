@@ -1,7 +1,5 @@
-use opentelemetry_sdk::trace::SpanData;
-
 use super::*;
-use crate::trace::fixtures::{TRACE, span};
+use crate::trace::fixtures::{self, TRACE, span};
 
 fn data(id: u64, parent: u64) -> SpanData {
     (*span(id, parent)).clone()
@@ -17,10 +15,23 @@ fn drained(intake: &Intake, ledger: &Ledger) -> usize {
 #[test]
 fn a_span_that_waits_is_counted_at_once_and_once() {
     let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
-    intake.push(data(2, 1), &ledger);
+    intake.end(data(2, 1), &ledger);
     assert_eq!((intake.waiting(), ledger.stats().spans_received), (1, 0));
     assert_eq!(drained(&intake, &ledger), 1);
     assert_eq!((intake.waiting(), ledger.stats().spans_received, intake.pending()), (0, 1, 0));
+}
+
+#[test]
+fn spans_are_picked_up_in_the_order_in_which_they_ended() {
+    let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+    for round in [1..=3, 4..=1000, 1001..=1032, 1033..=1100] {
+        round.clone().for_each(|id| intake.end(data(id, 1), &ledger));
+        assert_eq!(intake.waiting(), round.clone().count() as u64);
+        let (mut spans, mut dropped) = (Vec::new(), Vec::new());
+        intake.drain(&mut spans, &mut dropped, &ledger);
+        intake.release(spans.iter().map(EndedSpan::size).sum());
+        assert_eq!(spans.iter().map(fixtures::id).collect::<Vec<_>>(), round.collect::<Vec<_>>());
+    }
 }
 
 #[test]
@@ -28,7 +39,7 @@ fn a_span_for_others_is_not_counted() {
     let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
     let mut other = data(1, 0);
     other.attributes.push(not_sampled::attribute());
-    intake.push(other, &ledger);
+    intake.end(other, &ledger);
     assert_eq!(intake.waiting(), 0);
     assert_eq!(drained(&intake, &ledger), 0);
     assert_eq!((ledger.stats().spans_received, intake.pending()), (0, 0));
@@ -37,12 +48,12 @@ fn a_span_for_others_is_not_counted() {
 #[test]
 fn a_trace_that_overflowed_is_dropped_until_the_pressure_is_over() {
     let (intake, ledger) = (Intake::new(span(2, 1).size()), Ledger::default());
-    (2..4).for_each(|id| intake.push(data(id, 1), &ledger));
+    (2..4).for_each(|id| intake.end(data(id, 1), &ledger));
     assert_eq!(drained(&intake, &ledger), 1);
-    intake.push(data(4, 1), &ledger);
+    intake.end(data(4, 1), &ledger);
     assert_eq!(drained(&intake, &ledger), 0, "it has a hole already");
     intake.forgive();
-    intake.push(data(5, 1), &ledger);
+    intake.end(data(5, 1), &ledger);
     assert_eq!(drained(&intake, &ledger), 1);
     assert_eq!(ledger.stats().dropped[&DropReason::BufferOverflow].spans, 2);
 }
@@ -54,20 +65,20 @@ fn open_local_roots_are_known_until_they_end() {
     intake.started(TRACE, id(1), None);
     intake.started(TRACE, id(2), None);
     assert_eq!(intake.open_roots(TRACE), [id(1), id(2)]);
-    intake.push(data(1, 0), &ledger);
+    intake.end(data(1, 0), &ledger);
     assert_eq!(intake.open_roots(TRACE), [id(2)]);
-    intake.push(data(2, 1_000_000), &ledger);
+    intake.end(data(2, 1_000_000), &ledger);
     assert_eq!(intake.open_roots(TRACE), []);
 }
 
 #[test]
 fn after_the_end_every_span_is_counted_as_dropped() {
     let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
-    intake.push(data(1, 0), &ledger);
+    intake.end(data(1, 0), &ledger);
     intake.close(DropReason::Shutdown);
-    intake.push(data(2, 0), &ledger);
+    intake.end(data(2, 0), &ledger);
     intake.close(DropReason::InternalSdkError);
-    intake.push(data(3, 0), &ledger);
+    intake.end(data(3, 0), &ledger);
     assert_eq!(intake.abandon(&ledger), 1);
     assert_eq!(ledger.stats().dropped[&DropReason::Shutdown].spans, 2, "the first reason counts");
     assert_eq!((ledger.stats().spans_dropped(), ledger.stats().spans_received), (2, 3));
@@ -80,12 +91,12 @@ fn the_root_above_a_streamed_span_is_known_until_the_span_ends() {
     let id = |id: u64| SpanId::from_bytes(id.to_be_bytes());
     intake.segment_started(TRACE, id(1), "root", false);
     intake.child_started(TRACE, id(2), id(1), false);
-    intake.push(data(1, 0), &ledger);
+    intake.end(data(1, 0), &ledger);
     // The root has ended, but what starts below it still names it.
     intake.child_started(TRACE, id(3), id(2), false);
     intake.child_started(TRACE, id(4), id(1), false);
     intake.child_started(TRACE, id(5), id(9), false);
-    (2..6).for_each(|id| intake.push(data(id, 1), &ledger));
+    (2..6).for_each(|id| intake.end(data(id, 1), &ledger));
     let (mut spans, mut dropped) = (Vec::new(), Vec::new());
     intake.drain(&mut spans, &mut dropped, &ledger);
     let roots: Vec<_> = spans.iter().map(|span| span.segment.as_ref().map(|segment| segment.id)).collect();
@@ -104,7 +115,7 @@ fn what_is_ignored_when_it_starts_is_dropped_and_counted_and_its_children_move_u
     intake.segment_started(TRACE, id(4), "health", true);
     intake.child_started(TRACE, id(5), id(4), false);
     for (span, parent) in [(3, 2), (2, 1), (5, 4), (4, 0), (1, 0)] {
-        intake.push(data(span, parent), &ledger);
+        intake.end(data(span, parent), &ledger);
     }
     let (mut spans, mut dropped) = (Vec::new(), Vec::new());
     intake.drain(&mut spans, &mut dropped, &ledger);
@@ -119,9 +130,9 @@ fn what_is_ignored_when_it_starts_is_dropped_and_counted_and_its_children_move_u
 fn a_stream_that_overflowed_loses_single_spans() {
     let limit = span(2, 1).size();
     let (intake, ledger) = (Intake::new(limit).with_lifecycle(TraceLifecycle::Stream), Ledger::default());
-    (2..4).for_each(|id| intake.push(data(id, 1), &ledger));
+    (2..4).for_each(|id| intake.end(data(id, 1), &ledger));
     assert_eq!(drained(&intake, &ledger), 1);
-    intake.push(data(4, 1), &ledger);
+    intake.end(data(4, 1), &ledger);
     assert_eq!(drained(&intake, &ledger), 1);
     let lost = ledger.stats().dropped[&DropReason::BufferOverflow];
     assert_eq!((lost.spans, lost.transactions), (1, 0));

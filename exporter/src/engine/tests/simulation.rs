@@ -255,7 +255,7 @@ impl Simulation {
     /// Lets a span end.
     pub(super) fn end(&mut self, span: SpanData) {
         self.is_woken |= span.parent_span_id == SpanId::INVALID;
-        self.shared.intake.push(span, &self.shared.ledger);
+        self.shared.intake.end(span, &self.shared.ledger);
         self.is_woken |= self.shared.intake.is_crowded();
     }
 
