@@ -110,11 +110,11 @@ fn flood(traces: u64) -> ExitCode {
     watch.verdict("flood")
 }
 
-fn stream(spans: usize) -> ExitCode {
+fn stream(spans: u64) -> ExitCode {
     let mut watch = Watch::start(accepted().with_lifecycle(TraceLifecycle::Stream));
     let tracer = watch.tracer();
     let roots: Vec<_> = (0..100).map(|_| Context::new().with_span(tracer.start("request"))).collect();
-    for cx in roots.iter().cycle().take(spans) {
+    for cx in roots.iter().cycle().take(spans as usize) {
         let step = tracer.span_builder("step").with_attributes([KeyValue::new("step.name", "a name")]);
         drop(step.start_with_context(&tracer, cx));
         watch.look();
