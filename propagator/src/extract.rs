@@ -38,12 +38,17 @@ enum Verdict {
 fn continued(settings: &Settings, extractor: &dyn Extractor, dsc: Option<DynamicSamplingContext>) -> Verdict {
     let sentry = sentry_trace(extractor);
     // Beside a `sentry-trace`, `traceparent` only says whether `tracestate` belongs to the same trace.
-    let states = lines(extractor, TraceParent::STATE_HEADER);
-    let is_needed = sentry.is_none() || !states.is_empty();
-    let w3c = if is_needed { traceparent(settings, extractor) } else { None };
-    if sentry.is_none() && w3c.is_none() {
-        return Verdict::New;
-    }
+    let states = || lines(extractor, TraceParent::STATE_HEADER);
+    let (w3c, states) = match sentry {
+        Some(_) => match states() {
+            states if states.is_empty() => (None, states),
+            states => (traceparent(settings, extractor), states),
+        },
+        None => match traceparent(settings, extractor) {
+            Some(w3c) => (Some(w3c), states()),
+            None => return Verdict::New,
+        },
+    };
     if !may_continue(settings.strict, &settings.service, dsc.as_ref()) {
         return Verdict::Rejected;
     }

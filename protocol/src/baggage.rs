@@ -1,12 +1,15 @@
 //! The `baggage` header: Sentry's members, and those of other vendors.
 
+mod read;
+
 use std::{borrow::Cow, convert::Infallible, fmt, str::FromStr};
 
+use self::read::{Member, read};
 use crate::{
     dsc::DynamicSamplingContext,
     header::{is_visible, trim},
-    member::{PREFIX, push, sentry_key, split, split_once},
-    percent::{self, Encoded},
+    member::{push, split},
+    percent,
 };
 
 /// A [W3C `baggage`] header, read from any number of header lines.
@@ -58,23 +61,10 @@ impl Baggage {
             unread = unread.saturating_sub(line.len());
             is_read
         });
-        let members = lines.flat_map(|line| limited(line).split(',')).filter_map(Member::parse);
-        let mut members = members.peekable();
-        // Many requests have no baggage, and the two lists below take kilobytes of stack.
-        if members.peek().is_none() {
-            return Self::default();
-        }
-        let mut sentry = Members::default();
-        let mut foreign = Members::default();
-        for member in members {
-            if member.is_sentry {
-                sentry.keep(member);
-            } else {
-                foreign.keep(member);
-            }
-        }
-        let dsc = (sentry.count > 0).then(|| DynamicSamplingContext::from_text(sentry.text()));
-        Self { dsc, foreign: foreign.text() }
+        let mut members = Members::default();
+        lines.flat_map(|line| read(limited(line))).for_each(|member| members.keep(member));
+        let dsc = (members.sentry.count > 0).then(|| DynamicSamplingContext::from_text(members.text(true)));
+        Self { dsc, foreign: members.text(false) }
     }
 
     /// The Sentry members; `None` if there are none.
@@ -104,17 +94,17 @@ impl Baggage {
     #[must_use]
     pub fn print<'a>(dsc: &'a DynamicSamplingContext, foreign: impl Iterator<Item = Cow<'a, str>>) -> String {
         let mut header = Header { text: String::with_capacity(dsc.as_text().len() + FOREIGN_ROOM), count: 0 };
-        let sentry = split(dsc.as_text()).map(Cow::Borrowed);
-        for member in sentry.chain(foreign) {
-            header.push(&member);
-        }
+        header.begin(dsc.as_text());
+        foreign.for_each(|member| header.push(&member));
         header.text
     }
 
     /// Prints one foreign member. Properties are left out unless they are visible ASCII without a comma.
     #[must_use]
     pub fn encode_member(key: &str, value: &str, properties: &str) -> String {
-        member(Encoded(key), value, properties)
+        let mut encoded = String::with_capacity(key.len());
+        percent::encode(&mut encoded, key);
+        member(encoded, value, properties)
     }
 
     /// Prints a foreign member that came in with another value and other properties. Its key stays as it came in: not
@@ -122,7 +112,7 @@ impl Baggage {
     #[must_use]
     pub fn change_member(came_in: &str, value: &str, properties: &str) -> String {
         let (key, _) = came_in.split_once('=').unwrap_or((came_in, ""));
-        member(trim(key), value, properties)
+        member(trim(key).to_owned(), value, properties)
     }
 
     /// Reads the key and the value of one foreign member, without its properties. A part that cannot be decoded is
@@ -142,10 +132,14 @@ impl Baggage {
     }
 }
 
-fn member(key: impl fmt::Display, value: &str, properties: &str) -> String {
-    let visible = !properties.is_empty() && is_visible(properties) && !properties.contains(',');
-    let properties = if visible { format!(";{properties}") } else { String::new() };
-    format!("{key}={}{properties}", Encoded(value))
+/// A member that begins with this key.
+fn member(mut key: String, value: &str, properties: &str) -> String {
+    key.push('=');
+    percent::encode(&mut key, value);
+    if !properties.is_empty() && is_visible(properties) && !properties.contains(',') {
+        key.extend([";", properties]);
+    }
+    key
 }
 
 impl FromStr for Baggage {
@@ -178,100 +172,55 @@ const MAX_READ: usize = 64 << 10;
 /// The capacity that a printed header reserves for foreign members; if they need more, the text is reallocated.
 const FOREIGN_ROOM: usize = 256;
 
-/// One member as it came in.
-#[derive(Clone, Copy, Debug, Default)]
-struct Member<'a> {
-    key: &'a str,
-    /// The value of a Sentry member, or all of a foreign one.
-    text: &'a str,
-    is_sentry: bool,
-    /// Whether the key of a Sentry member is percent-encoded: then it is decoded before it is compared.
-    is_escaped: bool,
-}
-
-impl<'a> Member<'a> {
-    /// Reads a member that can be sent again.
-    fn parse(text: &'a str) -> Option<Self> {
-        let text = trim(text);
-        let (key, value) = split_once(text, b'=')?;
-        let (key, value) = (trim(key), trim(value));
-        if key.is_empty() {
-            return None;
-        }
-        match sentry_key(key) {
-            None if key.starts_with(PREFIX) => None, // Sentry's, but it cannot be decoded
-            // W3C allows an empty value. All of a foreign member is sent again, so all of it must be visible.
-            None => is_visible(text).then_some(Self { key, text, is_sentry: false, is_escaped: false }),
-            Some(name) if name.is_empty() || !is_visible(key) || !text.is_ascii() => None,
-            Some(name) => {
-                let text = split_once(value, b';').map_or(value, |(value, _)| trim(value));
-                let is_escaped = matches!(name, Cow::Owned(_));
-                let valid = !text.is_empty() && is_visible(text) && percent::is_valid(text);
-                valid.then_some(Self { key, text, is_sentry: true, is_escaped })
-            }
-        }
-    }
-
-    /// Whether both members have the same key. Only Sentry's keys are decoded: foreign ones are opaque to us.
-    fn is_same_key(&self, other: &Self) -> bool {
-        let escaped = self.is_escaped || other.is_escaped;
-        self.key == other.key || (escaped && percent::is_same(self.key, other.key))
-    }
-
-    /// The length of the printed member.
-    const fn len(&self) -> usize {
-        let start = if self.is_sentry { self.key.len() + 1 } else { 0 };
-        start + self.text.len()
-    }
-
-    fn print(&self, text: &mut String) {
-        if self.is_sentry {
-            push(text, self.key);
-            text.push('=');
-            text.push_str(self.text);
-        } else {
-            push(text, self.text);
-        }
-    }
-}
-
-/// Sentry's or the foreign members within the limits, each key once. A fixed list: reading one allocates nothing.
-#[derive(Debug)]
+/// Sentry's and the foreign members within the limits, each key once.
+#[derive(Debug, Default)]
 struct Members<'a> {
-    list: [Member<'a>; Baggage::MAX_MEMBERS],
+    /// Both kinds, so that there is one list to allocate. At most [`Baggage::MAX_MEMBERS`] of each.
+    list: Vec<Member<'a>>,
+    sentry: Printed,
+    foreign: Printed,
+}
+
+/// The size of the printed members of one kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Printed {
     count: usize,
-    /// The length of the printed text, including commas.
+    /// Including commas.
     bytes: usize,
 }
+
+/// The members that most headers have at most.
+const FEW: usize = 12;
 
 impl<'a> Members<'a> {
     /// Adds a member if it fits; it replaces an earlier one with the same key.
     fn keep(&mut self, member: Member<'a>) {
-        let (bytes, slot) = match self.members().position(|earlier| earlier.is_same_key(&member)) {
-            Some(at) => (self.bytes - self.list[at].len() + member.len(), at),
-            None => (self.bytes + usize::from(self.count > 0) + member.len(), self.count),
+        let earlier = self.list.iter().position(|earlier| earlier.is_same_key(&member));
+        let printed = if member.is_sentry { &mut self.sentry } else { &mut self.foreign };
+        let (bytes, count) = match earlier {
+            Some(at) => (printed.bytes - self.list[at].len() + member.len(), printed.count),
+            None => (printed.bytes + usize::from(printed.count > 0) + member.len(), printed.count + 1),
         };
-        if bytes <= Baggage::MAX_BYTES && slot < self.list.len() {
-            self.list[slot] = member;
-            self.count = self.count.max(slot + 1);
-            self.bytes = bytes;
+        if bytes > Baggage::MAX_BYTES || count > Baggage::MAX_MEMBERS {
+            return;
+        }
+        *printed = Printed { count, bytes };
+        match earlier {
+            Some(at) => self.list[at] = member,
+            None => {
+                if self.list.is_empty() {
+                    self.list.reserve(FEW);
+                }
+                self.list.push(member);
+            }
         }
     }
 
-    fn members(&self) -> impl Iterator<Item = &Member<'a>> {
-        self.list.iter().take(self.count)
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::with_capacity(self.bytes);
-        self.members().for_each(|member| member.print(&mut text));
+    /// The printed members of one kind.
+    fn text(&self, is_sentry: bool) -> String {
+        let mut text = String::with_capacity(if is_sentry { self.sentry } else { self.foreign }.bytes);
+        self.list.iter().filter(|member| member.is_sentry == is_sentry).for_each(|member| member.print(&mut text));
         text
-    }
-}
-
-impl Default for Members<'_> {
-    fn default() -> Self {
-        Self { list: [Member::default(); Baggage::MAX_MEMBERS], count: 0, bytes: 0 }
     }
 }
 
@@ -282,6 +231,17 @@ struct Header {
 }
 
 impl Header {
+    /// Adds the first members, which mostly fit as they are.
+    fn begin(&mut self, members: &str) {
+        let commas = members.bytes().fold(0, |commas, byte| commas + usize::from(byte == b','));
+        if !members.is_empty() && members.len() <= Baggage::MAX_BYTES && commas < Baggage::MAX_MEMBERS {
+            self.text.push_str(members);
+            self.count = commas + 1;
+        } else {
+            split(members).for_each(|member| self.push(member));
+        }
+    }
+
     /// Adds a member if it fits.
     fn push(&mut self, member: &str) {
         let comma = usize::from(!self.text.is_empty());

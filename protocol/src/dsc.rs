@@ -9,7 +9,7 @@ use std::{
 use crate::{
     dsn::number,
     member::{self, PREFIX},
-    percent::{self, Encoded},
+    percent,
     sampling::{SampleRand, SampleRate},
 };
 
@@ -167,18 +167,22 @@ impl fmt::Display for DynamicSamplingContext {
 /// Appends `sentry-key=value` unless the value is missing. The value must not need encoding.
 pub(crate) fn write_plain(text: &mut String, key: &str, value: Option<impl fmt::Display>) {
     if let Some(value) = value {
-        let comma = if text.is_empty() { "" } else { "," };
+        write_key(text, key);
         // Writing to a `String` cannot fail.
-        let _ = write!(text, "{comma}{}{key}={value}", PREFIX);
+        let _ = write!(text, "{value}");
     }
 }
 
 /// Appends `sentry-key=value`, encoded, unless the value is empty.
 pub(crate) fn write_member(text: &mut String, key: &str, value: &str) {
-    if key.is_empty() || value.is_empty() {
-        return;
+    if !key.is_empty() && !value.is_empty() {
+        write_key(text, key);
+        percent::encode(text, value);
     }
-    let comma = if text.is_empty() { "" } else { "," };
-    // Writing to a `String` cannot fail.
-    let _ = write!(text, "{comma}{}{}={}", PREFIX, Encoded(key), Encoded(value));
+}
+
+fn write_key(text: &mut String, key: &str) {
+    member::push(text, PREFIX);
+    percent::encode(text, key);
+    text.push('=');
 }

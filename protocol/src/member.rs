@@ -1,6 +1,6 @@
 //! The members of a `baggage` header: how they are separated, and which of them are Sentry's.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 use crate::percent;
 
@@ -15,9 +15,20 @@ pub(crate) fn push(text: &mut String, member: &str) {
     text.push_str(member);
 }
 
-/// The members of a header.
+/// The members of a header. For texts as short as a member this is faster than `str::split`.
 pub(crate) fn split(members: &str) -> impl Iterator<Item = &str> {
-    members.split(',').filter(|member| !member.is_empty())
+    let mut rest = members;
+    iter::from_fn(move || {
+        while !rest.is_empty() {
+            let end = rest.bytes().position(|byte| byte == b',').unwrap_or(rest.len());
+            let member = &rest[..end];
+            rest = rest.get(end + 1..).unwrap_or_default();
+            if !member.is_empty() {
+                return Some(member);
+            }
+        }
+        None
+    })
 }
 
 /// The decoded key of a Sentry member without its prefix; `None` for a foreign member.

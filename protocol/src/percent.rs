@@ -1,27 +1,26 @@
 //! Percent-encoding as JavaScript's `encodeURIComponent` does it, which is what Sentry's SDKs put into `baggage`.
 
-use std::{borrow::Cow, fmt, iter};
+use std::{borrow::Cow, iter};
 
 use crate::__shared::hex::{self, Case};
 
-/// Prints a text with every character escaped that `encodeURIComponent` escapes.
-pub(crate) struct Encoded<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Encoded<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0;
-        while let Some(at) = rest.bytes().position(|byte| !is_unreserved(byte)) {
-            f.write_str(&rest[..at])?;
-            // Escape whole characters, so that the slice stays on a character boundary.
-            let width = rest[at..].chars().next().map_or(1, char::len_utf8);
-            for byte in rest[at..at + width].bytes() {
-                write!(f, "%{byte:02X}")?;
-            }
-            rest = &rest[at + width..];
+/// Appends a text with every character escaped that `encodeURIComponent` escapes.
+pub(crate) fn encode(encoded: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| !is_unreserved(byte)) {
+        encoded.push_str(&rest[..at]);
+        // Escape whole characters, so that the slice stays on a character boundary.
+        let width = rest[at..].chars().next().map_or(1, char::len_utf8);
+        for byte in rest[at..at + width].bytes() {
+            let digits = [byte >> 4, byte & 0xf].map(|digit| char::from(DIGITS[usize::from(digit)]));
+            encoded.extend(['%', digits[0], digits[1]]);
         }
-        f.write_str(rest)
+        rest = &rest[at + width..];
     }
+    encoded.push_str(rest);
 }
+
+const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Decodes a text; `None` unless every `%` is followed by two digits and the result is UTF-8. A `+` stays a `+`.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {

@@ -160,6 +160,11 @@ impl FromStr for SampleRand {
 
 impl fmt::Display for SampleRand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Most values have six decimals, and are printed as whole numbers.
+        let steps = (self.value * f64::from(STEPS)).round();
+        if self.decimals == DECIMALS && steps / f64::from(STEPS) == self.value {
+            return write!(f, "0.{:06}", steps as u32);
+        }
         // A number that was written with an exponent has more decimals than were counted: print all of them.
         let text = format!("{:.*}", self.decimals, self.value);
         if text.parse() == Ok(self.value) { f.write_str(&text) } else { self.value.fmt(f) }
