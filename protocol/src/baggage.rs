@@ -233,7 +233,7 @@ struct Header {
 impl Header {
     /// Adds the first members, which mostly fit as they are.
     fn begin(&mut self, members: &str) {
-        let commas = members.bytes().fold(0, |commas, byte| commas + usize::from(byte == b','));
+        let commas = members.bytes().filter(|byte| *byte == b',').count();
         if !members.is_empty() && members.len() <= Baggage::MAX_BYTES && commas < Baggage::MAX_MEMBERS {
             self.text.push_str(members);
             self.count = commas + 1;

@@ -63,5 +63,17 @@ fn bytes(text: &str) -> impl Iterator<Item = Option<u8>> {
 }
 
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte)
+    UNRESERVED[usize::from(byte)]
 }
+
+/// The letters, the digits and `-_.!~*'()`.
+const UNRESERVED: [bool; 256] = {
+    let mut unreserved = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        unreserved[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')');
+        byte += 1;
+    }
+    unreserved
+};

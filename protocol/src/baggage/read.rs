@@ -96,19 +96,22 @@ struct Scan {
 
 impl Scan {
     fn of(line: &str) -> Self {
-        let mut scan = Self { end: line.len(), equals: None, key: 0, all: 0 };
+        let (mut key, mut all, mut equals) = (0, 0, None);
         for (at, byte) in line.bytes().enumerate() {
             let class = CLASSES[usize::from(byte)];
+            all |= class;
+            // Most characters need no attention.
+            if class & (COMMA | EQUALS) == 0 {
+                continue;
+            }
             if class == COMMA {
-                scan.end = at;
-                break;
+                return Self { end: at, equals, key, all };
             }
-            if class == EQUALS && scan.equals.is_none() {
-                (scan.equals, scan.key) = (Some(at), scan.all);
+            if equals.is_none() {
+                (equals, key) = (Some(at), all);
             }
-            scan.all |= class;
         }
-        scan
+        Self { end: line.len(), equals, key, all }
     }
 
     /// The same as [`Member::parse`] of the text that was scanned.
