@@ -62,6 +62,7 @@ pub(crate) struct Intake {
 ///
 /// The span is lent to get the place, and moved once the place is known: each call that it is moved through would copy
 /// its hundreds of bytes.
+#[must_use]
 pub(crate) struct Place<'a> {
     shard: MutexGuard<'a, Shard>,
     size: usize,

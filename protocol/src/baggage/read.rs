@@ -58,7 +58,8 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Whether both members are of one kind and have the same key. Only Sentry's keys are decoded: foreign ones are opaque to us.
+    /// Whether both members are of one kind and have the same key. Only Sentry's keys are decoded: foreign ones are opaque
+    /// to us.
     pub(super) fn is_same_key(&self, other: &Self) -> bool {
         let is_escaped = self.is_escaped || other.is_escaped;
         self.is_sentry == other.is_sentry
