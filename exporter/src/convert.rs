@@ -43,7 +43,7 @@ pub(crate) use self::{
     fixed::{FixedAttributes, InvalidAttribute},
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::{STATUSES, http_status},
-    streamed::{SegmentInfo, StreamedSpan},
+    streamed::{SegmentInfo, StreamedSpan, streamed_key},
     tags::{InvalidTag, TagRules, tag_key, tag_value},
-    transaction::Transaction,
+    transaction::{Transaction, transaction_span},
 };

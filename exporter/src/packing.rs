@@ -2,14 +2,17 @@
 //!
 //! | file, in the order of the walk | contains |
 //! | --- | --- |
-//! | `packer` | the steps, in their order |
+//! | `packer`, `bucket` | the steps, in their order; those of streamed spans |
 //! | `scrub` | hides secrets |
 //! | `filter` | spans and transactions that the application ignores |
 //! | `hook` | functions of the application that change an event |
 //! | `contain` | calls such a function, and survives its panic |
 //! | `trim` | cuts a single span that is too large |
+//! | `beside` | spans that leave beside their transaction |
 //! | `envelope`, `container` | the bytes of an envelope; of one with streamed spans |
 
+mod beside;
+mod bucket;
 mod contain;
 mod container;
 mod envelope;
@@ -20,6 +23,7 @@ mod scrub;
 mod trim;
 
 pub(crate) use self::{
+    beside::{Part, take_gen_ai},
     envelope::Envelope,
     filter::{BrokenPattern, Filters},
     packer::{Packed, Packer, Rules},

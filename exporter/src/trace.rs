@@ -39,7 +39,7 @@ pub use self::lifecycle::TraceLifecycle;
 pub(crate) use self::{
     assembler::{OpenRoots, WaitLimits},
     buckets::{Bucket, MAX_BUCKET},
-    context::TraceContext,
+    context::{TraceContext, minimal_context},
     ended::{EndedSpan, is_local_root, slimmed},
     gatherer::{Gathered, Gatherer},
     pick_up::PickUp,

@@ -49,7 +49,14 @@ pub(super) fn check_containers(envelope: &Envelope) -> Result<(), Refusal> {
     if item.headers().get("item_count").and_then(Value::as_u64) != Some(spans.len() as u64) {
         return Err(refusal("expected the number of spans in item_count"));
     }
-    let mut ids = HashSet::new();
+    let transaction = envelope.items().iter().find(|item| item.item_type() == "transaction");
+    let transaction = transaction.and_then(|item| item.json().ok()).unwrap_or_default();
+    let root = &transaction["contexts"]["trace"];
+    if !root["trace_id"].is_null() && root["trace_id"] != trace_id {
+        return Err(refusal("expected the trace of the transaction"));
+    }
+    let children = transaction["spans"].as_array().into_iter().flatten();
+    let mut ids: HashSet<_> = children.chain([root]).map(|span| span["span_id"].as_str()).collect();
     for span in spans {
         check_span(span, trace_id).map_err(refusal)?;
         if !ids.insert(span["span_id"].as_str()) {

@@ -15,4 +15,7 @@ mod span;
 mod tests;
 mod typed;
 
-pub(crate) use self::span::{SegmentInfo, StreamedSpan};
+pub(crate) use self::{
+    attributes::streamed_key,
+    span::{SegmentInfo, StreamedSpan},
+};

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use opentelemetry_sentry_protocol::SampleRate;
 use opentelemetry_sentry_semantics::{Attributes, semconv};
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::{
     data::RootData,
@@ -39,6 +40,13 @@ impl<'a> Transaction<'a> {
         Self { event_id, sender, trace, cut: Cell::new(0) }
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> String {
+        let spans: Vec<_> = self.trace.spans.iter().map(Span::from).collect();
+        let described = spans.split_first().map(|(root, children)| root.describe_root(children));
+        described.map(|root| transaction_name(&root.name).to_owned()).unwrap_or_default()
+    }
+
     /// The bytes that each span takes as JSON in the list of spans.
     pub(crate) fn span_sizes(&self) -> Vec<usize> {
         let spans: Vec<_> = self.trace.spans.iter().map(Span::from).collect();
@@ -52,6 +60,12 @@ impl<'a> Transaction<'a> {
         let bytes = self.cut.get() as u64;
         Trimmed { values: u64::from(bytes > 0), bytes }
     }
+}
+
+/// A span of a trace as its transaction has it.
+pub(crate) fn transaction_span(trace: &Trace, place: usize) -> Option<Value> {
+    let times = Times::around(trace.spans.first()?);
+    serde_json::to_value(Child { span: Span::from(trace.spans.get(place)?), times }).ok()
 }
 
 #[derive(Serialize)]

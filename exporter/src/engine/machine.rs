@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Now},
-    packing::{Envelope, Packed, Packer},
+    packing::{Envelope, Packed, Packer, Part},
     trace::{Bucket, EndedSpan, Gathered, Gatherer, PickUp, Trace},
     transport::{Answer, DiskDone, DiskJob, Outbox, Outgoing},
 };
@@ -100,7 +100,7 @@ enum Ready {
     /// As the assembler returned it.
     Trace(Trace),
     /// Scrubbed, filtered, and with no more spans than a transaction can have.
-    Part(Trace),
+    Part(Part),
     /// Streamed spans.
     Bucket(Bucket),
     /// An error event, or a container of streamed spans.
@@ -282,7 +282,7 @@ impl Machine {
             Ready::Trace(trace) => {
                 let before = trace.size();
                 let prepared = self.packer.prepare(trace, ledger);
-                let after: usize = prepared.parts.iter().map(Trace::size).sum();
+                let after: usize = prepared.parts.iter().map(Part::size).sum();
                 intake.release(before - after);
                 let parts = prepared.parts.into_iter().map(Ready::Part);
                 self.pieces(number, parts.chain(prepared.errors.into_iter().map(Ready::Envelope)));
@@ -292,6 +292,7 @@ impl Machine {
                 match self.packer.pack(part, ledger) {
                     Packed::Parts(parts) => return self.pieces(number, parts.into_iter().map(Ready::Part)),
                     Packed::Envelope(envelope) => self.outbox.push(number, envelope, now),
+                    Packed::Envelopes(all) => self.pieces(number, all.into_iter().map(Ready::Envelope)),
                     Packed::Nothing => self.piece_left(number),
                 }
                 self.shared.intake.release(size);

@@ -2,6 +2,7 @@
 
 mod callers;
 mod fairness;
+mod gen_ai;
 mod laws;
 mod outages;
 mod poison;

@@ -7,13 +7,14 @@ use std::time::SystemTime;
 use opentelemetry_http::Bytes;
 use opentelemetry_sentry_protocol::DynamicSamplingContext;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use uuid::fmt::Simple;
 
 use crate::{
     account::{Counts, Rfc3339},
     convert::{Sdk, Sender},
     json,
-    trace::Trace,
+    trace::{Trace, minimal_context},
 };
 
 /// The most bytes of a serialised transaction. Sentry accepts 1 MiB; the difference is for the envelope's headers and
@@ -37,23 +38,44 @@ pub(crate) struct Item<'a> {
     pub(crate) r#type: &'static str,
     pub(crate) payload: &'a [u8],
     pub(crate) counts: Counts,
+    /// Whether the envelope must have a context: Sentry refuses streamed spans without one.
+    pub(crate) needs_context: bool,
 }
 
 impl Envelope {
     /// An envelope with an event that belongs to a trace.
     pub(crate) fn new(event_id: Simple, trace: &Trace, sender: &Sender, item: &Item<'_>) -> Self {
-        let Item { r#type, payload, counts } = item;
+        let Item { r#type, payload, counts, needs_context } = item;
         let content_type = "application/json";
         let header = json::to_vec(&ItemHeader { r#type, item_count: None, length: payload.len(), content_type });
         let items = [header.as_slice(), b"\n", payload].concat();
         let trace_id = trace.spans.first().map(|root| root.span_context.trace_id());
-        let context = trace.context.as_ref().zip(trace_id);
-        let dsc = context.and_then(|(context, trace_id)| context.dsc(&sender.service, trace_id));
+        let dsc = trace_id.and_then(|trace_id| {
+            let known = trace.context.as_ref().and_then(|context| context.dsc(&sender.service, trace_id));
+            known.or_else(|| needs_context.then(|| minimal_context(&sender.service, trace_id)))
+        });
         let mut digits = [0; Simple::LENGTH];
         let event_id = event_id.encode_lower(&mut digits);
         // Envelopes wait by the thousand, so none may have room to spare.
         let headers = json::to_vec(&Headers { event_id, sdk: Sdk, trace: dsc.as_ref().map(Entries) });
         Self { headers: headers.into(), items: items.into(), counts: *counts }
+    }
+
+    /// The same envelope with another item.
+    pub(super) fn with_item(self, counts: Counts, item: &[u8]) -> Self {
+        let mut sum = self.counts;
+        sum += counts;
+        Self { items: [&self.items, b"\n".as_slice(), item].concat().into(), counts: sum, ..self }
+    }
+
+    /// The same envelope without the streamed spans beside its transaction, and their number. `None` if it has none.
+    pub(crate) fn without_streamed(&self) -> Option<(Self, usize)> {
+        let (header, payload) = header_of(&self.items)?;
+        let end = payload.checked_add(usize::try_from(header["length"].as_u64()?).ok()?)?;
+        let (beside, _) = header_of(self.items.get(end + 1..)?)?;
+        let spans = beside["item_count"].as_u64().filter(|_| beside["type"] == "span")?;
+        let counts = Counts { spans: self.counts.spans.saturating_sub(spans), ..self.counts };
+        Some((Self { items: self.items.slice(..end), counts, ..self.clone() }, usize::try_from(spans).ok()?))
     }
 
     /// An envelope without an event. It carries a report, or asks the server whether it accepts the DSN.
@@ -90,6 +112,12 @@ impl Envelope {
         }
         body.push(b'\n');
     }
+}
+
+/// The headers of the first of these items, and where its payload begins. What comes from the disk may be damaged.
+fn header_of(items: &[u8]) -> Option<(Value, usize)> {
+    let end = items.iter().position(|byte| *byte == b'\n')?;
+    Some((serde_json::from_slice(&items[..end]).ok()?, end + 1))
 }
 
 #[derive(Serialize)]

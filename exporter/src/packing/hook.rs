@@ -7,8 +7,10 @@
 //! | `transaction` | transactions and spans, as hooks see them |
 //! | `error` | error events, as hooks see them |
 //! | `streamed` | streamed spans: the same as hooks see them, and back |
+//! | `changes` | what hooks changed in a span that then leaves as a streamed span |
 //! | `fields` | their fields as JSON |
 
+mod changes;
 mod error;
 mod fields;
 mod streamed;
@@ -19,13 +21,14 @@ use std::{collections::HashSet, fmt, mem, sync::Arc};
 use opentelemetry_sentry_semantics::Source;
 use serde_json::Value;
 
+pub(crate) use self::changes::Changes;
 use self::fields::{flatten, trace_of};
 pub use self::{
     error::ErrorEvent,
     transaction::{SpanEvent, TransactionEvent},
 };
 use super::contain::contain;
-use crate::trace::MAX_SPANS;
+use crate::{convert::transaction_name, trace::MAX_SPANS};
 
 /// A span in the hands of a hook. Its values are cut when the hook returns and also when it panics: unwinding would free
 /// them by recursion.
@@ -47,6 +50,17 @@ pub(crate) struct Hooks {
     transaction: Option<Arc<BeforeTransaction>>,
     span: Option<Arc<BeforeSpan>>,
     error: Option<Arc<BeforeError>>,
+}
+
+/// A transaction after the hooks.
+#[derive(Debug)]
+pub(crate) struct HookedTransaction {
+    pub(crate) event: Value,
+    pub(crate) name: String,
+    /// The number of its spans, including the root.
+    pub(crate) spans: usize,
+    /// The spans that leave beside it.
+    pub(crate) beside: Vec<SpanEvent>,
 }
 
 /// What the hooks made of an event.
@@ -119,13 +133,17 @@ impl Hooks {
         })
     }
 
-    /// Returns the transaction, and the number of its spans, including the root.
-    pub(crate) fn run(&self, event: Value) -> Hooked<(Value, usize)> {
+    /// Runs the hooks on a transaction, and takes out the spans that then leave beside it.
+    pub(crate) fn run(&self, event: Value, is_beside: impl Fn(&SpanEvent) -> bool) -> Hooked<HookedTransaction> {
         let Value::Object(event) = event else { return Hooked::Failed };
         Hooked::by(|| {
-            let event = self.apply(TransactionEvent::from_json(event))?;
-            let spans = event.spans.len() + 1;
-            Some((Value::Object(event.into_json()), spans))
+            let mut event = self.apply(TransactionEvent::from_json(event))?;
+            let (beside, mut spans): (Vec<_>, Vec<_>) = mem::take(&mut event.spans).into_iter().partition(is_beside);
+            // A hook may add spans: no more than Sentry accepts.
+            spans.truncate(MAX_SPANS - 1);
+            event.spans = spans;
+            let (name, spans) = (transaction_name(&event.name).to_owned(), event.spans.len() + 1);
+            Some(HookedTransaction { event: Value::Object(event.into_json()), name, spans, beside })
         })
     }
 
@@ -162,10 +180,9 @@ impl Hooks {
             }
             None => event,
         };
-        // A hook may add spans: keep each id once, and no more than Sentry accepts.
+        // A hook may add spans: keep each id once.
         let mut ids = HashSet::new();
         event.spans.retain(|span| ids.insert(span.span_id().to_owned()));
-        event.spans.truncate(MAX_SPANS - 1);
         // A name that the hook has set is not a route any more.
         if event.name != before.0 && event.source == before.1 {
             event.source = Source::Custom;
@@ -213,7 +230,7 @@ mod tests {
         // In a child, and in the root alone.
         for spans in [json!([{ "span_id": "1" }]), json!([])] {
             let event = json!({ "contexts": { "trace": {} }, "spans": spans });
-            assert!(matches!(hooks.run(event), Hooked::Failed));
+            assert!(matches!(hooks.run(event, |_| false), Hooked::Failed));
         }
     }
 
@@ -230,7 +247,9 @@ mod tests {
             Some(event)
         });
         let event = json!({ "contexts": { "trace": {} }, "spans": [{ "span_id": "1" }] });
-        let Hooked::Kept((event, 2)) = hooks.run(event) else { panic!("a root and a span") };
+        let Hooked::Kept(HookedTransaction { event, spans: 2, .. }) = hooks.run(event, |_| false) else {
+            panic!("a root and a span")
+        };
         let data = [&event["contexts"]["trace"]["data"], &event["spans"][0]["data"], &event["user"]];
         assert_eq!(data.map(|data| depth(&data["deep"])), [MAX_DEPTH; 3]);
     }

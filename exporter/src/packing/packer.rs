@@ -1,8 +1,8 @@
 //! Makes envelopes of traces.
 //!
 //! ```text
-//! trace ─> scrub ─> exceptions ─> filters ─> split by count ─┬> convert ─> hooks ─> envelope
-//!                                                            └─<─ split by size
+//! trace ─> scrub ─> exceptions ─> filters ─> generative models aside ─> split by count ─┬> convert ─> hooks ─> envelope
+//!                                                                                       └─<─ split by size
 //! ```
 //!
 //! A trace is prepared as a whole and packed part by part, so that parts can wait for room in the queue. Everything
@@ -15,14 +15,14 @@ use opentelemetry::{KeyValue, otel_warn, trace::SpanKind};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_protocol::{__shared::Streaming, DecisionLog};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::{Uuid, fmt::Simple};
 
 use super::{
+    beside::{Beside, Part, Writing, is_gen_ai, parts, take_gen_ai},
     contain::contain,
     envelope::{Envelope, Item, MAX_TRANSACTION},
     filter::{BrokenPattern, Filters},
-    hook::{Hooked, Hooks},
+    hook::{Hooked, HookedTransaction, Hooks, SpanEvent},
     scrub::Scrubber,
     trim::trim,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Rules {
     /// Texts, each a part of the title of an error event that is not sent.
     pub(crate) ignored_errors: Vec<String>,
     pub(crate) exceptions_as_errors: bool,
+    /// Whether spans of generative models stay in their transaction.
+    pub(crate) keeps_gen_ai: bool,
 }
 
 impl Rules {
@@ -88,6 +90,9 @@ impl Rules {
 /// What an envelope takes in the queue beside its payload: a context may have kilobytes.
 const MAX_OVERHEAD: usize = 64 << 10;
 
+/// The most bytes of a container beside a transaction. Together they are a record that the spool takes.
+const MAX_BESIDE: usize = 2_000_000;
+
 /// The most error events of one trace. A trace with more of them repeats the same failure.
 const MAX_ERRORS: usize = 100;
 
@@ -97,15 +102,17 @@ pub(crate) struct Prepared {
     /// Its error events.
     pub(crate) errors: Vec<Envelope>,
     /// Its parts, for [`Packer::pack`].
-    pub(crate) parts: Vec<Trace>,
+    pub(crate) parts: Vec<Part>,
 }
 
 /// The result for one part.
 #[derive(Debug)]
 pub(crate) enum Packed {
     Envelope(Envelope),
+    /// The transaction's envelope, and the spans beside it for which it has no room.
+    Envelopes(Vec<Envelope>),
     /// The part was too large for one envelope. These are smaller.
-    Parts(Vec<Trace>),
+    Parts(Vec<Part>),
     /// It was dropped and counted.
     Nothing,
 }
@@ -130,6 +137,8 @@ pub(crate) struct Packer {
     pub(super) buffer: Box<[u8]>,
     /// The most bytes of a container of streamed spans.
     pub(super) container_limit: usize,
+    /// The most bytes of one beside a transaction. Spans for which it has no room leave by themselves.
+    beside_limit: usize,
 }
 
 impl Packer {
@@ -141,19 +150,21 @@ impl Packer {
             exceptions: Exceptions::default(),
             buffer: vec![0; MAX_TRANSACTION].into(),
             container_limit: MAX_BUCKET,
+            beside_limit: MAX_BESIDE,
         }
     }
 
     /// Limits containers of streamed spans to what the send queue can take. A larger one would be dropped as a whole.
     pub(crate) fn with_queue_limit(mut self, bytes: usize) -> Self {
         self.container_limit = MAX_BUCKET.min(bytes.saturating_sub(MAX_OVERHEAD));
+        self.beside_limit = MAX_BESIDE.min(bytes / 16);
         self
     }
 
     /// The most bytes of an item that leaves in this lifecycle.
     pub(crate) const fn largest(&self, lifecycle: TraceLifecycle) -> usize {
         match lifecycle {
-            TraceLifecycle::Transactions => MAX_TRANSACTION,
+            TraceLifecycle::Transactions => MAX_TRANSACTION + self.beside_limit,
             TraceLifecycle::Stream => self.container_limit,
         }
     }
@@ -167,8 +178,11 @@ impl Packer {
     pub(crate) fn prepare(&mut self, mut trace: Trace, ledger: &Ledger) -> Prepared {
         self.scrub(&mut trace);
         let errors = if self.rules.exceptions_as_errors { self.pack_errors(&trace, ledger) } else { Vec::new() };
-        let parts = self.without_ignored(trace, ledger).map(split_by_count).unwrap_or_default();
-        Prepared { errors, parts }
+        let Some(mut trace) = self.without_ignored(trace, ledger) else {
+            return Prepared { errors, parts: Vec::new() };
+        };
+        let beside = if self.rules.keeps_gen_ai { Vec::new() } else { take_gen_ai(&mut trace) };
+        Prepared { errors, parts: parts(split_by_count(trace), beside) }
     }
 
     /// Hides secrets in a trace.
@@ -199,7 +213,7 @@ impl Packer {
             match write_error(&mut self.buffer, &event, &self.rules.hooks) {
                 Ok(size) => {
                     let payload = self.buffer.get(..size).unwrap_or_default();
-                    let item = Item { r#type: "event", payload, counts: Counts::ERROR };
+                    let item = Item { r#type: "event", payload, counts: Counts::ERROR, needs_context: false };
                     envelopes.push(Envelope::new(id, trace, &self.sender, &item));
                 }
                 Err(DropReason::InternalSdkError) => failed(ledger, Counts::ERROR),
@@ -229,20 +243,21 @@ impl Packer {
     }
 
     /// Makes the envelope of a part, or returns smaller parts if it is too large for one.
-    pub(crate) fn pack(&mut self, mut trace: Trace, ledger: &Ledger) -> Packed {
+    pub(crate) fn pack(&mut self, part: Part, ledger: &Ledger) -> Packed {
         let id = Uuid::new_v4().simple();
-        let spans = trace.spans.len();
-        match self.serialise(id, &trace) {
+        match self.serialise(id, &part.trace) {
             None => {
-                failed(ledger, Counts::transaction(spans));
+                failed(ledger, Counts::transaction(part.len()));
                 Packed::Nothing
             }
             Some(Serialised { size, trimmed }) if size <= MAX_TRANSACTION => {
                 ledger.trimmed(trimmed);
-                self.finish(id, &trace, size, ledger)
+                self.finish(id, part, size, ledger)
             }
-            Some(Serialised { size, .. }) if spans > 1 => Packed::Parts(self.smaller(trace, size)),
-            Some(_) => self.pack_trimmed(id, &mut trace, ledger),
+            Some(Serialised { size, .. }) if part.trace.spans.len() > 1 => {
+                Packed::Parts(parts(self.smaller(part.trace, size), part.beside))
+            }
+            Some(_) => self.pack_trimmed(id, part, ledger),
         }
     }
 
@@ -259,24 +274,24 @@ impl Packer {
     }
 
     /// Makes the envelope of a single span that is too large: cuts its longest texts until it fits.
-    fn pack_trimmed(&mut self, id: Simple, trace: &mut Trace, ledger: &Ledger) -> Packed {
+    fn pack_trimmed(&mut self, id: Simple, mut part: Part, ledger: &Ledger) -> Packed {
         let mut all = Trimmed::default();
         let mut room = MAX_TRANSACTION;
         while room > 0 {
             // Escaping makes a text longer, so the first cut may not be enough.
             room /= 2;
-            trace.spans.iter_mut().for_each(|span| all += trim(span.data_mut(), room));
-            let Some(Serialised { size, trimmed }) = self.serialise(id, trace) else {
-                failed(ledger, Counts::transaction(1));
+            part.trace.spans.iter_mut().for_each(|span| all += trim(span.data_mut(), room));
+            let Some(Serialised { size, trimmed }) = self.serialise(id, &part.trace) else {
+                failed(ledger, Counts::transaction(part.len()));
                 return Packed::Nothing;
             };
             all += trimmed;
             if size <= MAX_TRANSACTION {
                 ledger.trimmed(all);
-                return self.finish(id, trace, size, ledger);
+                return self.finish(id, part, size, ledger);
             }
         }
-        ledger.dropped(DropReason::Invalid, Counts::transaction(1));
+        ledger.dropped(DropReason::Invalid, Counts::transaction(part.len()));
         Packed::Nothing
     }
 
@@ -301,49 +316,68 @@ impl Packer {
     }
 
     /// Runs the hooks on the event in the buffer, and puts it into an envelope.
-    fn finish(&mut self, id: Simple, trace: &Trace, size: usize, ledger: &Ledger) -> Packed {
-        let hooked = match self.rules.hooks.is_empty() {
-            true => Ok((size, trace.spans.len())),
-            false => self.apply_hooks(id, trace, ledger),
+    fn finish(&mut self, id: Simple, part: Part, size: usize, ledger: &Ledger) -> Packed {
+        let Part { mut trace, beside } = part;
+        let kept = trace.spans.len();
+        let name = if beside.is_empty() { String::new() } else { Transaction::new("", &self.sender, &trace).name() };
+        trace.spans.extend(beside);
+        let finished = match self.rules.hooks.is_empty() {
+            true => Ok(Finished { size, spans: kept, beside: Beside::after(name, kept, &trace) }),
+            false => self.apply_hooks(id, &trace, ledger),
         };
-        let (size, spans) = match hooked {
-            Ok(kept) => kept,
+        let Finished { size, spans, beside } = match finished {
+            Ok(finished) => finished,
             Err((reason, spans)) => {
                 ledger.dropped(reason, Counts::transaction(spans));
                 return Packed::Nothing;
             }
         };
         let payload = self.buffer.get(..size).unwrap_or_default();
-        let item = Item { r#type: "transaction", payload, counts: Counts::transaction(spans) };
-        Packed::Envelope(Envelope::new(id, trace, &self.sender, &item))
+        let needs_context = beside.len() > 0;
+        let item = Item { r#type: "transaction", payload, counts: Counts::transaction(spans), needs_context };
+        let envelope = Envelope::new(id, &trace, &self.sender, &item);
+        let Self { sender, buffer, beside_limit: limit, .. } = self;
+        let writing = Writing { sender, buffer, ledger, limit: *limit };
+        match beside.join(envelope, &mut trace, writing) {
+            (envelope, others) if others.is_empty() => Packed::Envelope(envelope),
+            (envelope, others) => Packed::Envelopes([vec![envelope], others].concat()),
+        }
     }
 
-    /// Replaces the event in the buffer by the one that the hooks return. Returns its size and the number of spans that are
-    /// left, or the reason why the transaction is dropped and its number of spans.
-    fn apply_hooks(
-        &mut self,
-        id: Simple,
-        trace: &Trace,
-        ledger: &Ledger,
-    ) -> Result<(usize, usize), (DropReason, usize)> {
-        let spans = trace.spans.len();
-        let (event, left) = match self.hooked(id, trace) {
-            Hooked::Kept((event, left)) => (event, left.min(spans)),
-            Hooked::Dropped => return Err((DropReason::BeforeSend, spans)),
+    /// Replaces the event in the buffer by the one that the hooks return. If the transaction is dropped, returns why and
+    /// its number of spans.
+    fn apply_hooks(&mut self, id: Simple, trace: &Trace, ledger: &Ledger) -> Result<Finished, (DropReason, usize)> {
+        let all = trace.spans.len();
+        let HookedTransaction { event, name, spans, beside } = match self.hooked(id, trace) {
+            Hooked::Kept(transaction) => transaction,
+            Hooked::Dropped => return Err((DropReason::BeforeSend, all)),
             Hooked::Failed => {
                 otel_warn!(name: "SentryExporter.SerializationFailed");
-                return Err((DropReason::InternalSdkError, spans));
+                return Err((DropReason::InternalSdkError, all));
             }
         };
-        ledger.dropped(DropReason::BeforeSend, Counts::spans(spans - left));
-        written(&mut self.buffer, &event).map(|size| (size, left)).map_err(|reason| (reason, left))
+        let beside = Beside::hooked(name, trace, beside);
+        let spans = spans.min(all - beside.len());
+        let left = spans + beside.len();
+        ledger.dropped(DropReason::BeforeSend, Counts::spans(all - left));
+        let size = written(&mut self.buffer, &event).map_err(|reason| (reason, left))?;
+        Ok(Finished { size, spans, beside })
     }
 
-    fn hooked(&self, id: Simple, trace: &Trace) -> Hooked<(Value, usize)> {
+    fn hooked(&self, id: Simple, trace: &Trace) -> Hooked<HookedTransaction> {
         let mut event_id = [0; Simple::LENGTH];
         let transaction = Transaction::new(id.encode_lower(&mut event_id), &self.sender, trace);
-        serde_json::to_value(&transaction).map_or(Hooked::Failed, |event| self.rules.hooks.run(event))
+        let is_beside = |span: &SpanEvent| !self.rules.keeps_gen_ai && is_gen_ai(span.op.as_deref());
+        serde_json::to_value(&transaction).map_or(Hooked::Failed, |event| self.rules.hooks.run(event, is_beside))
     }
+}
+
+/// The event of a transaction is in the buffer.
+struct Finished {
+    size: usize,
+    /// The number of its spans.
+    spans: usize,
+    beside: Beside,
 }
 
 /// Writes an error event into the buffer, as the hook returns it. Returns its size, or why it is not sent.

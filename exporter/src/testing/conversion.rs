@@ -6,13 +6,14 @@ use uuid::{Uuid, fmt::Simple};
 
 use crate::{
     convert::{Sender, TagRules},
-    packing::{Packer, Rules},
+    packing::{Packer, Rules, take_gen_ai},
     trace::{EndedSpan, Fate, Trace},
 };
 
 /// Converts a trace to Sentry's JSON without any network.
 ///
-/// It converts as an exporter without any settings does. A trace that is too large for Sentry is not split.
+/// It converts as an exporter without any settings does. A trace that is too large for Sentry is not split. Spans
+/// that leave beside their transaction (those of generative models) are not in it.
 ///
 /// ```
 /// use opentelemetry::trace::{Tracer, TracerProvider};
@@ -43,11 +44,9 @@ impl Conversion {
         let sender = Sender::new(Service::new(None), None, TagRules::default());
         let mut spans: Vec<_> = spans.into_iter().map(EndedSpan::from).collect();
         spans.iter_mut().for_each(EndedSpan::index);
-        Self {
-            packer: Packer::new(sender, Rules::default()),
-            trace: Trace { context: None, spans, fate: Fate::Whole },
-            event_id: Uuid::new_v4().simple(),
-        }
+        let mut trace = Trace { context: None, spans, fate: Fate::Whole };
+        let _ = take_gen_ai(&mut trace);
+        Self { packer: Packer::new(sender, Rules::default()), trace, event_id: Uuid::new_v4().simple() }
     }
 
     /// Sets the resource, which provides release, environment and contexts. Defaults to an empty one.

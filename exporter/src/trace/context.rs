@@ -2,7 +2,7 @@
 
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, SampleRand, SampleRate, Service};
+use opentelemetry_sentry_protocol::{Decision, Dsn, DynamicSamplingContext, SampleRand, SampleRate, Service};
 use opentelemetry_sentry_semantics::{Attributes, semconv, shortened};
 
 /// The longest context that an incoming `baggage` header can contain, in bytes.
@@ -71,4 +71,18 @@ impl TraceContext {
             Self::Unknown => None,
         }
     }
+}
+
+/// The context of a trace about which nothing is known. It is made for this header only and never propagated, so it says
+/// nothing about sampling.
+pub(crate) fn minimal_context(service: &Service, trace_id: TraceId) -> DynamicSamplingContext {
+    let (trace_id, org_id) = (trace_id.to_string(), service.org_id().map(|id| id.to_string()));
+    let entries = [
+        ("environment", Some(service.environment())),
+        ("release", service.release()),
+        ("public_key", service.dsn().map(Dsn::public_key)),
+        ("trace_id", Some(trace_id.as_str())),
+        ("org_id", org_id.as_deref()),
+    ];
+    DynamicSamplingContext::from_entries(entries.into_iter().filter_map(|(key, value)| Some((key, value?))))
 }

@@ -5,11 +5,13 @@
 //! | --- | --- |
 //! | `answers` | what becomes of an envelope when its answer arrives |
 //! | `keeping` | what goes to the disk, and what comes back |
+//! | `limited` | what rate limits remove |
 //!
 //! One transaction is one request, so many requests are in flight at a time. Time and randomness are arguments.
 
 mod answers;
 mod keeping;
+mod limited;
 
 use std::{mem, sync::Arc, time::Instant};
 
@@ -156,9 +158,8 @@ impl Outbox {
             self.spotlight.copy(&envelope, now);
         }
         let queued = Queued::new(Some(number), envelope, now.instant);
-        if self.limits.is_limited(Category::of(queued.envelope.counts), now.instant) {
-            self.drop_envelope(queued, DropReason::RateLimitBackoff);
-        } else if self.queue.bytes() + queued.envelope.size() > self.limit {
+        let Some(queued) = self.within_limits(queued, now.instant) else { return };
+        if self.queue.bytes() + queued.envelope.size() > self.limit {
             self.keep_or_drop(queued, DropReason::QueueOverflow);
         } else {
             self.queue.push(queued);
@@ -237,10 +238,9 @@ impl Outbox {
     fn next_envelope(&mut self, now: Now) -> Option<Queued> {
         let turn = Turn { now: now.instant, is_asking: self.link.is_away() };
         while let Some(queued) = self.queue.pop(turn, |category| self.in_flight.has_room(category)) {
-            if !self.limits.is_limited(Category::of(queued.envelope.counts), now.instant) {
+            if let Some(queued) = self.within_limits(queued, now.instant) {
                 return Some(queued);
             }
-            self.drop_envelope(queued, DropReason::RateLimitBackoff);
         }
         let is_due =
             self.destinations.sentry.is_some() && self.reports.due(now.instant).is_some_and(|due| due <= now.instant);

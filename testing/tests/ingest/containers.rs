@@ -10,6 +10,7 @@ use crate::support::{post_envelope, start};
 struct Case {
     trace: Value,
     containers: Vec<Container>,
+    transaction: Option<Value>,
     error: Option<String>,
 }
 
@@ -21,13 +22,17 @@ struct Container {
 
 impl Case {
     fn body(&self) -> String {
-        let headers = if self.trace.is_null() { json!({}) } else { json!({ "trace": self.trace }) };
+        let mut headers = if self.trace.is_null() { json!({}) } else { json!({ "trace": self.trace }) };
+        let transaction = self.transaction.as_ref().map(|event| format!("\n{{\"type\":\"transaction\"}}\n{event}"));
+        if transaction.is_some() {
+            headers["event_id"] = "0".repeat(32).into();
+        }
         let items = self.containers.iter().map(|Container { item_count, spans }| {
             let content_type = "application/vnd.sentry.items.span.v2+json";
             let header = json!({ "type": "span", "item_count": item_count, "content_type": content_type });
             format!("\n{header}\n{}", json!({ "version": 2, "items": spans }))
         });
-        items.fold(headers.to_string(), |body, item| body + &item)
+        transaction.into_iter().chain(items).fold(headers.to_string(), |body, item| body + &item)
     }
 }
 

@@ -15,12 +15,14 @@ use crate::convert::{
     status::http_status,
     view::Span,
 };
+use crate::trace::TraceLifecycle;
 
 /// What the attributes of a streamed span are made from.
 #[derive(Debug)]
 pub(super) struct SpanAttributes<'a> {
     pub(super) span: Span<'a>,
     pub(super) sender: &'a Sender,
+    pub(super) lifecycle: TraceLifecycle,
     pub(super) op: Option<&'a str>,
     pub(super) origin: &'a str,
     /// The message of a status other than `ok`.
@@ -56,7 +58,7 @@ const OWN: [(&str, Attribute, Infer); 21] = [
     (semconv::SENTRY_OP, Removed, |all| all.op.and_then(text)),
     (semconv::SENTRY_ORIGIN, Removed, |all| text(all.origin)),
     ("sentry.kind", Removed, |all| kind_word(&all.span.data.span_kind).and_then(text)),
-    ("sentry.trace_lifecycle", Removed, |_| text("stream")),
+    ("sentry.trace_lifecycle", Removed, |all| text(word(all.lifecycle))),
     ("sentry.segment.name", Removed, |all| Some(Typed::Text(all.segment?.1))),
     (semconv::SENTRY_SEGMENT_NAME_SOURCE, Removed, |all| text(all.root.as_ref()?.source)),
     (semconv::SENTRY_SAMPLE_RATE, Removed, |all| Typed::double(all.root.as_ref()?.sample_rate?)),
@@ -95,6 +97,14 @@ const fn nothing<'a>(_: &'a SpanAttributes<'_>) -> Option<Typed<'a>> {
 
 fn text(text: &str) -> Option<Typed<'_>> {
     (!text.is_empty()).then_some(Typed::Text(text))
+}
+
+/// A lifecycle in the words of Sentry's SDKs.
+const fn word(lifecycle: TraceLifecycle) -> &'static str {
+    match lifecycle {
+        TraceLifecycle::Transactions => "static",
+        TraceLifecycle::Stream => "stream",
+    }
 }
 
 /// The host on which a segment ran. The address of a client's or producer's span would be that of another host.
@@ -159,6 +169,12 @@ const MAX_MEASUREMENTS: usize = 100;
 /// Whether a key is that of a row whose attribute is never sent.
 fn is_own(key: &str) -> bool {
     OWN_KEYS.may_have(key) && OWN.iter().any(|(own, attribute, _)| *own == key && *attribute == Removed)
+}
+
+/// The name of an attribute in a streamed span. `None` if it is never sent as the application sets it.
+pub(crate) fn streamed_key(key: &str) -> Option<&str> {
+    let key = current_name(key).unwrap_or(key);
+    (!is_own(key) && !is_removed(key)).then_some(key)
 }
 
 /// Attributes that are sent as they are.

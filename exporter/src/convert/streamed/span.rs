@@ -19,7 +19,7 @@ use crate::{
         transaction::sample_rate,
         view::Span,
     },
-    trace::EndedSpan,
+    trace::{EndedSpan, TraceLifecycle},
 };
 
 /// The local root above a span.
@@ -37,6 +37,8 @@ pub(crate) struct StreamedSpan<'a> {
     /// `None` if it is not known. Sentry then finds the segment by the parents, so a wrong guess would be worse. A local
     /// root is its own segment.
     pub(crate) segment: Option<SegmentInfo<'a>>,
+    /// In which form its local root leaves. The transaction is the segment of the streamed spans beside it.
+    pub(crate) lifecycle: TraceLifecycle,
 }
 
 #[derive(Serialize)]
@@ -64,7 +66,7 @@ impl StreamedSpan<'_> {
 
 impl Serialize for StreamedSpan<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { sender, span: ended, segment } = *self;
+        let Self { sender, span: ended, segment, lifecycle } = *self;
         let span = Span::from(ended);
         let Span { data, attributes, .. } = span;
         let description = attributes.describe_streamed(&data.name, &data.span_kind);
@@ -72,13 +74,14 @@ impl Serialize for StreamedSpan<'_> {
         let (start_timestamp, end_timestamp) = Times::around(data).of(data);
         let word = status(&data.status, &data.span_kind, attributes);
         let is_ok = matches!(word, "ok" | "cancelled");
-        let is_segment = ended.is_local_root();
+        let is_segment = lifecycle == TraceLifecycle::Stream && ended.is_local_root();
         let id = data.span_context.span_id();
         let own = SegmentInfo { id, name: shortened(&description.name) };
         let segment = if is_segment { Some(own) } else { segment };
         let attributes = SpanAttributes {
             span,
             sender,
+            lifecycle,
             op: op(&description),
             origin: &origin,
             status_message: (!is_ok).then(|| message(&data.status).unwrap_or(word)),

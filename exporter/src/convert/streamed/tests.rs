@@ -20,7 +20,7 @@ use self::case::SpanCase;
 use super::{SegmentInfo, StreamedSpan};
 use crate::{
     convert::{SDK_VERSION, Sender, TagRules},
-    trace::{EndedSpan, fixtures},
+    trace::{EndedSpan, TraceLifecycle, fixtures},
 };
 
 fn sender() -> Sender {
@@ -36,7 +36,8 @@ fn plain_span(id: u64, parent: u64) -> SpanData {
 
 fn streamed(sender: &Sender, span: SpanData, segment: Option<SegmentInfo<'_>>) -> Value {
     let span = EndedSpan::from(span);
-    serde_json::to_value(StreamedSpan { sender, span: &span, segment }).expect("JSON")
+    serde_json::to_value(StreamedSpan { sender, span: &span, segment, lifecycle: TraceLifecycle::Stream })
+        .expect("JSON")
 }
 
 /// The ids and times of a span, and what it becomes.
@@ -119,6 +120,27 @@ fn a_forced_transaction_is_a_segment_below_its_parent() {
     assert_eq!(span["is_segment"], true);
     assert_eq!(span["parent_span_id"], "00000000000f4240");
     assert_eq!(span["attributes"]["sentry.segment.id"]["value"], span["span_id"]);
+}
+
+#[test]
+fn attributes_of_generative_models_have_names_of_today() {
+    #[derive(Deserialize)]
+    struct Case {
+        old: String,
+        new: String,
+    }
+    each("gen_ai_names", |Case { old, new }: &Case| {
+        let mut span = plain_span(2, 1);
+        span.attributes = vec![KeyValue::new(old.clone(), "value")];
+        let span = EndedSpan::from(span);
+        for lifecycle in [TraceLifecycle::Transactions, TraceLifecycle::Stream] {
+            let sender = &sender();
+            let json =
+                serde_json::to_value(StreamedSpan { sender, span: &span, segment: None, lifecycle }).expect("JSON");
+            assert_eq!(json["attributes"][new], json!({ "type": "string", "value": "value" }), "{lifecycle:?}");
+            assert_eq!(json["attributes"][old], Value::Null, "{lifecycle:?}");
+        }
+    });
 }
 
 #[test]

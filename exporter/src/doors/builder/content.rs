@@ -155,6 +155,24 @@ impl SentryExporterBuilder {
         self
     }
 
+    /// Sets whether spans of generative models leave beside their transaction, as streamed spans in an item of their own.
+    /// Defaults to `true`.
+    ///
+    /// These are the spans below a transaction's root whose op begins with `gen_ai.`. Prompts and answers are long: as
+    /// items of their own they take no room of the other spans, and each may have 1 MB. Self-hosted Sentry before 26.4
+    /// may lose them, so set `false` there. It has no effect on [`TraceLifecycle::Stream`](crate::TraceLifecycle::Stream).
+    ///
+    /// ```
+    /// use opentelemetry_sentry_exporter::SentryExporter;
+    ///
+    /// let exporter = SentryExporter::builder().with_gen_ai_span_items(false).build()?;
+    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
+    /// ```
+    pub const fn with_gen_ai_span_items(mut self, on: bool) -> Self {
+        self.options.rules.keeps_gen_ai = !on;
+        self
+    }
+
     /// Sets whether exceptions become error events of their own. Defaults to `false`.
     ///
     /// Exceptions are span events named `exception` (OpenTelemetry's `record_error`, `#[instrument(err)]`) or with

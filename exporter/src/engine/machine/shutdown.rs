@@ -66,9 +66,8 @@ impl Machine {
         ledger.dropped(reason, Counts::spans(self.gatherer.len()));
         for (_, ready) in self.ready.drain(..) {
             match ready {
-                Ready::Trace(trace) | Ready::Part(trace) => {
-                    ledger.dropped(reason, Counts::transaction(trace.spans.len()));
-                }
+                Ready::Trace(trace) => ledger.dropped(reason, Counts::transaction(trace.spans.len())),
+                Ready::Part(part) => ledger.dropped(reason, Counts::transaction(part.len())),
                 Ready::Bucket(bucket) => ledger.dropped(reason, Counts::spans(bucket.spans.len())),
                 Ready::Envelope(envelope) => ledger.dropped(reason, envelope.counts),
             }

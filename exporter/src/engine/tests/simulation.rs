@@ -78,6 +78,12 @@ pub(super) fn limited(seconds: u64) -> Reply {
     Reply { after: millis(1), answer: Answer::Status(429, headers) }
 }
 
+/// The request is accepted, with limits for what comes later.
+pub(super) fn limits(limits: &'static str) -> Reply {
+    let limits = (HeaderName::from_static("x-sentry-rate-limits"), HeaderValue::from_static(limits));
+    Reply { after: millis(1), answer: Answer::Status(200, HeaderMap::from_iter([limits])) }
+}
+
 /// A request, as the server sees it.
 #[derive(Debug)]
 pub(super) struct Parcel {

@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::{KeyValue, trace::SpanKind};
-use opentelemetry_sentry_protocol::{Decision, SampleRand};
+use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, SampleRand, Service};
 use serde_json::Value;
 
 use super::{

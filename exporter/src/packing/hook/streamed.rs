@@ -87,7 +87,7 @@ fn text(text: &str) -> Value {
 
 /// A value with its type. One that did not change keeps its type: an integer may be a double, for example. `None` if it has
 /// no value.
-fn typed(before: Option<&Value>, value: Value) -> Option<Value> {
+pub(super) fn typed(before: Option<&Value>, value: Value) -> Option<Value> {
     if let Some(before) = before.filter(|before| *plain(before) == value) {
         return Some(before.clone());
     }

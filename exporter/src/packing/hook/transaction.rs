@@ -130,7 +130,7 @@ impl SpanEvent {
         self.rest.get("parent_span_id").and_then(Value::as_str)
     }
 
-    pub(super) fn from_json(span: Value) -> Option<Self> {
+    pub(crate) fn from_json(span: Value) -> Option<Self> {
         let Value::Object(mut rest) = span else { return None };
         Some(Self {
             description: take_text(&mut rest, "description").unwrap_or_default(),
@@ -149,11 +149,15 @@ impl SpanEvent {
     }
 }
 
+/// A status that Sentry knows.
+pub(super) fn known_status(status: &str) -> &str {
+    if STATUSES.contains(&status) { status } else { "unknown_error" }
+}
+
 fn put_span_fields(span: &mut Map<String, Value>, op: Option<String>, status: String, data: Map<String, Value>) {
     if let Some(op) = op.filter(|op| !op.is_empty()) {
         span.insert("op".to_owned(), cut(&op, 128).into());
     }
-    let status = if STATUSES.contains(&status.as_str()) { status } else { "unknown_error".to_owned() };
-    span.insert("status".to_owned(), status.into());
+    span.insert("status".to_owned(), known_status(&status).into());
     span.insert("data".to_owned(), Value::Object(data));
 }

@@ -11,7 +11,10 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::{plain_span, sender};
-use crate::{convert::streamed::StreamedSpan, trace::EndedSpan};
+use crate::{
+    convert::streamed::StreamedSpan,
+    trace::{EndedSpan, TraceLifecycle},
+};
 
 /// Keys that have rules of their own, beside arbitrary ones.
 const KEYS: [&str; 16] = [
@@ -105,10 +108,13 @@ struct Attributes {
 
 proptest! {
     #[test]
-    fn every_span_is_one_that_relay_takes(span in any_span()) {
+    fn every_span_is_one_that_relay_takes(span in any_span(), is_beside: bool) {
+        let (lifecycle, word) =
+            if is_beside { (TraceLifecycle::Transactions, "static") } else { (TraceLifecycle::Stream, "stream") };
         let sender = sender();
         let span = EndedSpan::from(span);
-        let text = serde_json::to_string(&StreamedSpan { sender: &sender, span: &span, segment: None }).unwrap();
+        let streamed = StreamedSpan { sender: &sender, span: &span, segment: None, lifecycle };
+        let text = serde_json::to_string(&streamed).unwrap();
         let json: Value = serde_json::from_str(&text).unwrap();
         for field in ["trace_id", "span_id", "name", "status", "start_timestamp", "end_timestamp", "is_segment"] {
             prop_assert!(!json[field].is_null(), "{} is missing in {}", field, text);
@@ -121,6 +127,7 @@ proptest! {
         for (key, attribute) in &attributes {
             prop_assert!(is_valid(attribute), "{}: {}", key, attribute);
         }
-        prop_assert_eq!(&json["attributes"]["sentry.trace_lifecycle"]["value"], "stream");
+        prop_assert_eq!(&json["attributes"]["sentry.trace_lifecycle"]["value"], word);
+        prop_assert!(json["is_segment"] == false || !is_beside);
     }
 }
