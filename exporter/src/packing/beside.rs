@@ -109,7 +109,12 @@ impl Beside {
     }
 
     /// Adds the spans to the envelope of their transaction. Those for which it has no room leave in the other envelopes.
-    pub(super) fn join(&self, transaction: Envelope, trace: &mut Trace, writing: Writing<'_>) -> (Envelope, Vec<Envelope>) {
+    pub(super) fn join(
+        &self,
+        transaction: Envelope,
+        trace: &mut Trace,
+        writing: Writing<'_>,
+    ) -> (Envelope, Vec<Envelope>) {
         let root = trace.spans.first().filter(|_| !self.moved.is_empty()).map(|root| root.span_context.clone());
         let Some(root) = root else { return (transaction, Vec::new()) };
         let Writing { sender, buffer, ledger, limit } = writing;

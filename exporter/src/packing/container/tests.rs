@@ -5,7 +5,10 @@ use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, SampleRand
 use serde_json::Value;
 
 use super::{
-    super::{envelope::MAX_TRANSACTION, packer::Rules},
+    super::{
+        envelope::MAX_TRANSACTION,
+        packer::{Packer, Rules},
+    },
     *,
 };
 use crate::{
@@ -42,7 +45,7 @@ fn packed(bucket: Bucket) -> (Vec<Envelope>, Ledger) {
 
 fn packed_by(sender: &Sender, hooks: &Hooks, bucket: Bucket, ledger: &Ledger) -> Vec<Envelope> {
     let buffer = &mut vec![0; MAX_TRANSACTION];
-    envelopes(bucket, &mut SpanWriter { sender, hooks, buffer, ledger }, MAX_BUCKET)
+    envelopes(bucket, hooks, SpanWriter { sender, transaction: None, buffer, ledger }, MAX_BUCKET)
 }
 
 /// The `trace` header of the only envelope.
