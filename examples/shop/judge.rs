@@ -5,7 +5,7 @@ mod web;
 use crate::{
     browser::{Answer, Kind, Visit},
     service::Report,
-    trace::{Span, Transaction},
+    trace::{Span, Transaction, Words},
 };
 
 /// One request, its answer, and the transactions of its trace.
@@ -106,12 +106,18 @@ fn links(visit: &Visit, gateway: &Transaction, inventory: &Transaction) -> Vec<C
 
 fn queries(inventory: &Transaction) -> Check {
     let text = |span: &Span| span.data.get("db.query.text").and_then(|text| text.as_str()).map(ToOwned::to_owned);
-    let mut queries = inventory.with_op("db").peekable();
-    let found = match queries.peek() {
-        None => Some("no span with op db".to_owned()),
-        Some(_) => queries.find(|span| text(span).as_ref() != Some(&span.description)).map(|span| format!("{span:?}")),
+    let Words { query: op, is_named_by_text, .. } = *inventory.words;
+    let is_right = |span: &Span| match text(span) {
+        Some(text) => !is_named_by_text || text == span.description,
+        None => false,
     };
-    Check::new("every query is a span with op db, described by its text", found)
+    let mut queries = inventory.with_op(op).peekable();
+    let found = match queries.peek() {
+        None => Some(format!("no span with op {op}")),
+        Some(_) => queries.find(|span| !is_right(span)).map(|span| format!("{span:?}")),
+    };
+    let how = if is_named_by_text { "described by" } else { "with" };
+    Check::new(format!("every query is a span with op {op}, {how} its text"), found)
 }
 
 /// The checks of this kind of request only.
@@ -120,10 +126,11 @@ fn special(kind: Kind, gateway: &Transaction, inventory: &Transaction) -> Vec<Ch
         Kind::PageLoad | Kind::OnlyTraceparent => vec![all_ok(gateway), all_ok(inventory)],
         Kind::Failure => {
             let roots = [&*gateway.root.status, &inventory.root.status];
-            let queries: Vec<_> = inventory.with_op("db").map(|span| span.status.as_str()).collect();
+            let Words { failed, query, .. } = *inventory.words;
+            let queries: Vec<_> = inventory.with_op(query).map(|span| span.status.as_str()).collect();
             vec![
-                Check::equal("both transactions are internal_error", roots, &["internal_error"; 2]),
-                Check::equal("the query that failed is internal_error, too", queries, &vec!["internal_error"]),
+                Check::equal(format!("both transactions are {failed}"), roots, &[failed; 2]),
+                Check::equal(format!("the query that failed is {failed}, too"), queries, &vec![failed]),
             ]
         }
         Kind::Background => vec![background(gateway)],

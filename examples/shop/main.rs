@@ -30,6 +30,7 @@ Usage: cargo run --example shop [-- --serve]
 
   SENTRY_DSN          send to this DSN instead of to a local ingest
   SENTRY_ENVIRONMENT  the services' environment (default: demo)
+  SENTRY_TRACE_LIFECYCLE  static: send transactions (the default); stream: send streamed spans
   SENTRY_SPOTLIGHT    also send to Spotlight, Sentry's local viewer
   SHOP_BROWSER_BUNDLE the file of a @sentry/browser bundle, for the page at /
   NO_COLOR            print without colours

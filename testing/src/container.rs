@@ -9,8 +9,6 @@ use serde_json::{Map, Value};
 
 use crate::{envelope::Envelope, item::Item, refusal::Refusal};
 
-const CONTENT_TYPE: &str = "application/vnd.sentry.items.span.v2+json";
-
 /// The most spans of a container.
 const MAX_SPANS: usize = 1000;
 
@@ -19,12 +17,7 @@ const REQUIRED: [&str; 6] = ["trace_id", "span_id", "name", "status", "start_tim
 
 /// The streamed spans of an envelope.
 pub(super) fn spans(envelope: &Envelope) -> Vec<Value> {
-    let containers = envelope.items().iter().filter(|item| is_container(item));
-    let items = |item: &Item| item.json().ok()?.get_mut("items").map(Value::take);
-    containers
-        .filter_map(items)
-        .flat_map(|items| if let Value::Array(spans) = items { spans } else { Vec::new() })
-        .collect()
+    envelope.items().iter().flat_map(Item::streamed).collect()
 }
 
 /// Checks the container of an envelope, if it has one.
@@ -34,7 +27,7 @@ pub(super) fn check_containers(envelope: &Envelope) -> Result<(), Refusal> {
     if items.next().is_some() {
         return Err(refusal("expected at most one container of spans"));
     }
-    if !is_container(item) {
+    if !item.is_container() {
         return Err(refusal("expected the content type of a container of spans"));
     }
     let trace_id = trace_id(envelope)?;
@@ -64,10 +57,6 @@ pub(super) fn check_containers(envelope: &Envelope) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-fn is_container(item: &Item) -> bool {
-    item.item_type() == "span" && item.headers().get("content_type").is_some_and(|found| found == CONTENT_TYPE)
 }
 
 /// The trace of the envelope's context. Without a public key Sentry cannot read a context.

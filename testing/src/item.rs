@@ -2,6 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::typed::StreamedSpan;
+
+const CONTAINER: &str = "application/vnd.sentry.items.span.v2+json";
+
 /// One item of an [`Envelope`](crate::Envelope).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
@@ -31,6 +35,21 @@ impl Item {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// The streamed spans in it, in their order. None if it is not a container of spans.
+    #[must_use]
+    pub fn spans(&self) -> Vec<StreamedSpan> {
+        self.streamed().into_iter().map(StreamedSpan::from_json).collect()
+    }
+
+    pub(super) fn streamed(&self) -> Vec<Value> {
+        let items = self.json().ok().filter(|_| self.is_container()).map(|mut json| json["items"].take());
+        if let Some(Value::Array(spans)) = items { spans } else { Vec::new() }
+    }
+
+    pub(super) fn is_container(&self) -> bool {
+        self.item_type() == "span" && self.headers.get("content_type").is_some_and(|found| found == CONTAINER)
     }
 
     /// Reads the payload as JSON.

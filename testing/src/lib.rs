@@ -217,7 +217,8 @@ impl LocalIngest {
     #[must_use]
     #[track_caller]
     pub fn span(&self, name: &str) -> StreamedSpan {
-        let all: Vec<_> = self.spans().into_iter().map(StreamedSpan::from_json).collect();
+        let envelopes = self.envelopes();
+        let all: Vec<_> = envelopes.iter().flat_map(Envelope::items).flat_map(Item::spans).collect();
         typed::only("streamed span", name, &all, |one| one.name == name, |one| &one.name).clone()
     }
 
