@@ -22,8 +22,10 @@ mod packer;
 mod scrub;
 mod trim;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::beside::take_gen_ai;
 pub(crate) use self::{
-    beside::{Part, take_gen_ai},
+    beside::Part,
     envelope::Envelope,
     filter::{BrokenPattern, Filters},
     packer::{Packed, Packer, Rules},

@@ -12,7 +12,7 @@ Sentry.init({
   strictTraceContinuation: process.env.STRICT !== undefined,
   propagateTraceparent: true,
   tracesSampleRate: rate === undefined ? undefined : Number(rate),
-  traceLifecycle: "static", // transactions, also from version 11
+  traceLifecycle: process.env.SENTRY_TRACE_LIFECYCLE,
 });
 
 const http = require("http");

@@ -22,19 +22,28 @@ sentry_sdk.init(
 )
 
 
+def request(name, headers):
+    """The span of a request: a transaction, or from version 3 a segment."""
+    if hasattr(sentry_sdk, "start_transaction"):
+        transaction = sentry_sdk.continue_trace(headers, op="http.server", name=name, source="route")
+        return sentry_sdk.start_transaction(transaction)
+    if headers:
+        sentry_sdk.continue_trace(headers)
+    else:
+        sentry_sdk.new_trace()
+    attributes = {"sentry.op": "http.server", "sentry.segment.name.source": "route"}
+    return sentry_sdk.start_span(name=name, attributes=attributes)
+
+
 def start(url):
-    with sentry_sdk.isolation_scope():
-        transaction = sentry_sdk.continue_trace({}, op="http.server", name="GET /checkout", source="route")
-        with sentry_sdk.start_transaction(transaction):
-            with urlopen(Request(url, headers={"baggage": "tenant=acme"})) as answer:
-                return json.load(answer)
+    with sentry_sdk.isolation_scope(), request("GET /checkout", {}):
+        with urlopen(Request(url, headers={"baggage": "tenant=acme"})) as answer:
+            return json.load(answer)
 
 
 def end(headers):
-    with sentry_sdk.isolation_scope():
-        transaction = sentry_sdk.continue_trace(headers, op="http.server", name="GET /end", source="route")
-        with sentry_sdk.start_transaction(transaction):
-            return {"sentry-trace": sentry_sdk.get_traceparent(), "baggage": sentry_sdk.get_baggage()}
+    with sentry_sdk.isolation_scope(), request("GET /end", headers):
+        return {"sentry-trace": sentry_sdk.get_traceparent(), "baggage": sentry_sdk.get_baggage()}
 
 
 class Handler(BaseHTTPRequestHandler):
