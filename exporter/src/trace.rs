@@ -39,7 +39,7 @@ pub use self::lifecycle::TraceLifecycle;
 pub(crate) use self::{
     assembler::{OpenRoots, WaitLimits},
     buckets::{Bucket, MAX_BUCKET},
-    context::{TraceContext, minimal_context},
+    context::{TraceContext, known_or_minimal},
     ended::{EndedSpan, is_local_root, slimmed},
     gatherer::{Gathered, Gatherer},
     pick_up::PickUp,

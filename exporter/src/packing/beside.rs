@@ -4,7 +4,10 @@
 //! Hooks and filters see a transaction with all its spans, so the spans are taken out afterwards. Without a hook they are
 //! taken out before, and a span that is large costs the transaction nothing.
 
-use std::{collections::HashMap, mem};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+};
 
 use opentelemetry::SpanId;
 use opentelemetry_sentry_semantics::{Attributes, semconv};
@@ -122,11 +125,18 @@ impl Beside {
         let headers = headers(root.trace_id(), trace.context.as_deref(), sender);
         let writer = SpanWriter { sender, transaction: Some(segment), buffer, ledger };
         let mut containers = self.containers(&mut trace.spans, writer, limit).into_iter().peekable();
-        let envelope = match containers.next_if(|first| first.size() <= limit) {
+        let envelope = match containers.next_if(|first| first.size() <= limit && !self.repeats(first, trace)) {
             Some(first) => transaction.with_item(Counts::spans(first.len()), &first.into_item()),
             None => transaction,
         };
         (envelope, containers.map(|container| container.into_envelope(&headers)).collect())
+    }
+
+    /// Whether the transaction has a span with the id of one in the container, which only a broken generator of ids makes.
+    fn repeats(&self, container: &Payload, trace: &Trace) -> bool {
+        let moved: HashSet<_> = self.moved.iter().map(|moved| moved.place).collect();
+        let mut kept = trace.spans.iter().enumerate().filter(|(place, _)| !moved.contains(place));
+        kept.any(|(_, span)| container.has(span.span_context.span_id()))
     }
 
     fn containers(&self, spans: &mut [EndedSpan], mut writer: SpanWriter<'_>, limit: usize) -> Vec<Payload> {
@@ -134,13 +144,14 @@ impl Beside {
         for Moved { place, changes } in &self.moved {
             let Some(span) = spans.get_mut(*place) else { continue };
             let change = |streamed: &StreamedSpan<'_>| changes.as_ref()?.applied_to(streamed);
+            let id = span.span_context.span_id();
             let Some(json) = writer.write(span, change) else { continue };
-            let has_room = |last: &Payload| last.has_room(json.len(), limit) && last.len() < MAX_SPANS;
+            let has_room = |last: &Payload| last.has_room(id, json.len(), limit) && last.len() < MAX_SPANS;
             if !all.last().is_some_and(has_room) {
                 all.push(Payload::default());
             }
             if let Some(last) = all.last_mut() {
-                last.add(&json);
+                last.add(id, &json);
             }
         }
         all

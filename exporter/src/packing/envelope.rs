@@ -14,7 +14,7 @@ use crate::{
     account::{Counts, Rfc3339},
     convert::{Sdk, Sender},
     json,
-    trace::{Trace, minimal_context},
+    trace::{Trace, known_or_minimal},
 };
 
 /// The most bytes of a serialised transaction. Sentry accepts 1 MiB; the difference is for the envelope's headers and
@@ -50,9 +50,10 @@ impl Envelope {
         let header = json::to_vec(&ItemHeader { r#type, item_count: None, length: payload.len(), content_type });
         let items = [header.as_slice(), b"\n", payload].concat();
         let trace_id = trace.spans.first().map(|root| root.span_context.trace_id());
-        let dsc = trace_id.and_then(|trace_id| {
-            let known = trace.context.as_ref().and_then(|context| context.dsc(&sender.service, trace_id));
-            known.or_else(|| needs_context.then(|| minimal_context(&sender.service, trace_id)))
+        let context = trace.context.as_deref();
+        let dsc = trace_id.and_then(|trace_id| match needs_context {
+            true => Some(known_or_minimal(context, &sender.service, trace_id)),
+            false => context?.dsc(&sender.service, trace_id),
         });
         let mut digits = [0; Simple::LENGTH];
         let event_id = event_id.encode_lower(&mut digits);

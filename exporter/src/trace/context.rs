@@ -73,9 +73,19 @@ impl TraceContext {
     }
 }
 
+/// The context of a trace, or a minimal one if it is not known.
+pub(crate) fn known_or_minimal(
+    context: Option<&TraceContext>,
+    service: &Service,
+    trace_id: TraceId,
+) -> DynamicSamplingContext {
+    let known = context.and_then(|context| context.dsc(service, trace_id));
+    known.unwrap_or_else(|| minimal(service, trace_id))
+}
+
 /// The context of a trace about which nothing is known. It is made for this header only and never propagated, so it says
 /// nothing about sampling.
-pub(crate) fn minimal_context(service: &Service, trace_id: TraceId) -> DynamicSamplingContext {
+fn minimal(service: &Service, trace_id: TraceId) -> DynamicSamplingContext {
     let (trace_id, org_id) = (trace_id.to_string(), service.org_id().map(|id| id.to_string()));
     let entries = [
         ("environment", Some(service.environment())),

@@ -1,4 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use opentelemetry::{KeyValue, trace::SpanKind};
 use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, SampleRand, Service};
