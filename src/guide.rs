@@ -3,6 +3,7 @@
 //! | you want to know | read |
 //! | --- | --- |
 //! | what op, name, status, data, tags and errors are made of | [`mapping`] |
+//! | whether to send transactions or streamed spans | [`lifecycles`] |
 //! | which headers are read and written | [`headers`] |
 //! | which traces are sampled | [`sampling`] |
 //! | what leaves the process, and how to hide more | [`privacy`] |
@@ -33,6 +34,9 @@ pub mod from_sentry;
 
 #[doc = include_str!("guide/headers.md")]
 pub mod headers {}
+
+#[doc = include_str!("guide/lifecycles.md")]
+pub mod lifecycles {}
 
 #[doc = include_str!("guide/mapping.md")]
 pub mod mapping {}

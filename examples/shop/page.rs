@@ -35,7 +35,10 @@ impl Page {
         };
         let bundle = fs::read_to_string(&path).map_err(|error| format!("SHOP_BROWSER_BUNDLE: {error}"))?;
         let (dsn, environment) = (service::setting("SENTRY_DSN")?, service::setting("SENTRY_ENVIRONMENT")?);
-        Ok(Self { html: TEMPLATE.replace(SDK, &sdk(&dsn, &environment)).into(), bundle: Some(bundle.into()) })
+        // The browser sends in the same form as the services.
+        let lifecycle = service::setting("SENTRY_TRACE_LIFECYCLE").unwrap_or_else(|_| "static".to_owned());
+        let sdk = sdk(&dsn, &environment, &lifecycle);
+        Ok(Self { html: TEMPLATE.replace(SDK, &sdk).into(), bundle: Some(bundle.into()) })
     }
 
     /// The page with the trace of the active span, which the browser continues.
@@ -57,10 +60,10 @@ impl Page {
 }
 
 /// The elements that load the SDK and set it up to send through our tunnel.
-fn sdk(dsn: &str, environment: &str) -> String {
+fn sdk(dsn: &str, environment: &str, lifecycle: &str) -> String {
     let options = json!({
         "dsn": dsn, "environment": environment, "release": RELEASE, "tunnel": "/tunnel",
-        "tracesSampleRate": 1, "propagateTraceparent": true, "traceLifecycle": "static",
+        "tracesSampleRate": 1, "propagateTraceparent": true, "traceLifecycle": lifecycle,
     });
     let options = options.to_string().replace('<', "\\u003c"); // no `</script>` in a script
     let init = format!("Sentry.init({{ ...{options}, integrations: [Sentry.browserTracingIntegration()] }});");
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_setting_cannot_end_the_script() {
-        let sdk = sdk("http://public@localhost/1", "</script><script>alert(1)");
+        let sdk = sdk("http://public@localhost/1", "</script><script>alert(1)", "static");
         assert_eq!(sdk.matches("</script>").count(), 2, "{sdk}");
     }
 

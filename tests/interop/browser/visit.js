@@ -1,4 +1,5 @@
-// visit.js SHOP: loads the shop's pages in Chromium, and compares the traces of the browser and the services.
+// visit.js SHOP: loads the shop's pages in Chromium, and compares the traces of the browser and the services, in both
+// lifecycles.
 "use strict";
 
 const { randomBytes } = require("crypto");
@@ -7,12 +8,17 @@ const { Ingest, PATIENCE } = require("../stage/ingest.js");
 const { Shop } = require("../stage/shop.js");
 const { launch } = require("../stage/chromium.js");
 
-const claims = new Claims("browser 11");
+let claims; // of the lifecycle that runs
+let words;
 const COMPARED =
   "pageload from meta tags and from Server-Timing, DSC, fetch into Rust, web vitals, tunnel, server action, deferred " +
   "work, negative decision";
 
-const VITALS = ["ttfb", "ttfb.requestTime", "fp", "fcp", "lcp"];
+// What differs between transactions and streamed spans: the op of a query, and the web vitals that a page has at once.
+const WORDS = {
+  static: { query: "db", vitals: event => event.measurements, expected: ["ttfb", "ttfb.requestTime", "fp", "fcp", "lcp"] },
+  stream: { query: "db.query", vitals: event => vitalsOf(traceOf(event).data), expected: ["ttfb", "fp", "fcp"] },
+};
 
 // The browser prints 0.271380 as 0.27138, so numbers are compared as numbers.
 const NUMBERS = ["sample_rand", "sample_rate"];
@@ -22,6 +28,15 @@ const values = (dsc = {}) =>
 const traceOf = event => event.contexts.trace;
 const spansOf = event => [traceOf(event), ...event.spans];
 const withOp = (event, op) => event.spans.filter(span => span.op === op);
+
+// A streamed span has its web vitals as attributes.
+function vitalsOf(data) {
+  const found = Object.entries(data).map(([key, value]) => [/^browser\.web_vital\.(\w+)\.value$/.exec(key)?.[1], { value }]);
+  return Object.fromEntries(found.filter(([name]) => name));
+}
+
+// The URL of a request: a streamed span is named by its host.
+const urlOf = span => span.data?.["url.full"] ?? span.data?.["http.url"] ?? span.data?.url ?? span.description;
 
 // Parses a `sentry-trace` and a `baggage` header.
 function trace(sentryTrace = "", baggage = "") {
@@ -68,7 +83,7 @@ async function continued(ingest, name, page, visit) {
   const above = await ingest.find(`${name}: the page's own`, event => spansOf(event).some(isPages));
   same("that span is the gateway's, of the request for the page", above.from, "gateway");
 
-  const calls = withOp(pageload, "http.client").filter(span => span.description.endsWith("/products/lamp"));
+  const calls = withOp(pageload, "http.client").filter(span => urlOf(span).endsWith("/products/lamp"));
   same("one http.client span of the fetch", calls.length, 1);
   const sent = trace(visit.headers["sentry-trace"], visit.headers.baggage);
   same("the fetch names it", [sent.id, sent.span, sent.flag], [page.id, calls[0]?.span_id, "1"]);
@@ -81,7 +96,7 @@ async function continued(ingest, name, page, visit) {
   same("the gateway's transaction is a child of the fetch, in its trace", traceOf(gateway).trace_id, page.id);
   const inventory = await below("inventory", withOp(gateway, "http.client")[0]?.span_id);
   same("the inventory's is below it, in its trace", traceOf(inventory).trace_id, page.id);
-  same("it asks the database", withOp(inventory, "db").length, 1);
+  same("it asks the database", withOp(inventory, words.query).length, 1);
   const dscs = [above, gateway, inventory].map(event => values(event.dsc));
   same("all have the page's DSC", dscs, Array(3).fill(page.dsc));
   return pageload;
@@ -90,8 +105,8 @@ async function continued(ingest, name, page, visit) {
 async function positive(browser, ingest, shop) {
   const visit = await load(browser, `${shop.url}/`);
   const pageload = await continued(ingest, "meta tags", fromMeta(visit.html), visit);
-  const arrived = VITALS.filter(name => pageload.measurements?.[name]?.value >= 0);
-  claims.same("web vitals", arrived, VITALS);
+  const arrived = words.expected.filter(name => words.vitals(pageload)?.[name]?.value >= 0);
+  claims.same("web vitals", arrived, words.expected);
   const tunnel = visit.requests.filter(request => request.url() === `${shop.url}/tunnel`);
   claims.holds("the browser sends through the tunnel", tunnel.length > 0);
   const answers = await Promise.all(tunnel.map(async request => (await request.response())?.status()));
@@ -131,9 +146,11 @@ async function negative(browser, shop) {
   return id;
 }
 
-async function main(binary) {
+async function run(binary, lifecycle) {
+  [claims, words] = [new Claims(`browser 11, ${lifecycle}`), WORDS[lifecycle]];
   const ingest = await Ingest.start();
-  const shop = await Shop.open(binary, { SENTRY_DSN: ingest.dsn, SENTRY_ENVIRONMENT: "interop test" });
+  const settings = { SENTRY_ENVIRONMENT: "interop test", SENTRY_TRACE_LIFECYCLE: lifecycle };
+  const shop = await Shop.open(binary, { SENTRY_DSN: ingest.dsn, ...settings });
   const browser = await launch();
   const dropped = await negative(browser, shop);
   await positive(browser, ingest, shop); // takes longer than sending the dropped trace would
@@ -143,6 +160,12 @@ async function main(binary) {
   claims.same("dropped: transactions", sent(event => traceOf(event).trace_id === dropped), []);
   claims.same("transactions of the tunnel", sent(event => /tunnel/.test(event.transaction)), []);
   return claims.close(COMPARED);
+}
+
+async function main(binary) {
+  let status = 0;
+  for (const lifecycle of Object.keys(WORDS)) status |= await run(binary, lifecycle);
+  return status;
 }
 
 main(...process.argv.slice(2)).then(

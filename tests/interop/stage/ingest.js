@@ -1,4 +1,4 @@
-// Receives envelopes as Sentry does, and keeps the transactions in them.
+// Receives envelopes as Sentry does, and keeps the transactions and streamed spans in them.
 "use strict";
 
 const http = require("http");
@@ -7,8 +7,9 @@ const zlib = require("zlib");
 const PATIENCE = 60000; // milliseconds; only a fault makes a test wait this long
 
 class Ingest {
-  // A transaction is its event, with the envelope's `trace` header as `dsc` and its sender as `from`.
-  transactions = [];
+  // Streamed spans, with the envelope's `trace` header as `dsc`.
+  spans = [];
+  #events = [];
   // A function that gets every envelope.
   copyTo = undefined;
   #waiting = new Set();
@@ -31,12 +32,21 @@ class Ingest {
     return ingest;
   }
 
+  // A transaction is its event, with the envelope's `trace` header as `dsc` and its sender as `from`. A segment of streamed
+  // spans is one, too.
+  get transactions() {
+    return [...this.#events, ...this.spans.filter(span => span.is_segment).map(root => segment(root, this.spans))];
+  }
+
   #take(envelope) {
     const { headers, items } = parsed(envelope);
     for (const { header, payload } of items) {
-      if (header.type !== "transaction") continue;
-      const event = JSON.parse(payload);
-      this.transactions.push({ ...event, dsc: headers.trace, from: sender(event) });
+      if (header.type === "span") {
+        this.spans.push(...JSON.parse(payload).items.map(span => ({ ...span, dsc: headers.trace })));
+      } else if (header.type === "transaction") {
+        const event = JSON.parse(payload);
+        this.#events.push({ ...event, dsc: headers.trace, from: sender(event) });
+      }
     }
     for (const look of this.#waiting) look();
   }
@@ -87,6 +97,29 @@ function parsed(envelope) {
     }
   }
   return { headers, items };
+}
+
+const value = (span, key) => span.attributes[key]?.value;
+
+// A streamed span in the fields of a transaction's span.
+const asChild = span => ({
+  ...span,
+  op: value(span, "sentry.op"),
+  description: span.name,
+  data: Object.fromEntries(Object.entries(span.attributes).map(([key, typed]) => [key, typed.value])),
+});
+
+// A segment as a transaction.
+function segment(root, spans) {
+  const isChild = span => span !== root && value(span, "sentry.segment.id") === root.span_id;
+  const isBrowser = value(root, "sentry.sdk.name")?.startsWith("sentry.javascript.");
+  return {
+    transaction: root.name,
+    contexts: { trace: asChild(root) },
+    spans: spans.filter(isChild).map(asChild),
+    dsc: root.dsc,
+    from: isBrowser ? "browser" : (value(root, "service.name") ?? "?"),
+  };
 }
 
 const sender = event =>
