@@ -302,6 +302,10 @@ def main(name, middle, lifecycle, *command):
             failed += bool(wrong)
             for what in wrong:
                 print(f"{name}, {lifecycle}: {server}: {case['name']}: {what}")
+    found = [word for word, all in (("static", Ingest.transactions), ("stream", Ingest.spans)) if all]
+    if found != [lifecycle]:
+        failed += 1
+        print(f"{name}, {lifecycle}: what arrived is {' and '.join(found)}")
     compared = "trace id, parents, decision, DSC, trace headers, foreign baggage, organisations, strict"
     print(f"{name}, {lifecycle}: {len(CASES)} cases, {', '.join(SERVERS)}: {compared}: {f'{failed} FAILED' if failed else 'ok'}")
     return 1 if failed else 0

@@ -159,6 +159,7 @@ async function run(binary, lifecycle) {
   const sent = wanted => ingest.transactions.filter(wanted).map(event => `${event.from} ${event.transaction}`);
   claims.same("dropped: transactions", sent(event => traceOf(event).trace_id === dropped), []);
   claims.same("transactions of the tunnel", sent(event => /tunnel/.test(event.transaction)), []);
+  claims.same("lifecycles of what arrived", ingest.lifecycles, [lifecycle]);
   return claims.close(COMPARED);
 }
 

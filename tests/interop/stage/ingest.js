@@ -38,6 +38,11 @@ class Ingest {
     return [...this.#events, ...this.spans.filter(span => span.is_segment).map(root => segment(root, this.spans))];
   }
 
+  // The lifecycles in which something arrived.
+  get lifecycles() {
+    return [...(this.#events.length ? ["static"] : []), ...(this.spans.length ? ["stream"] : [])];
+  }
+
   #take(envelope) {
     const { headers, items } = parsed(envelope);
     for (const { header, payload } of items) {
