@@ -1,7 +1,10 @@
 //! The trace of one request, made through OpenTelemetry's API or through `tracing`.
 //!
 //! It has 21 spans: the server's, and below it on three levels 10 queries, 3 requests to other services and 7 functions.
-//! Each span has 8 attributes, one of which is set at its end; 3 spans have 2 events.
+//! Each span has 8 attributes, one of which is set at its end; 3 spans have 2 events. The wide trace has the server's span
+//! and 1000 queries below it.
+//!
+//! `peers` compiles this file with two versions of OpenTelemetry.
 
 use opentelemetry::{
     Context, KeyValue,
@@ -12,6 +15,9 @@ use tracing::field::Empty;
 
 /// The number of spans of one trace.
 pub const SPANS: usize = 21;
+
+/// The number of spans of the wide trace.
+pub const WIDE_SPANS: usize = 1001;
 
 /// The library through which the spans are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +52,45 @@ pub fn end_root(cx: &Context) {
     end(&REQUEST, cx);
 }
 
+/// Makes the wide trace through the API.
+pub fn make_wide_trace(tracer: &SdkTracer) {
+    let root = open(tracer, &REQUEST, &Context::new());
+    for _ in 1..WIDE_SPANS {
+        end(&ROW, &open(tracer, &ROW, &root));
+    }
+    end(&REQUEST, &root);
+}
+
+/// Makes traces through the API that are open at the same time: each step begins in all of them before the next step
+/// begins in one. Calls `ended` after the end of each trace.
+pub fn make_traces_in_lockstep(tracer: &SdkTracer, traces: usize, mut ended: impl FnMut()) {
+    let roots = start_in_lockstep(tracer, &REQUEST, &vec![Context::new(); traces]);
+    for root in &roots {
+        end(&REQUEST, root);
+        ended();
+    }
+}
+
+fn start_in_lockstep(tracer: &SdkTracer, step: &Step, parents: &[Context]) -> Vec<Context> {
+    let opened: Vec<_> = parents.iter().map(|parent| open(tracer, step, parent)).collect();
+    for child in step.children {
+        start_in_lockstep(tracer, child, &opened).iter().for_each(|cx| end(child, cx));
+    }
+    opened
+}
+
+/// Starts a span, with everything below it.
 fn start(tracer: &SdkTracer, step: &Step, parent: &Context) -> Context {
-    let builder = tracer.span_builder(step.name).with_kind(step.work.kind()).with_attributes(step.work.attributes());
-    let cx = parent.with_span(builder.start_with_context(tracer, parent));
+    let cx = open(tracer, step, parent);
     for child in step.children {
         end(child, &start(tracer, child, &cx));
     }
     cx
+}
+
+fn open(tracer: &SdkTracer, step: &Step, parent: &Context) -> Context {
+    let builder = tracer.span_builder(step.name).with_kind(step.work.kind()).with_attributes(step.work.attributes());
+    parent.with_span(builder.start_with_context(tracer, parent))
 }
 
 fn end(step: &Step, cx: &Context) {
@@ -246,6 +284,8 @@ const fn step(work: Work, name: &'static str, children: &'static [Step]) -> Step
 const fn with_events(step: Step) -> Step {
     Step { has_events: true, ..step }
 }
+
+static ROW: Step = step(Work::Query, "SELECT items", &[]);
 
 static REQUEST: Step = with_events(step(
     Work::Server,

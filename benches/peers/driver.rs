@@ -1,71 +1,227 @@
-//! What both programs do: they make traces of a service.
+//! What all candidates do: they make the traces of a service, or read and write the headers of its requests.
 //!
-//! | command | what it does | what it prints |
+//! The command is the port of the server and some `name=value`:
+//!
+//! | name | value | default |
 //! | --- | --- | --- |
-//! | `rate <port> <traces a second> <seconds>` | makes traces at this rate, and shuts down within 2 s | the number of traces |
-//! | `burst <port> <traces>` | makes traces at full speed, and shuts down within 2 s | the number of traces, and the shutdown's milliseconds |
-//! | `cost <port> <traces a second> <seconds>` | as `rate` | CPU nanoseconds of the calling thread per span |
+//! | `work` | a name of [`Work`] | `api` |
+//! | `times` | how often it is done | 1 |
+//! | `rate` | traces a second; 0: as fast as possible | 0 |
+//! | `sample` | the sample rate | 1 |
+//! | `patience` | the timeout of the shutdown in seconds; the default is that of all candidates | 2 |
+//! | `encoding` | how envelopes are compressed, for ours only: `gzip`, `zstd` | `gzip` |
+//!
+//! It prints a line of JSON: `units` is the number of spans that were made, or of calls; `caller` is the CPU time of the
+//! calling thread without its pauses and `all` that of all threads, in nanoseconds; `resident` is the peak of the resident
+//! memory in kB; `shutdown` is the time of the shutdown in milliseconds.
 
 use std::{
-    env, io, thread,
+    collections::HashMap,
+    env, fs,
+    hint::black_box,
+    io, thread,
     time::{Duration, Instant},
 };
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{
+    Context,
+    propagation::TextMapPropagator,
+    trace::{TraceContextExt, Tracer},
+};
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::trace::SdkTracer;
 use rustix::time::{ClockId, clock_gettime};
+use tracing::{Dispatch, dispatcher};
 
-use crate::service::{SPANS, Through};
+use crate::{
+    headers::{HEADERS, headers_without_trace},
+    service::{SPANS, Through, WIDE_SPANS, make_traces_in_lockstep, make_wide_trace},
+};
 
-/// The timeout of a shutdown: the default of both.
-pub const SHUTDOWN: Duration = Duration::from_secs(2);
+/// Traces that are open at the same time in [`Work::Lockstep`].
+const TOGETHER: usize = 200;
 
-/// Runs the command. `set_up` returns a tracer that sends to the DSN, and a function that shuts down.
-pub fn run<F: FnOnce()>(set_up: impl FnOnce(&str) -> io::Result<(SdkTracer, F)>) -> io::Result<()> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let number = |text: &str| text.parse::<u32>().map_err(io::Error::other);
-    let [command, port, rest @ ..] = &arguments[..] else { return Err(io::Error::other("see driver.rs")) };
-    let (tracer, end) = set_up(&format!("http://public@127.0.0.1:{port}/1"))?;
-    match (*command, rest) {
-        ("rate", [rate, seconds]) => {
-            let (made, _) = pour(&tracer, number(rate)?, number(seconds)?);
-            end();
-            println!("{made}");
-        }
-        ("burst", [traces]) => {
-            let traces = number(traces)?;
-            (0..traces).for_each(|_| Through::Api.make_trace(&tracer));
-            let start = Instant::now();
-            end();
-            println!("{traces} {}", start.elapsed().as_millis());
-        }
-        ("cost", [rate, seconds]) => {
-            pour(&tracer, number(rate)?, 1);
-            let (made, spent) = pour(&tracer, number(rate)?, number(seconds)?);
-            println!("{:.1}", spent.as_nanos() as f64 / (f64::from(made) * SPANS as f64));
-            end();
-        }
-        _ => return Err(io::Error::other("see driver.rs")),
+/// What a process does, by its command.
+pub struct Plan {
+    port: u16,
+    named: HashMap<String, String>,
+}
+
+impl Plan {
+    fn from_arguments(mut arguments: impl Iterator<Item = String>) -> io::Result<Self> {
+        let port = arguments.next().and_then(|port| port.parse().ok());
+        let named = arguments.filter_map(|it| Some((it.split_once('=')?.0.to_owned(), it.split_once('=')?.1.to_owned())));
+        Ok(Self { named: named.collect(), port: port.ok_or_else(|| io::Error::other("the first argument is a port"))? })
     }
+
+    /// The URL of the server, with this user and path.
+    pub fn url(&self, user: &str, path: &str) -> String {
+        format!("http://{user}127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn text<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
+        self.named.get(name).map_or(default, String::as_str)
+    }
+
+    fn number(&self, name: &str, default: u32) -> io::Result<u32> {
+        self.named.get(name).map_or(Ok(default), |text| text.parse().map_err(io::Error::other))
+    }
+
+    pub fn sample_rate(&self) -> io::Result<f64> {
+        self.text("sample", "1").parse().map_err(io::Error::other)
+    }
+
+    pub fn patience(&self) -> io::Result<Duration> {
+        Ok(Duration::from_secs(self.number("patience", 2)?.into()))
+    }
+}
+
+/// What is measured, ready to work.
+pub struct Candidate<E> {
+    pub tracer: SdkTracer,
+    /// Turns spans of `tracing` into spans of the tracer.
+    pub dispatch: Dispatch,
+    pub propagator: Box<dyn TextMapPropagator>,
+    /// Shuts it down.
+    pub end: E,
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    Traces(Through),
+    Wide,
+    Lockstep,
+    Extract(&'static [(&'static str, &'static str)]),
+    Inject,
+}
+
+impl Work {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "api" => Self::Traces(Through::Api),
+            "tracing" => Self::Traces(Through::Tracing),
+            "wide" => Self::Wide,
+            "lockstep" => Self::Lockstep,
+            "extract" => Self::Extract(&HEADERS),
+            "nothing" => Self::Extract(headers_without_trace()),
+            "inject" => Self::Inject,
+            _ => return None,
+        })
+    }
+
+    /// The units that doing it once makes.
+    const fn units(self) -> usize {
+        match self {
+            Self::Traces(_) => SPANS,
+            Self::Wide => WIDE_SPANS,
+            Self::Lockstep => TOGETHER * SPANS,
+            Self::Extract(_) | Self::Inject => 1,
+        }
+    }
+
+    fn run<E>(self, times: u32, candidate: &Candidate<E>, pace: &mut Pace) {
+        let Candidate { tracer, propagator, .. } = candidate;
+        let times = 0..times;
+        match self {
+            Self::Traces(through) => times.for_each(|_| {
+                through.make_trace(tracer);
+                pace.pause();
+            }),
+            Self::Wide => times.for_each(|_| {
+                make_wide_trace(tracer);
+                pace.pause();
+            }),
+            Self::Lockstep => times.for_each(|_| make_traces_in_lockstep(tracer, TOGETHER, || pace.pause())),
+            Self::Extract(headers) => {
+                let headers = header_map(headers);
+                let extract = || propagator.extract_with_context(&Context::new(), &HeaderExtractor(black_box(&headers)));
+                times.for_each(|_| drop(black_box(extract())));
+            }
+            Self::Inject => {
+                let extracted = propagator.extract_with_context(&Context::new(), &HeaderExtractor(&header_map(&HEADERS)));
+                let cx = extracted.with_span(tracer.start_with_context("GET /orders", &extracted));
+                let mut headers = HeaderMap::with_capacity(HEADERS.len());
+                times.for_each(|_| {
+                    headers.clear();
+                    propagator.inject_context(black_box(&cx), &mut HeaderInjector(&mut headers));
+                });
+            }
+        }
+    }
+}
+
+fn header_map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+    let header = |(name, value): &(&'static str, &'static str)| {
+        (HeaderName::from_static(name), HeaderValue::from_static(value))
+    };
+    headers.iter().map(header).collect()
+}
+
+/// Runs the command of this process.
+pub fn run<E: FnOnce()>(set_up: impl FnOnce(&Plan) -> io::Result<Candidate<E>>) -> io::Result<()> {
+    let plan = Plan::from_arguments(env::args().skip(1))?;
+    let work = Work::named(plan.text("work", "api")).ok_or_else(|| io::Error::other("no such work"))?;
+    let times = plan.number("times", 1)?;
+    let candidate = set_up(&plan)?;
+    let before = cpu_time(ClockId::ProcessCPUTime);
+    let mut pace = Pace::new(plan.number("rate", 0)?);
+    dispatcher::with_default(&candidate.dispatch, || work.run(times, &candidate, &mut pace));
+    let caller = pace.worked();
+    let stopped = Instant::now();
+    (candidate.end)();
+    println!(
+        r#"{{"units": {}, "caller": {}, "all": {}, "resident": {}, "shutdown": {}}}"#,
+        work.units() * times as usize,
+        caller.as_nanos(),
+        (cpu_time(ClockId::ProcessCPUTime) - before).as_nanos(),
+        peak_resident()?,
+        stopped.elapsed().as_millis(),
+    );
     Ok(())
 }
 
-/// Makes `rate` traces a second for `seconds`. Returns the number of traces and the CPU time that they took.
-fn pour(tracer: &SdkTracer, rate: u32, seconds: u32) -> (u32, Duration) {
-    let start = Instant::now();
-    let mut spent = Duration::ZERO;
-    for number in 0..rate * seconds {
-        let due = start + Duration::from_secs(1) * number / rate;
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        let before = cpu_time();
-        Through::Api.make_trace(tracer);
-        spent += cpu_time() - before;
-    }
-    (rate * seconds, spent)
+/// Makes the calling thread pause between traces, and measures the CPU time between the pauses.
+struct Pace {
+    start: Instant,
+    rate: u32,
+    traces: u32,
+    worked: Duration,
+    resumed: Duration,
 }
 
-/// The CPU time of this thread so far.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+impl Pace {
+    fn new(rate: u32) -> Self {
+        let resumed = cpu_time(ClockId::ThreadCPUTime);
+        Self { start: Instant::now(), rate, traces: 0, worked: Duration::ZERO, resumed }
+    }
+
+    /// Waits until it is time for the next trace.
+    fn pause(&mut self) {
+        if self.rate == 0 {
+            return;
+        }
+        self.traces += 1;
+        self.worked += cpu_time(ClockId::ThreadCPUTime) - self.resumed;
+        let due = self.start + Duration::from_secs(1) * self.traces / self.rate;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        self.resumed = cpu_time(ClockId::ThreadCPUTime);
+    }
+
+    fn worked(&self) -> Duration {
+        self.worked + cpu_time(ClockId::ThreadCPUTime) - self.resumed
+    }
+}
+
+fn cpu_time(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// In kB.
+fn peak_resident() -> io::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    number.ok_or_else(|| io::Error::other("no VmHWM"))
 }

@@ -1,26 +1,37 @@
-//! The driver with this project.
+//! This project.
 
 #[path = "../driver.rs"]
 mod driver;
-#[expect(dead_code, reason = "the driver makes spans through the API only")]
+#[path = "../../headers.rs"]
+mod headers;
+#[expect(dead_code, reason = "other benches make the trace in parts")]
 #[path = "../../service.rs"]
 mod service;
 
 use std::io;
 
+use driver::Candidate;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sentry::Sentry;
+use opentelemetry_sentry::{Sentry, exporter::Encoding};
+use tracing::Dispatch;
+use tracing_subscriber::layer::SubscriberExt;
 
 fn main() -> io::Result<()> {
-    driver::run(|dsn| {
-        let sentry = Sentry::builder().with_dsn(dsn).with_traces_sample_rate(1.0).build().map_err(io::Error::other)?;
-        let tracer = sentry.tracer_provider().tracer("driver");
-        let end = move || {
-            let processor = sentry.span_processor().clone();
-            // An error means lost spans, which the statistics have.
-            let _ = sentry.shutdown(driver::SHUTDOWN);
-            eprintln!("{}", processor.stats());
-        };
-        Ok((tracer, end))
+    driver::run(|plan| {
+        let encoding = if plan.text("encoding", "gzip") == "zstd" { Encoding::Zstd } else { Encoding::Gzip };
+        let builder = Sentry::builder().with_dsn(plan.url("public@", "/1")).with_traces_sample_rate(plan.sample_rate()?);
+        let builder = builder.with_exporter(|exporter| exporter.with_encoding(encoding));
+        let (sentry, patience) = (builder.build().map_err(io::Error::other)?, plan.patience()?);
+        Ok(Candidate {
+            tracer: sentry.tracer_provider().tracer("driver"),
+            dispatch: Dispatch::new(tracing_subscriber::registry().with(sentry.tracing_layer())),
+            propagator: Box::new(sentry.propagator().clone()),
+            end: move || {
+                let processor = sentry.span_processor().clone();
+                // An error means lost spans, which the statistics have.
+                let _ = sentry.shutdown(patience);
+                eprintln!("{}", processor.stats());
+            },
+        })
     })
 }
