@@ -12,8 +12,8 @@
 //! | `encoding` | how envelopes are compressed, for ours only: `gzip`, `zstd` | `gzip` |
 //!
 //! It prints a line of JSON: `units` is the number of spans that were made, or of calls; `caller` is the CPU time of the
-//! calling thread without its pauses and `all` that of all threads, in nanoseconds; `resident` is the peak of the resident
-//! memory in kB; `shutdown` is the time of the shutdown in milliseconds.
+//! calling thread without its pauses and `all` that of all threads, in nanoseconds; `took` is the time of the work and
+//! `shutdown` that of the shutdown, in milliseconds; `resident` is the peak of the resident memory in kB.
 
 use std::{
     collections::HashMap,
@@ -51,7 +51,8 @@ pub struct Plan {
 impl Plan {
     fn from_arguments(mut arguments: impl Iterator<Item = String>) -> io::Result<Self> {
         let port = arguments.next().and_then(|port| port.parse().ok());
-        let named = arguments.filter_map(|it| Some((it.split_once('=')?.0.to_owned(), it.split_once('=')?.1.to_owned())));
+        let named =
+            arguments.filter_map(|it| Some((it.split_once('=')?.0.to_owned(), it.split_once('=')?.1.to_owned())));
         Ok(Self { named: named.collect(), port: port.ok_or_else(|| io::Error::other("the first argument is a port"))? })
     }
 
@@ -135,11 +136,13 @@ impl Work {
             Self::Lockstep => times.for_each(|_| make_traces_in_lockstep(tracer, TOGETHER, || pace.pause())),
             Self::Extract(headers) => {
                 let headers = header_map(headers);
-                let extract = || propagator.extract_with_context(&Context::new(), &HeaderExtractor(black_box(&headers)));
+                let extract =
+                    || propagator.extract_with_context(&Context::new(), &HeaderExtractor(black_box(&headers)));
                 times.for_each(|_| drop(black_box(extract())));
             }
             Self::Inject => {
-                let extracted = propagator.extract_with_context(&Context::new(), &HeaderExtractor(&header_map(&HEADERS)));
+                let extracted =
+                    propagator.extract_with_context(&Context::new(), &HeaderExtractor(&header_map(&HEADERS)));
                 let cx = extracted.with_span(tracer.start_with_context("GET /orders", &extracted));
                 let mut headers = HeaderMap::with_capacity(HEADERS.len());
                 times.for_each(|_| {
@@ -152,9 +155,8 @@ impl Work {
 }
 
 fn header_map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
-    let header = |(name, value): &(&'static str, &'static str)| {
-        (HeaderName::from_static(name), HeaderValue::from_static(value))
-    };
+    let header =
+        |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
     headers.iter().map(header).collect()
 }
 
@@ -167,16 +169,17 @@ pub fn run<E: FnOnce()>(set_up: impl FnOnce(&Plan) -> io::Result<Candidate<E>>) 
     let before = cpu_time(ClockId::ProcessCPUTime);
     let mut pace = Pace::new(plan.number("rate", 0)?);
     dispatcher::with_default(&candidate.dispatch, || work.run(times, &candidate, &mut pace));
-    let caller = pace.worked();
-    let stopped = Instant::now();
+    let (caller, took, stopped) = (pace.worked(), pace.start.elapsed(), Instant::now());
     (candidate.end)();
+    let all = cpu_time(ClockId::ProcessCPUTime) - before;
     println!(
-        r#"{{"units": {}, "caller": {}, "all": {}, "resident": {}, "shutdown": {}}}"#,
+        r#"{{"units": {}, "caller": {}, "all": {}, "took": {}, "shutdown": {}, "resident": {}}}"#,
         work.units() * times as usize,
         caller.as_nanos(),
-        (cpu_time(ClockId::ProcessCPUTime) - before).as_nanos(),
-        peak_resident()?,
+        all.as_nanos(),
+        took.as_millis(),
         stopped.elapsed().as_millis(),
+        peak_resident()?,
     );
     Ok(())
 }
@@ -184,27 +187,32 @@ pub fn run<E: FnOnce()>(set_up: impl FnOnce(&Plan) -> io::Result<Candidate<E>>) 
 /// Makes the calling thread pause between traces, and measures the CPU time between the pauses.
 struct Pace {
     start: Instant,
-    rate: u32,
-    traces: u32,
+    /// The time from one trace to the next. Zero: no pauses.
+    step: Duration,
+    due: Instant,
     worked: Duration,
     resumed: Duration,
 }
 
 impl Pace {
+    /// A thread that is later than this does not catch up: a burst after slow work would measure something else.
+    const CATCH_UP: Duration = Duration::from_millis(20);
+
     fn new(rate: u32) -> Self {
-        let resumed = cpu_time(ClockId::ThreadCPUTime);
-        Self { start: Instant::now(), rate, traces: 0, worked: Duration::ZERO, resumed }
+        let (start, resumed) = (Instant::now(), cpu_time(ClockId::ThreadCPUTime));
+        let step = Duration::from_secs(1).checked_div(rate).unwrap_or_default();
+        Self { start, step, due: start, worked: Duration::ZERO, resumed }
     }
 
     /// Waits until it is time for the next trace.
     fn pause(&mut self) {
-        if self.rate == 0 {
+        if self.step.is_zero() {
             return;
         }
-        self.traces += 1;
         self.worked += cpu_time(ClockId::ThreadCPUTime) - self.resumed;
-        let due = self.start + Duration::from_secs(1) * self.traces / self.rate;
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        self.due = (self.due + self.step).max(now.checked_sub(Self::CATCH_UP).unwrap_or(now));
+        thread::sleep(self.due.saturating_duration_since(now));
         self.resumed = cpu_time(ClockId::ThreadCPUTime);
     }
 

@@ -22,7 +22,8 @@ use sentry::{
 
 fn main() -> io::Result<()> {
     driver::run(|plan| {
-        let options = ClientOptions::new().traces_sample_rate(plan.sample_rate()? as f32).shutdown_timeout(plan.patience()?);
+        let options =
+            ClientOptions::new().traces_sample_rate(plan.sample_rate()? as f32).shutdown_timeout(plan.patience()?);
         let guard = sentry::init((plan.url("public@", "/1"), options));
         global::set_text_map_propagator(SentryPropagator::new());
         let provider = SdkTracerProvider::builder().with_span_processor(SentrySpanProcessor::new()).build();

@@ -19,7 +19,8 @@ use tracing_subscriber::layer::SubscriberExt;
 fn main() -> io::Result<()> {
     driver::run(|plan| {
         let encoding = if plan.text("encoding", "gzip") == "zstd" { Encoding::Zstd } else { Encoding::Gzip };
-        let builder = Sentry::builder().with_dsn(plan.url("public@", "/1")).with_traces_sample_rate(plan.sample_rate()?);
+        let builder =
+            Sentry::builder().with_dsn(plan.url("public@", "/1")).with_traces_sample_rate(plan.sample_rate()?);
         let builder = builder.with_exporter(|exporter| exporter.with_encoding(encoding));
         let (sentry, patience) = (builder.build().map_err(io::Error::other)?, plan.patience()?);
         Ok(Candidate {

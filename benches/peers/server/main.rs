@@ -106,7 +106,8 @@ struct Request {
 impl Request {
     /// Reads the next request, or nothing if the connection has ended.
     fn read(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
-        let (mut bytes, mut length, mut encoding, mut is_protobuf, mut line) = (0, 0, String::new(), false, String::new());
+        let (mut bytes, mut length, mut encoding, mut is_protobuf, mut line) =
+            (0, 0, String::new(), false, String::new());
         loop {
             line.clear();
             let read = reader.read_line(&mut line)?;
@@ -144,7 +145,8 @@ fn is_poisoned(body: &[u8]) -> bool {
     let key = b"\"trace_id\":\"";
     let Some(at) = memchr::memmem::find(body, key) else { return false };
     let id = body.get(at + key.len()..at + key.len() + 32).unwrap_or_default();
-    let last = std::str::from_utf8(id.get(30..).unwrap_or_default()).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+    let last =
+        std::str::from_utf8(id.get(30..).unwrap_or_default()).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
     let is_poisoned = last.is_some_and(|last| last < 26);
     if is_poisoned {
         POISONED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(id.to_vec());

@@ -1,0 +1,110 @@
+"""How a figure is measured. A measure says what a process does; `once` does it once, for one candidate.
+
+| figure | of | meaning |
+| --- | --- | --- |
+| `caller` | `Counted`, `Timed` | instructions or CPU nanoseconds of the calling thread, for each span or call |
+| `all` | `Counted`, `Timed` | the same of all threads |
+| `allocations` | `Counted` | calls of the C library's allocator by the other threads, for each span |
+| `bytes` | `Timed` | size of the requests for each span that arrived |
+| `lost` | `Timed` | percentage of the spans that did not arrive |
+| `shutdown` | `Timed` | milliseconds |
+| `resident` | `Timed` | peak in MB |
+| `rate` | `Ladder` | spans a second |
+"""
+
+from dataclasses import dataclass
+
+import callgrind
+from processes import Result, run
+
+# Spans of the service's trace.
+SPANS = 21
+
+# Nothing is lost under callgrind: dropping a span is cheaper than sending it. Ours and Sentry's bridge have no such option.
+ROOM = {"OTEL_BSP_MAX_QUEUE_SIZE": "32768"}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Instructions and allocations: those of a long run minus those of a short one, so that the set-up does not count."""
+
+    work: str
+    short: int
+    long: int
+    rate: int = 0
+    sample: float = 1.0
+    repetitions: int = 1
+
+    def once(self, candidate) -> dict[str, float]:
+        few, many = (self._count(candidate, times) for times in (self.short, self.long))
+        units, arrived = (getattr(many, name) - getattr(few, name) for name in ("units", "arrived"))
+        # Which traces are sampled is random, and so is the work of the background: it is counted for the spans that
+        # arrived.
+        background = self.sample / arrived if arrived else 1 / units
+        caller = (many.caller.instructions - few.caller.instructions) / units
+        return {
+            "caller": caller,
+            "all": caller + (many.others.instructions - few.others.instructions) * background,
+            "allocations": (many.others.allocations - few.others.allocations) * background,
+            "lost": 100 * (1 - arrived / units / self.sample),
+        }
+
+    def _count(self, candidate, times: int) -> callgrind.Counts:
+        named = (f"work={self.work}", f"times={times}", f"rate={self.rate}", f"sample={self.sample}", "patience=60")
+        return callgrind.count(candidate.program, named + candidate.arguments, ROOM)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What a process needs and loses at a rate, by its own clocks and by the server's counts. Without a server nothing
+    listens."""
+
+    work: str
+    times: int
+    rate: int = 0
+    server: str | None = "0"
+    repetitions: int = 3
+
+    def once(self, candidate) -> dict[str, float]:
+        named = (f"work={self.work}", f"times={self.times}", f"rate={self.rate}")
+        return figures(run(candidate.program, named + candidate.arguments, self.server))
+
+
+def figures(result: Result) -> dict[str, float]:
+    made, got = result.made, result.got
+    good = made["units"] - SPANS * got["poisoned"]
+    return {
+        "caller": made["caller"] / made["units"],
+        "all": made["all"] / made["units"],
+        "resident": made["resident"] / 1000,
+        "shutdown": made["shutdown"],
+        "lost": 100 * (1 - got["spans"] / good),
+    } | ({"bytes": got["bytes"] / got["spans"]} if got["spans"] else {})
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The highest rate at which everything has arrived shortly after the last span. Each rung is a sixth above the one
+    before, and is tried twice."""
+
+    work: str
+    seconds: int
+    repetitions: int = 1
+
+    FIRST = 2000
+    LAST = 20_000
+    # What still waits for longer than this would have been lost sooner or later.
+    MAX_SHUTDOWN = 250
+
+    def once(self, candidate) -> dict[str, float]:
+        rate, held = self.FIRST, 0
+        while rate <= self.LAST and (self._holds(candidate, rate) or self._holds(candidate, rate)):
+            rate, held = rate * 7 // 6, rate
+        return {"rate": held * SPANS}
+
+    def _holds(self, candidate, rate: int) -> bool:
+        named = (f"work={self.work}", f"times={rate * self.seconds}", f"rate={rate}")
+        result = run(candidate.program, named + candidate.arguments, "0")
+        made, got = result.made, result.got
+        in_time = made["took"] <= 1030 * self.seconds and made["shutdown"] <= self.MAX_SHUTDOWN
+        return in_time and got["spans"] == made["units"]

@@ -1,0 +1,126 @@
+"""What is compared: the candidates, and one line for each row of the table.
+
+A new candidate is a `Candidate` that is added to `ALL` and to the rows that it gets; an option of ours is also a line in
+`ours/main.rs`. `GATED` lists the candidates whose instructions the gate compares with `recorded.toml`.
+"""
+
+from dataclasses import dataclass
+
+from measures import Counted, Ladder, Timed
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A program, with what it is given on the command line."""
+
+    name: str
+    program: str
+    arguments: tuple[str, ...] = ()
+
+
+GZIP = Candidate("ours, gzip", "ours")
+ZSTD = Candidate("ours, zstd", "ours", ("encoding=zstd",))
+BRIDGE = Candidate("Sentry's bridge", "bridge")
+OTLP = Candidate("OTLP, gzip", "otlp")
+FLOOR = Candidate("floor", "floor")
+
+ALL = (GZIP, ZSTD, BRIDGE, OTLP, FLOOR)
+ONE_OF_OURS = (GZIP, BRIDGE, OTLP, FLOOR)
+SENDING = (GZIP, ZSTD, BRIDGE, OTLP)
+PEERS = (GZIP, BRIDGE, OTLP)
+GATED = (GZIP, ZSTD)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: one figure of a measure, for some candidates."""
+
+    title: str
+    unit: str
+    measure: Counted | Timed | Ladder
+    figure: str
+    candidates: tuple[Candidate, ...]
+    digits: int = 0
+    above_floor: bool = False
+
+    def value(self, figures: dict[str, dict[str, float]], candidate: Candidate) -> float | None:
+        """The value of a candidate, from the figures of each candidate's name."""
+        value = figures.get(candidate.name, {}).get(self.figure)
+        if value is None or not self.above_floor:
+            return value
+        return value - figures[FLOOR.name][self.figure]
+
+    def is_lossy(self, figures: dict[str, dict[str, float]], candidate: Candidate) -> bool:
+        """Whether it is the cost of sending, but more than 1 % of the spans was not sent. The floor sends nothing."""
+        lost = figures.get(candidate.name, {}).get("lost", 0)
+        return isinstance(self.measure, Counted) and self.measure.sample == 1 and candidate != FLOOR and lost > 1
+
+
+# Traces a second under callgrind are as many as every candidate can send there without a loss.
+SERVICE = Counted("api", 20, 120, rate=20)
+TRACING = Counted("tracing", 20, 120, rate=20)
+TENTH = Counted("api", 100, 500, rate=100, sample=0.1)
+WIDE = Counted("wide", 1, 6, rate=1)
+LOCKSTEP = Counted("lockstep", 1, 2, rate=25)
+EXTRACT, NOTHING, INJECT = (Counted(work, 100, 1100) for work in ("extract", "nothing", "inject"))
+
+PACED = Timed("api", 5000, rate=1000)
+SLOW = Timed("api", 2000, rate=200)
+PACED_WIDE = Timed("wide", 20, rate=10)
+DEAD = Timed("api", 2500, rate=500, server=None)
+
+ROWS = (
+    Row("calling thread, OpenTelemetry's API", "Ir a span", SERVICE, "caller", ONE_OF_OURS),
+    Row("calling thread, `tracing`", "Ir a span", TRACING, "caller", ONE_OF_OURS),
+    Row("calling thread, sample rate 0.1", "Ir a span", TENTH, "caller", ONE_OF_OURS),
+    Row("all threads", "Ir a span", SERVICE, "all", ALL),
+    Row("all threads, sample rate 0.1", "Ir a span", TENTH, "all", ONE_OF_OURS),
+    Row("all threads, wide trace", "Ir a span", WIDE, "all", ALL),
+    Row("all threads, 200 traces in lockstep", "Ir a span", LOCKSTEP, "all", ONE_OF_OURS),
+    Row("allocations of the background", "a span", SERVICE, "allocations", ALL, 2),
+    Row("extract", "Ir", EXTRACT, "caller", PEERS),
+    Row("nothing to extract", "Ir", NOTHING, "caller", PEERS),
+    Row("inject", "Ir", INJECT, "caller", PEERS),
+    Row("extract", "ns", Timed("extract", 100_000), "caller", PEERS),
+    Row("nothing to extract", "ns", Timed("nothing", 100_000), "caller", PEERS),
+    Row("inject", "ns", Timed("inject", 100_000), "caller", PEERS),
+    Row("CPU time of all threads, 1000 traces/s", "ns a span", PACED, "all", ALL),
+    Row("CPU time of the calling thread, 1000 traces/s", "ns a span", PACED, "caller", ONE_OF_OURS),
+    Row("CPU time of the calling thread, dead server", "ns a span", DEAD, "caller", PEERS),
+    Row("CPU time over the floor, 200 traces/s", "ns a span", SLOW, "all", ALL, above_floor=True),
+    Row("throughput without loss", "spans/s", Ladder("api", seconds=3), "rate", SENDING),
+    Row("on the wire", "bytes a span", PACED, "bytes", SENDING),
+    Row("on the wire, wide trace", "bytes a span", PACED_WIDE, "bytes", SENDING),
+    Row("peak of the resident memory, 1000 traces/s", "MB", PACED, "resident", ALL, 1),
+    Row("lost, 500 traces/s, server 20 ms", "%", Timed("api", 5000, rate=500, server="20"), "lost", PEERS, 1),
+    Row("lost, 50 traces/s, server 100 ms", "%", Timed("api", 500, rate=50, server="100"), "lost", PEERS, 1),
+    Row("lost, 500 traces/s, server 100 ms", "%", Timed("api", 5000, rate=500, server="100"), "lost", PEERS, 1),
+    Row("lost, 200 traces that end together", "%", Timed("lockstep", 1, server="20"), "lost", PEERS, 1),
+    Row("lost, 1000 traces at full speed", "%", Timed("api", 1000, server="20"), "lost", PEERS, 1),
+    Row("lost, 4800 traces at full speed", "%", Timed("api", 4800, server="20"), "lost", PEERS, 1),
+    Row("the shutdown after that", "ms", Timed("api", 4800, server="20"), "shutdown", PEERS),
+    Row("lost, 100 traces/s, outage of 12 s", "%", Timed("api", 4000, rate=100, server="1 outage 12"), "lost", PEERS, 1),
+    Row(
+        "lost of the rest, 20 traces/s, one in ten closes the connection",
+        "%",
+        Timed("api", 600, rate=20, server="1 poison"),
+        "lost",
+        (GZIP, BRIDGE),
+        1,
+    ),
+)
+
+
+def row(title: str, unit: str) -> Row:
+    return next(row for row in ROWS if (row.title, row.unit) == (title, unit))
+
+
+# The chart's panels: a heading, and the row.
+CHART = (
+    ("Instructions a span, all threads", row("all threads", "Ir a span")),
+    ("… in a trace of 1001 spans", row("all threads, wide trace", "Ir a span")),
+    ("CPU ns a span, 1000 traces/s", row("CPU time of all threads, 1000 traces/s", "ns a span")),
+    ("Bytes a span on the wire", row("on the wire", "bytes a span")),
+    ("% lost, 500 traces/s, server 20 ms away", row("lost, 500 traces/s, server 20 ms", "%")),
+    ("% lost, 4800 traces at full speed", row("lost, 4800 traces at full speed", "%")),
+)
