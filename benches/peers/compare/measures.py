@@ -20,8 +20,14 @@ from processes import Result, run
 # Spans of the service's trace.
 SPANS = 21
 
-# Nothing is lost under callgrind: dropping a span is cheaper than sending it. Ours and Sentry's bridge have no such option.
-ROOM = {"OTEL_BSP_MAX_QUEUE_SIZE": "32768"}
+# What callgrind counts must not depend on chance:
+ENVIRONMENT = {
+    # Nothing may be lost, as dropping a span is cheaper than sending it. Only OpenTelemetry's processor has such an option.
+    "OTEL_BSP_MAX_QUEUE_SIZE": "32768",
+    # What the C library's allocator does for one thread depends on when the other one frees blocks, unless each thread
+    # keeps what it frees.
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=65535:glibc.malloc.mxfast=0",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Counted:
 
     def _count(self, candidate, times: int) -> callgrind.Counts:
         named = (f"work={self.work}", f"times={times}", f"rate={self.rate}", f"sample={self.sample}", "patience=60")
-        return callgrind.count(candidate.program, named + candidate.arguments, ROOM)
+        return callgrind.count(candidate.program, named + candidate.arguments, ENVIRONMENT)
 
 
 @dataclass(frozen=True)
