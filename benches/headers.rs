@@ -1,5 +1,13 @@
 //! The headers of a request. `peers` compiles this file, too.
 
+macro_rules! sentry_members {
+    () => {
+        "sentry-environment=production,sentry-release=shop%401.2.3,\
+        sentry-public_key=4f1d0a2b6c3e4d5f8a9b0c1d2e3f4a5b,sentry-trace_id=771a43a4192642f0b136d5159a501700,\
+        sentry-sampled=true,sentry-sample_rand=0.214188"
+    };
+}
+
 /// The headers of a request from a browser through a load balancer; the last four are about the trace.
 pub const HEADERS: [(&str, &str); 13] = [
     ("host", "shop.example.com"),
@@ -20,11 +28,15 @@ pub const HEADERS: [(&str, &str); 13] = [
 /// How many of [`HEADERS`] have nothing to do with the trace.
 const UNRELATED: usize = 9;
 
+/// [`HEADERS`] without the foreign members of `baggage`.
+pub const SENTRY_HEADERS: [(&str, &str); 13] = {
+    let mut headers = HEADERS;
+    headers[12] = ("baggage", sentry_members!());
+    headers
+};
+
 /// Six members as Sentry's browser SDK sends them, and three foreign ones.
-const BAGGAGE: &str = "sentry-environment=production,sentry-release=shop%401.2.3,\
-    sentry-public_key=4f1d0a2b6c3e4d5f8a9b0c1d2e3f4a5b,sentry-trace_id=771a43a4192642f0b136d5159a501700,\
-    sentry-sampled=true,sentry-sample_rand=0.214188,\
-    tenant=acme,user.tier=gold;ttl=60,experiment=blue%20button";
+const BAGGAGE: &str = concat!(sentry_members!(), ",tenant=acme,user.tier=gold;ttl=60,experiment=blue%20button");
 
 /// The headers that are not about the trace.
 #[must_use]

@@ -22,7 +22,7 @@ use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sentry_propagator::SentryPropagator;
 
-pub use self::headers::{HEADERS, headers_without_trace};
+pub use self::headers::{HEADERS, SENTRY_HEADERS, headers_without_trace};
 
 /// Our propagator, as a service sets it up.
 ///

@@ -4,7 +4,7 @@
 //!
 //! | name | value | default |
 //! | --- | --- | --- |
-//! | `work` | a name of [`Work`] | `api` |
+//! | `work` | a name in [`Work::named`] | `api` |
 //! | `times` | how often it is done | 1 |
 //! | `rate` | traces a second; 0: as fast as possible | 0 |
 //! | `sample` | the sample rate | 1 |
@@ -35,7 +35,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tracing::{Dispatch, dispatcher};
 
 use crate::{
-    headers::{HEADERS, headers_without_trace},
+    headers::{HEADERS, SENTRY_HEADERS, headers_without_trace},
     service::{SPANS, Through, WIDE_SPANS, make_traces_in_lockstep, make_wide_trace},
 };
 
@@ -105,6 +105,7 @@ impl Work {
             "wide" => Self::Wide,
             "lockstep" => Self::Lockstep,
             "extract" => Self::Extract(&HEADERS),
+            "extract_sentry" => Self::Extract(&SENTRY_HEADERS),
             "nothing" => Self::Extract(headers_without_trace()),
             "inject" => Self::Inject,
             _ => return None,

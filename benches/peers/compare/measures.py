@@ -4,7 +4,8 @@
 | --- | --- | --- |
 | `caller` | `Counted`, `Timed` | instructions or CPU nanoseconds of the calling thread, for each span or call |
 | `all` | `Counted`, `Timed` | the same of all threads |
-| `allocations` | `Counted` | calls of the C library's allocator by the other threads, for each span |
+| `allocations` | `Counted` | calls of the C library's allocator by the calling thread, for each span or call |
+| `background_allocations` | `Counted` | the same by the other threads |
 | `bytes` | `Timed` | size of the requests for each span that arrived |
 | `lost` | `Timed` | percentage of the spans that did not arrive |
 | `shutdown` | `Timed` | milliseconds |
@@ -51,7 +52,8 @@ class Counted:
         return {
             "caller": caller,
             "all": caller + (many.others.instructions - few.others.instructions) * background,
-            "allocations": (many.others.allocations - few.others.allocations) * background,
+            "allocations": (many.caller.allocations - few.caller.allocations) / units,
+            "background_allocations": (many.others.allocations - few.others.allocations) * background,
             "lost": 100 * (1 - arrived / units / self.sample),
         }
 

@@ -11,7 +11,10 @@ from pathlib import Path
 
 PEERS = Path(__file__).resolve().parent.parent
 
-# The server of a program that nothing answers.
+# Nothing runs this long, not even under callgrind.
+TIMEOUT = 600
+
+# What a server that is not there has got.
 NOTHING = {"spans": 0, "requests": 0, "bytes": 0, "poisoned": 0}
 
 
@@ -40,7 +43,7 @@ def run(program: str, named: tuple[str, ...], server: str | None, before=(), env
     with served(server) as (port, got):
         command = [*before, str(binaries() / program), str(port), *named]
         env = os.environ | (environment or {})
-        output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
+        output = subprocess.run(command, capture_output=True, env=env, text=True, timeout=TIMEOUT)
         if output.returncode:
             raise RuntimeError(f"{' '.join(command)}: exit code {output.returncode}\n{output.stderr}")
     return Result(json.loads(output.stdout), got)

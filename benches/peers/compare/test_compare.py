@@ -83,7 +83,8 @@ class Measures(unittest.TestCase):
 
     def test_the_set_up_does_not_count(self):
         figures = self.once(counts(500, 900, 40, 10, 10), counts(1500, 3900, 90, 110, 110))
-        self.assertEqual(figures, {"caller": 10, "all": 40, "allocations": 0.5, "lost": 0})
+        expected = {"caller": 10, "all": 40, "allocations": 0, "background_allocations": 0.5, "lost": 0}
+        self.assertEqual(figures, expected)
 
     def test_the_background_of_sampled_spans_does_not_depend_on_how_many_are_sampled(self):
         for arrived in (5, 10, 15):
@@ -113,7 +114,7 @@ class Measures(unittest.TestCase):
 
 
 class Output(unittest.TestCase):
-    SOME = {"caller": 1234.5, "all": 10, "allocations": 2, "bytes": 30, "lost": 0, "shutdown": 5, "resident": 7, "rate": 9}
+    SOME = {"caller": 1234.5, "all": 10, "allocations": 2, "background_allocations": 2, "bytes": 30, "lost": 0, "shutdown": 5, "resident": 7, "rate": 9}
 
     def figures(self, **changed):
         return {row.measure: {it.name: self.SOME | changed for it in ALL} for row in ROWS}
@@ -125,8 +126,12 @@ class Output(unittest.TestCase):
         self.assertIn("1,234", lines[2])
 
     def test_the_cost_of_sending_is_marked_where_spans_were_lost(self):
-        row = ROWS[0]
+        row = next(row for row in ROWS if isinstance(row.measure, Counted))
         self.assertEqual(table([row], self.figures(lost=2)).splitlines()[2].count("*"), len(row.candidates) - 1)
+
+    def test_calls_of_the_propagator_lose_nothing(self):
+        rows = [row for row in ROWS if row.title == "extract"]
+        self.assertNotIn("*", table(rows, self.figures(lost=100)))
 
     def test_the_chart_is_xml_with_a_bar_for_each_figure(self):
         svg = xml.fromstring(chart(self.figures(), "1 < 2 & 3"))
