@@ -11,6 +11,7 @@
 import platform
 import subprocess
 import sys
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -86,9 +87,9 @@ def machine() -> str:
 
 def versions() -> str:
     """The versions of the peers, from the lock file."""
-    lines = (PEERS / "Cargo.lock").read_text().splitlines()
-    named = [(lines[place].split('"')[1], lines[place + 1].split('"')[1]) for place in range(len(lines)) if lines[place].startswith("name = ")]
-    return ", ".join(f"{name} {version}" for name, version in named if name in ("sentry", "opentelemetry-otlp", "opentelemetry_sdk"))
+    packages = tomllib.loads((PEERS / "Cargo.lock").read_text())["package"]
+    named = ("opentelemetry_sdk", "opentelemetry-otlp", "sentry")
+    return ", ".join(f"{it['name']} {it['version']}" for it in packages if it["name"] in named)
 
 
 sys.exit(main(sys.argv[1:]))

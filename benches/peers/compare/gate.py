@@ -51,7 +51,6 @@ def compare(recorded: dict[str, int], found: dict[str, int]) -> tuple[list[str],
         elif now is None:
             problems.append(f"{name}: recorded {before}, but there is no such row")
         else:
-
             line = f"{name}: recorded {before}, found {now} ({now / before - 1:+.1%})"
             lines.append(line)
             if 100 * now > MAX_PERCENT * before:

@@ -40,7 +40,6 @@ class Counted:
     long: int
     rate: int = 0
     sample: float = 1.0
-    repetitions: int = 1
 
     def once(self, candidate) -> dict[str, float]:
         few, many = (self._count(candidate, times) for times in (self.short, self.long))
@@ -75,10 +74,10 @@ class Timed:
 
     def once(self, candidate) -> dict[str, float]:
         named = (f"work={self.work}", f"times={self.times}", f"rate={self.rate}")
-        return figures(run(candidate.program, named + candidate.arguments, self.server))
+        return timed(run(candidate.program, named + candidate.arguments, self.server))
 
 
-def figures(result: Result) -> dict[str, float]:
+def timed(result: Result) -> dict[str, float]:
     made, got = result.made, result.got
     good = made["units"] - SPANS * got["poisoned"]
     return {
@@ -86,23 +85,22 @@ def figures(result: Result) -> dict[str, float]:
         "all": made["all"] / made["units"],
         "resident": made["resident"] / 1000,
         "shutdown": made["shutdown"],
+        "bytes": got["bytes"] / max(1, got["spans"]),
         "lost": 100 * (1 - got["spans"] / good),
-    } | ({"bytes": got["bytes"] / got["spans"]} if got["spans"] else {})
+    }
 
 
 @dataclass(frozen=True)
 class Ladder:
     """The highest rate at which everything has arrived shortly after the last span. Each rung is a sixth above the one
-    before, and is tried twice."""
+    before, and is tried twice. One candidate climbs after the other."""
 
     work: str
     seconds: int
     repetitions: int = 1
 
-    FIRST = 2000
-    LAST = 20_000
-    # What still waits for longer than this would have been lost sooner or later.
-    MAX_SHUTDOWN = 250
+    FIRST, LAST = 2000, 20_000  # traces a second
+    MAX_SHUTDOWN = 250  # milliseconds; a longer queue means that it would have been full sooner or later
 
     def once(self, candidate) -> dict[str, float]:
         rate, held = self.FIRST, 0

@@ -10,7 +10,7 @@ import gate
 import processes
 from chart import chart
 from compare import measure
-from measures import Counted, Timed, figures
+from measures import Counted, Timed, timed
 from rows import ALL, BRIDGE, CHART, FLOOR, GATED, GZIP, OTLP, ROWS, Row
 from table import table
 
@@ -94,7 +94,7 @@ class Measures(unittest.TestCase):
     def test_poisoned_traces_are_not_lost(self):
         made = {"units": 42 * 21, "caller": 0, "all": 0, "resident": 0, "shutdown": 0}
         got = {"spans": 30 * 21, "requests": 1, "bytes": 1, "poisoned": 2}
-        self.assertAlmostEqual(figures(processes.Result(made, got))["lost"], 25)
+        self.assertAlmostEqual(timed(processes.Result(made, got))["lost"], 25)
 
     def test_candidates_take_turns_and_the_median_counts(self):
         turns = []
