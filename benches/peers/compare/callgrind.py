@@ -17,11 +17,17 @@ NAME = re.compile(r"c?fn=\((\d+)\)(?: (.*))?")
 class Thread:
     """What one thread did, or several."""
 
-    instructions: int = 0
-    allocations: int = 0
+    instructions: float = 0
+    allocations: float = 0
 
     def __add__(self, other: "Thread") -> "Thread":
         return Thread(self.instructions + other.instructions, self.allocations + other.allocations)
+
+    def __sub__(self, other: "Thread") -> "Thread":
+        return Thread(self.instructions - other.instructions, self.allocations - other.allocations)
+
+    def __truediv__(self, number: int) -> "Thread":
+        return Thread(self.instructions / number, self.allocations / number)
 
 
 @dataclass(frozen=True)

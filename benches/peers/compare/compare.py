@@ -3,7 +3,7 @@
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 
-from measures import Counted
+from measures import Counted, Sampled
 from rows import ALL, FLOOR
 
 # Figures by measure, then by the candidate's name, then by the figure's name.
@@ -19,7 +19,7 @@ def measure(rows, only=None, progress=lambda line: None) -> Figures:
         candidates = {*row.candidates, *([FLOOR] if row.above_floor else [])}
         wanted.setdefault(row.measure, set()).update(candidates & set(only or ALL))
     figures = {}
-    counted = [measure for measure in wanted if isinstance(measure, Counted)]
+    counted = [measure for measure in wanted if isinstance(measure, Counted | Sampled)]
     # Two at a time: other processes do not change the number of instructions.
     with ThreadPoolExecutor(2) as pool:
         tasks = [(measure, it, pool.submit(measure.once, it)) for measure in counted for it in in_order(wanted[measure])]

@@ -2,8 +2,8 @@
 
 | figure | of | meaning |
 | --- | --- | --- |
-| `caller` | `Counted`, `Timed` | instructions or CPU nanoseconds of the calling thread, for each span or call |
-| `all` | `Counted`, `Timed` | the same of all threads |
+| `caller` | `Counted`, `Sampled`, `Timed` | instructions or CPU nanoseconds of the calling thread, for each span or call |
+| `all` | `Counted`, `Sampled`, `Timed` | the same of all threads |
 | `allocations` | `Counted` | calls of the C library's allocator by the calling thread, for each span or call |
 | `background_allocations` | `Counted` | the same by the other threads |
 | `bytes` | `Timed` | size of the requests for each span that arrived |
@@ -39,26 +39,44 @@ class Counted:
     short: int
     long: int
     rate: int = 0
-    sample: float = 1.0
+    sample: float = 1
+
+    @property
+    def sends(self) -> bool:
+        """Whether spans are sent, at a rate at which they should arrive."""
+        return self.rate > 0
 
     def once(self, candidate) -> dict[str, float]:
         few, many = (self._count(candidate, times) for times in (self.short, self.long))
-        units, arrived = (getattr(many, name) - getattr(few, name) for name in ("units", "arrived"))
-        # Which traces are sampled is random, and so is the work of the background: it is counted for the spans that
-        # arrived.
-        background = self.sample / arrived if arrived else 1 / units
-        caller = (many.caller.instructions - few.caller.instructions) / units
+        units = many.units - few.units
+        caller, others = ((getattr(many, it) - getattr(few, it)) / units for it in ("caller", "others"))
         return {
-            "caller": caller,
-            "all": caller + (many.others.instructions - few.others.instructions) * background,
-            "allocations": (many.caller.allocations - few.caller.allocations) / units,
-            "background_allocations": (many.others.allocations - few.others.allocations) * background,
-            "lost": 100 * (1 - arrived / units / self.sample),
+            "caller": caller.instructions,
+            "all": caller.instructions + others.instructions,
+            "allocations": caller.allocations,
+            "background_allocations": others.allocations,
+            "lost": 100 * (1 - (many.arrived - few.arrived) / units),
         }
 
     def _count(self, candidate, times: int) -> callgrind.Counts:
         named = (f"work={self.work}", f"times={times}", f"rate={self.rate}", f"sample={self.sample}", "patience=60")
         return callgrind.count(candidate.program, named + candidate.arguments, ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What is counted at a sample rate: traces that are sampled and traces that are not, in this proportion. In a single
+    run their numbers would be chance."""
+
+    rate: float
+    sampled: Counted
+    unsampled: Counted
+
+    sends = True
+
+    def once(self, candidate) -> dict[str, float]:
+        yes, no = self.sampled.once(candidate), self.unsampled.once(candidate)
+        return {it: self.rate * yes[it] + (1 - self.rate) * no[it] for it in yes} | {"lost": yes["lost"]}
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,8 @@ class Timed:
     rate: int = 0
     server: str | None = "0"
     repetitions: int = 3
+
+    sends = False
 
     def once(self, candidate) -> dict[str, float]:
         named = (f"work={self.work}", f"times={self.times}", f"rate={self.rate}")
@@ -99,6 +119,7 @@ class Ladder:
     seconds: int
     repetitions: int = 1
 
+    sends = False
     FIRST, LAST = 2000, 20_000  # traces a second
     MAX_SHUTDOWN = 250  # milliseconds; a longer queue means that it would have been full sooner or later
 

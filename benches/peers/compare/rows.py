@@ -6,7 +6,7 @@ A new candidate is a `Candidate` that is added to `ALL` and to the rows that it 
 
 from dataclasses import dataclass
 
-from measures import Counted, Ladder, Timed
+from measures import Counted, Ladder, Sampled, Timed
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Row:
 
     title: str
     unit: str
-    measure: Counted | Timed | Ladder
+    measure: Counted | Sampled | Timed | Ladder
     figure: str
     candidates: tuple[Candidate, ...]
     digits: int = 0
@@ -51,17 +51,15 @@ class Row:
         return value - figures[FLOOR.name][self.figure]
 
     def is_lossy(self, figures: dict[str, dict[str, float]], candidate: Candidate) -> bool:
-        """Whether it is the cost of sending, but more than 1 % of the spans was not sent. The floor sends nothing, and
-        calls of the propagator make no spans."""
-        lost = figures.get(candidate.name, {}).get("lost", 0)
-        makes_spans = isinstance(self.measure, Counted) and self.measure.rate > 0
-        return makes_spans and self.measure.sample == 1 and candidate != FLOOR and lost > 1
+        """Whether it is the cost of sending, but more than 1 % of the spans was not sent. The floor sends nothing."""
+        return self.measure.sends and candidate != FLOOR and figures.get(candidate.name, {}).get("lost", 0) > 1
 
 
 # Traces a second under callgrind are as many as every candidate can send there without a loss.
 SERVICE = Counted("api", 10, 90, rate=10)
 TRACING = Counted("tracing", 10, 90, rate=10)
-TENTH = Counted("api", 100, 2100, rate=400, sample=0.1)
+# Not 0, at which no decision would be made.
+TENTH = Sampled(0.1, SERVICE, Counted("api", 100, 1100, sample=1e-12))
 WIDE = Counted("wide", 1, 8, rate=2)
 LOCKSTEP = Counted("lockstep", 1, 2, rate=25)
 EXTRACT, EXTRACT_SENTRY, NOTHING, INJECT = (
