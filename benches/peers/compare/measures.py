@@ -112,21 +112,22 @@ def timed(result: Result) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Ladder:
-    """The highest rate at which everything has arrived shortly after the last span. Each rung is a sixth above the one
-    before, and is tried twice. One candidate climbs after the other."""
+    """The highest rate at which everything has arrived shortly after the last span. Each rung is a fifth above the one
+    before, and is tried up to three times. One candidate climbs after the other."""
 
     work: str
     seconds: int
     repetitions: int = 1
 
     sends = False
-    FIRST, LAST = 2000, 20_000  # traces a second
+    FIRST, LAST = 500, 20_000  # traces a second
+    TRIES = 3
     MAX_SHUTDOWN = 250  # milliseconds; a longer queue means that it would have been full sooner or later
 
     def once(self, candidate) -> dict[str, float]:
         rate, held = self.FIRST, 0
-        while rate <= self.LAST and (self._holds(candidate, rate) or self._holds(candidate, rate)):
-            rate, held = rate * 7 // 6, rate
+        while rate <= self.LAST and any(self._holds(candidate, rate) for _ in range(self.TRIES)):
+            rate, held = rate * 6 // 5, rate
         return {"rate": held * SPANS}
 
     def _holds(self, candidate, rate: int) -> bool:

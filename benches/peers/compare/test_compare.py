@@ -10,7 +10,7 @@ import gate
 import processes
 from chart import chart
 from compare import measure
-from measures import Counted, Sampled, Timed, timed
+from measures import Counted, Ladder, Sampled, Timed, timed
 from rows import ALL, BRIDGE, CHART, FLOOR, GATED, GZIP, OTLP, ROWS, Row
 from table import table
 
@@ -92,6 +92,19 @@ class Measures(unittest.TestCase):
         self.assertAlmostEqual(figures["caller"], 0.1 * 30 + 0.9 * 10)
         self.assertAlmostEqual(figures["all"], 0.1 * 80 + 0.9 * 10)
         self.assertEqual(figures["lost"], 0)
+
+    def test_the_ladder_ends_below_the_first_rung_that_never_holds(self):
+        made = {"units": 1, "took": 3000, "shutdown": 0}
+        outcomes = iter([1, 0, 1, 0, 0, 1, 0, 0, 0])  # rungs of 500, 600, 720 and 864 traces
+        run = lambda *_: processes.Result(made, {"spans": next(outcomes)})
+        with mock.patch("measures.run", run):
+            self.assertEqual(Ladder("api", 3).once(GZIP), {"rate": 720 * 21})
+
+    def test_a_rung_that_ends_late_does_not_hold(self):
+        for late in ({"took": 3100}, {"shutdown": 300}):
+            result = processes.Result({"units": 1, "took": 3000, "shutdown": 0} | late, {"spans": 1})
+            with mock.patch("measures.run", return_value=result):
+                self.assertEqual(Ladder("api", 3).once(GZIP), {"rate": 0})
 
     def test_poisoned_traces_are_not_lost(self):
         made = {"units": 42 * 21, "caller": 0, "all": 0, "resident": 0, "shutdown": 0}
