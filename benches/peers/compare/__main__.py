@@ -58,7 +58,7 @@ def check() -> int | str:
     if not problems:
         return 0
     return "\n".join([
-        f"\n{len(problems)} problems; recorded with rustc {compiler}, found with {rustc()}:",
+        f"\nMore than 3 % above the record, or not in it (recorded with rustc {compiler}, found with {rustc()}):",
         *problems,
         f"Make it cheaper, or change the record by hand: {gate.RECORD.relative_to(PEERS.parent.parent)};"
         " `benches/peers/run record` prints a new one.",
