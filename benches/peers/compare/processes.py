@@ -28,7 +28,7 @@ def build(programs) -> None:
     """Each is built alone, so that none gets the features that another one needs; and not incrementally, which compiles
     to other instructions."""
     for program in sorted(programs):
-        command = ["cargo", "build", "--release", "--quiet", "--locked", "--package", f"peers-{program}"]
+        command = ["cargo", "build", "--release", "--quiet", "--package", f"peers-{program}"]
         subprocess.run(command, cwd=PEERS, env=os.environ | {"CARGO_INCREMENTAL": "0"}, check=True)
 
 
