@@ -21,8 +21,8 @@ pub(super) fn codes<const N: usize>(counts: &[u32; N], longest: u32) -> [Code; N
         }
     }
     // Some decoders expect at least two codes.
-    for symbol in 0..2 {
-        if used < 2 && counts[symbol] == 0 {
+    for (symbol, count) in counts.iter().enumerate().take(2) {
+        if used < 2 && *count == 0 {
             symbols[used] = 1 << 9 | symbol as u32;
             used += 1;
         }
