@@ -190,6 +190,39 @@ fn with_a_spool_spans_outlive_an_outage_and_the_process() {
     assert_eq!(sim.distinct(), 80);
 }
 
+/// A bucket waits for five seconds. In an outage an envelope waits for five more, and for the next turn of the disk.
+#[test]
+fn a_kill_loses_only_what_ended_in_the_last_seconds() {
+    for (is_away, most) in [(false, millis(5100)), (true, millis(11_100))] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let plan = Plan { dir: Some(dir.path().to_owned()), ..plan() };
+        let mut sim =
+            Simulation::new(
+                plan,
+                move |request| {
+                    if is_away && request.at < seconds(60) { refused() } else { accepted(millis(1)) }
+                },
+            );
+        let trace = sim.new_trace();
+        let mut ended = Vec::new();
+        while sim.time() < seconds(43) {
+            // The root above it stays open.
+            let span = sim.span(trace, 999_999);
+            ended.push((id_of(&span), sim.time()));
+            sim.end(span);
+            sim.run_for(millis(700));
+        }
+        let killed = sim.time();
+        sim.kill();
+        sim.restart();
+        sim.run_for(seconds(600));
+        let has_arrived = |id: u64| sim.arrived.iter().any(|(arrived, _)| *arrived == id);
+        let lost = ended.iter().filter(|(id, _)| !has_arrived(*id)).map(|(_, at)| killed - *at);
+        let oldest = lost.max().expect("what ended last is lost");
+        assert!(oldest <= most, "{oldest:?}, {is_away}");
+    }
+}
+
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
 enum Step {
