@@ -133,7 +133,8 @@ impl Buckets {
     fn open(&mut self, trace_id: TraceId, context: Option<Arc<TraceContext>>, due: Instant) -> usize {
         let number = self.next_number;
         self.next_number += 1;
-        let bucket = Bucket { trace_id, context, spans: Vec::new() };
+        // Most buckets of open traces have one span. A vector that grows begins with room for four.
+        let bucket = Bucket { trace_id, context, spans: Vec::with_capacity(1) };
         let waiting = Waiting { number, due, size: 0, bucket };
         self.due.insert(waiting.key());
         let all = self.waiting.entry(trace_id).or_default();
