@@ -2,7 +2,8 @@
 //!
 //! | file, in the order of the walk | contains |
 //! | --- | --- |
-//! | `packer`, `bucket` | the steps, in their order; those of streamed spans |
+//! | `packer`, `errors`, `bucket` | the steps, in their order; those of exceptions and of streamed spans |
+//! | `rules` | what the application sets for them |
 //! | `scrub` | hides secrets |
 //! | `filter` | spans and transactions that the application ignores |
 //! | `hook` | functions of the application that change an event |
@@ -16,9 +17,11 @@ mod bucket;
 mod contain;
 mod container;
 mod envelope;
+mod errors;
 mod filter;
 mod hook;
 mod packer;
+mod rules;
 mod scrub;
 mod trim;
 
@@ -28,7 +31,8 @@ pub(crate) use self::{
     beside::Part,
     envelope::Envelope,
     filter::{BrokenPattern, Filters},
-    packer::{Packed, Packer, Rules},
+    packer::{Packed, Packer},
+    rules::Rules,
 };
 pub use self::{
     filter::SpanFilter,

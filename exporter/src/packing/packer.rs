@@ -9,11 +9,8 @@
 //! that is removed on the way is counted. The application's functions run here, on the worker's thread, without any
 //! lock.
 
-use std::sync::Arc;
-
-use opentelemetry::{KeyValue, otel_warn, trace::SpanKind};
+use opentelemetry::otel_warn;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sentry_protocol::{__shared::Streaming, DecisionLog};
 use serde::Serialize;
 use uuid::{Uuid, fmt::Simple};
 
@@ -21,80 +18,22 @@ use super::{
     beside::{Beside, Part, Writing, is_gen_ai, parts, take_gen_ai},
     contain::contain,
     envelope::{Envelope, Item, MAX_TRANSACTION},
-    filter::{BrokenPattern, Filters},
-    hook::{Hooked, HookedTransaction, Hooks, SpanEvent},
-    scrub::Scrubber,
+    hook::{Hooked, HookedTransaction, SpanEvent},
+    rules::Rules,
     trim::trim,
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
-    convert::{EventContext, Exception, ExceptionEvent, Exceptions, Sender, Transaction},
+    convert::{Exceptions, Sender, Transaction},
     json,
     trace::{MAX_BUCKET, Trace, TraceLifecycle, split_by_count, split_by_size, without},
 };
-
-/// The application's rules for what is sent.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Rules {
-    pub(crate) scrubber: Scrubber,
-    pub(crate) hooks: Hooks,
-    pub(crate) ignored_spans: Filters,
-    pub(crate) ignored_transactions: Filters,
-    /// Texts, each a part of the title of an error event that is not sent.
-    pub(crate) ignored_errors: Vec<String>,
-    pub(crate) exceptions_as_errors: bool,
-    /// Whether spans of generative models stay in their transaction.
-    pub(crate) keeps_gen_ai: bool,
-}
-
-impl Rules {
-    /// The first invalid pattern of a filter, if there is one.
-    pub(crate) fn invalid_pattern(&self) -> Option<BrokenPattern> {
-        [&self.ignored_spans, &self.ignored_transactions].into_iter().find_map(Filters::broken)
-    }
-
-    /// Tells sampler and propagator that spans are streamed, and which of them are ignored. They must know it when a span
-    /// starts: in a stream its children leave before it ends.
-    pub(crate) fn share_ignored(&self, decisions: &DecisionLog) -> Option<Arc<Filters>> {
-        if self.ignored_spans.is_empty() {
-            decisions.stream(Streaming::default());
-            return None;
-        }
-        let ignored = Arc::new(self.ignored_spans.clone());
-        let shared = Arc::clone(&ignored);
-        let ignores = move |name: &str, kind: &SpanKind, all: &[KeyValue]| shared.match_start(name, kind, all);
-        decisions.stream(Streaming::ignoring(ignores));
-        Some(ignored)
-    }
-
-    /// A setting that streamed spans cannot obey, and the one that takes its place.
-    pub(crate) fn for_transactions_only(&self) -> Option<(&'static str, &'static str)> {
-        if self.hooks.has_transaction() {
-            Some(("with_before_send_transaction", "with_before_send_span"))
-        } else if !self.ignored_transactions.is_empty() {
-            Some(("with_ignore_transactions", "with_ignore_spans"))
-        } else {
-            None
-        }
-    }
-
-    fn ignores(&self, exception: &Exception<'_>) -> bool {
-        if self.ignored_errors.is_empty() {
-            return false;
-        }
-        let title = exception.title();
-        self.ignored_errors.iter().any(|part| !part.is_empty() && title.contains(part.as_str()))
-    }
-}
 
 /// What an envelope takes in the queue beside its payload: a context may have kilobytes.
 const MAX_OVERHEAD: usize = 64 << 10;
 
 /// The most bytes of a container beside a transaction. Together they are a record that the spool takes.
 const MAX_BESIDE: usize = 2_000_000;
-
-/// The most error events of one trace. A trace with more of them repeats the same failure.
-const MAX_ERRORS: usize = 100;
 
 /// A trace that is ready to be packed.
 #[derive(Debug)]
@@ -131,7 +70,7 @@ pub(crate) struct Packer {
     pub(super) sender: Sender,
     pub(super) rules: Rules,
     /// Remembers failures, so that one that is recorded by several spans is sent once.
-    exceptions: Exceptions,
+    pub(super) exceptions: Exceptions,
     /// The event that was serialised last. It is as long as the longest event that is sent; the system provides its memory
     /// as far as it is used.
     pub(super) buffer: Box<[u8]>,
@@ -188,39 +127,6 @@ impl Packer {
     /// Hides secrets in a trace.
     pub(crate) fn scrub(&self, trace: &mut Trace) {
         trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span.data_mut()));
-    }
-
-    /// Makes the envelopes of the exceptions in a trace.
-    pub(super) fn pack_errors(&mut self, trace: &Trace, ledger: &Ledger) -> Vec<Envelope> {
-        let mut found = self.exceptions.find(&trace.spans);
-        let all = found.len();
-        found.retain(|exception| !self.rules.ignores(exception));
-        ledger.dropped(DropReason::Ignored, Counts::errors(all - found.len()));
-        ledger.dropped(DropReason::BufferOverflow, Counts::errors(found.len().saturating_sub(MAX_ERRORS)));
-        found.truncate(MAX_ERRORS);
-        let context = EventContext::of(&trace.spans);
-        let mut envelopes = Vec::with_capacity(found.len());
-        for exception in found {
-            let id = Uuid::new_v4().simple();
-            let mut event_id = [0; Simple::LENGTH];
-            let event = ExceptionEvent {
-                event_id: id.encode_lower(&mut event_id),
-                sender: &self.sender,
-                exception: &exception,
-                spans: &trace.spans,
-                context: &context,
-            };
-            match write_error(&mut self.buffer, &event, &self.rules.hooks) {
-                Ok(size) => {
-                    let payload = self.buffer.get(..size).unwrap_or_default();
-                    let item = Item { r#type: "event", payload, counts: Counts::ERROR, needs_context: false };
-                    envelopes.push(Envelope::new(id, trace, &self.sender, &item));
-                }
-                Err(DropReason::InternalSdkError) => failed(ledger, Counts::ERROR),
-                Err(reason) => ledger.dropped(reason, Counts::ERROR),
-            }
-        }
-        envelopes
     }
 
     /// Removes what the application ignores. The children of an ignored span move up to its parent. If the local root
@@ -380,21 +286,8 @@ struct Finished {
     beside: Beside,
 }
 
-/// Writes an error event into the buffer, as the hook returns it. Returns its size, or why it is not sent.
-fn write_error(buffer: &mut [u8], event: &ExceptionEvent<'_>, hooks: &Hooks) -> Result<usize, DropReason> {
-    if !hooks.has_error() {
-        return contain("serialisation", || written(buffer, event)).unwrap_or(Err(DropReason::InternalSdkError));
-    }
-    let event = contain("serialisation", || serde_json::to_value(event));
-    match event.and_then(Result::ok).map(|event| hooks.run_error(event)) {
-        Some(Hooked::Kept(event)) => written(buffer, &event),
-        Some(Hooked::Dropped) => Err(DropReason::BeforeSend),
-        Some(Hooked::Failed) | None => Err(DropReason::InternalSdkError),
-    }
-}
-
 /// Writes an event into the buffer. Returns its size, or why it is not sent.
-fn written(buffer: &mut [u8], event: &impl Serialize) -> Result<usize, DropReason> {
+pub(super) fn written(buffer: &mut [u8], event: &impl Serialize) -> Result<usize, DropReason> {
     match json::write(buffer, event) {
         Ok(size) if size <= buffer.len() => Ok(size),
         Ok(_) => Err(DropReason::Invalid),
@@ -403,7 +296,7 @@ fn written(buffer: &mut [u8], event: &impl Serialize) -> Result<usize, DropReaso
 }
 
 /// Counts an event that could not be serialised.
-fn failed(ledger: &Ledger, counts: Counts) {
+pub(super) fn failed(ledger: &Ledger, counts: Counts) {
     otel_warn!(name: "SentryExporter.SerializationFailed");
     ledger.dropped(DropReason::InternalSdkError, counts);
 }

@@ -8,10 +8,7 @@ use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, SampleRand
 use serde_json::Value;
 
 use super::{
-    super::{
-        envelope::MAX_TRANSACTION,
-        packer::{Packer, Rules},
-    },
+    super::{envelope::MAX_TRANSACTION, packer::Packer, rules::Rules},
     *,
 };
 use crate::{
