@@ -7,14 +7,16 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sentry_protocol::{
-    __shared::is_visible, Baggage, DynamicSamplingContext, Incoming, RemoteTrace, SentryTrace, Service, TraceParent,
+    __shared::{Essentials, is_visible},
+    Baggage, DynamicSamplingContext, Incoming, RemoteTrace, SentryTrace, TraceParent,
 };
 
 use crate::settings::Settings;
 
 pub(crate) fn extract(settings: &Settings, cx: &Context, extractor: &dyn Extractor) -> Context {
-    let (dsc, foreign) = Baggage::parse(lines(extractor, Baggage::HEADER)).into_parts();
-    match continued(settings, extractor, dsc) {
+    let (baggage, essentials) = Baggage::read(lines(extractor, Baggage::HEADER));
+    let (dsc, foreign) = baggage.into_parts();
+    match continued(settings, extractor, dsc, essentials) {
         Verdict::Continue(span_context, incoming) => {
             with_remote(&cx.with_remote_span_context(span_context), RemoteTrace::new(Some(incoming), foreign))
         }
@@ -35,7 +37,12 @@ enum Verdict {
     Rejected,
 }
 
-fn continued(settings: &Settings, extractor: &dyn Extractor, dsc: Option<DynamicSamplingContext>) -> Verdict {
+fn continued(
+    settings: &Settings,
+    extractor: &dyn Extractor,
+    dsc: Option<DynamicSamplingContext>,
+    essentials: Essentials,
+) -> Verdict {
     let sentry = sentry_trace(extractor);
     // Beside a `sentry-trace`, `traceparent` only says whether `tracestate` belongs to the same trace.
     let states = || lines(extractor, TraceParent::STATE_HEADER);
@@ -49,13 +56,13 @@ fn continued(settings: &Settings, extractor: &dyn Extractor, dsc: Option<Dynamic
             None => return Verdict::New,
         },
     };
-    if !may_continue(settings.strict, &settings.service, dsc.as_ref()) {
+    if !may_continue(settings.strict, essentials.org_id(), settings.service.org_id()) {
         return Verdict::Rejected;
     }
     let state = |trace_id| w3c.filter(|w3c| w3c.trace_id() == trace_id).map(|_| tracestate(&states));
     let (trace_id, span_id, incoming) = match (sentry, w3c) {
         (Some(sentry), _) => {
-            let incoming = Incoming::from_sentry(sentry.trace_id(), sentry.sampled(), dsc);
+            let incoming = Incoming::from_essentials(sentry.trace_id(), sentry.sampled(), dsc, essentials);
             (sentry.trace_id(), sentry.span_id(), incoming)
         }
         (None, Some(w3c)) => {
@@ -105,12 +112,8 @@ fn with_remote(cx: &Context, remote: RemoteTrace) -> Context {
 /// Whether the sender's organisation allows its trace to be continued ([strict trace continuation]).
 ///
 /// [strict trace continuation]: https://develop.sentry.dev/sdk/foundations/trace-propagation/#strict-trace-continuation
-fn may_continue(strict: bool, service: &Service, dsc: Option<&DynamicSamplingContext>) -> bool {
-    // Skips the lookup of the sender's organisation, which cannot matter here.
-    if service.org_id().is_none() && !strict {
-        return true;
-    }
-    match (dsc.and_then(DynamicSamplingContext::org_id), service.org_id()) {
+fn may_continue(strict: bool, theirs: Option<u64>, ours: Option<u64>) -> bool {
+    match (theirs, ours) {
         (Some(theirs), Some(ours)) => theirs == ours,
         (None, None) => true,
         _ => !strict,

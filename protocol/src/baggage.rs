@@ -7,6 +7,7 @@ use std::{borrow::Cow, convert::Infallible, fmt, str::FromStr};
 use self::read::{Member, read};
 use crate::{
     dsc::DynamicSamplingContext,
+    essentials::Essentials,
     header::{is_visible, trim},
     member::{push, split},
     percent,
@@ -55,6 +56,13 @@ impl Baggage {
     /// read, which bounds the work that a hostile request can cause.
     #[must_use]
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::read(lines).0
+    }
+
+    /// The same, and the entries of the context that the continuation of a trace depends on.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Self, Essentials) {
         let mut unread = MAX_READ;
         let lines = lines.into_iter().take_while(|line| {
             let is_read = unread > 0;
@@ -64,7 +72,7 @@ impl Baggage {
         let mut members = Members::default();
         lines.flat_map(|line| read(limited(line))).for_each(|member| members.keep(member));
         let dsc = (members.sentry.count > 0).then(|| DynamicSamplingContext::from_text(members.text(true)));
-        Self { dsc, foreign: members.text(false) }
+        (Self { dsc, foreign: members.text(false) }, Essentials::of(members.entries()))
     }
 
     /// The Sentry members; `None` if there are none.
@@ -214,6 +222,11 @@ impl<'a> Members<'a> {
                 self.list.push(member);
             }
         }
+    }
+
+    /// The decoded keys and the encoded values of Sentry's members.
+    fn entries(&self) -> impl Iterator<Item = (Cow<'a, str>, &'a str)> {
+        self.list.iter().filter_map(Member::entry)
     }
 
     /// The printed members of one kind.

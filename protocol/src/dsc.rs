@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     dsn::number,
+    essentials::Essentials,
     member::{self, PREFIX},
     percent,
     sampling::{SampleRand, SampleRate},
@@ -122,21 +123,9 @@ impl DynamicSamplingContext {
         Self { text: text.into() }
     }
 
-    /// The entries that the sampling of a continued trace needs, read in one pass.
-    pub(crate) fn sampling(&self) -> Sampling {
-        let mut sampling = Sampling::default();
-        for (key, value, _) in self.members() {
-            // These values rarely need decoding, so only those that are used are decoded.
-            let value = || percent::decode(value).unwrap_or_default();
-            match &*key {
-                "sample_rand" => sampling.rand = value().parse().ok(),
-                "sample_rate" => sampling.rate = value().parse().ok(),
-                "sampled" => sampling.sampled = value().parse().ok(),
-                _ => {}
-            }
-            sampling.has_more |= key != "sample_rand";
-        }
-        sampling
+    /// The entries that the continuation of a trace depends on, read in one pass.
+    pub(crate) fn essentials(&self) -> Essentials {
+        Essentials::of(self.members().map(|(key, value, _)| (key, value)))
     }
 
     /// The decoded key, the encoded value and the whole text of each member.
@@ -146,16 +135,6 @@ impl DynamicSamplingContext {
             Some((member::sentry_key(key)?, value, member))
         })
     }
-}
-
-/// The entries of a context that matter for sampling.
-#[derive(Debug, Default)]
-pub(crate) struct Sampling {
-    pub(crate) rand: Option<SampleRand>,
-    pub(crate) rate: Option<SampleRate>,
-    pub(crate) sampled: Option<bool>,
-    /// Whether there is any entry besides the random value.
-    pub(crate) has_more: bool,
 }
 
 impl fmt::Display for DynamicSamplingContext {

@@ -8,6 +8,7 @@ mod decision;
 mod decision_log;
 mod dsc;
 mod dsn;
+mod essentials;
 mod found;
 mod header;
 mod member;

@@ -11,6 +11,7 @@ use crate::{
     baggage::Baggage,
     decision::Decision,
     dsc::DynamicSamplingContext,
+    essentials::Essentials,
     member,
     sampling::{SampleRand, SampleRate},
 };
@@ -126,8 +127,20 @@ impl Incoming {
     /// of a random value alone does not count as frozen: only its value is used.
     #[must_use]
     pub fn from_sentry(trace_id: TraceId, flag: Option<bool>, dsc: Option<DynamicSamplingContext>) -> Self {
+        let said = dsc.as_ref().map(DynamicSamplingContext::essentials).unwrap_or_default();
+        Self::from_essentials(trace_id, flag, dsc, said)
+    }
+
+    /// The same for a context whose essentials are known from reading its header.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn from_essentials(
+        trace_id: TraceId,
+        flag: Option<bool>,
+        dsc: Option<DynamicSamplingContext>,
+        said: Essentials,
+    ) -> Self {
         let dsc = dsc.unwrap_or_default();
-        let said = dsc.sampling();
         let sampled = flag.or(said.sampled);
         let sample_rand = said.rand.unwrap_or_else(|| SampleRand::within(trace_id, said.rate, sampled));
         let dsc = match said.rand {

@@ -66,6 +66,14 @@ impl<'a> Member<'a> {
             && (self.key == other.key || (is_escaped && percent::is_same(self.key, other.key)))
     }
 
+    /// The decoded key, without its prefix, and the encoded value of a Sentry member.
+    pub(super) fn entry(&self) -> Option<(Cow<'a, str>, &'a str)> {
+        match self.is_escaped {
+            true => Some((sentry_key(self.key)?, self.text)),
+            false => Some((Cow::Borrowed(self.key.strip_prefix(PREFIX)?), self.text)),
+        }
+    }
+
     /// The length of the printed member.
     pub(super) const fn len(&self) -> usize {
         let start = if self.is_sentry { self.key.len() + 1 } else { 0 };
