@@ -160,7 +160,8 @@ pub(crate) fn write_member(text: &mut String, key: &str, value: &str) {
     }
 }
 
-fn write_key(text: &mut String, key: &str) {
+/// Appends `sentry-key=`.
+pub(crate) fn write_key(text: &mut String, key: &str) {
     member::push(text, PREFIX);
     percent::encode(text, key);
     text.push('=');

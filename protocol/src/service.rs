@@ -3,8 +3,9 @@
 use opentelemetry::TraceId;
 
 use crate::{
+    __shared::hex,
     decision::Decision,
-    dsc::{DynamicSamplingContext, write_member, write_plain},
+    dsc::{DynamicSamplingContext, write_key, write_member, write_plain},
     dsn::Dsn,
     sampling::{SampleRand, Unsampled},
 };
@@ -23,6 +24,9 @@ const DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
 
 /// The environment of a service for which none is set, as in all of Sentry's SDKs.
 pub const DEFAULT_ENVIRONMENT: &str = "production";
+
+/// The capacity that a context reserves for the members of its trace; if they need more, the text is reallocated.
+const ROOM: usize = 256;
 
 /// The length of the longest release that Sentry accepts, in bytes.
 const MAX_RELEASE: usize = 200;
@@ -54,13 +58,15 @@ pub struct Service {
     org_id: Option<u64>,
     release: Option<String>,
     environment: Option<String>,
+    /// The members that all its contexts begin with, as text: they go out with every trace that begins here.
+    members: String,
 }
 
 impl Service {
     /// A service that sends to this DSN. Without a DSN, its traces name no project.
     #[must_use]
     pub fn new(dsn: Option<Dsn>) -> Self {
-        Self { dsn, org_id: None, release: None, environment: None }.with_org_id(None)
+        Self { dsn, org_id: None, release: None, environment: None, members: String::new() }.with_org_id(None).printed()
     }
 
     /// Sets the release.
@@ -72,7 +78,7 @@ impl Service {
     pub fn with_release(mut self, release: Option<String>) -> Self {
         let says_nothing = |release: &str| matches!(release, "" | "." | "..") || release.eq_ignore_ascii_case("latest");
         self.release = release.map(|release| printable(&release, MAX_RELEASE)).filter(|release| !says_nothing(release));
-        self
+        self.printed()
     }
 
     /// Sets the environment.
@@ -83,7 +89,7 @@ impl Service {
     pub fn with_environment(mut self, environment: Option<String>) -> Self {
         let says_nothing = |name: &str| matches!(name, "" | ".") || name.eq_ignore_ascii_case("none");
         self.environment = environment.map(|name| printable(&name, MAX_ENVIRONMENT)).filter(|name| !says_nothing(name));
-        self
+        self.printed()
     }
 
     /// Takes what is not set from the attributes of an OpenTelemetry resource: the release from `service.name` and
@@ -137,11 +143,10 @@ impl Service {
     /// The context of a trace that has no frozen one, from what this service knows about the trace.
     #[must_use]
     pub fn dsc(&self, trace_id: TraceId, sample_rand: SampleRand, decision: &Decision) -> DynamicSamplingContext {
-        let mut text = String::with_capacity(256);
-        write_member(&mut text, "environment", self.environment());
-        write_member(&mut text, "release", self.release.as_deref().unwrap_or_default());
-        write_member(&mut text, "public_key", self.dsn.as_ref().map(Dsn::public_key).unwrap_or_default());
-        write_plain(&mut text, "trace_id", Some(trace_id));
+        let mut text = String::with_capacity(self.members.len() + ROOM);
+        text.push_str(&self.members);
+        write_key(&mut text, "trace_id");
+        hex::push(&mut text, &trace_id.to_bytes());
         write_plain(&mut text, "org_id", self.org_id);
         write_member(&mut text, "transaction", decision.transaction.as_deref().unwrap_or_default());
         write_plain(&mut text, "sampled", decision.sampled);
@@ -150,6 +155,16 @@ impl Service {
         write_plain(&mut text, "sample_rand", (!is_ignored).then_some(sample_rand));
         write_plain(&mut text, "sample_rate", decision.sample_rate);
         DynamicSamplingContext::from_text(text)
+    }
+
+    /// The same service with its members printed anew.
+    fn printed(mut self) -> Self {
+        let mut text = String::new();
+        write_member(&mut text, "environment", self.environment());
+        write_member(&mut text, "release", self.release().unwrap_or_default());
+        write_member(&mut text, "public_key", self.dsn().map(Dsn::public_key).unwrap_or_default());
+        self.members = text;
+        self
     }
 }
 

@@ -50,6 +50,12 @@ pub fn write(digits: &mut [u8], bytes: &[u8]) {
     }
 }
 
+/// Appends two lower-case digits for each byte.
+pub fn push(text: &mut String, bytes: &[u8]) {
+    let digits = |byte: &u8| [byte >> 4, byte & 0xf].map(|digit| char::from(DIGITS[usize::from(digit)]));
+    text.extend(bytes.iter().flat_map(digits));
+}
+
 /// The value of one digit.
 #[must_use]
 pub fn digit(byte: u8, case: Case) -> Option<u8> {
