@@ -7,8 +7,7 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sentry_protocol::{
-    __shared::{Essentials, is_visible},
-    Baggage, DynamicSamplingContext, Incoming, RemoteTrace, SentryTrace, TraceParent,
+    __shared::is_visible, Baggage, DynamicSamplingContext, Essentials, Incoming, RemoteTrace, SentryTrace, TraceParent,
 };
 
 use crate::settings::Settings;

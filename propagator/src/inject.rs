@@ -1,6 +1,6 @@
 //! Writes the headers of a request. The rules are in the guide, page `headers`, section "What the next service gets".
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, ptr, sync::Arc};
 
 use opentelemetry::{
     Context,
@@ -30,7 +30,7 @@ pub(crate) fn inject(settings: &Settings, cx: &Context, injector: &mut dyn Injec
     let came_in = remote.into_iter().flat_map(RemoteTrace::foreign);
     let baggage = match cx.baggage() {
         entries if entries.is_empty() => Baggage::print(&dsc, came_in.map(Cow::Borrowed)),
-        entries => Baggage::print(&dsc, merged(entries, came_in).into_iter()),
+        entries => merged(&dsc, entries, came_in),
     };
     if !baggage.is_empty() {
         injector.set(Baggage::HEADER, baggage);
@@ -98,33 +98,41 @@ fn tracestate(state: &TraceState) -> String {
     text
 }
 
-/// The members that came in, with the OpenTelemetry `Baggage` of the context merged in.
+/// The header with the members that came in, and the OpenTelemetry `Baggage` of the context merged in.
 ///
 /// An entry of the context replaces the members with the same key. If value and properties are the same, as `extract`
 /// has put them there, the texts that came in go out unchanged. Entries for Sentry's members are ignored: the
 /// application must not override them.
-fn merged<'a>(entries: &otel::Baggage, came_in: impl Iterator<Item = &'a str>) -> Vec<Cow<'a, str>> {
-    let mut own: BTreeMap<&str, _> = entries.iter().map(|(key, entry)| (key.as_str(), entry)).collect();
-    own.retain(|key, _| !key.starts_with("sentry-"));
-    let mut replaced = Vec::new();
-    let mut members = Vec::new();
-    // From the last one: of members that differ only in how their key is escaped, the context has the last.
-    for member in came_in.collect::<Vec<_>>().into_iter().rev() {
-        let (key, value) = Baggage::decode_member(member);
-        match own.remove(&*key) {
-            Some((new, properties)) if value != new.as_str() || has_new(properties, member) => {
-                members.push(Cow::Owned(Baggage::change_member(member, new.as_str(), properties.as_str())));
-                replaced.push(key);
+fn merged<'a>(
+    dsc: &'a DynamicSamplingContext,
+    entries: &'a otel::Baggage,
+    came_in: impl Iterator<Item = &'a str>,
+) -> String {
+    let mut decoded = Vec::with_capacity(entries.len());
+    decoded.extend(came_in.map(|member| (member, Baggage::decode_member(member))));
+    let last = |key: &str| decoded.iter().rfind(|(_, (other, _))| other == key);
+    let passed_on = decoded.iter().filter_map(|(member, (key, _))| {
+        let own = entries.get_with_metadata(&**key).filter(|_| !is_sentry(key));
+        // Of members that differ only in how their key is escaped, the context has the last.
+        match own.zip(last(key)) {
+            Some(((new, properties), (last, (_, value)))) if value != new.as_str() || has_new(properties, last) => {
+                let changed = || Cow::Owned(Baggage::change_member(member, new.as_str(), properties.as_str()));
+                ptr::eq(*member, *last).then(changed)
             }
-            None if replaced.contains(&key) => {}
-            _ => members.push(Cow::Borrowed(member)),
+            _ => Some(Cow::Borrowed(*member)),
         }
-    }
-    members.reverse();
-    members.extend(own.into_iter().map(|(key, (value, properties))| {
-        Cow::Owned(Baggage::encode_member(key, value.as_str(), properties.as_str()))
-    }));
-    members
+    });
+    let mut added: Vec<_> =
+        entries.iter().filter(|(key, _)| !is_sentry(key.as_str()) && last(key.as_str()).is_none()).collect();
+    added.sort_unstable_by_key(|(key, _)| *key);
+    let added = added.into_iter().map(|(key, (value, properties))| {
+        Cow::Owned(Baggage::encode_member(key.as_str(), value.as_str(), properties.as_str()))
+    });
+    Baggage::print(dsc, passed_on.chain(added))
+}
+
+fn is_sentry(key: &str) -> bool {
+    key.starts_with("sentry-")
 }
 
 /// Whether the application has set other properties than those of the member. None at all are as good as the same.

@@ -22,4 +22,4 @@ pub use self::{
     setting_error::SettingError,
     streaming::Streaming,
 };
-pub use crate::{essentials::Essentials, header::is_visible};
+pub use crate::header::is_visible;

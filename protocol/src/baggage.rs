@@ -9,7 +9,7 @@ use crate::{
     dsc::DynamicSamplingContext,
     essentials::Essentials,
     header::{is_visible, trim},
-    member::{push, split},
+    member::{count, push, split, split_once},
     percent,
 };
 
@@ -119,7 +119,7 @@ impl Baggage {
     /// every receiver decodes keys.
     #[must_use]
     pub fn change_member(came_in: &str, value: &str, properties: &str) -> String {
-        let (key, _) = came_in.split_once('=').unwrap_or((came_in, ""));
+        let (key, _) = split_once(came_in, b'=').unwrap_or((came_in, ""));
         member(trim(key).to_owned(), value, properties)
     }
 
@@ -127,8 +127,8 @@ impl Baggage {
     /// returned as it is.
     #[must_use]
     pub fn decode_member(member: &str) -> (Cow<'_, str>, Cow<'_, str>) {
-        let (key, value) = member.split_once('=').unwrap_or((member, ""));
-        let (key, value) = (trim(key), trim(value.split(';').next().unwrap_or_default()));
+        let (key, value) = split_once(member, b'=').unwrap_or((member, ""));
+        let (key, value) = (trim(key), trim(split_once(value, b';').map_or(value, |(value, _)| value)));
         let decode = |text| percent::decode(text).unwrap_or(Cow::Borrowed(text));
         (decode(key), decode(value))
     }
@@ -136,7 +136,7 @@ impl Baggage {
     /// The properties of one foreign member, such as `ttl=1;private`, as they came in; empty if it has none.
     #[must_use]
     pub fn properties(member: &str) -> &str {
-        member.split_once(';').map_or("", |(_, properties)| trim(properties))
+        split_once(member, b';').map_or("", |(_, properties)| trim(properties))
     }
 }
 
@@ -246,10 +246,10 @@ struct Header {
 impl Header {
     /// Adds the first members, which mostly fit as they are.
     fn begin(&mut self, members: &str) {
-        let commas = members.bytes().filter(|byte| *byte == b',').count();
-        if !members.is_empty() && members.len() <= Baggage::MAX_BYTES && commas < Baggage::MAX_MEMBERS {
+        let count = count(members);
+        if members.len() <= Baggage::MAX_BYTES && count <= Baggage::MAX_MEMBERS {
             self.text.push_str(members);
-            self.count = commas + 1;
+            self.count = count;
         } else {
             split(members).for_each(|member| self.push(member));
         }

@@ -5,7 +5,10 @@ pub(crate) const WHITE: [char; 2] = [' ', '\t'];
 
 /// A value without the white space around it.
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches(WHITE)
+    let is_white = |end: Option<&u8>| matches!(end, Some(b' ' | b'\t'));
+    let bytes = text.as_bytes();
+    // Most values need no trimming, and the search decodes characters.
+    if is_white(bytes.first()) || is_white(bytes.last()) { text.trim_matches(WHITE) } else { text }
 }
 
 /// Whether a header can carry this text: visible ASCII and blanks only.

@@ -19,6 +19,8 @@ mod sentry_trace;
 mod service;
 mod traceparent;
 
+#[doc(hidden)]
+pub use crate::essentials::Essentials;
 pub use crate::{
     baggage::Baggage,
     decision::Decision,

@@ -31,6 +31,14 @@ pub(crate) fn split(members: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The number of members of a printed header.
+pub(crate) fn count(members: &str) -> usize {
+    // Blocks whose commas a byte can count are vectorised.
+    let commas = |block: &[u8]| usize::from(block.iter().fold(0_u8, |count, byte| count + u8::from(*byte == b',')));
+    let commas: usize = members.as_bytes().chunks(usize::from(u8::MAX)).map(commas).sum();
+    if members.is_empty() { 0 } else { commas + 1 }
+}
+
 /// The decoded key of a Sentry member without its prefix; `None` for a foreign member.
 pub(crate) fn sentry_key(key: &str) -> Option<Cow<'_, str>> {
     match percent::decode(key)? {
