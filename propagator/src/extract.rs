@@ -104,8 +104,7 @@ fn with_remote(cx: &Context, remote: RemoteTrace) -> Context {
         let (key, value) = Baggage::decode_member(member);
         KeyValueMetadata::new(key.into_owned(), value.into_owned(), Baggage::properties(member))
     });
-    let entries: Vec<_> = own.chain(came_in).collect();
-    cx.with_baggage(entries).with_value(remote)
+    cx.with_baggage(own.chain(came_in)).with_value(remote)
 }
 
 /// Whether the sender's organisation allows its trace to be continued ([strict trace continuation]).

@@ -138,5 +138,5 @@ fn is_sentry(key: &str) -> bool {
 /// Whether the application has set other properties than those of the member. None at all are as good as the same.
 fn has_new(properties: &otel::BaggageMetadata, member: &str) -> bool {
     let (own, came_in) = (properties.as_str(), Baggage::properties(member));
-    !own.is_empty() && !own.split(';').map(str::trim).eq(came_in.split(';').map(str::trim))
+    !own.is_empty() && own != came_in && !own.split(';').map(str::trim).eq(came_in.split(';').map(str::trim))
 }

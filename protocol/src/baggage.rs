@@ -71,6 +71,9 @@ impl Baggage {
         });
         let mut members = Members::default();
         lines.flat_map(|line| read(limited(line))).for_each(|member| members.keep(member));
+        if members.list.is_empty() {
+            return <(Self, Essentials)>::default();
+        }
         let dsc = (members.sentry.count > 0).then(|| DynamicSamplingContext::from_text(members.text(true)));
         (Self { dsc, foreign: members.text(false) }, Essentials::of(members.entries()))
     }
