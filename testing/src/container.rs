@@ -1,47 +1,97 @@
-//! The checks of streamed spans, which travel in containers.
+//! The checks of streamed spans and of logs, which travel in containers.
 //!
-//! Sentry drops single spans and attributes without a word. Here they cost the whole envelope, so that a test sees it.
+//! Sentry drops single spans, logs and attributes without a word. Here they cost the whole envelope, so that a test sees it.
 
 use std::collections::HashSet;
 
 use hyper::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::{envelope::Envelope, item::Item, refusal::Refusal};
+use crate::{
+    envelope::Envelope,
+    item::{Item, SPAN_CONTAINER},
+    refusal::Refusal,
+};
 
-/// The most spans of a container.
-const MAX_SPANS: usize = 1000;
+/// A kind of containers.
+pub(super) struct Kind {
+    item_type: &'static str,
+    content_type: &'static str,
+    /// The most items of a container.
+    most: usize,
+}
+
+/// Containers of streamed spans.
+pub(super) const SPANS: Kind = Kind { item_type: "span", content_type: SPAN_CONTAINER, most: 1000 };
+
+/// Containers of logs.
+pub(super) const LOGS: Kind =
+    Kind { item_type: "log", content_type: "application/vnd.sentry.items.log+json", most: 100 };
+
+/// Fields without which Sentry drops a log.
+const REQUIRED_OF_LOG: [&str; 4] = ["timestamp", "trace_id", "level", "body"];
+
+/// The levels of logs.
+const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "fatal"];
 
 /// Fields without which Sentry drops a span.
 const REQUIRED: [&str; 6] = ["trace_id", "span_id", "name", "status", "start_timestamp", "end_timestamp"];
 
-/// The streamed spans of an envelope.
-pub(super) fn spans(envelope: &Envelope) -> Vec<Value> {
-    envelope.items().iter().flat_map(Item::streamed).collect()
+/// The items in an envelope's containers of a kind.
+pub(super) fn items(envelope: &Envelope, kind: &Kind) -> Vec<Value> {
+    let containers = envelope.items().iter().filter(|item| is_container(item, kind));
+    let items = |item: &Item| item.json().ok()?.get_mut("items").map(Value::take);
+    containers
+        .filter_map(items)
+        .flat_map(|items| if let Value::Array(items) = items { items } else { Vec::new() })
+        .collect()
 }
 
-/// Checks the container of an envelope, if it has one.
+/// Checks the containers of an envelope, if it has some.
 pub(super) fn check_containers(envelope: &Envelope) -> Result<(), Refusal> {
-    let mut items = envelope.items().iter().filter(|item| item.item_type() == "span");
-    let Some(item) = items.next() else { return Ok(()) };
+    check_spans(envelope)?;
+    // Items of this type that claim to be something else are for tests of envelopes, which need not know logs.
+    if envelope.items().iter().any(|item| is_container(item, &LOGS)) {
+        for log in checked(envelope, &LOGS)? {
+            check_log(&log).map_err(refusal)?;
+        }
+    }
+    Ok(())
+}
+
+/// The items of the only container of a kind; none if there is no container.
+fn checked(envelope: &Envelope, kind: &Kind) -> Result<Vec<Value>, Refusal> {
+    let Kind { item_type, most, .. } = kind;
+    let mut items = envelope.items().iter().filter(|item| item.item_type() == *item_type);
+    let Some(item) = items.next() else { return Ok(Vec::new()) };
     if items.next().is_some() {
-        return Err(refusal("expected at most one container of spans"));
+        return Err(refusal(&format!("expected at most one container of {item_type}s")));
     }
-    if !item.is_container() {
-        return Err(refusal("expected the content type of a container of spans"));
+    if !is_container(item, kind) {
+        return Err(refusal(&format!("expected the content type of a container of {item_type}s")));
     }
-    let trace_id = trace_id(envelope)?;
-    let payload = item.json().map_err(|_| refusal("expected JSON in the container"))?;
-    if payload["version"] != 2 {
+    let mut payload = item.json().map_err(|_| refusal("expected JSON in the container"))?;
+    // The `sentry` crate writes none for logs.
+    let is_unversioned = payload["version"].is_null() && *item_type == LOGS.item_type;
+    if payload["version"] != 2 && !is_unversioned {
         return Err(refusal("expected version 2 of the container"));
     }
-    let Some(spans) = payload["items"].as_array() else { return Err(refusal("expected a list of items")) };
-    if spans.is_empty() || spans.len() > MAX_SPANS {
-        return Err(refusal("expected 1 to 1000 spans"));
+    let Value::Array(items) = payload["items"].take() else { return Err(refusal("expected a list of items")) };
+    if items.is_empty() || items.len() > *most {
+        return Err(refusal(&format!("expected 1 to {most} {item_type}s")));
     }
-    if item.headers().get("item_count").and_then(Value::as_u64) != Some(spans.len() as u64) {
-        return Err(refusal("expected the number of spans in item_count"));
+    if item.headers().get("item_count").and_then(Value::as_u64) != Some(items.len() as u64) {
+        return Err(refusal(&format!("expected the number of {item_type}s in item_count")));
     }
+    Ok(items)
+}
+
+fn check_spans(envelope: &Envelope) -> Result<(), Refusal> {
+    let spans = checked(envelope, &SPANS)?;
+    if spans.is_empty() {
+        return Ok(());
+    }
+    let trace_id = trace_id(envelope)?;
     let transaction = envelope.items().iter().find(|item| item.item_type() == "transaction");
     let transaction = transaction.and_then(|item| item.json().ok()).unwrap_or_default();
     let root = &transaction["contexts"]["trace"];
@@ -50,13 +100,18 @@ pub(super) fn check_containers(envelope: &Envelope) -> Result<(), Refusal> {
     }
     let children = transaction["spans"].as_array().into_iter().flatten();
     let mut ids: HashSet<_> = children.chain([root]).map(|span| span["span_id"].as_str()).collect();
-    for span in spans {
+    for span in &spans {
         check_span(span, trace_id).map_err(refusal)?;
         if !ids.insert(span["span_id"].as_str()) {
             return Err(refusal("expected different ids of spans"));
         }
     }
     Ok(())
+}
+
+fn is_container(item: &Item, kind: &Kind) -> bool {
+    let has_type = item.headers().get("content_type").is_some_and(|found| found == kind.content_type);
+    item.item_type() == kind.item_type && has_type
 }
 
 /// The trace of the envelope's context. Without a public key Sentry cannot read a context.
@@ -82,6 +137,28 @@ fn check_span(span: &Value, trace_id: &str) -> Result<(), &'static str> {
         check_attributes(attributes)?;
     }
     Ok(())
+}
+
+fn check_log(log: &Value) -> Result<(), &'static str> {
+    if REQUIRED_OF_LOG.iter().any(|field| log[*field].is_null()) {
+        return Err("expected all required fields of a log");
+    }
+    if !log["timestamp"].is_number() || !log["body"].is_string() {
+        return Err("expected a number as the timestamp of a log, and a text as its body");
+    }
+    if !is_id(&log["trace_id"], 32) || !(log["span_id"].is_null() || is_id(&log["span_id"], 16)) {
+        return Err("expected valid ids of a log");
+    }
+    if !LEVELS.iter().any(|level| log["level"] == *level) {
+        return Err("expected one of Sentry's levels");
+    }
+    log["attributes"].as_object().map_or(Ok(()), check_attributes)
+}
+
+/// Whether it is an id of this number of digits. Zeros are none.
+fn is_id(value: &Value, digits: usize) -> bool {
+    let is_id = |id: &str| id.len() == digits && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    value.as_str().is_some_and(|id| is_id(id) && id.bytes().any(|byte| byte != b'0'))
 }
 
 fn check_attributes(attributes: &Map<String, Value>) -> Result<(), &'static str> {

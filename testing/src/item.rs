@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::typed::StreamedSpan;
 
-const CONTAINER: &str = "application/vnd.sentry.items.span.v2+json";
+/// The content type of a container of streamed spans.
+pub(super) const SPAN_CONTAINER: &str = "application/vnd.sentry.items.span.v2+json";
 
 /// One item of an [`Envelope`](crate::Envelope).
 #[derive(Clone, Debug, PartialEq)]
@@ -43,13 +44,13 @@ impl Item {
         self.streamed().into_iter().map(StreamedSpan::from_json).collect()
     }
 
-    pub(super) fn streamed(&self) -> Vec<Value> {
+    fn streamed(&self) -> Vec<Value> {
         let items = self.json().ok().filter(|_| self.is_container()).map(|mut json| json["items"].take());
         if let Some(Value::Array(spans)) = items { spans } else { Vec::new() }
     }
 
-    pub(super) fn is_container(&self) -> bool {
-        self.item_type() == "span" && self.headers.get("content_type").is_some_and(|found| found == CONTAINER)
+    fn is_container(&self) -> bool {
+        self.item_type() == "span" && self.headers.get("content_type").is_some_and(|found| found == SPAN_CONTAINER)
     }
 
     /// Reads the payload as JSON.

@@ -30,8 +30,8 @@
 //!
 //! # What it does not do
 //!
-//! - It does not check the content of items: a transaction must be a JSON object, and that is all. Streamed spans are
-//!   checked: where Sentry would drop one or an attribute of it in silence, the envelope is refused.
+//! - It does not check the content of items: a transaction must be a JSON object, and that is all. Streamed spans and
+//!   logs are checked: where Sentry would drop one or an attribute of it in silence, the envelope is refused.
 //! - It does not trim, normalise or group events, and it keeps everything in memory until [`LocalIngest::clear`].
 //! - It speaks HTTP/1.1 without TLS, and knows one project with one key.
 
@@ -71,7 +71,7 @@ pub use self::{
     invalid_envelope::InvalidEnvelope,
     item::Item,
     journal::RecordedRequest,
-    typed::{ErrorEvent, Span, StreamedSpan, Transaction},
+    typed::{ErrorEvent, Log, Span, StreamedSpan, Transaction},
     wait_timeout::WaitTimeout,
 };
 use self::{
@@ -206,7 +206,7 @@ impl LocalIngest {
     /// All streamed spans in [`envelopes`](Self::envelopes).
     #[must_use]
     pub fn spans(&self) -> Vec<Value> {
-        self.envelopes().iter().flat_map(container::spans).collect()
+        self.envelopes().iter().flat_map(|envelope| container::items(envelope, &container::SPANS)).collect()
     }
 
     /// The streamed span with this name, such as `GET /products/:id`.
@@ -220,6 +220,24 @@ impl LocalIngest {
         let envelopes = self.envelopes();
         let all: Vec<_> = envelopes.iter().flat_map(Envelope::items).flat_map(Item::spans).collect();
         typed::only("streamed span", name, &all, |one| one.name == name, |one| &one.name).clone()
+    }
+
+    /// All logs in [`envelopes`](Self::envelopes), in the order in which they were sent.
+    #[must_use]
+    pub fn logs(&self) -> Vec<Log> {
+        let items = |envelope| container::items(envelope, &container::LOGS);
+        self.envelopes().iter().flat_map(items).map(Log::from_json).collect()
+    }
+
+    /// The log whose body contains this text.
+    ///
+    /// # Panics
+    ///
+    /// If there is not exactly one. The message lists the logs.
+    #[must_use]
+    #[track_caller]
+    pub fn log(&self, part: &str) -> Log {
+        typed::only("log", part, &self.logs(), |one| one.body.contains(part), |one| &one.body).clone()
     }
 
     fn payloads(&self, kind: &str) -> Vec<Value> {

@@ -120,6 +120,34 @@ pub struct ErrorEvent {
     pub json: Value,
 }
 
+/// A log that arrived.
+///
+/// ```
+/// # fn check(ingest: &opentelemetry_sentry_testing::LocalIngest) {
+/// let log = ingest.log("order placed");
+/// assert_eq!((log.level.as_str(), log.severity_number), ("info", Some(9)));
+/// assert_eq!(log.attributes["order.items"], 3);
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Log {
+    /// Its text.
+    pub body: String,
+    /// The level in Sentry's words, such as `info`.
+    pub level: String,
+    /// The severity in OpenTelemetry's numbers, from 1 to 24.
+    pub severity_number: Option<u64>,
+    /// The trace's id, 32 digits.
+    pub trace_id: String,
+    /// The id of the span in which it was written, 16 digits.
+    pub span_id: Option<String>,
+    /// The values of its attributes, without their types.
+    pub attributes: BTreeMap<String, Value>,
+    /// The whole log, for everything else.
+    pub json: Value,
+}
+
 impl Transaction {
     pub(crate) fn from_json(json: Value) -> Self {
         let trace = &json["contexts"]["trace"];
@@ -166,8 +194,7 @@ impl Span {
 
 impl StreamedSpan {
     pub(crate) fn from_json(json: Value) -> Self {
-        let value = |(key, typed): (String, Value)| (key, typed["value"].clone());
-        let attributes: BTreeMap<_, _> = map(&json["attributes"]).into_iter().map(value).collect();
+        let attributes = values(&json["attributes"]);
         let of = |key| attributes.get(key).and_then(some_text);
         Self {
             name: text(&json["name"]),
@@ -179,6 +206,20 @@ impl StreamedSpan {
             is_segment: json["is_segment"].as_bool().unwrap_or_default(),
             segment_id: of("sentry.segment.id"),
             attributes,
+            json,
+        }
+    }
+}
+
+impl Log {
+    pub(crate) fn from_json(json: Value) -> Self {
+        Self {
+            body: text(&json["body"]),
+            level: text(&json["level"]),
+            severity_number: json["severity_number"].as_u64(),
+            trace_id: text(&json["trace_id"]),
+            span_id: some_text(&json["span_id"]),
+            attributes: values(&json["attributes"]),
             json,
         }
     }
@@ -235,6 +276,11 @@ fn some_text(value: &Value) -> Option<String> {
 
 fn map(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
+}
+
+/// The values of typed attributes.
+fn values(attributes: &Value) -> BTreeMap<String, Value> {
+    map(attributes).into_iter().map(|(key, typed)| (key, typed["value"].clone())).collect()
 }
 
 fn tags(event: &Value) -> BTreeMap<String, String> {

@@ -5,6 +5,7 @@ mod compression;
 mod containers;
 mod framing;
 mod http;
+mod logs;
 mod recording;
 mod refusals;
 mod support;
