@@ -11,18 +11,23 @@
 //! | `event`, `sender`, `resource` | the fields that all events have, and their contexts |
 //! | `data`, `status`, `link`, `measurement`, `request`, `user`, `tags` | one field each |
 //! | `streamed`, `fixed` | a span that leaves by itself, and what the application adds to each |
+//! | `log`, `event_line`, `record_error`, `breadcrumb` | a log record; a span event as one; its exception; lines before an error |
 //! | `view`, `value`, `number`, `ids`, `times` | spans, attribute values, ids and times for all of these |
 
 mod backtrace;
+mod breadcrumb;
 mod data;
 mod error_event;
 mod event;
+mod event_line;
 mod exception;
 mod fixed;
 mod ids;
 mod link;
+mod log;
 mod measurement;
 mod number;
+mod record_error;
 mod request;
 mod resource;
 mod sender;
@@ -37,10 +42,14 @@ mod value;
 mod view;
 
 pub(crate) use self::{
+    breadcrumb::Breadcrumb,
     error_event::{EventContext, ExceptionEvent},
     event::transaction_name,
+    event_line::line_of,
     exception::{Exception, Exceptions, MAX_VALUE, UNKNOWN_TYPE},
     fixed::{FixedAttributes, InvalidAttribute},
+    log::LogItem,
+    record_error::{EXCEPTION_KEYS, RecordError},
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::{STATUSES, http_status},
     streamed::{SegmentInfo, StreamedSpan, streamed_key},

@@ -1,4 +1,4 @@
-//! What does an application touch? The builder, and the two doors that it makes: span processor and exporter.
+//! What does an application touch? The builder, and the doors that it makes: span processor, exporter and log processor.
 //!
 //! | file, in the order of use | contains |
 //! | --- | --- |
@@ -6,15 +6,20 @@
 //! | `build_error` | which setting is wrong |
 //! | `processor` | the span processor: the door that loses nothing |
 //! | `exporter` | the span exporter: the door for other span processors |
+//! | `log_processor` | the door for log records |
 //! | `metrics` | the numbers of `Stats` as OpenTelemetry metrics |
 
 mod build_error;
 mod builder;
 mod exporter;
+#[cfg(feature = "logs")]
+mod log_processor;
 mod metrics;
 mod options;
 mod processor;
 
+#[cfg(feature = "logs")]
+pub use self::log_processor::SentryLogProcessor;
 pub use self::{
     build_error::ExporterBuildError, builder::SentryExporterBuilder, exporter::SentryExporter, options::SenderSettings,
     processor::SentrySpanProcessor,

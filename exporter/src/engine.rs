@@ -9,6 +9,7 @@
 //! | file, in the order of the walk | contains |
 //! | --- | --- |
 //! | `intake` | the spans that the application's threads have ended |
+//! | `logs`, `lines`, `records` | the same for log records |
 //! | `order` | the mailbox: flush, shutdown, check and resource, from callers to the worker |
 //! | `machine`, `phase` | all state between an ended span and its delivery, without thread, clock, socket and disk; how far a shutdown has come |
 //! | `callers` | the callers that wait for a flush |
@@ -20,10 +21,14 @@ mod backpressure;
 mod callers;
 mod flush_error;
 mod intake;
+mod lines;
+mod logs;
 mod machine;
 mod options;
 mod order;
 mod phase;
+#[cfg(feature = "logs")]
+mod records;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -47,6 +52,7 @@ use opentelemetry_sentry_semantics::Attributes;
 pub use self::flush_error::FlushError;
 use self::{
     intake::{Intake, Place},
+    logs::LogIntake,
     machine::Shared,
     order::{Mailbox, Waiter},
 };
@@ -54,6 +60,7 @@ pub(crate) use self::{options::EngineOptions, worker::Setup};
 use crate::{
     account::{DropReason, Stats, unsampled},
     packing::Filters,
+    trace::LogFilters,
     transport::{Asker, Destination, Problem, of_answer, of_arrivals},
 };
 
@@ -78,6 +85,12 @@ pub(crate) struct Engine {
     /// The process that the worker runs in. A forked child has this memory but no worker, so its flush would wait until
     /// the timeout.
     process: u32,
+    /// The log records that the application ignores.
+    #[cfg(feature = "logs")]
+    log_filters: LogFilters,
+    /// Exceptions become error events, so a record with one needs the context of its trace.
+    #[cfg(feature = "logs")]
+    makes_errors: bool,
 }
 
 /// Why a caller got no answer.
@@ -94,8 +107,11 @@ impl Engine {
         let decisions = Arc::clone(&setup.decisions);
         let ignored = setup.ignored.clone();
         let server = setup.destinations.sentry.as_ref().map(Destination::host);
+        #[cfg(feature = "logs")]
+        let (log_filters, makes_errors) = (setup.log_filters.clone(), setup.packer.makes_errors());
         let shared = Shared {
             intake: Arc::new(Intake::new(setup.options.buffer_limit).with_lifecycle(setup.options.lifecycle)),
+            logs: Arc::new(LogIntake::new(setup.options.log_limit)),
             ledger: Arc::default(),
             mailbox: Arc::new(Mailbox::new()),
         };
@@ -110,6 +126,10 @@ impl Engine {
             ignored,
             worker,
             process: process::id(),
+            #[cfg(feature = "logs")]
+            log_filters,
+            #[cfg(feature = "logs")]
+            makes_errors,
         })
     }
 
@@ -176,7 +196,11 @@ impl Engine {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let (waiting, mut stats) = self.shared.intake.read_with_waiting(|| self.shared.ledger.stats());
+        let Shared { intake, logs, ledger, .. } = &self.shared;
+        let (logs_waiting, (waiting, mut stats)) =
+            logs.read_with_waiting(|| intake.read_with_waiting(|| ledger.stats()));
+        stats.logs_received += logs_waiting;
+        stats.logs_pending += logs_waiting;
         stats.pending_bytes = self.shared.intake.pending() as u64;
         stats.spans_received += waiting;
         stats.spans_pending += waiting;
@@ -252,6 +276,7 @@ impl Engine {
             return Err(FlushError::AlreadyShutdown);
         }
         self.shared.intake.close(DropReason::Shutdown);
+        self.shared.logs.close(DropReason::Shutdown);
         let now = Instant::now();
         // The worker's deadline is a little earlier than the caller's, so that its answer arrives in time.
         // It counts full buffers in this time.
@@ -265,6 +290,7 @@ impl Engine {
                 // The worker always answers at its deadline, so a blocking HTTP client holds its thread. The caller
                 // counts the spans as dropped itself, because the process may end before the worker could.
                 self.shared.intake.abandon(&self.shared.ledger);
+                self.shared.logs.drain(&self.shared.ledger);
                 self.shared.ledger.settle();
                 Err(FlushError::Timeout(timeout))
             }

@@ -29,11 +29,13 @@ pub fn http_client(
 
 #[doc(hidden)]
 pub use crate::doors::SenderSettings;
+#[cfg(feature = "logs")]
+pub use crate::doors::SentryLogProcessor;
 pub use crate::{
     account::{DropReason, Dropped, Stats, Trimmed},
     doors::{ExporterBuildError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor},
     engine::FlushError,
-    packing::{ErrorEvent, SpanEvent, SpanFilter, TransactionEvent},
-    trace::TraceLifecycle,
+    packing::{ErrorEvent, LogEvent, SpanEvent, SpanFilter, TransactionEvent},
+    trace::{LogFilter, TraceLifecycle},
     transport::{Encoding, Problem},
 };

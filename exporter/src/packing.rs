@@ -11,6 +11,8 @@
 //! | `trim` | cuts a single span that is too large |
 //! | `beside` | spans that leave beside their transaction |
 //! | `envelope`, `container` | the bytes of an envelope; of one with streamed spans |
+//! | `errors`, `trails` | error events; the log lines before them |
+//! | `logs`, `log_batch` | log items; those that leave together |
 
 mod beside;
 mod bucket;
@@ -20,9 +22,12 @@ mod envelope;
 mod errors;
 mod filter;
 mod hook;
+mod log_batch;
+mod logs;
 mod packer;
 mod rules;
 mod scrub;
+mod trails;
 mod trim;
 
 #[cfg(feature = "testing")]
@@ -31,10 +36,11 @@ pub(crate) use self::{
     beside::Part,
     envelope::Envelope,
     filter::{BrokenPattern, Filters},
+    log_batch::MAX_LOGS,
     packer::{Packed, Packer},
     rules::Rules,
 };
 pub use self::{
     filter::SpanFilter,
-    hook::{ErrorEvent, SpanEvent, TransactionEvent},
+    hook::{ErrorEvent, LogEvent, SpanEvent, TransactionEvent},
 };

@@ -14,6 +14,7 @@
 //! | `lifecycle`, `gatherer`, `pick_up` | in which form spans leave; the assembler or the buckets; when they came |
 //! | `buckets`, `segment` | the streamed spans that wait, and the local roots above them |
 //! | `trace`, `context` | the spans that leave together, and their `trace` header |
+//! | `line`, `log_filter` | a log record; those that the application ignores |
 //! | `tree`, `split` | parents and children; the parts of a trace that is too large |
 
 mod assembler;
@@ -24,6 +25,8 @@ mod ended;
 pub(crate) mod fixtures;
 mod gatherer;
 mod lifecycle;
+mod line;
+mod log_filter;
 mod pick_up;
 mod segment;
 mod sent;
@@ -35,16 +38,18 @@ mod trace;
 mod tree;
 mod waiting;
 
-pub use self::lifecycle::TraceLifecycle;
 pub(crate) use self::{
     assembler::{OpenRoots, WaitLimits},
     buckets::{Bucket, MAX_BUCKET},
     context::{TraceContext, known_or_minimal},
     ended::{EndedSpan, is_local_root, slimmed},
     gatherer::{Gathered, Gatherer},
+    line::{LogLine, SeverityNumber},
+    log_filter::LogFilters,
     pick_up::PickUp,
     segment::Segment,
     split::{MAX_SPANS, split_by_count, split_by_size},
     trace::{Fate, Trace},
     tree::without,
 };
+pub use self::{lifecycle::TraceLifecycle, log_filter::LogFilter};

@@ -1,13 +1,16 @@
-//! How many transactions, spans and errors an envelope, a trace or a file accounts for.
+//! How many transactions, spans, errors and logs an envelope, a trace or a file accounts for.
 
 use std::ops::AddAssign;
 
-/// How many transactions, spans and errors something accounts for.
+/// How many transactions, spans, errors and logs something accounts for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Counts {
     pub(crate) transactions: u64,
     pub(crate) spans: u64,
     pub(crate) errors: u64,
+    pub(crate) logs: u64,
+    /// The size of these logs, as Sentry counts it for quotas.
+    pub(crate) log_bytes: u64,
 }
 
 impl AddAssign for Counts {
@@ -16,25 +19,35 @@ impl AddAssign for Counts {
         self.transactions = self.transactions.saturating_add(other.transactions);
         self.spans = self.spans.saturating_add(other.spans);
         self.errors = self.errors.saturating_add(other.errors);
+        self.logs = self.logs.saturating_add(other.logs);
+        self.log_bytes = self.log_bytes.saturating_add(other.log_bytes);
     }
 }
 
 impl Counts {
+    /// Nothing.
+    pub(crate) const NOTHING: Self = Self { transactions: 0, spans: 0, errors: 0, logs: 0, log_bytes: 0 };
+
     /// One error event.
     pub(crate) const ERROR: Self = Self::errors(1);
 
     /// Error events.
     pub(crate) const fn errors(errors: usize) -> Self {
-        Self { transactions: 0, spans: 0, errors: errors as u64 }
+        Self { errors: errors as u64, ..Self::NOTHING }
     }
 
     /// Spans that are not part of a transaction yet.
     pub(crate) const fn spans(spans: usize) -> Self {
-        Self { transactions: 0, spans: spans as u64, errors: 0 }
+        Self { spans: spans as u64, ..Self::NOTHING }
     }
 
     /// One transaction with this number of spans, its root included.
     pub(crate) const fn transaction(spans: usize) -> Self {
         Self { transactions: 1, ..Self::spans(spans) }
+    }
+
+    /// One log of this size.
+    pub(crate) const fn log(bytes: u64) -> Self {
+        Self { logs: 1, log_bytes: bytes, ..Self::NOTHING }
     }
 }

@@ -1,6 +1,9 @@
 //! The counters of everything that was received, sent, kept on disk and dropped.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{
+    mem,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use opentelemetry_sentry_protocol::{DecisionLog, Unsampled};
 
@@ -22,7 +25,7 @@ pub(crate) fn unsampled(decisions: &DecisionLog) -> impl Iterator<Item = (DropRe
     let counts = reasons.map(|(reason, why)| (reason, decisions.feedback().unsampled(why)));
     counts.into_iter().filter(|(_, spans)| *spans > 0).map(move |(reason, spans)| {
         let transactions = if is_stream { 0 } else { spans };
-        (reason, Dropped { spans, transactions, errors: 0 })
+        (reason, Dropped { spans, transactions, ..Dropped::default() })
     })
 }
 
@@ -33,6 +36,7 @@ pub(crate) struct Ledger {
     /// dropped, so what the worker reports afterwards must not be counted a second time.
     settled: AtomicBool,
     received: AtomicU64,
+    logs_received: AtomicU64,
     sent: Counters,
     /// What is on disk now. Unlike the others it also goes down.
     spooled: Counters,
@@ -48,6 +52,8 @@ struct Counters {
     spans: AtomicU64,
     transactions: AtomicU64,
     errors: AtomicU64,
+    logs: AtomicU64,
+    log_bytes: AtomicU64,
 }
 
 impl Counters {
@@ -55,16 +61,26 @@ impl Counters {
         self.spans.fetch_add(counts.spans, Ordering::Relaxed);
         self.transactions.fetch_add(counts.transactions, Ordering::Relaxed);
         self.errors.fetch_add(counts.errors, Ordering::Relaxed);
+        self.logs.fetch_add(counts.logs, Ordering::Relaxed);
+        self.log_bytes.fetch_add(counts.log_bytes, Ordering::Relaxed);
     }
 
     fn subtract(&self, counts: Counts) {
         self.spans.fetch_sub(counts.spans, Ordering::Relaxed);
         self.transactions.fetch_sub(counts.transactions, Ordering::Relaxed);
         self.errors.fetch_sub(counts.errors, Ordering::Relaxed);
+        self.logs.fetch_sub(counts.logs, Ordering::Relaxed);
+        self.log_bytes.fetch_sub(counts.log_bytes, Ordering::Relaxed);
     }
 
     fn read(&self) -> Counts {
-        Counts { spans: read(&self.spans), transactions: read(&self.transactions), errors: read(&self.errors) }
+        Counts {
+            spans: read(&self.spans),
+            transactions: read(&self.transactions),
+            errors: read(&self.errors),
+            logs: read(&self.logs),
+            log_bytes: read(&self.log_bytes),
+        }
     }
 }
 
@@ -75,6 +91,10 @@ fn read(counter: &AtomicU64) -> u64 {
 impl Ledger {
     pub(crate) fn received(&self, spans: u64) {
         self.received.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    pub(crate) fn logs_received(&self, logs: u64) {
+        self.logs_received.fetch_add(logs, Ordering::Relaxed);
     }
 
     /// An envelope was accepted.
@@ -141,18 +161,24 @@ impl Ledger {
             spans_sent: sent.spans,
             transactions_sent: sent.transactions,
             errors_sent: sent.errors,
+            logs_sent: sent.logs,
             envelopes_in_flight: read(&self.in_flight),
             trimmed: Trimmed { values: read(&self.trimmed_values), bytes: read(&self.trimmed_bytes) },
             queued_bytes: read(&self.queued_bytes),
             spans_spooled: read(&self.spooled.spans),
+            logs_spooled: read(&self.spooled.logs),
             spans_received: read(&self.received),
+            logs_received: read(&self.logs_received),
             ..Stats::default()
         };
         let accounted = stats.spans_sent + stats.spans_dropped() + stats.spans_spooled;
         stats.spans_pending = stats.spans_received.saturating_sub(accounted);
-        if self.is_settled() && stats.spans_pending > 0 {
-            stats.dropped.entry(DropReason::Shutdown).or_default().spans += stats.spans_pending;
-            stats.spans_pending = 0;
+        let accounted = stats.logs_sent + stats.logs_dropped() + stats.logs_spooled;
+        stats.logs_pending = stats.logs_received.saturating_sub(accounted);
+        if self.is_settled() && stats.spans_pending + stats.logs_pending > 0 {
+            let dropped = stats.dropped.entry(DropReason::Shutdown).or_default();
+            dropped.spans += mem::take(&mut stats.spans_pending);
+            dropped.logs += mem::take(&mut stats.logs_pending);
         }
         stats
     }
@@ -171,7 +197,13 @@ mod tests {
         ledger.sent(Counts::transaction(4));
         ledger.dropped(DropReason::Invalid, Counts::spans(1));
         ledger.spooled(Counts::transaction(2));
+        ledger.logs_received(4);
+        ledger.sent(Counts::log(10));
+        ledger.dropped(DropReason::Invalid, Counts::log(20));
+        ledger.spooled(Counts::log(30));
         let stats = ledger.stats();
+        assert_eq!((stats.logs_sent, stats.logs_dropped(), stats.logs_spooled, stats.logs_pending), (1, 1, 1, 1));
+        assert_eq!(stats.dropped[&DropReason::Invalid].log_bytes, 20);
         assert_eq!((stats.spans_sent, stats.spans_dropped(), stats.spans_spooled, stats.spans_pending), (4, 1, 2, 3));
         assert_eq!(stats.dropped.keys().collect::<Vec<_>>(), [&DropReason::Invalid]);
     }
@@ -196,8 +228,10 @@ mod tests {
         ledger.dropped(DropReason::NetworkError, Counts::spans(3));
         ledger.settle();
         ledger.received(2);
+        ledger.logs_received(1);
         let stats = ledger.stats();
         assert_eq!((stats.spans_received, stats.spans_sent, stats.spans_pending), (5, 0, 0));
-        assert_eq!(stats.dropped[&DropReason::Shutdown].spans, 5);
+        let dropped = stats.dropped[&DropReason::Shutdown];
+        assert_eq!((dropped.spans, dropped.logs, stats.logs_pending), (5, 1, 0));
     }
 }

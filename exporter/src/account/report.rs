@@ -72,6 +72,8 @@ impl Reports {
             reported.spans -= dropped.spans;
             reported.transactions -= dropped.transactions;
             reported.errors -= dropped.errors;
+            reported.logs -= dropped.logs;
+            reported.log_bytes -= dropped.log_bytes;
         }
     }
 
@@ -96,6 +98,8 @@ impl Reports {
                 spans: now.spans - before.spans,
                 transactions: now.transactions - before.transactions,
                 errors: now.errors - before.errors,
+                logs: now.logs - before.logs,
+                log_bytes: now.log_bytes - before.log_bytes,
             };
             (new != Dropped::default()).then_some((reason, new))
         };
@@ -111,7 +115,13 @@ impl Report {
         let discarded = |(reason, dropped): (&DropReason, &Dropped)| {
             let reason = reason.report_word().unwrap_or(reason.as_str());
             let of = |category, quantity| (quantity > 0).then_some(Discarded { reason, category, quantity });
-            [of("transaction", dropped.transactions), of("span", dropped.spans), of("error", dropped.errors)]
+            [
+                of("transaction", dropped.transactions),
+                of("span", dropped.spans),
+                of("error", dropped.errors),
+                of("log_item", dropped.logs),
+                of("log_byte", dropped.log_bytes),
+            ]
         };
         let discarded_events = self.0.iter().flat_map(discarded).flatten().collect();
         let payload = serde_json::to_vec(&Payload { timestamp: seconds(now), discarded_events }).unwrap_or_default();

@@ -14,12 +14,16 @@ pub struct Dropped {
     pub transactions: u64,
     /// Error events.
     pub errors: u64,
+    /// Logs.
+    pub logs: u64,
+    /// The size of these logs, as Sentry counts it for quotas: their bodies, and the keys and values of their attributes.
+    pub log_bytes: u64,
 }
 
 impl From<Counts> for Dropped {
     fn from(counts: Counts) -> Self {
-        let Counts { transactions, spans, errors } = counts;
-        Self { spans, transactions, errors }
+        let Counts { transactions, spans, errors, logs, log_bytes } = counts;
+        Self { spans, transactions, errors, logs, log_bytes }
     }
 }
 
@@ -43,7 +47,7 @@ impl AddAssign for Trimmed {
 /// What has happened so far, in numbers.
 ///
 /// At rest (nothing is open, pending or in flight) `spans_received` is `spans_sent` plus `spans_spooled` plus the spans
-/// in `dropped`. Envelopes that another process stored in the spool directory count as received when they are read.
+/// in `dropped`, and `logs_received` is the same sum for logs. Envelopes that another process stored in the spool directory count as received when they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -55,6 +59,14 @@ pub struct Stats {
     pub transactions_sent: u64,
     /// Error events that the server accepted.
     pub errors_sent: u64,
+    /// Logs that reached the exporter, without those that a filter for severities or targets left out.
+    pub logs_received: u64,
+    /// Logs in envelopes that the server accepted.
+    pub logs_sent: u64,
+    /// Logs in envelopes of this process that are on disk, to be sent later.
+    pub logs_spooled: u64,
+    /// Logs that are not yet sent, dropped or kept on disk.
+    pub logs_pending: u64,
     /// Envelopes that wait to be sent or for their answer.
     pub envelopes_in_flight: u64,
     /// Spans in envelopes of this process that are on disk, to be sent later.
@@ -76,6 +88,8 @@ impl AddAssign for Dropped {
         self.spans += more.spans;
         self.transactions += more.transactions;
         self.errors += more.errors;
+        self.logs += more.logs;
+        self.log_bytes += more.log_bytes;
     }
 }
 
@@ -84,6 +98,18 @@ impl Stats {
     #[must_use]
     pub fn spans_dropped(&self) -> u64 {
         self.dropped.values().map(|dropped| dropped.spans).sum()
+    }
+
+    /// All logs that were dropped, for any reason.
+    #[must_use]
+    pub fn logs_dropped(&self) -> u64 {
+        self.dropped.values().map(|dropped| dropped.logs).sum()
+    }
+
+    /// All logs that were lost: dropped for a reason that the application did not ask for.
+    #[must_use]
+    pub fn logs_lost(&self) -> u64 {
+        self.dropped.iter().filter(|(reason, _)| !reason.is_wanted()).map(|(_, dropped)| dropped.logs).sum()
     }
 
     /// All spans that were lost: dropped for a reason that the application did not ask for.
@@ -111,9 +137,13 @@ impl fmt::Display for Stats {
         }
         write!(f, "; transactions sent: {transactions_sent}")?;
         let errors_dropped: u64 = self.dropped.values().map(|dropped| dropped.errors).sum();
-        for (word, number) in [("sent", *errors_sent), ("dropped", errors_dropped)] {
+        let logs = [("sent", self.logs_sent), ("dropped", self.logs_dropped()), ("kept on disk", self.logs_spooled)];
+        let errors = [("sent", *errors_sent), ("dropped", errors_dropped)];
+        let errors = errors.map(|(word, number)| ("errors", word, number));
+        let logs = logs.map(|(word, number)| ("logs", word, number));
+        for (kind, word, number) in errors.into_iter().chain(logs) {
             if number > 0 {
-                write!(f, ", errors {word}: {number}")?;
+                write!(f, ", {kind} {word}: {number}")?;
             }
         }
         Ok(())
@@ -126,10 +156,10 @@ mod tests {
 
     #[test]
     fn the_text_lists_no_reason_without_spans() {
-        let dropped = |spans, errors| Dropped { spans, errors, transactions: 0 };
+        let dropped = |spans, errors| Dropped { spans, errors, logs: errors, ..Dropped::default() };
         let dropped = [(DropReason::RateLimited, dropped(0, 2)), (DropReason::SendError, dropped(3, 0))];
         let stats = Stats { spans_received: 3, dropped: BTreeMap::from(dropped), ..Stats::default() };
-        let text = "spans received: 3, sent: 0, dropped: 3 (send_error 3); transactions sent: 0, errors dropped: 2";
+        let text = "spans received: 3, sent: 0, dropped: 3 (send_error 3); transactions sent: 0, errors dropped: 2, logs dropped: 2";
         assert_eq!(stats.to_string(), text);
     }
 }

@@ -1,6 +1,6 @@
 //! Sentry's error event for an exception.
 
-use std::{borrow::Cow, iter};
+use std::{borrow::Cow, iter, sync::Arc};
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sentry_semantics::{Attributes, cut, semconv};
@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
     backtrace::{Frame, frames, place},
+    breadcrumb::{Breadcrumb, Breadcrumbs},
     event::{Contexts, SenderFields, transaction_name},
     exception::{Exception, MAX_VALUE, UNKNOWN_TYPE},
     ids::{Hex, parent_span_id, span_id, trace_id},
@@ -34,11 +35,14 @@ pub(crate) struct ExceptionEvent<'a> {
     /// The spans that leave together, their root first.
     pub(crate) spans: &'a [EndedSpan],
     pub(crate) context: &'a EventContext<'a>,
+    /// The log lines before it.
+    pub(crate) breadcrumbs: &'a [Arc<Breadcrumb>],
 }
 
 /// The fields that all error events of a trace share.
 #[derive(Debug)]
 pub(crate) struct EventContext<'a> {
+    /// Empty if it is not known.
     transaction: Cow<'a, str>,
     user: Option<User<'a>>,
     request: Option<Request<'a>>,
@@ -53,6 +57,11 @@ impl<'a> EventContext<'a> {
         let request = root.and_then(|root| Request::of(Span::from(root)));
         Self { transaction: name.unwrap_or_default(), user, request }
     }
+
+    /// The fields of an error of a log record. `transaction` is empty if it is not known.
+    pub(crate) const fn of_record(transaction: Cow<'a, str>) -> Self {
+        Self { transaction, user: None, request: None }
+    }
 }
 
 #[derive(Serialize)]
@@ -61,7 +70,10 @@ struct EventFields<'a> {
     sender: SenderFields<'a>,
     level: &'static str,
     timestamp: f64,
-    transaction: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logger: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     logentry: Option<LogEntry<'a>>,
     exception: Values<'a>,
@@ -74,6 +86,8 @@ struct EventFields<'a> {
     request: Option<&'a Request<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra: Option<Extra<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breadcrumbs: Option<Breadcrumbs<'a>>,
 }
 
 /// The text of the log line that reported the error.
@@ -90,7 +104,8 @@ struct TraceFields<'a> {
     parent_span_id: Option<Hex<8>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     op: Option<&'a str>,
-    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -121,15 +136,27 @@ struct Stacktrace<'a> {
 /// How an exception was captured. The numbers link a cause to the exception that it caused.
 struct Mechanism {
     handled: bool,
+    /// It is known from a log record alone.
+    is_record: bool,
     /// 0 is the exception that was raised.
     number: usize,
     has_causes: bool,
 }
 
+impl Mechanism {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self { number: 1.., .. } => "chained",
+            Self { is_record: true, .. } => "auto.log.otel",
+            Self { is_record: false, .. } => "auto.otel.exception",
+        }
+    }
+}
+
 impl Serialize for Mechanism {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", if self.number == 0 { "auto.otel.exception" } else { "chained" })?;
+        map.serialize_entry("type", self.kind())?;
         map.serialize_entry("handled", &self.handled)?;
         if self.has_causes {
             map.serialize_entry("exception_id", &self.number)?;
@@ -144,12 +171,13 @@ impl Serialize for Mechanism {
 impl<'a> ExceptionEvent<'a> {
     /// The causes, the innermost first, and then the exception that was raised.
     fn values(&self, frames: Vec<Frame<'a>>) -> Values<'a> {
-        let Exception { r#type, causes, is_handled: handled, .. } = self.exception;
+        let Exception { r#type, causes, is_handled: handled, target, .. } = self.exception;
+        let is_record = target.is_some();
         let has_causes = !causes.is_empty();
         let one = |(number, value): (usize, &'a str)| OneValue {
             r#type: r#type.as_deref().filter(|_| number == 0).unwrap_or(UNKNOWN_TYPE),
             value: cut(value, MAX_VALUE),
-            mechanism: Mechanism { handled: *handled, number, has_causes },
+            mechanism: Mechanism { handled: *handled, is_record, number, has_causes },
             stacktrace: None,
         };
         let mut values: Vec<_> = self.exception.texts().enumerate().map(one).collect();
@@ -163,8 +191,9 @@ impl<'a> ExceptionEvent<'a> {
 
 impl Serialize for ExceptionEvent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { event_id, sender, exception, spans, context } = self;
+        let Self { event_id, sender, exception, spans, context, breadcrumbs } = self;
         let Exception { span, event, stack, .. } = exception;
+        let is_record = exception.target.is_some();
         let own_user = User::of(iter::once(span.attributes()));
         let description = span.attributes().describe(&span.name, &span.span_kind);
         let mut frames = stack.map(frames).unwrap_or_default();
@@ -186,7 +215,9 @@ impl Serialize for ExceptionEvent<'_> {
             sender: SenderFields::new(event_id, sender),
             level: exception.level(),
             timestamp: seconds(event.timestamp),
-            transaction: transaction_name(&context.transaction),
+            transaction: (!is_record || !context.transaction.is_empty())
+                .then(|| transaction_name(&context.transaction)),
+            logger: exception.target.filter(|target| !target.is_empty()),
             logentry: is_log_line.then(|| LogEntry { formatted: cut(&event.name, MAX_VALUE) }),
             exception: self.values(frames),
             contexts: Contexts {
@@ -194,8 +225,8 @@ impl Serialize for ExceptionEvent<'_> {
                     trace_id: trace_id(span.span_context.trace_id()),
                     span_id: span_id(span.span_context.span_id()),
                     parent_span_id: parent_span_id(span),
-                    op: op(&description),
-                    status: status(&span.status, &span.span_kind, span.attributes()),
+                    op: op(&description).filter(|_| !is_record),
+                    status: (!is_record).then(|| status(&span.status, &span.span_kind, span.attributes())),
                 },
                 sender,
                 response: None,
@@ -205,6 +236,7 @@ impl Serialize for ExceptionEvent<'_> {
             user: own_user.as_ref().or(context.user.as_ref()),
             request: context.request.as_ref(),
             extra: raw,
+            breadcrumbs: Breadcrumbs::of(breadcrumbs),
         }
         .serialize(serializer)
     }

@@ -5,13 +5,15 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     iter,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use opentelemetry::{Array, TraceId, Value, trace::Event};
 use opentelemetry_sentry_semantics::{Attributes, cut, semconv};
 
-use crate::trace::EndedSpan;
+use super::{breadcrumb::Breadcrumb, record_error::RecordError};
+use crate::{account::seconds, trace::EndedSpan};
 
 /// The longest text that Sentry keeps of an exception, in characters.
 pub(crate) const MAX_VALUE: usize = 8192;
@@ -24,6 +26,9 @@ const MAX_CAUSES: usize = 50;
 
 /// How long after its first appearance an exception of a trace counts as the same failure on its way up.
 const TRAVEL_TIME: Duration = Duration::from_secs(60);
+
+/// The same outside of any trace, where equal failures follow each other. A record may come twice there, through two bridges.
+const BRIDGE_TIME: Duration = Duration::from_secs(5);
 
 /// How many exceptions are remembered.
 const REMEMBERED: usize = 4096;
@@ -46,6 +51,10 @@ pub(crate) struct Exception<'a> {
     pub(super) stack: Option<&'a str>,
     /// False if an attribute says that it left its span unhandled.
     pub(super) is_handled: bool,
+    /// The target of the log record, if only a record has reported it.
+    pub(super) target: Option<&'a str>,
+    /// The lines before it, if a record has reported it.
+    pub(super) breadcrumbs: &'a [Arc<Breadcrumb>],
 }
 
 /// Finds exceptions. It remembers them, because the spans of one failure may leave in several parts.
@@ -58,8 +67,14 @@ pub(crate) struct Exceptions {
 }
 
 impl Exceptions {
-    /// The exceptions of these spans that were not found before, in the order in which they happened.
-    pub(crate) fn find<'a>(&mut self, spans: &'a [EndedSpan]) -> Vec<Exception<'a>> {
+    /// The exceptions of these spans that were not found before, in the order in which they happened. An exception that a
+    /// record of the same trace reports too is one with it. `is_used` gets such a record's place.
+    pub(crate) fn find<'a>(
+        &mut self,
+        spans: &'a [EndedSpan],
+        records: &'a [RecordError],
+        mut is_used: impl FnMut(usize),
+    ) -> Vec<Exception<'a>> {
         let of_span = |span: &'a EndedSpan| span.events.iter().filter_map(move |event| Exception::of(span, event));
         let mut all: Vec<_> = spans.iter().flat_map(of_span).collect();
         // The sort is stable: of exceptions with the same time, the one of the innermost span, which started last, is
@@ -82,16 +97,31 @@ impl Exceptions {
                 found[place].texts().for_each(|text| _ = places.entry(text).or_insert(place));
             }
         }
-        found.retain(|exception| self.is_new(exception));
+        let trace_id = spans.first().map(|span| span.span_context.trace_id());
+        for (number, record) in records.iter().enumerate().filter(|(_, record)| Some(record.trace_id()) == trace_id) {
+            let Some(exception) = Exception::of_record(record) else { continue };
+            let place = exception.texts().find_map(|text| places.get(text)).copied();
+            if let Some(place) = place {
+                found[place].join(exception);
+                is_used(number);
+            }
+        }
+        found.retain(|exception| self.is_new(exception, TRAVEL_TIME));
         found
     }
 
-    fn is_new(&mut self, exception: &Exception<'_>) -> bool {
+    /// The exception of a record, unless it was found before.
+    pub(crate) fn find_in_record<'a>(&mut self, record: &'a RecordError) -> Option<Exception<'a>> {
+        let window = if record.has_trace { TRAVEL_TIME } else { BRIDGE_TIME };
+        Exception::of_record(record).filter(|exception| self.is_new(exception, window))
+    }
+
+    fn is_new(&mut self, exception: &Exception<'_>, window: Duration) -> bool {
         let trace_id = exception.span.span_context.trace_id();
         let now = exception.event.timestamp;
         let keys: Vec<_> = exception.texts().map(|text| key(trace_id, text)).collect();
         let is_recent =
-            |key| self.seen.get(key).is_some_and(|seen| now.duration_since(*seen).unwrap_or_default() < TRAVEL_TIME);
+            |key| self.seen.get(key).is_some_and(|seen| now.duration_since(*seen).unwrap_or_default() < window);
         let is_new = !keys.iter().any(is_recent);
         for key in keys.into_iter().filter(|_| is_new) {
             if self.seen.insert(key, now).is_none() {
@@ -114,6 +144,11 @@ fn key(trace_id: TraceId, text: &str) -> u64 {
 }
 
 impl<'a> Exception<'a> {
+    fn of_record(record: &'a RecordError) -> Option<Self> {
+        let exception = Self::of(&record.span, record.span.events.first()?)?;
+        Some(Self { target: Some(&record.target), breadcrumbs: &record.breadcrumbs, ..exception })
+    }
+
     fn of(span: &'a EndedSpan, event: &'a Event) -> Option<Self> {
         let attributes = Attributes::new(&event.attributes);
         let r#type = attributes.text(semconv::EXCEPTION_TYPE);
@@ -146,7 +181,7 @@ impl<'a> Exception<'a> {
         let error_type = |attributes: Attributes<'a>| attributes.text(semconv::ERROR_TYPE).filter(is_type);
         let r#type = r#type.or_else(|| error_type(attributes)).or_else(|| error_type(span.attributes()));
         let is_handled = !attributes.is_true(semconv::EXCEPTION_ESCAPED);
-        Some(Self { span, event, r#type, value, causes, stack, is_handled })
+        Some(Self { span, event, r#type, value, causes, stack, is_handled, target: None, breadcrumbs: &[] })
     }
 
     /// Type and message, as Sentry shows them. An ignore list looks for its texts in it.
@@ -168,7 +203,29 @@ impl<'a> Exception<'a> {
         self.r#type = self.r#type.take().or(other.r#type);
         self.stack = self.stack.or(other.stack);
         self.is_handled &= other.is_handled;
+        if self.breadcrumbs.is_empty() {
+            self.breadcrumbs = other.breadcrumbs;
+        }
         knows_more
+    }
+
+    pub(crate) fn trace_id(&self) -> TraceId {
+        self.span.span_context.trace_id()
+    }
+
+    /// When it was recorded, in seconds since 1970.
+    pub(crate) fn timestamp(&self) -> f64 {
+        seconds(self.event.timestamp)
+    }
+
+    /// The text of the line that reported it. Empty if no line did.
+    pub(crate) fn line(&self) -> &'a str {
+        if self.event.name == semconv::EXCEPTION { "" } else { &self.event.name }
+    }
+
+    /// The lines before it, if a record has reported it.
+    pub(crate) const fn breadcrumbs(&self) -> &'a [Arc<Breadcrumb>] {
+        self.breadcrumbs
     }
 
     pub(super) fn level(&self) -> &'static str {

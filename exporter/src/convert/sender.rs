@@ -25,7 +25,7 @@ pub(crate) struct Sender {
     pub(crate) service: Service,
     pub(crate) server_name: Option<String>,
     pub(crate) tags: TagRules,
-    /// On every streamed span, which has no tags.
+    /// On every streamed span and every log, which have no tags.
     pub(crate) attributes: FixedAttributes,
     pub(crate) resource: Resource,
     pub(crate) contexts: ResourceContexts,

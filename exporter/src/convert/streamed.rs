@@ -19,3 +19,4 @@ pub(crate) use self::{
     attributes::streamed_key,
     span::{SegmentInfo, StreamedSpan},
 };
+pub(super) use self::{names::current_name, typed::Typed};

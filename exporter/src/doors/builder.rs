@@ -3,10 +3,12 @@
 //! | file | contains |
 //! | --- | --- |
 //! | `content` | what is sent: tags, attributes, secrets, hooks, filters, exceptions |
+//! | `logs` | which log records are sent, and how many may wait |
 //! | `limits` | how long and how much may wait, in memory and on disk |
 
 mod content;
 mod limits;
+mod logs;
 
 use std::{mem, sync::Arc};
 
@@ -167,6 +169,7 @@ impl SentryExporterBuilder {
             attributes,
             rules,
             wait,
+            log_filters,
             mut engine,
             delivery,
             client,
@@ -200,6 +203,7 @@ impl SentryExporterBuilder {
             decisions,
             ignored,
             wait,
+            log_filters,
             options: engine,
         };
         let engine = Arc::new(Engine::start(setup).map_err(Kind::Thread)?);

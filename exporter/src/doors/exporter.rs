@@ -83,6 +83,8 @@ pub(crate) fn sdk_result(result: Result<(), FlushError>) -> OTelSdkResult {
         FlushError::Timeout(timeout) => OTelSdkError::Timeout(timeout),
         FlushError::Forked
         | FlushError::KeptOnDisk { .. }
+        | FlushError::LogsKeptOnDisk { .. }
+        | FlushError::LogsUndelivered { .. }
         | FlushError::OnWorkerThread
         | FlushError::Stopped
         | FlushError::Undelivered { .. } => OTelSdkError::InternalFailure(error.to_string()),

@@ -13,7 +13,7 @@ use crate::{
     convert::{FixedAttributes, InvalidTag, Sender, TagRules},
     engine::EngineOptions,
     packing::Rules,
-    trace::{TraceLifecycle, WaitLimits},
+    trace::{LogFilters, TraceLifecycle, WaitLimits},
     transport::{ClientSettings, DeliveryOptions},
 };
 
@@ -24,6 +24,7 @@ pub(super) struct Options {
     pub(super) attributes: FixedAttributes,
     pub(super) rules: Rules,
     pub(super) wait: WaitLimits,
+    pub(super) log_filters: LogFilters,
     pub(super) engine: EngineOptions,
     pub(super) delivery: DeliveryOptions,
     pub(super) client: ClientSettings,

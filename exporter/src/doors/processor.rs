@@ -50,6 +50,11 @@ impl Clone for SentrySpanProcessor {
 }
 
 impl SentrySpanProcessor {
+    #[cfg(feature = "logs")]
+    pub(super) const fn engine(&self) -> Option<&Arc<Engine>> {
+        self.engine.as_ref()
+    }
+
     /// What was received, sent and dropped so far.
     #[must_use]
     pub fn stats(&self) -> Stats {

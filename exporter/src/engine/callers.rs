@@ -17,6 +17,8 @@ pub(super) struct Callers {
     flushes: Vec<Flush>,
     /// Lost spans that an answer has reported already. Each loss is reported to one caller only.
     reported_lost: u64,
+    /// The same for logs.
+    reported_lost_logs: u64,
 }
 
 /// A caller that waits until all traces below a number have left.
@@ -82,13 +84,17 @@ impl Callers {
     /// What became of everything until now. Each lost span is reported once.
     fn result(&mut self, is_on_disk: bool, ledger: &Ledger) -> Result<(), FlushError> {
         let stats = ledger.stats();
-        let lost = stats.spans_lost();
-        match (lost.saturating_sub(mem::replace(&mut self.reported_lost, lost)), stats.spans_spooled) {
-            (0, 0) => Ok(()),
+        let (spans, logs) = (stats.spans_lost(), stats.logs_lost());
+        let lost = spans.saturating_sub(mem::replace(&mut self.reported_lost, spans));
+        let lost_logs = logs.saturating_sub(mem::replace(&mut self.reported_lost_logs, logs));
+        match (lost, lost_logs, stats.spans_spooled, stats.logs_spooled) {
+            (0, 0, 0, 0) => Ok(()),
             // Another process sends them.
-            (0, _) if !is_on_disk => Ok(()),
-            (0, spans) => Err(FlushError::KeptOnDisk { spans }),
-            (spans, _) => Err(FlushError::Undelivered { spans }),
+            (0, 0, ..) if !is_on_disk => Ok(()),
+            (0, 0, 0, logs) => Err(FlushError::LogsKeptOnDisk { logs }),
+            (0, 0, spans, _) => Err(FlushError::KeptOnDisk { spans }),
+            (0, logs, ..) => Err(FlushError::LogsUndelivered { logs }),
+            (spans, ..) => Err(FlushError::Undelivered { spans }),
         }
     }
 }

@@ -10,12 +10,22 @@ pub enum FlushError {
     AlreadyShutdown,
     /// This process was forked from the one in which the exporter's thread runs, so it cannot send anything.
     Forked,
-    /// No span was lost, but these are still on disk (in
+    /// Nothing was lost, but these spans are still on disk (in
     /// [`with_spool_dir`](crate::SentryExporterBuilder::with_spool_dir)). This process or the next one sends them when
     /// the server can be reached.
     KeptOnDisk {
         /// The number of spans.
         spans: u64,
+    },
+    /// No span and no log was lost, but these logs are still on disk, as in [`KeptOnDisk`](Self::KeptOnDisk).
+    LogsKeptOnDisk {
+        /// The number of logs.
+        logs: u64,
+    },
+    /// No span was lost, but logs were since the last flush; [`Stats::dropped`](crate::Stats::dropped) has the reasons.
+    LogsUndelivered {
+        /// The number of logs.
+        logs: u64,
     },
     /// The HTTP client made the call on the exporter's own thread, which cannot wait for itself.
     OnWorkerThread,
@@ -40,6 +50,10 @@ impl fmt::Display for FlushError {
             Self::KeptOnDisk { spans } => {
                 write!(f, "not everything was delivered yet; spans kept on disk: {spans}")
             }
+            Self::LogsKeptOnDisk { logs } => {
+                write!(f, "not everything was delivered yet; logs kept on disk: {logs}")
+            }
+            Self::LogsUndelivered { logs } => write!(f, "not everything could be delivered; logs lost: {logs}"),
             Self::OnWorkerThread => f.write_str("the exporter's own thread cannot wait for itself"),
             Self::Stopped => f.write_str("the exporter's thread has ended because of a bug"),
             Self::Timeout(timeout) => write!(f, "not everything was delivered within {timeout:?}"),

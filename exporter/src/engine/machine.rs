@@ -9,6 +9,7 @@
 //!
 //! The worker's thread is one such driver; the simulations of the tests are another.
 
+mod logs;
 mod shutdown;
 
 use std::{
@@ -23,6 +24,8 @@ use super::{
     backpressure::Backpressure,
     callers::Callers,
     intake::Intake,
+    lines::{Lines, Then},
+    logs::LogIntake,
     order::{Mailbox, Orders},
     phase::Phase,
 };
@@ -57,6 +60,7 @@ const LAST_CHANCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) intake: Arc<Intake>,
+    pub(super) logs: Arc<LogIntake>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) mailbox: Arc<Mailbox>,
 }
@@ -89,6 +93,8 @@ pub(super) struct Machine {
     /// When the intake was crowded last; `None` when incomplete traces are accepted again. Without it a long-lived
     /// trace that overflowed once would be dropped forever.
     crowded_at: Option<Instant>,
+    /// When the logs that wait must leave; `None` while none wait. Without it they would wait until an envelope is full.
+    logs_due: Option<Instant>,
     /// The disk got a job since the last step. A second one would keep orders, answers and deadlines waiting longer, and a
     /// disk can be slow.
     has_used_disk: bool,
@@ -103,7 +109,8 @@ enum Ready {
     Part(Part),
     /// Streamed spans.
     Bucket(Bucket),
-    /// An error event, or a container of streamed spans.
+    Logs(Lines),
+    /// An error event, logs, or a container of streamed spans.
     Envelope(Envelope),
 }
 
@@ -116,6 +123,7 @@ impl Machine {
         backpressure: Option<Backpressure>,
         now: Now,
     ) -> Self {
+        shared.logs.set_default_size(packer.size_of_empty_log());
         Self {
             shared,
             packer,
@@ -131,6 +139,7 @@ impl Machine {
             phase: Phase::Running,
             next_pick_up: now.instant + PICK_UP_EVERY,
             crowded_at: None,
+            logs_due: None,
             has_used_disk: false,
         }
     }
@@ -144,6 +153,7 @@ impl Machine {
         if self.is_running() && (is_due || self.next_pick_up <= now.instant || self.shared.intake.is_crowded()) {
             self.take_in(now);
         }
+        self.logs_expired(now);
         let is_closing = !self.is_running();
         self.outbox.hurry(is_closing || self.callers.are_waiting(now.instant), now.instant);
         if let Some(backpressure) = &mut self.backpressure {
@@ -174,6 +184,7 @@ impl Machine {
         flushes.retain(|flush| flush.deadline > now.instant);
         if let Some(resource) = resource {
             self.packer.set_resource(&resource);
+            self.shared.logs.set_default_size(self.packer.size_of_empty_log());
         }
         check.into_iter().for_each(|check| self.outbox.check(check));
         if !flushes.is_empty() {
@@ -195,6 +206,7 @@ impl Machine {
         // A driver may be late, so the last pick-up may be longer ago.
         let since = (self.next_pick_up - PICK_UP_EVERY).min(now.instant);
         self.next_pick_up = now.instant + PICK_UP_EVERY;
+        self.take_in_lines_of_errors();
         let Self { shared, gatherer, inbox, dropped, .. } = self;
         let Shared { intake, ledger, .. } = shared;
         intake.drain(inbox, dropped, ledger);
@@ -230,6 +242,7 @@ impl Machine {
         self.take_in(now);
         let rest = self.gatherer.drain(&*self.shared.intake);
         self.line_up(rest);
+        self.take_in_logs(Then::Everything);
     }
 
     fn line_up(&mut self, gathered: Vec<Gathered>) {
@@ -238,10 +251,15 @@ impl Machine {
                 Gathered::Trace(trace) => Ready::Trace(self.with_context(trace)),
                 Gathered::Bucket(bucket) => Ready::Bucket(bucket),
             };
-            self.pieces.insert(self.next_number, 1);
-            self.ready.push_back((self.next_number, ready));
-            self.next_number += 1;
+            self.number(ready);
         }
+    }
+
+    /// Lines up what is ready to be packed.
+    fn number(&mut self, ready: Ready) {
+        self.pieces.insert(self.next_number, 1);
+        self.ready.push_back((self.next_number, ready));
+        self.next_number += 1;
     }
 
     /// A trace that leaves before its root has no context by itself.
@@ -285,7 +303,7 @@ impl Machine {
                 let after: usize = prepared.parts.iter().map(Part::size).sum();
                 intake.release(before - after);
                 let parts = prepared.parts.into_iter().map(Ready::Part);
-                self.pieces(number, parts.chain(prepared.errors.into_iter().map(Ready::Envelope)));
+                self.pieces(number, parts.chain(prepared.envelopes.into_iter().map(Ready::Envelope)));
             }
             Ready::Part(part) => {
                 let size = part.size();
@@ -303,8 +321,10 @@ impl Machine {
                 intake.release(size);
                 self.pieces(number, envelopes.into_iter().map(Ready::Envelope));
             }
+            Ready::Logs(lines) => self.work_on_logs(number, lines, now),
             Ready::Envelope(envelope) => self.outbox.push(number, envelope, now),
         }
+        self.set_logs_due(now);
     }
 
     /// Replaces one piece of a trace by several, which are packed next.
@@ -386,8 +406,9 @@ impl Machine {
         let check_up = self.backpressure.as_ref().map(Backpressure::due);
         let pick_up = Some(self.next_pick_up).filter(|_| self.is_running());
         let expiry = self.gatherer.next_expiry().filter(|_| self.is_running());
+        let logs = self.logs_due().filter(|_| self.is_running());
         let forgive = self.crowded_at.map(|at| at + PRESSURE_OVER);
-        let all = [flushes, phase, check_up, pick_up, expiry, forgive, self.outbox.wake_at(now.instant)];
+        let all = [flushes, phase, check_up, pick_up, expiry, logs, forgive, self.outbox.wake_at(now.instant)];
         all.into_iter().flatten().fold(now.instant + PICK_UP_EVERY, Instant::min)
     }
 

@@ -9,12 +9,14 @@ pub(crate) struct EngineOptions {
     pub(crate) buffer_limit: usize,
     /// Whether the sampler keeps fewer traces while the server does not keep up.
     pub(crate) backpressure: bool,
+    /// Log records that may wait to be converted.
+    pub(crate) log_limit: usize,
     /// In which form spans leave.
     pub(crate) lifecycle: TraceLifecycle,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { buffer_limit: 64 << 20, backpressure: false, lifecycle: TraceLifecycle::default() }
+        Self { buffer_limit: 64 << 20, log_limit: 1000, backpressure: false, lifecycle: TraceLifecycle::default() }
     }
 }

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     account::{Now, Reports},
     packing::{Filters, Packer},
-    trace::{Gatherer, WaitLimits},
+    trace::{Gatherer, LogFilters, WaitLimits},
     transport::{Answer, DeliveryOptions, Destinations, Outbox, OutboxSetup, Spool, SpoolOptions, deliver},
 };
 
@@ -51,6 +51,7 @@ pub(crate) struct Setup {
     /// What the application ignores in a stream. A trace that leaves as a transaction is filtered by the packer.
     pub(crate) ignored: Option<Arc<Filters>>,
     pub(crate) wait: WaitLimits,
+    pub(crate) log_filters: LogFilters,
     pub(crate) options: EngineOptions,
     pub(crate) delivery: DeliveryOptions,
 }
@@ -198,6 +199,7 @@ impl Worker {
             () = shared.mailbox.wait_for_order() => {}
             () = shared.intake.wait_for_crowd() => machine.take_in(read_clocks()),
             () = shared.intake.wait_for_root(), if !is_soon => machine.take_in(read_clocks()),
+            () = shared.logs.wait() => machine.logs_arrived(read_clocks()),
             () = sleep_until(wake_at.into()) => {}
         }
         self.take_answers();

@@ -18,12 +18,12 @@ impl Packer {
         let Bucket { trace_id, context, spans } = bucket;
         let mut trace = Trace { context, spans, fate: Fate::Early };
         self.scrub(&mut trace);
-        let mut all = Vec::new();
+        let mut all = self.pack_span_events(&trace.spans, ledger);
         if self.rules.exceptions_as_errors {
             // An error event has the same context as the spans, also if it is made here.
             let dsc = known_or_minimal(trace.context.as_deref(), &self.sender.service, trace_id);
             trace.context = Some(Arc::new(TraceContext::Frozen(dsc)));
-            all = self.pack_errors(&trace, ledger);
+            all.extend(self.pack_errors(&trace, ledger));
         }
         let before = trace.spans.len();
         trace.spans.retain(|span| !span.is_ignored);

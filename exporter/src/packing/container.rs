@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     contain::contain,
-    envelope::{Entries, Envelope, ItemHeader},
+    envelope::{Entries, Envelope, HEAD, ItemHeader, TAIL},
     hook::Hooks,
     trim::trim,
 };
@@ -20,10 +20,6 @@ use crate::{
     json,
     trace::{Bucket, EndedSpan, TraceContext, TraceLifecycle, known_or_minimal},
 };
-
-/// Begins and ends the payload of a container.
-const HEAD: &[u8] = br#"{"version":2,"items":["#;
-const TAIL: &[u8] = b"]}";
 
 /// The most bytes of a span that Sentry accepts. Only what cannot be cut, or what a hook returns, is larger than the buffer.
 const MAX_SPAN: usize = 10 << 20;

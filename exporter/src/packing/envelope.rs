@@ -12,14 +12,17 @@ use uuid::fmt::Simple;
 
 use crate::{
     account::{Counts, Rfc3339},
-    convert::{Sdk, Sender},
+    convert::Sdk,
     json,
-    trace::{Trace, known_or_minimal},
 };
 
 /// The most bytes of a serialised transaction. Sentry accepts 1 MiB; the difference is for the envelope's headers and
 /// for the client report. It is the limit of a streamed span, too: Sentry accepts larger ones, but then cuts them at random.
 pub(crate) const MAX_TRANSACTION: usize = 1_000_000;
+
+/// Begins and ends the payload of a container.
+pub(super) const HEAD: &[u8] = br#"{"version":2,"items":["#;
+pub(super) const TAIL: &[u8] = b"]}";
 
 /// One event, ready to be sent. A clone shares its bytes.
 #[derive(Clone, Debug)]
@@ -38,27 +41,19 @@ pub(crate) struct Item<'a> {
     pub(crate) r#type: &'static str,
     pub(crate) payload: &'a [u8],
     pub(crate) counts: Counts,
-    /// Whether the envelope must have a context: Sentry refuses streamed spans without one.
-    pub(crate) needs_context: bool,
 }
 
 impl Envelope {
-    /// An envelope with an event that belongs to a trace.
-    pub(crate) fn new(event_id: Simple, trace: &Trace, sender: &Sender, item: &Item<'_>) -> Self {
-        let Item { r#type, payload, counts, needs_context } = item;
+    /// An envelope with an event that belongs to a trace with this context.
+    pub(crate) fn new(event_id: Simple, dsc: Option<&DynamicSamplingContext>, item: &Item<'_>) -> Self {
+        let Item { r#type, payload, counts } = item;
         let content_type = "application/json";
         let header = json::to_vec(&ItemHeader { r#type, item_count: None, length: payload.len(), content_type });
         let items = [header.as_slice(), b"\n", payload].concat();
-        let trace_id = trace.spans.first().map(|root| root.span_context.trace_id());
-        let context = trace.context.as_deref();
-        let dsc = trace_id.and_then(|trace_id| match needs_context {
-            true => Some(known_or_minimal(context, &sender.service, trace_id)),
-            false => context?.dsc(&sender.service, trace_id),
-        });
         let mut digits = [0; Simple::LENGTH];
         let event_id = event_id.encode_lower(&mut digits);
         // Envelopes wait by the thousand, so none may have room to spare.
-        let headers = json::to_vec(&Headers { event_id, sdk: Sdk, trace: dsc.as_ref().map(Entries) });
+        let headers = json::to_vec(&Headers { event_id, sdk: Sdk, trace: dsc.map(Entries) });
         Self { headers: headers.into(), items: items.into(), counts: *counts }
     }
 

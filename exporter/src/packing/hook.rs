@@ -5,7 +5,7 @@
 //! | file | contains |
 //! | --- | --- |
 //! | `transaction` | transactions and spans, as hooks see them |
-//! | `error` | error events, as hooks see them |
+//! | `error`, `log` | error events and logs, as hooks see them |
 //! | `streamed` | streamed spans: the same as hooks see them, and back |
 //! | `changes` | what hooks changed in a span that then leaves as a streamed span |
 //! | `fields` | their fields as JSON |
@@ -13,6 +13,7 @@
 mod changes;
 mod error;
 mod fields;
+mod log;
 mod streamed;
 mod transaction;
 
@@ -25,10 +26,14 @@ pub(crate) use self::changes::Changes;
 use self::fields::{flatten, trace_of};
 pub use self::{
     error::ErrorEvent,
+    log::LogEvent,
     transaction::{SpanEvent, TransactionEvent},
 };
 use super::contain::contain;
-use crate::{convert::transaction_name, trace::MAX_SPANS};
+use crate::{
+    convert::transaction_name,
+    trace::{LogLine, MAX_SPANS},
+};
 
 /// A span in the hands of a hook. Its values are cut when the hook returns and also when it panics: unwinding would free
 /// them by recursion.
@@ -42,6 +47,7 @@ impl Drop for Lent<'_> {
 
 type BeforeTransaction = dyn Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync;
 type BeforeError = dyn Fn(ErrorEvent) -> Option<ErrorEvent> + Send + Sync;
+type BeforeLog = dyn Fn(LogEvent) -> Option<LogEvent> + Send + Sync;
 type BeforeSpan = dyn Fn(&mut SpanEvent) + Send + Sync;
 
 /// The application's hooks.
@@ -50,6 +56,7 @@ pub(crate) struct Hooks {
     transaction: Option<Arc<BeforeTransaction>>,
     span: Option<Arc<BeforeSpan>>,
     error: Option<Arc<BeforeError>>,
+    log: Option<Arc<BeforeLog>>,
 }
 
 /// A transaction after the hooks.
@@ -112,6 +119,20 @@ impl Hooks {
     /// Whether a hook sees spans.
     pub(crate) const fn has_span(&self) -> bool {
         self.span.is_some()
+    }
+
+    pub(crate) fn set_log(&mut self, hook: impl Fn(LogEvent) -> Option<LogEvent> + Send + Sync + 'static) {
+        self.log = Some(Arc::new(hook));
+    }
+
+    /// Whether a hook sees logs.
+    pub(crate) const fn has_log(&self) -> bool {
+        self.log.is_some()
+    }
+
+    pub(crate) fn run_log(&self, line: LogLine) -> Hooked<LogLine> {
+        let Some(hook) = &self.log else { return Hooked::Kept(line) };
+        Hooked::by(|| hook(LogEvent::from_line(line)).map(LogEvent::into_line))
     }
 
     /// Whether no hook sees transactions.

@@ -9,7 +9,9 @@
 //! that is removed on the way is counted. The application's functions run here, on the worker's thread, without any
 //! lock.
 
-use opentelemetry::otel_warn;
+use std::time::Instant;
+
+use opentelemetry::{TraceId, otel_warn};
 use opentelemetry_sdk::Resource;
 use serde::Serialize;
 use uuid::{Uuid, fmt::Simple};
@@ -19,12 +21,14 @@ use super::{
     contain::contain,
     envelope::{Envelope, Item, MAX_TRANSACTION},
     hook::{Hooked, HookedTransaction, SpanEvent},
+    log_batch::{LogBatch, Sequence},
     rules::Rules,
+    trails::Trails,
     trim::trim,
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
-    convert::{Exceptions, Sender, Transaction},
+    convert::{Exceptions, RecordError, Sender, Transaction},
     json,
     trace::{MAX_BUCKET, Trace, TraceLifecycle, split_by_count, split_by_size, without},
 };
@@ -38,8 +42,8 @@ const MAX_BESIDE: usize = 2_000_000;
 /// A trace that is ready to be packed.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// Its error events.
-    pub(crate) errors: Vec<Envelope>,
+    /// Its error events, and logs of its span events.
+    pub(crate) envelopes: Vec<Envelope>,
     /// Its parts, for [`Packer::pack`].
     pub(crate) parts: Vec<Part>,
 }
@@ -78,6 +82,15 @@ pub(crate) struct Packer {
     pub(super) container_limit: usize,
     /// The most bytes of one beside a transaction. Spans for which it has no room leave by themselves.
     beside_limit: usize,
+    /// The trace id of logs outside of any trace. One for the process, as in Sentry's SDKs.
+    pub(super) process: TraceId,
+    pub(super) logs: LogBatch,
+    pub(super) sequence: Sequence,
+    /// Errors of log records that a span may report too.
+    pub(super) records: Vec<(Instant, RecordError)>,
+    pub(super) trails: Trails,
+    /// Span events then make no logs: each line would be sent twice.
+    pub(super) has_log_processor: bool,
 }
 
 impl Packer {
@@ -90,6 +103,12 @@ impl Packer {
             buffer: vec![0; MAX_TRANSACTION].into(),
             container_limit: MAX_BUCKET,
             beside_limit: MAX_BESIDE,
+            process: TraceId::from_bytes(*Uuid::new_v4().as_bytes()),
+            logs: LogBatch::default(),
+            sequence: Sequence::default(),
+            records: Vec::new(),
+            trails: Trails::default(),
+            has_log_processor: false,
         }
     }
 
@@ -108,6 +127,11 @@ impl Packer {
         }
     }
 
+    /// Whether exceptions become error events.
+    pub(crate) const fn makes_errors(&self) -> bool {
+        self.rules.exceptions_as_errors
+    }
+
     pub(crate) fn set_resource(&mut self, resource: &Resource) {
         self.sender.set_resource(self.rules.scrubber.scrubbed(resource));
     }
@@ -116,12 +140,15 @@ impl Packer {
     /// count. Filters come before the split, because ignored spans must not take room in a part.
     pub(crate) fn prepare(&mut self, mut trace: Trace, ledger: &Ledger) -> Prepared {
         self.scrub(&mut trace);
-        let errors = if self.rules.exceptions_as_errors { self.pack_errors(&trace, ledger) } else { Vec::new() };
+        let mut envelopes = self.pack_span_events(&trace.spans, ledger);
+        if self.rules.exceptions_as_errors {
+            envelopes.extend(self.pack_errors(&trace, ledger));
+        }
         let Some(mut trace) = self.without_ignored(trace, ledger) else {
-            return Prepared { errors, parts: Vec::new() };
+            return Prepared { envelopes, parts: Vec::new() };
         };
         let beside = if self.rules.keeps_gen_ai { Vec::new() } else { take_gen_ai(&mut trace) };
-        Prepared { errors, parts: parts(split_by_count(trace), beside) }
+        Prepared { envelopes, parts: parts(split_by_count(trace), beside) }
     }
 
     /// Hides secrets in a trace.
@@ -240,8 +267,10 @@ impl Packer {
         };
         let payload = self.buffer.get(..size).unwrap_or_default();
         let needs_context = beside.len() > 0;
-        let item = Item { r#type: "transaction", payload, counts: Counts::transaction(spans), needs_context };
-        let envelope = Envelope::new(id, &trace, &self.sender, &item);
+        let item = Item { r#type: "transaction", payload, counts: Counts::transaction(spans) };
+        let dsc =
+            if needs_context { trace.dsc_or_minimal(&self.sender.service) } else { trace.dsc(&self.sender.service) };
+        let envelope = Envelope::new(id, dsc.as_ref(), &item);
         let Self { sender, buffer, beside_limit: limit, .. } = self;
         let writing = Writing { sender, buffer, ledger, limit: *limit };
         match beside.join(envelope, &mut trace, writing) {

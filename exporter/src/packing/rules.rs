@@ -24,6 +24,7 @@ pub(crate) struct Rules {
     pub(crate) exceptions_as_errors: bool,
     /// Whether spans of generative models stay in their transaction.
     pub(crate) keeps_gen_ai: bool,
+    pub(crate) logs_from_span_events: bool,
 }
 
 impl Rules {

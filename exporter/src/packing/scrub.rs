@@ -64,6 +64,14 @@ impl Scrubber {
         }
     }
 
+    /// Hides secrets in the text and the attributes of a log.
+    pub(crate) fn scrub_log(&self, body: &mut String, attributes: &mut [KeyValue]) {
+        self.scrub_attributes(attributes);
+        if let Some(shown) = without_secrets(body).filter(|_| self.by_default) {
+            *body = shown;
+        }
+    }
+
     /// The resource without its secrets.
     pub(crate) fn scrubbed(&self, resource: &Resource) -> Resource {
         let mut attributes: Vec<_> =

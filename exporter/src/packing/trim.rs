@@ -48,7 +48,7 @@ fn description(status: &mut Status) -> Option<&mut Cow<'static, str>> {
 }
 
 /// Keeps the first attributes whose keys and numbers fit into `left`, and removes the others.
-fn keep_keys(attributes: &mut Vec<KeyValue>, left: &mut usize) -> Trimmed {
+pub(super) fn keep_keys(attributes: &mut Vec<KeyValue>, left: &mut usize) -> Trimmed {
     let mut trimmed = Trimmed::default();
     attributes.retain_mut(|attribute| {
         let numbers = match &mut attribute.value {
@@ -93,7 +93,7 @@ fn for_each_text(span: &mut SpanData, mut f: impl FnMut(&mut StringValue)) {
 }
 
 /// The length to which the longest texts must be cut so that all texts together fit.
-fn longest_that_fits(mut lengths: Vec<usize>, room: usize) -> usize {
+pub(super) fn longest_that_fits(mut lengths: Vec<usize>, room: usize) -> usize {
     lengths.sort_unstable();
     let mut left = room;
     let count = lengths.len();
@@ -108,7 +108,7 @@ fn longest_that_fits(mut lengths: Vec<usize>, room: usize) -> usize {
 }
 
 /// The beginning of a text that is too long, with a mark at the end. Counts what is removed.
-fn with_mark(text: &str, max: usize, trimmed: &mut Trimmed) -> Option<String> {
+pub(super) fn with_mark(text: &str, max: usize, trimmed: &mut Trimmed) -> Option<String> {
     const MARK: &str = "...";
     if text.len() <= max {
         return None;

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{context::TraceContext, ended::EndedSpan};
+use opentelemetry_sentry_protocol::{DynamicSamplingContext, Service};
+
+use super::{
+    context::{TraceContext, known_or_minimal},
+    ended::EndedSpan,
+};
 
 /// Spans of one trace that leave together: the first one becomes the transaction.
 #[derive(Debug)]
@@ -28,6 +33,18 @@ pub(crate) enum Fate {
 }
 
 impl Trace {
+    /// The dynamic sampling context to send, if there is one.
+    pub(crate) fn dsc(&self, service: &Service) -> Option<DynamicSamplingContext> {
+        let trace_id = self.spans.first()?.span_context.trace_id();
+        self.context.as_ref()?.dsc(service, trace_id)
+    }
+
+    /// The same, or a minimal one if the context is not known.
+    pub(crate) fn dsc_or_minimal(&self, service: &Service) -> Option<DynamicSamplingContext> {
+        let trace_id = self.spans.first()?.span_context.trace_id();
+        Some(known_or_minimal(self.context.as_deref(), service, trace_id))
+    }
+
     /// The same trace with other spans.
     pub(crate) fn with_spans(&self, spans: Vec<EndedSpan>) -> Self {
         Self { context: self.context.clone(), spans, fate: self.fate }

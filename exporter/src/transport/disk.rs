@@ -272,6 +272,7 @@ fn from_disk(spooled: Spooled, ledger: &Ledger, now: Instant) -> Queued {
     let Spooled { id, counts, headers, items, is_own } = spooled;
     if !is_own {
         ledger.received(counts.spans);
+        ledger.logs_received(counts.logs);
     }
     Queued { record: Some(id), is_own, ..Queued::new(None, Envelope { headers, items, counts }, now) }
 }
@@ -281,6 +282,7 @@ fn count_lost(lost: Lost, ledger: &Ledger) {
     let Lost { own, foreign } = lost;
     ledger.unspooled(own);
     ledger.received(foreign.spans);
+    ledger.logs_received(foreign.logs);
     for lost in [own, foreign] {
         ledger.dropped(DropReason::CacheOverflow, lost);
     }

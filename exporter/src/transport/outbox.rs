@@ -144,7 +144,8 @@ impl Outbox {
     pub(crate) fn is_unhealthy(&self, now: Instant) -> bool {
         let is_limited = |category| self.limits.is_limited(category, now);
         let is_over = self.queue.bytes() + self.largest > self.limit && !self.queue.is_empty();
-        is_over || [Category::Transaction, Category::Span, Category::Error].into_iter().any(is_limited)
+        is_over
+            || [Category::Transaction, Category::Span, Category::Error, Category::LogItem].into_iter().any(is_limited)
     }
 
     /// The number of the trace of each envelope that was delivered, dropped or stored since the last call.
@@ -328,6 +329,8 @@ impl Category {
             Self::Error
         } else if counts.spans > 0 {
             Self::Span
+        } else if counts.logs > 0 {
+            Self::LogItem
         } else {
             Self::ClientReport
         }

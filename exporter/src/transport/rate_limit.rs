@@ -24,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) enum Category {
     Default,
     Error,
+    LogByte,
+    LogItem,
     MetricBucket,
     Security,
     Span,
@@ -33,9 +35,11 @@ pub(crate) enum Category {
 }
 
 /// The names of the categories in the header.
-const WORDS: [(&str, Category); 6] = [
+const WORDS: [(&str, Category); 8] = [
     ("default", Category::Default),
     ("error", Category::Error),
+    ("log_byte", Category::LogByte),
+    ("log_item", Category::LogItem),
     ("metric_bucket", Category::MetricBucket),
     ("security", Category::Security),
     ("span", Category::Span),
@@ -75,9 +79,10 @@ impl RateLimits {
         }
     }
 
-    /// Whether this category is limited now.
+    /// Whether this category is limited now. Logs have two: their number and their bytes.
     pub(crate) fn is_limited(&self, category: Category, now: Instant) -> bool {
-        self.until(category, now).is_some()
+        let is_one = |category| self.until(category, now).is_some();
+        is_one(category) || (category == Category::LogItem && is_one(Category::LogByte))
     }
 
     /// When the current limit on this category ends, if there is one.

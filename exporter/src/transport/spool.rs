@@ -267,6 +267,8 @@ fn minus(counts: Counts, other: Counts) -> Counts {
         transactions: counts.transactions.saturating_sub(other.transactions),
         spans: counts.spans.saturating_sub(other.spans),
         errors: counts.errors.saturating_sub(other.errors),
+        logs: counts.logs.saturating_sub(other.logs),
+        log_bytes: counts.log_bytes.saturating_sub(other.log_bytes),
     }
 }
 

@@ -77,7 +77,7 @@ const OLD: Keys = {
 };
 
 /// Today's name of an attribute, if this one is old.
-pub(super) fn current_name(key: &str) -> Option<&'static str> {
+pub(in crate::convert) fn current_name(key: &str) -> Option<&'static str> {
     if !OLD.may_have(key) {
         return None;
     }

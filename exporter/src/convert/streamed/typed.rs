@@ -7,7 +7,7 @@ use crate::convert::{number::Number, value::Plain};
 
 /// A value that Sentry stores with its type.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Typed<'a> {
+pub(in crate::convert) enum Typed<'a> {
     Bool(bool),
     Integer(i64),
     /// It is finite: JSON has neither infinities nor NaN.
@@ -20,7 +20,7 @@ pub(super) enum Typed<'a> {
 
 impl<'a> Typed<'a> {
     /// The value of an attribute. `None` if JSON cannot express it.
-    pub(super) fn of(key: &str, value: &'a Value) -> Option<Self> {
+    pub(in crate::convert) fn of(key: &str, value: &'a Value) -> Option<Self> {
         match (Number::of(key, value), value) {
             (Some(Number::Integer(number)), _) => Some(Self::Integer(number)),
             (Some(Number::Float(number)), _) => Some(Self::Double(number)),
@@ -44,6 +44,17 @@ impl<'a> Typed<'a> {
         }
     }
 
+    /// The size as Sentry counts it.
+    pub(in crate::convert) fn size(&self) -> usize {
+        match self {
+            Self::Bool(_) => 1,
+            Self::Integer(_) | Self::Double(_) => 8,
+            Self::Text(text) => text.len(),
+            Self::Array(array) => size_of_array(array),
+            Self::Other(value) => value.as_str().len(),
+        }
+    }
+
     const fn type_word(self) -> &'static str {
         match self {
             Self::Bool(_) => "boolean",
@@ -52,6 +63,17 @@ impl<'a> Typed<'a> {
             Self::Text(_) | Self::Other(_) => "string",
             Self::Array(_) => "array",
         }
+    }
+}
+
+fn size_of_array(array: &Array) -> usize {
+    match array {
+        Array::Bool(values) => values.len(),
+        Array::I64(values) => 8 * values.len(),
+        // Those that JSON cannot express are missing.
+        Array::F64(values) => 8 * values.iter().filter(|value| value.is_finite()).count(),
+        Array::String(values) => values.iter().map(|text| text.as_str().len()).sum(),
+        _ => 0,
     }
 }
 

@@ -6,11 +6,12 @@ use super::{
     super::{callers::time_for_disk, order::Waiter, phase::Phase},
     Machine, Ready, Shared,
 };
-use crate::account::{Counts, DropReason, Now};
+use crate::account::{Counts, DropReason, Now, Stats};
 
 impl Machine {
     pub(super) fn close(&mut self, waiter: Option<Waiter>, deadline: Instant, now: Now) {
         self.shared.intake.close(DropReason::Shutdown);
+        self.shared.logs.close(DropReason::Shutdown);
         self.take_in_all(now);
         self.outbox.close();
         // Some of the time is reserved for the disk: envelopes that are not on it by the deadline are lost.
@@ -69,9 +70,14 @@ impl Machine {
                 Ready::Trace(trace) => ledger.dropped(reason, Counts::transaction(trace.spans.len())),
                 Ready::Part(part) => ledger.dropped(reason, Counts::transaction(part.len())),
                 Ready::Bucket(bucket) => ledger.dropped(reason, Counts::spans(bucket.spans.len())),
+                Ready::Logs(lines) => self.packer.drop_logs(lines.lines, reason, &ledger),
                 Ready::Envelope(envelope) => ledger.dropped(reason, envelope.counts),
             }
         }
+        if let Some(envelope) = self.packer.close_logs() {
+            ledger.dropped(reason, envelope.counts);
+        }
+        ledger.dropped(reason, Counts::errors(self.packer.drop_errors()));
         self.outbox.give_up(reason);
         self.outbox.abandon_jobs(reason);
         self.pieces.clear();
@@ -81,17 +87,20 @@ impl Machine {
 impl Drop for Machine {
     /// After a shutdown or a panic: counts what did not leave, and answers the callers that wait.
     fn drop(&mut self) {
-        let Shared { intake, ledger, mailbox } = self.shared.clone();
+        let Shared { intake, logs, ledger, mailbox } = self.shared.clone();
         let is_panicking = thread::panicking();
         let reason = if is_panicking { DropReason::InternalSdkError } else { DropReason::Shutdown };
         intake.close(reason);
+        logs.close(reason);
         mailbox.close();
         let unseen = intake.abandon(&ledger);
-        ledger.dropped(reason, Counts { spans: unseen, ..Counts::default() });
+        ledger.dropped(reason, Counts { spans: unseen, ..Counts::NOTHING });
+        self.packer.drop_logs(logs.drain(&ledger), reason, &ledger);
         self.drop_rest(reason);
         if is_panicking {
-            // Spans that the panic lost between two stages.
-            ledger.dropped(reason, Counts { spans: ledger.stats().spans_pending, ..Counts::default() });
+            // What the panic lost between two stages. The size of the logs is not known any more.
+            let Stats { spans_pending, logs_pending, .. } = ledger.stats();
+            ledger.dropped(reason, Counts { spans: spans_pending, logs: logs_pending, ..Counts::NOTHING });
         }
         let phase = mem::replace(&mut self.phase, Phase::Stopped);
         if let Phase::Closing { waiter, .. } | Phase::Reporting { waiter, .. } | Phase::GivingUp { waiter, .. } = phase

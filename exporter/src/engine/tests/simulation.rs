@@ -22,6 +22,7 @@ use opentelemetry_sentry_protocol::{Dsn, Service};
 use super::super::{
     EngineOptions, FlushError, Setup, Shared,
     intake::Intake,
+    logs::LogIntake,
     machine::Machine,
     order::{Mailbox, Orders},
     waiter, worker,
@@ -30,7 +31,7 @@ use crate::{
     account::{DropReason, Now, Stats},
     convert::{Sender, TagRules},
     packing::{Packer, Rules},
-    trace::{WaitLimits, fixtures},
+    trace::{LogFilters, WaitLimits, fixtures},
     transport::{
         Answer, DeliveryOptions, Destinations, DiskDone, DiskJob, Outgoing, Spool, SpoolError, SpoolOptions, Stored,
     },
@@ -496,6 +497,7 @@ fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
     let destinations = Destinations::new(dsn.as_ref(), spotlight).unwrap().unwrap();
     let sender = Sender::new(Service::new(dsn), None, TagRules::default());
     let shared = Shared {
+        logs: Arc::new(LogIntake::new(plan.engine.log_limit)),
         intake: Arc::new(Intake::new(plan.engine.buffer_limit).with_lifecycle(plan.engine.lifecycle)),
         ledger: Arc::default(),
         mailbox: Arc::new(Mailbox::new()),
@@ -507,6 +509,7 @@ fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
         decisions: Arc::default(),
         ignored: None,
         wait: WaitLimits::default(),
+        log_filters: LogFilters::default(),
         options: plan.engine,
         delivery: DeliveryOptions {
             spool_dir: plan.dir.clone(),

@@ -84,7 +84,10 @@ impl ErrorEvent {
         }
         let level = LEVELS.into_iter().find(|known| *known == level).unwrap_or("error");
         rest.insert("level".to_owned(), level.into());
-        rest.insert("transaction".to_owned(), transaction_name(&transaction).into());
+        // That of a log record is not always known.
+        if !transaction.is_empty() || !rest.contains_key("logger") {
+            rest.insert("transaction".to_owned(), transaction_name(&transaction).into());
+        }
         put_maps(&mut rest, tags, user);
         if !fingerprint.is_empty() {
             rest.insert("fingerprint".to_owned(), fingerprint.into());

@@ -5,7 +5,7 @@
 //! | 1 | state: waiting or done. It is the only byte that changes, so no checksum covers it |
 //! | 4 | length of the body |
 //! | 4 | length of the body's first part |
-//! | 8, 8, 8 | transactions, spans, errors |
+//! | 8, 8, 8, 8, 8 | transactions, spans, errors, logs, bytes of logs |
 //! | 8 | when it was written, in nanoseconds since 1970 |
 //! | 4 | CRC-32 of the body |
 //! | 4 | CRC-32 of all the above, without the state |
@@ -19,10 +19,10 @@ use flate2::Crc;
 use crate::account::Counts;
 
 /// The first bytes of each segment: a magic number and the version of the format.
-pub(super) const HEADER: [u8; 16] = *b"otel-sentry\0\x01\0\0\0";
+pub(super) const HEADER: [u8; 16] = *b"otel-sentry\0\x02\0\0\0";
 
 /// The length of a record without its body.
-pub(super) const HEAD: usize = 49;
+pub(super) const HEAD: usize = 65;
 
 /// `HEADER` and `HEAD` as file offsets.
 pub(super) const HEADER_LEN: u64 = HEADER.len() as u64;
@@ -66,16 +66,16 @@ impl Head {
     /// The head of a waiting record.
     pub(super) fn encode(&self) -> [u8; HEAD] {
         let mut bytes = [WAITING; HEAD];
-        let Counts { transactions, spans, errors } = self.counts;
+        let Counts { transactions, spans, errors, logs, log_bytes } = self.counts;
         bytes[1..5].copy_from_slice(&self.length.to_le_bytes());
         bytes[5..9].copy_from_slice(&self.split.to_le_bytes());
-        bytes[9..17].copy_from_slice(&transactions.to_le_bytes());
-        bytes[17..25].copy_from_slice(&spans.to_le_bytes());
-        bytes[25..33].copy_from_slice(&errors.to_le_bytes());
-        bytes[33..41].copy_from_slice(&self.time.to_le_bytes());
-        bytes[41..45].copy_from_slice(&self.checksum.to_le_bytes());
-        let checksum = checksum(&[&bytes[1..45]]);
-        bytes[45..].copy_from_slice(&checksum.to_le_bytes());
+        for (place, count) in [transactions, spans, errors, logs, log_bytes, self.time].into_iter().enumerate() {
+            let start = 9 + 8 * place;
+            bytes[start..start + 8].copy_from_slice(&count.to_le_bytes());
+        }
+        bytes[57..61].copy_from_slice(&self.checksum.to_le_bytes());
+        let checksum = checksum(&[&bytes[1..61]]);
+        bytes[61..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
@@ -90,12 +90,14 @@ impl Head {
                 transactions: u64::from_le_bytes(next(&mut rest)?),
                 spans: u64::from_le_bytes(next(&mut rest)?),
                 errors: u64::from_le_bytes(next(&mut rest)?),
+                logs: u64::from_le_bytes(next(&mut rest)?),
+                log_bytes: u64::from_le_bytes(next(&mut rest)?),
             },
             time: u64::from_le_bytes(next(&mut rest)?),
             checksum: u32::from_le_bytes(next(&mut rest)?),
         };
-        let Counts { transactions, spans, errors } = head.counts;
-        let is_possible = [transactions, spans, errors].into_iter().all(|count| count <= MAX_COUNT);
+        let Counts { transactions, spans, errors, logs, log_bytes } = head.counts;
+        let is_possible = [transactions, spans, errors, logs, log_bytes].into_iter().all(|count| count <= MAX_COUNT);
         (is_possible && head.split <= head.length && head.encode()[1..] == bytes[1..]).then_some(head)
     }
 
@@ -138,14 +140,14 @@ mod tests {
 
     use super::*;
 
-    fn head(counts: [u64; 3], parts: [&[u8]; 2], time: u64) -> Head {
-        let [transactions, spans, errors] = counts;
-        Head::new(Counts { transactions, spans, errors }, parts, time).unwrap()
+    fn head(counts: [u64; 5], parts: [&[u8]; 2], time: u64) -> Head {
+        let [transactions, spans, errors, logs, log_bytes] = counts;
+        Head::new(Counts { transactions, spans, errors, logs, log_bytes }, parts, time).unwrap()
     }
 
     proptest! {
         #[test]
-        fn what_is_encoded_can_be_decoded(counts: [u32; 3], a: Vec<u8>, b: Vec<u8>, time: u64) {
+        fn what_is_encoded_can_be_decoded(counts: [u32; 5], a: Vec<u8>, b: Vec<u8>, time: u64) {
             let head = head(counts.map(u64::from), [&a, &b], time);
             prop_assert_eq!(Head::decode(&head.encode()), Some(head));
             prop_assert_eq!(Head::claimed_length(&head.encode()) as usize, a.len() + b.len());
@@ -154,7 +156,7 @@ mod tests {
 
         #[test]
         fn any_flipped_bit_is_noticed(a: Vec<u8>, time: u64, bit in 8..HEAD * 8) {
-            let mut bytes = head([1, 2, 3], [&a, &a], time).encode();
+            let mut bytes = head([1, 2, 3, 4, 5], [&a, &a], time).encode();
             bytes[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(Head::decode(&bytes), None);
         }
@@ -162,10 +164,12 @@ mod tests {
 
     #[test]
     fn absurd_counts_are_damage() {
-        for counts in [[MAX_COUNT + 1, 0, 0], [0, u64::MAX, 0], [0, 0, MAX_COUNT + 1]] {
+        for place in 0..5 {
+            let mut counts = [0; 5];
+            counts[place] = if place % 2 == 0 { MAX_COUNT + 1 } else { u64::MAX };
             assert_eq!(Head::decode(&head(counts, [b"", b""], 0).encode()), None);
         }
-        assert!(Head::decode(&head([MAX_COUNT; 3], [b"", b""], 0).encode()).is_some());
+        assert!(Head::decode(&head([MAX_COUNT; 5], [b"", b""], 0).encode()).is_some());
     }
 
     #[test]

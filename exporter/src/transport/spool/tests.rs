@@ -41,7 +41,7 @@ fn open(dir: &Path) -> Spool {
 
 /// Counts that differ from all others, also in a sum.
 fn load(id: u32) -> Counts {
-    Counts { transactions: 1, spans: 1 << id, errors: 0 }
+    Counts { transactions: 1, spans: 1 << id, ..Counts::NOTHING }
 }
 
 fn sum(ids: impl IntoIterator<Item = u32>) -> Counts {
@@ -59,10 +59,7 @@ fn foreign(ids: impl IntoIterator<Item = u32>) -> Lost {
     Lost { foreign: sum(ids), ..Lost::default() }
 }
 
-const NOTHING: Lost = Lost {
-    own: Counts { transactions: 0, spans: 0, errors: 0 },
-    foreign: Counts { transactions: 0, spans: 0, errors: 0 },
-};
+const NOTHING: Lost = Lost { own: Counts::NOTHING, foreign: Counts::NOTHING };
 
 /// A body that names its record, with this many bytes.
 fn body(id: u32, len: usize) -> Vec<u8> {

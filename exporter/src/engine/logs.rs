@@ -1,0 +1,214 @@
+//! Where the application's threads leave log records, and the worker picks them up.
+//!
+//! | file | contains |
+//! | --- | --- |
+//! | `capture` | copies a record into bytes, on the thread that emits it |
+//! | `any_value` | nested values as text |
+//! | `tape` | reads the records back, on the worker's thread |
+
+#[cfg(feature = "logs")]
+mod any_value;
+#[cfg(feature = "logs")]
+mod capture;
+mod tape;
+
+use std::{
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+#[cfg(feature = "logs")]
+use opentelemetry::{InstrumentationScope, TraceId};
+#[cfg(feature = "logs")]
+use opentelemetry_sdk::logs::SdkLogRecord;
+use tokio::sync::Notify;
+
+#[cfg(feature = "logs")]
+pub(crate) use self::capture::{severity, severity_number, target};
+#[cfg(feature = "logs")]
+use crate::account::{Counts, Trimmed};
+use crate::{
+    account::{DropReason, Ledger},
+    packing::MAX_LOGS,
+    trace::{LogLine, TraceContext},
+};
+
+/// Threads with different traces seldom share one. Records outside of any trace share the first.
+const SHARDS: usize = 8;
+
+/// Bytes for which a shard keeps its memory after a burst.
+const MAX_ROOM: usize = 64 << 10;
+
+/// How many bytes of records may wait: the default number of records with eight kilobytes each.
+const MAX_BYTES: usize = 8 << 20;
+
+/// Log records on their way to the worker.
+#[derive(Debug)]
+pub(crate) struct LogIntake {
+    shards: [Mutex<Shard>; SHARDS],
+    /// Records that were accepted and are not packed yet, here or in the machine. The limit would not bound the memory if
+    /// it counted only the records in the shards.
+    waiting: AtomicUsize,
+    /// The bytes of the records in the shards.
+    bytes: AtomicUsize,
+    /// The limit for `waiting`. A record above it is dropped.
+    limit: usize,
+    /// The size of the attributes that every log has. A record that is dropped counts with it.
+    default_size: AtomicU64,
+    /// A log processor uses this engine. Span events then make no logs: each line would be sent twice.
+    has_processor: AtomicBool,
+    /// Wakes the worker: to set a timer for the first record, or because an envelope is full.
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Why it accepts no more records, once it does not. See the intake of spans.
+    closed: Option<DropReason>,
+    tape: Vec<u8>,
+    records: usize,
+    /// The contexts of those records that have one, in their order.
+    contexts: Vec<TraceContext>,
+}
+
+impl LogIntake {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            shards: Default::default(),
+            waiting: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            limit,
+            default_size: AtomicU64::new(0),
+            has_processor: AtomicBool::new(false),
+            arrived: Notify::new(),
+        }
+    }
+
+    /// Accepts a record, or drops it if too many wait.
+    #[cfg(feature = "logs")]
+    pub(crate) fn push(
+        &self,
+        record: &SdkLogRecord,
+        scope: &InstrumentationScope,
+        context: Option<TraceContext>,
+        ledger: &Ledger,
+    ) {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        if before >= self.limit || self.bytes.load(Ordering::Relaxed) >= MAX_BYTES {
+            return self.refuse(record, DropReason::QueueOverflow, ledger);
+        }
+        let trace_id = record.trace_context().map_or(TraceId::INVALID, |context| context.trace_id);
+        let mut shard = lock(&self.shards[trace_id.to_bytes()[15] as usize % SHARDS]);
+        if let Some(reason) = shard.closed {
+            drop(shard);
+            return self.refuse(record, reason, ledger);
+        }
+        let start = shard.tape.len();
+        let (values, bytes) = capture::write(&mut shard.tape, record, scope, context.is_some());
+        shard.contexts.extend(context);
+        shard.records += 1;
+        self.bytes.fetch_add(shard.tape.len() - start, Ordering::Relaxed);
+        drop(shard);
+        if values > 0 {
+            ledger.trimmed(Trimmed { values, bytes });
+        }
+        if before == 0 || (before + 1) % MAX_LOGS == 0 {
+            self.arrived.notify_one();
+        }
+    }
+
+    #[cfg(feature = "logs")]
+    #[cold]
+    fn refuse(&self, record: &SdkLogRecord, reason: DropReason, ledger: &Ledger) {
+        self.release(1);
+        let size = capture::size(record) as u64 + self.default_size.load(Ordering::Relaxed);
+        ledger.logs_received(1);
+        ledger.dropped(reason, Counts::log(size.max(1)));
+    }
+
+    /// Picks up all records, in the order in which they were emitted within a trace.
+    ///
+    /// It counts them as received under the shard's lock, so that `stats` never misses a record between the two.
+    pub(crate) fn drain(&self, ledger: &Ledger) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        for place in &self.shards {
+            let mut shard = lock(place);
+            if shard.records == 0 {
+                continue;
+            }
+            let mut tape = mem::take(&mut shard.tape);
+            let contexts = mem::take(&mut shard.contexts);
+            ledger.logs_received(mem::take(&mut shard.records) as u64);
+            drop(shard);
+            self.bytes.fetch_sub(tape.len(), Ordering::Relaxed);
+            read(&tape, contexts, &mut lines);
+            // The shard gets its memory back, but not that of a burst.
+            tape.clear();
+            tape.shrink_to(MAX_ROOM);
+            let mut shard = lock(place);
+            if shard.tape.capacity() == 0 {
+                shard.tape = tape;
+            }
+        }
+        // The sort is stable, so records of one time keep their order.
+        lines.sort_by_key(|line| line.time);
+        lines
+    }
+
+    /// How many records wait, here or in the machine.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Notes that records were packed or dropped.
+    pub(crate) fn release(&self, records: usize) {
+        self.waiting.fetch_sub(records, Ordering::Relaxed);
+    }
+
+    /// Waits for the first record, or until an envelope is full.
+    pub(crate) async fn wait(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Reads something together with the number of records in the shards. No record moves from here to the ledger
+    /// meanwhile, so the two numbers add up.
+    pub(crate) fn read_with_waiting<T>(&self, read: impl FnOnce() -> T) -> (u64, T) {
+        let shards: Vec<_> = self.shards.iter().map(lock).collect();
+        (shards.iter().map(|shard| shard.records as u64).sum(), read())
+    }
+
+    /// Accepts no more records: from now on they are dropped for this reason, or for an earlier one.
+    pub(crate) fn close(&self, reason: DropReason) {
+        self.shards.iter().for_each(|shard| _ = lock(shard).closed.get_or_insert(reason));
+    }
+
+    pub(crate) fn set_default_size(&self, size: u64) {
+        self.default_size.store(size, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "logs")]
+    pub(crate) fn expect_records(&self) {
+        self.has_processor.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a log processor uses this engine.
+    pub(crate) fn has_processor(&self) -> bool {
+        self.has_processor.load(Ordering::Relaxed)
+    }
+}
+
+/// Appends the records of a shard.
+fn read(mut tape: &[u8], contexts: Vec<TraceContext>, lines: &mut Vec<LogLine>) {
+    let mut contexts = contexts.into_iter();
+    while let Some(line) = tape::read(&mut tape, &mut contexts) {
+        lines.push(line);
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // A push can panic only when memory runs out, and leaves every value intact.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
