@@ -143,14 +143,20 @@ pub use opentelemetry_sentry_semantics as semantics;
 
 #[doc(inline)]
 pub use opentelemetry_sentry_exporter::{
-    ErrorEvent, FlushError, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter, Stats, TraceLifecycle,
-    TransactionEvent,
+    ErrorEvent, FlushError, LogEvent, LogFilter, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter,
+    Stats, TraceLifecycle, TransactionEvent,
 };
 #[doc(inline)]
 pub use opentelemetry_sentry_propagator::SentryPropagator;
 #[doc(inline)]
 pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 
+#[cfg(feature = "logs")]
+#[doc(inline)]
+pub use opentelemetry_sentry_exporter::SentryLogProcessor;
+
 #[cfg(feature = "tracing")]
 pub use crate::setup::TracingLayer;
+#[cfg(all(feature = "logs", feature = "tracing"))]
+pub use crate::setup::{EventLayer, LogLayer};
 pub use crate::setup::{Sentry, SentryBuilder, SetupError};

@@ -6,6 +6,9 @@ mod environment;
 mod error;
 #[cfg(feature = "tower")]
 mod globals;
+#[cfg(all(feature = "logs", feature = "tracing"))]
+mod log_layer;
+mod logs;
 mod sender;
 mod sentry;
 
@@ -14,3 +17,5 @@ pub(crate) use self::globals::note_use_of_provider;
 #[cfg(feature = "tracing")]
 pub use self::sentry::TracingLayer;
 pub use self::{builder::SentryBuilder, error::SetupError, sentry::Sentry};
+#[cfg(all(feature = "logs", feature = "tracing"))]
+pub use self::{log_layer::EventLayer, sentry::LogLayer};

@@ -112,12 +112,14 @@ fn severity(number: u8) -> Severity {
 fn any(value: &Value) -> AnyValue {
     match value {
         Value::Bool(flag) => (*flag).into(),
-        Value::Number(number) => number.as_i64().map_or_else(|| number.as_f64().unwrap().into(), AnyValue::Int),
+        Value::Number(number) => {
+            number.as_i64().map_or_else(|| number.as_f64().expect("a number").into(), AnyValue::Int)
+        }
         Value::String(text) => text.clone().into(),
         Value::Array(values) => values.iter().map(any).collect(),
         Value::Object(map) => match (map.get("bytes"), map.get("f64")) {
-            (Some(bytes), _) => AnyValue::Bytes(Box::new(serde_json::from_value(bytes.clone()).unwrap())),
-            (_, Some(number)) => AnyValue::Double(number.as_str().unwrap().parse().unwrap()),
+            (Some(bytes), _) => AnyValue::Bytes(Box::new(serde_json::from_value(bytes.clone()).expect("bytes"))),
+            (_, Some(number)) => AnyValue::Double(number.as_str().expect("a text").parse().expect("a number")),
             _ => AnyValue::Map(Box::new(
                 map.iter().map(|(key, value)| (Key::from(key.clone()), any(value))).collect::<HashMap<_, _>>(),
             )),
@@ -135,9 +137,9 @@ impl Record {
             record.set_observed_timestamp(time(seconds));
         }
         if let Some(trace_id) = &self.trace_id {
-            let span_id = self.span_id.as_deref().map_or(SpanId::INVALID, |id| SpanId::from_hex(id).unwrap());
+            let span_id = self.span_id.as_deref().map_or(SpanId::INVALID, |id| SpanId::from_hex(id).expect("an id"));
             let flags = self.trace_flags.map(TraceFlags::new);
-            record.set_trace_context(TraceId::from_hex(trace_id).unwrap(), span_id, flags);
+            record.set_trace_context(TraceId::from_hex(trace_id).expect("an id"), span_id, flags);
         }
         self.severity_number.into_iter().for_each(|number| record.set_severity_number(severity(number)));
         self.severity_text.iter().for_each(|text| record.set_severity_text(leaked(text)));
@@ -147,7 +149,7 @@ impl Record {
         match &self.attributes {
             Value::Object(map) => map.iter().for_each(|(key, value)| record.add_attribute(key.clone(), any(value))),
             list => list.as_array().into_iter().flatten().for_each(|pair| {
-                record.add_attribute(pair[0].as_str().unwrap().to_owned(), any(&pair[1]));
+                record.add_attribute(pair[0].as_str().expect("a key").to_owned(), any(&pair[1]));
             }),
         }
     }

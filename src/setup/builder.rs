@@ -7,10 +7,14 @@ use std::{
 
 use opentelemetry::{Key, Value, global};
 use opentelemetry_http::HttpClient;
+#[cfg(feature = "logs")]
+use opentelemetry_sdk::logs::{LoggerProviderBuilder, SdkLoggerProvider};
 use opentelemetry_sdk::{
     Resource,
     trace::{SdkTracerProvider, SpanProcessor, TracerProviderBuilder},
 };
+#[cfg(feature = "logs")]
+use opentelemetry_sentry_exporter::SentryLogProcessor;
 use opentelemetry_sentry_exporter::{
     ErrorEvent, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TraceLifecycle, TransactionEvent,
 };
@@ -62,6 +66,8 @@ pub struct SentryBuilder {
     /// Holds every setting that the exporter has too, so that no setting can have two values.
     exporter: SentryExporterBuilder,
     provider: TracerProviderBuilder,
+    #[cfg(feature = "logs")]
+    pub(super) logs: bool,
 }
 
 impl Default for SentryBuilder {
@@ -74,6 +80,8 @@ impl Default for SentryBuilder {
             resource: None,
             exporter: SentryExporter::builder(),
             provider: SdkTracerProvider::builder(),
+            #[cfg(feature = "logs")]
+            logs: false,
         }
     }
 }
@@ -330,7 +338,9 @@ impl SentryBuilder {
     }
 
     fn build_with(self, environment: Environment) -> Result<Sentry, SetupError> {
-        let Self { rate, sampler, org_id, strict, resource, mut exporter, provider } = self;
+        #[cfg(feature = "logs")]
+        let with_logs = self.logs;
+        let Self { rate, sampler, org_id, strict, resource, mut exporter, provider, .. } = self;
         let resource = resource.unwrap_or_else(|| Resource::builder().build());
         let sender = Sender::new(exporter.take_sender(), org_id, &environment, &resource)?;
         let rate = rate.or(environment.traces_sample_rate);
@@ -352,6 +362,8 @@ impl SentryBuilder {
             sender.give_to(exporter).with_decision_log(sampler.decision_log()).build().map_err(Kind::Exporter)?;
         let processor = SentrySpanProcessor::from(exporter);
         let (handle, decisions) = (sampler.handle(), sampler.decision_log());
+        #[cfg(feature = "logs")]
+        let loggers = logger_provider(with_logs.then_some(&processor), &resource);
         let provider = provider.with_resource(resource).with_sampler(sampler);
         let provider = provider.with_span_processor(processor.clone()).build();
         Ok(Sentry {
@@ -363,8 +375,18 @@ impl SentryBuilder {
             decisions,
             is_installed: false,
             is_shut_down: false,
+            #[cfg(feature = "logs")]
+            loggers,
         })
     }
+}
+
+/// A logger provider that shares the exporter's thread with a span processor; without one its records go nowhere.
+#[cfg(feature = "logs")]
+fn logger_provider(spans: Option<&SentrySpanProcessor>, resource: &Resource) -> SdkLoggerProvider {
+    let builder = SdkLoggerProvider::builder().with_resource(resource.clone());
+    let logs = spans.map(SentryLogProcessor::from);
+    logs.into_iter().fold(builder, LoggerProviderBuilder::with_log_processor).build()
 }
 
 #[cfg(test)]

@@ -22,6 +22,11 @@ pub type TracingLayer<S> = tracing_subscriber::filter::Filtered<
     S,
 >;
 
+/// The layer of [`Sentry::log_layer`].
+#[cfg(all(feature = "logs", feature = "tracing"))]
+pub type LogLayer<S> =
+    tracing_subscriber::filter::Filtered<super::log_layer::EventLayer, tracing_subscriber::filter::LevelFilter, S>;
+
 /// How long a `Sentry` that is dropped without a shutdown may take to send what is left, as in Sentry's SDKs.
 pub(super) const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -52,6 +57,8 @@ pub struct Sentry {
     pub(super) is_installed: bool,
     /// Otherwise a drop after a shutdown would warn, too.
     pub(super) is_shut_down: bool,
+    #[cfg(feature = "logs")]
+    pub(super) loggers: opentelemetry_sdk::logs::SdkLoggerProvider,
 }
 
 impl Sentry {
@@ -132,6 +139,58 @@ impl Sentry {
         use opentelemetry::trace::TracerProvider as _;
         let layer = tracing_opentelemetry::layer().with_tracer(self.provider.tracer(SCOPE));
         layer.with_threads(false).with_tracked_inactivity(false).with_target(false)
+    }
+
+    /// The logger provider, for appenders of other logging libraries. Its records go to Sentry if
+    /// [`with_logs`](crate::SentryBuilder::with_logs) is on. OpenTelemetry has no global logger provider.
+    #[cfg(feature = "logs")]
+    #[must_use]
+    pub const fn logger_provider(&self) -> &opentelemetry_sdk::logs::SdkLoggerProvider {
+        &self.loggers
+    }
+
+    /// A layer for `tracing_subscriber` that turns `tracing` events of level INFO and above into log records of this
+    /// provider. A record has the fields of its event as attributes, and belongs to the active span. Its filter is not that
+    /// of the [`tracing_layer`](Self::tracing_layer); for other levels, also by target, see
+    /// [`unfiltered_log_layer`](Self::unfiltered_log_layer).
+    ///
+    /// An error in a field, as in `error!(error = &e as &dyn Error)`, keeps its message, the name of its type and its causes.
+    ///
+    /// ```
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// # let sentry = opentelemetry_sentry::Sentry::builder().with_dsn("").with_logs(true).build()?;
+    /// let subscriber = tracing_subscriber::registry().with(sentry.tracing_layer()).with(sentry.log_layer());
+    /// # drop(subscriber);
+    /// # Ok::<(), opentelemetry_sentry::SetupError>(())
+    /// ```
+    #[cfg(all(feature = "logs", feature = "tracing"))]
+    #[must_use]
+    pub fn log_layer<S>(&self) -> LogLayer<S>
+    where
+        S: tracing_core::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    {
+        use tracing_subscriber::Layer as _;
+        self.unfiltered_log_layer().with_filter(tracing_subscriber::filter::LevelFilter::INFO)
+    }
+
+    /// The layer of [`log_layer`](Self::log_layer) for events of all levels.
+    ///
+    /// ```
+    /// use tracing_subscriber::{filter::{LevelFilter, Targets}, prelude::*};
+    ///
+    /// # let sentry = opentelemetry_sentry::Sentry::builder().with_dsn("").with_logs(true).build()?;
+    /// let levels = Targets::new().with_default(LevelFilter::INFO).with_target("shop", LevelFilter::DEBUG);
+    /// let layer = sentry.unfiltered_log_layer().with_filter(levels);
+    /// let subscriber = tracing_subscriber::registry().with(sentry.tracing_layer()).with(layer);
+    /// # drop(subscriber);
+    /// # Ok::<(), opentelemetry_sentry::SetupError>(())
+    /// ```
+    #[cfg(all(feature = "logs", feature = "tracing"))]
+    #[must_use]
+    pub fn unfiltered_log_layer(&self) -> super::log_layer::EventLayer {
+        use opentelemetry::logs::LoggerProvider as _;
+        super::log_layer::EventLayer::new(self.loggers.logger(""))
     }
 
     /// The span processor. A clone of it still returns the stats after the shutdown.
@@ -221,6 +280,8 @@ impl Sentry {
         let result = self.processor.shutdown(timeout);
         // Other processors get the time that is left. Ours returns an error here, as it is shut down already.
         let _ = self.provider.shutdown_with_timeout(timeout.saturating_sub(start.elapsed()));
+        #[cfg(feature = "logs")]
+        let _ = self.loggers.shutdown_with_timeout(timeout.saturating_sub(start.elapsed()));
         result
     }
 }

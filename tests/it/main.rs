@@ -10,6 +10,8 @@ mod dropped;
 mod exceptions;
 mod hops;
 mod hostile_server;
+#[cfg(feature = "logs")]
+mod logs;
 mod propagation;
 mod raw_server;
 mod set_up;

@@ -1,0 +1,264 @@
+//! `tracing` events as log records.
+
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+};
+
+use opentelemetry::{
+    Key,
+    logs::{AnyValue, LogRecord as _, Logger, Severity},
+};
+use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger};
+use opentelemetry_sentry_protocol::__shared::{causes, contain};
+use opentelemetry_sentry_semantics::semconv;
+use tracing_core::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::layer::{Context, Layer};
+
+/// The layer of [`Sentry::log_layer`](crate::Sentry::log_layer), for events of all levels.
+#[derive(Debug)]
+pub struct EventLayer {
+    logger: SdkLogger,
+}
+
+impl EventLayer {
+    pub(super) const fn new(logger: SdkLogger) -> Self {
+        Self { logger }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for EventLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        let severity = severity(*metadata.level());
+        // Under suppressed telemetry, as on the exporter's thread, this is false.
+        if !self.logger.event_enabled(severity, metadata.target(), Some(metadata.name())) {
+            return;
+        }
+        let mut record = self.logger.create_log_record();
+        record.set_severity_number(severity);
+        record.set_severity_text(metadata.level().as_str());
+        let mut fields = Fields { record: &mut record, is_from_log: metadata.target() == LOG, target: None };
+        event.record(&mut fields);
+        match fields.target.take() {
+            // The place of the bridge that has made the event says nothing.
+            Some(target) => record.set_target(target),
+            None => {
+                record.set_target(metadata.target());
+                add_place(&mut record, metadata);
+            }
+        }
+        self.logger.emit(record);
+    }
+}
+
+/// The target of events that `tracing-log` makes of records of the `log` crate.
+const LOG: &str = "log";
+
+/// The prefix of their own fields: target, module, file and line.
+const LOG_FIELDS: &str = "log.";
+
+const fn severity(level: Level) -> Severity {
+    match level {
+        Level::TRACE => Severity::Trace,
+        Level::DEBUG => Severity::Debug,
+        Level::INFO => Severity::Info,
+        Level::WARN => Severity::Warn,
+        Level::ERROR => Severity::Error,
+    }
+}
+
+fn add_place(record: &mut SdkLogRecord, metadata: &'static Metadata<'static>) {
+    if let Some(file) = metadata.file() {
+        record.add_attribute(semconv::CODE_FILE_PATH, file);
+    }
+    if let Some(line) = metadata.line() {
+        record.add_attribute(semconv::CODE_LINE_NUMBER, line);
+    }
+    // Without `target: "…"` the target is the module.
+    if let Some(module) = metadata.module_path().filter(|module| *module != metadata.target()) {
+        record.add_attribute(semconv::CODE_MODULE_NAME, module);
+    }
+}
+
+/// Puts the fields of an event into a record.
+struct Fields<'a> {
+    record: &'a mut SdkLogRecord,
+    is_from_log: bool,
+    target: Option<String>,
+}
+
+impl Fields<'_> {
+    fn add(&mut self, field: &Field, value: impl Into<AnyValue>) {
+        let value = value.into();
+        match field.name() {
+            "message" => self.record.set_body(value),
+            name if self.is_from_log && name.starts_with(LOG_FIELDS) => self.add_of_log(name, value),
+            name => self.record.add_attribute(Key::from_static_str(name), value),
+        }
+    }
+
+    /// Adds a field that `tracing-log` has made.
+    fn add_of_log(&mut self, name: &str, value: AnyValue) {
+        match (name, value) {
+            ("log.target", AnyValue::String(target)) => self.target = Some(target.as_str().to_owned()),
+            ("log.file", file) => self.record.add_attribute(semconv::CODE_FILE_PATH, file),
+            ("log.line", line) => self.record.add_attribute(semconv::CODE_LINE_NUMBER, line),
+            // The module is the target, unless the line has one of its own.
+            _ => {}
+        }
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.to_owned());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value);
+    }
+
+    /// Sentry's integers have 64 bits with a sign. As text no digit is lost.
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match i64::try_from(value) {
+            Ok(number) => self.add(field, number),
+            Err(_) => self.add(field, value.to_string()),
+        }
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(number) => self.add(field, number),
+            Err(_) => self.add(field, value.to_string()),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match i64::try_from(value) {
+            Ok(number) => self.add(field, number),
+            Err(_) => self.add(field, value.to_string()),
+        }
+    }
+
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        self.add(field, value);
+    }
+
+    /// An error is an exception: its type, its message, and the messages of its causes.
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        if field.name() == "message" {
+            return self.add(field, value.to_string());
+        }
+        self.record.add_attribute(semconv::EXCEPTION_MESSAGE, value.to_string());
+        if let Some(name) = type_name(value) {
+            self.record.add_attribute(semconv::EXCEPTION_TYPE, name);
+        }
+        let causes: Vec<_> = causes(value).map(|cause| AnyValue::from(cause.to_string())).collect();
+        if !causes.is_empty() {
+            self.record.add_attribute(semconv::ERROR_CHAIN, AnyValue::ListAny(Box::new(causes)));
+        }
+    }
+}
+
+/// The name of an error's type. A trait object has none, but the derived `Debug` of a type begins with its name, as in
+/// `NoStock { item: 7 }`. `None` if it begins otherwise.
+fn type_name(error: &dyn Error) -> Option<String> {
+    let mut name = Name(String::new());
+    // Writing ends with an error at the end of the name. A panic of the application's `Debug` costs the name alone.
+    contain(|| _ = write!(name, "{error:?}"))?;
+    let Name(name) = name;
+    let is_type = |last: &str| last.starts_with(|first: char| first.is_ascii_uppercase());
+    name.rsplit("::").next().is_some_and(is_type).then_some(name)
+}
+
+/// Takes in the path at the beginning of a text.
+struct Name(String);
+
+impl fmt::Write for Name {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        const MAX_NAME: usize = 200;
+        let is_part = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
+        let part: usize = text.chars().take_while(is_part).map(char::len_utf8).sum();
+        self.0.push_str(&text[..part]);
+        let is_over = part < text.len() || self.0.len() > MAX_NAME;
+        if is_over { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct NoStock {
+        _item: u32,
+    }
+
+    #[derive(Debug)]
+    struct Unit;
+
+    struct Own(&'static str);
+
+    struct Panics;
+
+    impl fmt::Debug for Own {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl fmt::Debug for Panics {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("as the test wants")
+        }
+    }
+
+    macro_rules! errors {
+        ($($name:ident)*) => {$(
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("an error")
+                }
+            }
+
+            impl Error for $name {}
+        )*};
+    }
+
+    errors! { NoStock Unit Own Panics }
+
+    #[test]
+    fn the_name_of_a_type_is_read_from_its_debug_text() {
+        let errors: [(&dyn Error, Option<&str>); 8] = [
+            (&NoStock { _item: 1 }, Some("NoStock")),
+            (&Unit, Some("Unit")),
+            (&io::Error::other("disk full"), Some("Custom")),
+            (&Own("shop::Full(1)"), Some("shop::Full")),
+            (&Own("disk full"), None),
+            (&Own(""), None),
+            (&Own("\"Text\""), None),
+            (&Panics, None),
+        ];
+        for (error, expected) in errors {
+            assert_eq!(type_name(error).as_deref(), expected);
+        }
+    }
+}
