@@ -8,6 +8,7 @@
 //! | which traces are sampled | [`sampling`] |
 //! | what leaves the process, and how to hide more | [`privacy`] |
 //! | when spans leave, what can be lost, and where to see it | [`delivery`] |
+//! | which log lines are sent, as what, and what they cost | `logs` (feature `logs`) |
 //! | which environment variables are read | [`environment`] |
 //! | what servers and clients get: outgoing requests, the tunnel, server actions | [`web`] |
 //!
@@ -37,6 +38,10 @@ pub mod headers {}
 
 #[doc = include_str!("guide/lifecycles.md")]
 pub mod lifecycles {}
+
+#[cfg(all(feature = "logs", feature = "tracing"))]
+#[doc = include_str!("guide/logs.md")]
+pub mod logs {}
 
 #[doc = include_str!("guide/mapping.md")]
 pub mod mapping {}

@@ -39,6 +39,7 @@
 //! | tags, and the user | [`with_tag`], [`with_tag_attributes`]; attributes `user.id`, `user.email`, … ([mapping](crate::guide::mapping#tags)) |
 //! | measurements | an event with `sentry.measurement_value` ([mapping](crate::guide::mapping#measurements)) |
 //! | errors beside traces | [`with_exceptions_as_errors`] |
+//! | log lines, and errors from them in any trace | `with_logs` and `Sentry::log_layer` (feature `logs`; guide, page `logs`) |
 //! | errors of the `sentry` crate in the active span's trace | `sentry_sdk::TraceIntegration`, and `sentry_sdk::SharedTransport` for one transport (feature `sentry-sdk`) |
 //! | no health checks, no cache spans | [`with_ignore_transactions`], [`with_ignore_spans`] |
 //! | to change or hide what is sent | [`with_before_send_transaction`], [`with_before_send_span`], [`with_scrubber`] ([privacy](crate::guide::privacy)) |
@@ -108,6 +109,7 @@
 //! | `reqwest-rustls` | yes | the built-in HTTP client, with TLS |
 //! | `reqwest-client` | with it | the built-in HTTP client without TLS, for `http://` DSNs only |
 //! | `tracing` | yes | [`Sentry::tracing_layer`] |
+//! | `logs` | no | `SentryBuilder::with_logs`, `Sentry::logger_provider` and `Sentry::log_layer`: log records |
 //! | `tower` | no | the module `web`, for servers and clients that are services of `tower` |
 //! | `axum-08` | no | routes and peers of axum 0.8 in the spans of `web::ServerLayer` |
 //! | `reqwest-013` | no | `web::RequestBuilderExt`: client spans for requests of reqwest 0.13 |

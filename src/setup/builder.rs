@@ -223,7 +223,8 @@ impl SentryBuilder {
     /// Sets whether the exceptions that spans record become error events in their trace: those of
     /// `#[instrument(err)]`, of `error!(error = …)` and of OpenTelemetry's `record_error`. Defaults to `false`.
     ///
-    /// They come from spans, so a trace that is not sampled has none. See
+    /// They come from spans, so a trace that is not sampled has none; with the feature `logs`, records in any trace make
+    /// errors too. See
     /// [`SentryExporterBuilder::with_exceptions_as_errors`].
     pub fn with_exceptions_as_errors(self, on: bool) -> Self {
         self.with_exporter(|exporter| exporter.with_exceptions_as_errors(on))

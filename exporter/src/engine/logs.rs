@@ -60,6 +60,9 @@ pub(crate) struct LogIntake {
     default_size: AtomicU64,
     /// A log processor uses this engine. Span events then make no logs: each line would be sent twice.
     has_processor: AtomicBool,
+    /// A record with an exception waits. Without it the exception would wait for the other records of an envelope before it
+    /// waits for its span.
+    is_urgent: AtomicBool,
     /// Wakes the worker: to set a timer for the first record, or because an envelope is full.
     arrived: Notify,
 }
@@ -83,19 +86,18 @@ impl LogIntake {
             limit,
             default_size: AtomicU64::new(0),
             has_processor: AtomicBool::new(false),
+            is_urgent: AtomicBool::new(false),
             arrived: Notify::new(),
         }
     }
 
     /// Accepts a record, or drops it if too many wait.
     #[cfg(feature = "logs")]
-    pub(crate) fn push(
-        &self,
-        record: &SdkLogRecord,
-        scope: &InstrumentationScope,
-        context: Option<TraceContext>,
-        ledger: &Ledger,
-    ) {
+    pub(crate) fn push(&self, record: &SdkLogRecord, scope: &InstrumentationScope, kind: RecordKind, ledger: &Ledger) {
+        let (is_error, context) = match kind {
+            RecordKind::Line => (false, None),
+            RecordKind::Error(context) => (true, context),
+        };
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         if before >= self.limit || self.bytes.load(Ordering::Relaxed) >= MAX_BYTES {
             return self.refuse(record, DropReason::QueueOverflow, ledger);
@@ -115,7 +117,8 @@ impl LogIntake {
         if values > 0 {
             ledger.trimmed(Trimmed { values, bytes });
         }
-        if before == 0 || (before + 1) % MAX_LOGS == 0 {
+        let is_urgent = is_error && !self.is_urgent.swap(true, Ordering::Relaxed);
+        if before == 0 || (before + 1) % MAX_LOGS == 0 || is_urgent {
             self.arrived.notify_one();
         }
     }
@@ -158,6 +161,11 @@ impl LogIntake {
         lines
     }
 
+    /// Whether a record came that should be packed at once; it is said once.
+    pub(crate) fn take_urgency(&self) -> bool {
+        self.is_urgent.swap(false, Ordering::Relaxed)
+    }
+
     /// How many records wait, here or in the machine.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
@@ -198,6 +206,15 @@ impl LogIntake {
     pub(crate) fn has_processor(&self) -> bool {
         self.has_processor.load(Ordering::Relaxed)
     }
+}
+
+/// What a record may become beside a log.
+#[cfg(feature = "logs")]
+#[derive(Debug)]
+pub(crate) enum RecordKind {
+    Line,
+    /// It has an exception, which may become an error event in this context.
+    Error(Option<TraceContext>),
 }
 
 /// Appends the records of a shard.

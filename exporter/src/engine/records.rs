@@ -6,7 +6,7 @@ use opentelemetry_sentry_protocol::{RemoteTrace, SampleRand};
 
 use super::{
     Engine,
-    logs::{severity, severity_number, target},
+    logs::{RecordKind, severity, severity_number, target},
 };
 use crate::{
     convert::EXCEPTION_KEYS,
@@ -32,8 +32,8 @@ impl Engine {
             return;
         }
         let is_error = severity >= SeverityNumber::ERROR && self.makes_errors && has_exception(record);
-        let context = if is_error { self.decided_context(record) } else { None };
-        self.shared.logs.push(record, scope, context, &self.shared.ledger);
+        let kind = if is_error { RecordKind::Error(self.decided_context(record)) } else { RecordKind::Line };
+        self.shared.logs.push(record, scope, kind, &self.shared.ledger);
     }
 
     /// What the sampler decided about the trace of a record. It is asked on the thread that emits, because a trace that is

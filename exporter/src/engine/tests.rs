@@ -4,6 +4,7 @@ mod callers;
 mod fairness;
 mod gen_ai;
 mod laws;
+mod logs;
 mod outages;
 mod poison;
 mod pressure;

@@ -180,8 +180,9 @@ impl SentryExporterBuilder {
     /// passes through several spans of a trace is one event, if its text stays the same or is among the causes of the
     /// next one. Causes are known if the error itself is recorded, as in `error!(error = &e as &dyn Error)`.
     ///
-    /// The exporter sees only ended spans, so it misses exceptions in traces that are not sampled and outside of any
-    /// span.
+    /// Spans have them in sampled traces only. A `SentryLogProcessor` of this exporter adds those of log records at ERROR and
+    /// above, in any trace and in none: records with `exception.*` attributes or an attribute `error`. A failure that span and
+    /// record report is one event.
     pub const fn with_exceptions_as_errors(mut self, on: bool) -> Self {
         self.options.rules.exceptions_as_errors = on;
         self

@@ -21,7 +21,7 @@ impl Machine {
         if waiting > 0 {
             self.logs_due.get_or_insert(now.instant + MAX_WAIT);
         }
-        if waiting >= MAX_LOGS {
+        if waiting >= MAX_LOGS || self.shared.logs.take_urgency() {
             self.take_in_logs(Then::Full);
         }
     }

@@ -8,7 +8,7 @@ use super::{
     super::EngineOptions,
     simulation::{Plan, Simulation, accepted, hangs, id_of, limited, millis, pad, refused, seconds, status},
 };
-use crate::trace::TraceLifecycle;
+use crate::{packing::Rules, trace::TraceLifecycle};
 
 /// What the network does.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ enum Step {
         is_poison: bool,
     },
     Burst(usize),
+    /// Records, and whether one of them has an exception.
+    Logs(usize, bool),
     Wait(u64),
     Weather(Weather),
     Flush(u64),
@@ -57,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => trace.prop_map(|(children, bytes, is_open, is_poison)| Step::Trace { children, bytes, is_open, is_poison }),
         2 => (1..100_usize).prop_map(Step::Burst),
+        3 => (1..700_usize, any::<bool>()).prop_map(|(count, has_error)| Step::Logs(count, has_error)),
         6 => prop_oneof![0..1000_u64, 0..20_000_u64, 0..400_000_u64].prop_map(Step::Wait),
         5 => weather().prop_map(Step::Weather),
         2 => (0..8000_u64).prop_map(Step::Flush),
@@ -72,6 +75,7 @@ fn ended(sim: &Simulation) -> Result<u64, TestCaseError> {
     let stats = sim.stats();
     prop_assert!(stats.spans_spooled <= stats.spans_received, "{stats}");
     prop_assert_eq!(stats.spans_received, stats.spans_sent + stats.spans_dropped() + stats.spans_spooled, "{}", stats);
+    prop_assert_eq!(stats.logs_received, stats.logs_sent + stats.logs_dropped() + stats.logs_spooled, "{}", stats);
     Ok(stats.spans_dropped())
 }
 
@@ -135,12 +139,15 @@ proptest! {
             disk_time: millis(3),
             engine,
             queue_limit: queue,
+            rules: || Rules { exceptions_as_errors: true, ..Rules::default() },
             ..Plan::default()
         };
         let mut sim = Simulation::new(plan, obeys(Rc::clone(&sky)));
         // Spans that ended, that were dropped, and that a kill may have lost.
         let (mut all, mut dropped, mut at_risk) = (0, 0, 0);
         let mut is_killed = false;
+        // Records that were emitted since the process started.
+        let mut logs = 0;
         for step in steps {
             match step {
                 Step::Trace { children, bytes, is_open, is_poison } => {
@@ -149,6 +156,13 @@ proptest! {
                 Step::Burst(count) => {
                     sim.singles(count);
                     all += count as u64;
+                }
+                Step::Logs(count, has_error) => {
+                    sim.logs(count, "a line");
+                    if has_error {
+                        sim.log_error("disk full");
+                    }
+                    logs += (count + usize::from(has_error)) as u64;
                 }
                 Step::Wait(time) => sim.run_for(millis(time)),
                 Step::Weather(weather) => *sky.borrow_mut() = weather,
@@ -165,10 +179,14 @@ proptest! {
                     sim.kill();
                     sim.restart();
                     is_killed = true;
+                    logs = 0;
                 }
                 Step::Shutdown(timeout) => {
                     let _ = sim.shutdown(millis(timeout));
                     dropped += ended(&sim)?;
+                    let received = sim.stats().logs_received;
+                    prop_assert!(received >= logs, "{received} of {logs} records and those that came from the disk");
+                    logs = 0;
                     sim.restart();
                 }
             }

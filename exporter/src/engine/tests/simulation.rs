@@ -12,17 +12,21 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
-    KeyValue, SpanId, TraceFlags, TraceId,
+    InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
+    logs::{LogRecord as _, Logger as _, LoggerProvider as _, Severity},
     trace::{SpanContext, TraceState},
 };
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::{
+    logs::{SdkLogRecord, SdkLoggerProvider},
+    trace::SpanData,
+};
 use opentelemetry_sentry_protocol::{Dsn, Service};
 
 use super::super::{
     EngineOptions, FlushError, Setup, Shared,
     intake::Intake,
-    logs::LogIntake,
+    logs::{LogIntake, RecordKind},
     machine::Machine,
     order::{Mailbox, Orders},
     waiter, worker,
@@ -71,6 +75,13 @@ pub(super) fn refused() -> Reply {
 
 pub(super) fn hangs() -> Reply {
     Reply { after: REQUEST_TIMEOUT, answer: Answer::Nothing("no answer".to_owned()) }
+}
+
+/// An answer that limits categories by `X-Sentry-Rate-Limits`.
+pub(super) fn limited_with(status: u16, limits: &str) -> Reply {
+    let limits = HeaderValue::from_str(limits).unwrap();
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("x-sentry-rate-limits"), limits)]);
+    Reply { after: millis(1), answer: Answer::Status(status, headers) }
 }
 
 pub(super) fn limited(seconds: u64) -> Reply {
@@ -278,6 +289,29 @@ impl Simulation {
         }
         self.end(root);
         id
+    }
+
+    /// Emits log records outside of any trace.
+    pub(super) fn logs(&mut self, count: usize, body: &'static str) {
+        for _ in 0..count {
+            self.log(RecordKind::Line, |record| record.set_body(body.into()));
+        }
+    }
+
+    /// Emits a log record with an exception.
+    pub(super) fn log_error(&mut self, message: &'static str) {
+        self.log(RecordKind::Error(None), |record| {
+            record.set_severity_number(Severity::Error);
+            record.add_attribute("exception.message", message);
+        });
+    }
+
+    fn log(&mut self, kind: RecordKind, fill: impl FnOnce(&mut SdkLogRecord)) {
+        let mut record = SdkLoggerProvider::builder().build().logger("").create_log_record();
+        record.set_observed_timestamp(self.now.wall);
+        fill(&mut record);
+        self.shared.logs.push(&record, &InstrumentationScope::default(), kind, &self.shared.ledger);
+        self.machine.iter_mut().for_each(|machine| machine.logs_arrived(self.now));
     }
 
     /// Ends transactions of a single span each.
