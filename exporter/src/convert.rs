@@ -41,6 +41,8 @@ mod user;
 mod value;
 mod view;
 
+#[cfg(feature = "logs")]
+pub(crate) use self::record_error::EXCEPTION_KEYS;
 pub(crate) use self::{
     breadcrumb::Breadcrumb,
     error_event::{EventContext, ExceptionEvent},
@@ -49,7 +51,7 @@ pub(crate) use self::{
     exception::{Exception, Exceptions, MAX_VALUE, UNKNOWN_TYPE},
     fixed::{FixedAttributes, InvalidAttribute},
     log::LogItem,
-    record_error::{EXCEPTION_KEYS, RecordError},
+    record_error::RecordError,
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},
     status::{STATUSES, http_status},
     streamed::{SegmentInfo, StreamedSpan, streamed_key},

@@ -57,10 +57,11 @@ use self::{
     order::{Mailbox, Waiter},
 };
 pub(crate) use self::{options::EngineOptions, worker::Setup};
+#[cfg(feature = "logs")]
+use crate::trace::LogFilters;
 use crate::{
     account::{DropReason, Stats, unsampled},
     packing::Filters,
-    trace::LogFilters,
     transport::{Asker, Destination, Problem, of_answer, of_arrivals},
 };
 

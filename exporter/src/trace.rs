@@ -26,6 +26,7 @@ pub(crate) mod fixtures;
 mod gatherer;
 mod lifecycle;
 mod line;
+#[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "without the feature no record comes in"))]
 mod log_filter;
 mod pick_up;
 mod segment;

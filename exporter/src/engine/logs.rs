@@ -10,6 +10,7 @@
 mod any_value;
 #[cfg(feature = "logs")]
 mod capture;
+#[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "without the feature no record comes in"))]
 mod tape;
 
 use std::{
@@ -29,10 +30,12 @@ use tokio::sync::Notify;
 #[cfg(feature = "logs")]
 pub(crate) use self::capture::{severity, severity_number, target};
 #[cfg(feature = "logs")]
-use crate::account::{Counts, Trimmed};
+use crate::{
+    account::{Counts, Trimmed},
+    packing::MAX_LOGS,
+};
 use crate::{
     account::{DropReason, Ledger},
-    packing::MAX_LOGS,
     trace::{LogLine, TraceContext},
 };
 
@@ -43,6 +46,7 @@ const SHARDS: usize = 8;
 const MAX_ROOM: usize = 64 << 10;
 
 /// How many bytes of records may wait: the default number of records with eight kilobytes each.
+#[cfg(feature = "logs")]
 const MAX_BYTES: usize = 8 << 20;
 
 /// Log records on their way to the worker.
@@ -55,6 +59,7 @@ pub(crate) struct LogIntake {
     /// The bytes of the records in the shards.
     bytes: AtomicUsize,
     /// The limit for `waiting`. A record above it is dropped.
+    #[cfg(feature = "logs")]
     limit: usize,
     /// The size of the attributes that every log has. A record that is dropped counts with it.
     default_size: AtomicU64,
@@ -78,11 +83,13 @@ struct Shard {
 }
 
 impl LogIntake {
+    #[cfg_attr(not(feature = "logs"), expect(unused_variables, reason = "without the feature no record comes in"))]
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             shards: Default::default(),
             waiting: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            #[cfg(feature = "logs")]
             limit,
             default_size: AtomicU64::new(0),
             has_processor: AtomicBool::new(false),

@@ -51,6 +51,7 @@ pub(crate) struct Setup {
     /// What the application ignores in a stream. A trace that leaves as a transaction is filtered by the packer.
     pub(crate) ignored: Option<Arc<Filters>>,
     pub(crate) wait: WaitLimits,
+    #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "without the feature no record comes in"))]
     pub(crate) log_filters: LogFilters,
     pub(crate) options: EngineOptions,
     pub(crate) delivery: DeliveryOptions,
