@@ -1,4 +1,5 @@
-//! The service behind the gateway: it keeps the stock in a database, and records the tenant of each request.
+//! The service behind the gateway: it keeps the stock in a database, records the tenant of each request, and writes log
+//! lines.
 
 use std::{error::Error, fmt};
 
@@ -29,12 +30,14 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
 #[tracing::instrument(skip_all, fields(%sku, tenant = tenant()), err)]
 async fn stock(State(database): State<Database>, Path(sku): Path<String>) -> Result<Json<Value>, Failure> {
     let quantity = database.quantity(sku.clone()).await?.ok_or(Failure::Unknown)?;
+    tracing::info!(quantity, "in stock");
     Ok(Json(json!({ "sku": sku, "quantity": quantity })))
 }
 
 #[tracing::instrument(skip_all, fields(%sku, tenant = tenant()), err)]
 async fn reserve(State(database): State<Database>, Path(sku): Path<String>) -> Result<Json<Value>, Failure> {
     let left = database.reserve(sku.clone()).await?.ok_or(Failure::Unknown)?;
+    tracing::info!(left, "one reserved");
     Ok(Json(json!({ "sku": sku, "quantity": left })))
 }
 

@@ -103,11 +103,13 @@ impl Shop {
         let mut visits = Vec::new();
         for visit in browser::visits(self.dsn.public_key()) {
             let answer = visit.send(&client, self.gateway.url()).await.map_err(|error| error.to_string());
-            self.show(&visit, &answer);
             visits.push((visit, answer));
         }
         let (paint, ingest) = (self.paint, self.ingest.clone());
-        let services = self.close().await;
+        // Log lines leave within five seconds, or when their service ends.
+        let reports = self.close().await;
+        visits.iter().for_each(|(visit, answer)| show(ingest.as_deref(), paint, visit, answer));
+        let services = check(&reports, paint);
         let mut parts = match &ingest {
             Some(ingest) => judge_visits(visits, &trace::transactions(&ingest.envelopes())),
             None => {
@@ -118,28 +120,6 @@ impl Shop {
         };
         parts.push(("The services", services));
         verdict(&parts, ingest.is_some(), paint)
-    }
-
-    /// Prints a trace when it is complete, or its spans so far after a timeout.
-    fn show(&self, visit: &Visit, answer: &Result<Answer, String>) {
-        let (method, path) = visit.kind.request();
-        println!("\n{}", waterfall::title(&format!("{}: {method} {path}", visit.kind.title()), self.paint));
-        match answer {
-            Ok(answer) => println!("trace {}, answer {}", visit.trace_id, answer.status),
-            Err(error) => println!("trace {}, no answer: {error}", visit.trace_id),
-        }
-        let Some(ingest) = &self.ingest else { return };
-        let trace = || in_trace(&trace::transactions(&ingest.envelopes()), &visit.trace_id);
-        let as_expected = answer.as_ref().is_ok_and(|answer| answer.status == visit.kind.status());
-        let expected = visit.kind.transactions();
-        // A request that failed unexpectedly may have only a part of its transactions.
-        let patience = if as_expected { PATIENCE } else { PATIENCE / 5 };
-        let whole = |trace: &[Transaction]| trace.len() >= expected && trace::is_whole(trace);
-        let enough = |trace: &[Transaction]| whole(trace) || !as_expected && !trace.is_empty();
-        if block_in_place(|| ingest.wait_until(patience, |_| enough(&trace()))).is_err() {
-            println!("{}", self.paint.paint(Colour::Red, &format!("not whole within {patience:?}")));
-        }
-        println!("\n{}", waterfall::render(&trace(), self.paint));
     }
 
     async fn serve(self) -> ExitCode {
@@ -154,36 +134,64 @@ impl Shop {
         }
         service::end_requested().await;
         let paint = self.paint;
-        let services = self.close().await;
-        verdict(&[("The services", services)], false, paint)
+        let reports = self.close().await;
+        verdict(&[("The services", check(&reports, paint))], false, paint)
     }
 
-    /// Ends the services, the gateway first, and prints and checks their reports.
-    async fn close(self) -> Vec<Check> {
-        let reports = [("gateway", self.gateway.stop().await), ("inventory", self.inventory.stop().await)];
-        println!("\n{}", waterfall::title("The services' statistics", self.paint));
-        println!(
-            "{:<12} {:>15} {:>12} {:>14} {:>19}",
-            "", "spans received", "spans sent", "spans dropped", "transactions sent"
-        );
-        for (service, report) in &reports {
-            match report {
-                Ok(report) => {
-                    let Report { spans_received, spans_sent, transactions_sent, dropped, .. } = report;
-                    let lost: u64 = dropped.values().sum();
-                    println!("{service:<12} {spans_received:>15} {spans_sent:>12} {lost:>14} {transactions_sent:>19}");
-                }
-                Err(_) => println!("{service:<12} {:>15}", "no report"),
-            }
-        }
-        for (service, report) in &reports {
-            match report.as_ref().map_or(&[][..], |report| &report.set_up) {
-                [] => println!("{service}: the set-up has no problem"),
-                problems => problems.iter().for_each(|problem| println!("{service}: {problem}")),
-            }
-        }
-        reports.iter().map(|(service, report)| judge::judge_report(service, report)).collect()
+    /// Ends the services, the gateway first, and reads their reports.
+    async fn close(self) -> Reports {
+        [("gateway", self.gateway.stop().await), ("inventory", self.inventory.stop().await)]
     }
+}
+
+type Reports = [(&'static str, Result<Report, String>); 2];
+
+/// Prints and checks the reports of the services.
+fn check(reports: &Reports, paint: Paint) -> Vec<Check> {
+    println!("\n{}", waterfall::title("The services' statistics", paint));
+    println!(
+        "{:<12} {:>15} {:>12} {:>14} {:>19}",
+        "", "spans received", "spans sent", "spans dropped", "transactions sent"
+    );
+    for (service, report) in reports {
+        match report {
+            Ok(report) => {
+                let Report { spans_received, spans_sent, transactions_sent, dropped, .. } = report;
+                let lost: u64 = dropped.values().sum();
+                println!("{service:<12} {spans_received:>15} {spans_sent:>12} {lost:>14} {transactions_sent:>19}");
+            }
+            Err(_) => println!("{service:<12} {:>15}", "no report"),
+        }
+    }
+    for (service, report) in reports {
+        match report.as_ref().map_or(&[][..], |report| &report.set_up) {
+            [] => println!("{service}: the set-up has no problem"),
+            problems => problems.iter().for_each(|problem| println!("{service}: {problem}")),
+        }
+    }
+    reports.iter().map(|(service, report)| judge::judge_report(service, report)).collect()
+}
+
+/// Prints a trace when it is complete, or its spans so far after a timeout.
+fn show(ingest: Option<&LocalIngest>, paint: Paint, visit: &Visit, answer: &Result<Answer, String>) {
+    let (method, path) = visit.kind.request();
+    println!("\n{}", waterfall::title(&format!("{}: {method} {path}", visit.kind.title()), paint));
+    match answer {
+        Ok(answer) => println!("trace {}, answer {}", visit.trace_id, answer.status),
+        Err(error) => println!("trace {}, no answer: {error}", visit.trace_id),
+    }
+    let Some(ingest) = ingest else { return };
+    let trace = || in_trace(&trace::transactions(&ingest.envelopes()), &visit.trace_id);
+    let as_expected = answer.as_ref().is_ok_and(|answer| answer.status == visit.kind.status());
+    let expected = visit.kind.transactions();
+    // A request that failed unexpectedly may have only a part of its transactions.
+    let patience = if as_expected { PATIENCE } else { PATIENCE / 5 };
+    let whole = |trace: &[Transaction]| trace.len() >= expected && trace::is_whole(trace);
+    let enough = |trace: &[Transaction]| whole(trace) || !as_expected && !trace.is_empty();
+    if block_in_place(|| ingest.wait_until(patience, |_| enough(&trace()))).is_err() {
+        println!("{}", paint.paint(Colour::Red, &format!("not whole within {patience:?}")));
+    }
+    println!("\n{}", waterfall::render(&trace(), &trace::lines(ingest), paint));
 }
 
 fn judge_visits(visits: Vec<(Visit, Result<Answer, String>)>, all: &[Transaction]) -> Vec<(&'static str, Vec<Check>)> {
@@ -206,7 +214,11 @@ fn show_all(ingest: &LocalIngest, paint: Paint) {
         };
         let _ = ingest.wait_until(Duration::from_secs(3600), |_| next().is_some());
         let Some((trace, id)) = next() else { continue };
-        println!("\n{}\n{}", waterfall::title(&format!("trace {id}"), paint), waterfall::render(&trace, paint));
+        println!(
+            "\n{}\n{}",
+            waterfall::title(&format!("trace {id}"), paint),
+            waterfall::render(&trace, &trace::lines(ingest), paint)
+        );
         shown.insert(id, trace.len());
     }
 }

@@ -1,9 +1,9 @@
 //! The transactions that arrived at the ingest, or the segments of streamed spans, which are the same spans in another
-//! form.
+//! form, and the log lines.
 
 use std::collections::BTreeMap;
 
-use opentelemetry_sentry::exporter::testing::{Envelope, Item};
+use opentelemetry_sentry::exporter::testing::{Envelope, Item, LocalIngest};
 use serde_json::{Map, Value};
 
 /// The spans of one service for one request: a transaction, or a segment of a stream.
@@ -48,6 +48,25 @@ pub(crate) struct Words {
 
 const TRANSACTIONS: Words = Words { failed: "internal_error", query: "db", is_named_by_text: true };
 const STREAM: Words = Words { failed: "error", query: "db.query", is_named_by_text: false };
+
+/// A log line in a span.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) span: String,
+    pub(crate) level: String,
+    pub(crate) text: String,
+    /// In seconds since 1970.
+    pub(crate) time: f64,
+}
+
+/// The log lines that arrived and belong to a span.
+pub(crate) fn lines(ingest: &LocalIngest) -> Vec<Line> {
+    let logs = ingest.logs().into_iter().filter_map(|log| {
+        let time = log.json["timestamp"].as_f64()?;
+        Some(Line { span: log.span_id?, level: log.level, text: log.body, time })
+    });
+    logs.collect()
+}
 
 /// All transactions in these envelopes, and all segments of streamed spans whose root has arrived.
 pub(crate) fn transactions(envelopes: &[Envelope]) -> Vec<Transaction> {

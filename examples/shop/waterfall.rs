@@ -1,11 +1,11 @@
 //! A trace as a waterfall of 100 columns: op, name, status, start and duration of every span.
 //!
 //! A line with a service's name is a transaction. Spans are indented below their parent, in the same service or in
-//! another one.
+//! another one. Log lines are indented below their span.
 
 use crate::{
     paint::{Colour, Paint},
-    trace::{Span, Transaction},
+    trace::{Line, Span, Transaction},
 };
 
 const WIDTH: usize = 100;
@@ -15,8 +15,8 @@ const STATUS: usize = 14;
 const MILLIS: usize = 6;
 const BAR: usize = 16;
 
-/// The lines of one trace.
-pub(crate) fn render(trace: &[Transaction], paint: Paint) -> String {
+/// One trace with its log lines.
+pub(crate) fn render(trace: &[Transaction], logs: &[Line], paint: Paint) -> String {
     if trace.is_empty() {
         return paint.paint(Colour::Dim, "nothing arrived");
     }
@@ -29,7 +29,10 @@ pub(crate) fn render(trace: &[Transaction], paint: Paint) -> String {
     }
     let scale = Scale::of(&nodes);
     let header = line("", "status", "start", "took", &scale.text());
-    let lines = rows.iter().map(|row| row.render(scale, paint));
+    let lines = rows.iter().flat_map(|row| {
+        let logs = logs.iter().filter(|log| log.span == row.node.span.id).map(|log| row.render_log(log, scale, paint));
+        std::iter::once(row.render(scale, paint)).chain(logs)
+    });
     std::iter::once(paint.paint(Colour::Dim, header.trim_end())).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
@@ -71,9 +74,10 @@ impl<'a> Node<'a> {
 
 /// Adds a node and its descendants. `branch` is drawn before the node, `trunk` before its descendants.
 fn walk<'a>(node: &Node<'a>, nodes: &[Node<'a>], branch: &str, trunk: &str, rows: &mut Vec<Row<'a>>) {
-    rows.push(Row { node: *node, branch: branch.to_owned() });
     let mut children: Vec<_> = nodes.iter().filter(|other| node.is_parent_of(other)).collect();
     children.sort_by(|a, b| a.span.start.total_cmp(&b.span.start));
+    let bar = if children.is_empty() { "  " } else { "│ " };
+    rows.push(Row { node: *node, branch: branch.to_owned(), below: format!("{trunk}{bar}") });
     let last = children.len().saturating_sub(1);
     for (place, child) in children.into_iter().enumerate() {
         let (corner, below) = if place == last { ("└ ", "  ") } else { ("├ ", "│ ") };
@@ -84,9 +88,21 @@ fn walk<'a>(node: &Node<'a>, nodes: &[Node<'a>], branch: &str, trunk: &str, rows
 struct Row<'a> {
     node: Node<'a>,
     branch: String,
+    /// Drawn before its log lines.
+    below: String,
 }
 
 impl Row<'_> {
+    fn render_log(&self, log: &Line, scale: Scale, paint: Paint) -> String {
+        let level = format!("{} ", log.level);
+        let used = self.below.chars().count() + level.chars().count();
+        let text = cut(&log.text, LABEL.saturating_sub(used));
+        let padding = " ".repeat(LABEL.saturating_sub(used + text.chars().count()));
+        let start = millis(log.time - scale.start);
+        let line = format!("{}{level}{text}{padding} {:STATUS$} {start:>MILLIS$}", self.below, "");
+        paint.paint(Colour::Dim, line.trim_end())
+    }
+
     fn render(&self, scale: Scale, paint: Paint) -> String {
         let Node { span, service, colour } = self.node;
         let (head, colours) = match service {
@@ -174,6 +190,10 @@ mod tests {
         })
     }
 
+    fn log(span: &str, text: &str) -> Line {
+        Line { span: span.to_owned(), level: "info".to_owned(), text: text.to_owned(), time: 0.001 }
+    }
+
     fn transaction(service: &str, root: &serde_json::Value, spans: &[serde_json::Value]) -> Transaction {
         let event = json!({
             "transaction": root["description"],
@@ -187,26 +207,31 @@ mod tests {
     fn called_services_are_indented_below_their_caller() {
         let call = span("b", "a", "call", (0.001, 0.004));
         let first = transaction("gateway", &span("a", "browser", "page", (0.0, 0.016)), &[call]);
+        let logs = [log("b", "asking"), log("c", "found"), log("z", "of another trace")];
         let second = transaction("inventory", &span("c", "b", "stock", (0.002, 0.003)), &[]);
-        let text = render(&[second, first], Paint::none());
+        let text = render(&[second, first], &logs, Paint::none());
         let lines: Vec<_> = text.lines().map(str::trim_end).collect();
         assert!(lines[1].starts_with("gateway: db page "), "{text}");
         assert!(lines[1].ends_with("ok                0.0   16.0 ████████████████"), "{text}");
         assert!(lines[2].starts_with("└ db call "), "{text}");
-        assert!(lines[3].starts_with("  └ inventory: db stock "), "{text}");
-        assert!(lines[3].ends_with("   2.0    1.0   █"), "{text}");
+        assert!(lines[3].starts_with("  │ info asking "), "{text}");
+        assert!(lines[3].ends_with("   1.0"), "{text}");
+        assert!(lines[4].starts_with("  └ inventory: db stock "), "{text}");
+        assert!(lines[4].ends_with("   2.0    1.0   █"), "{text}");
+        assert!(lines[5].starts_with("      info found "), "{text}");
+        assert_eq!(lines.len(), 6, "{text}");
     }
 
     #[test]
     fn no_line_is_wider_than_a_page() {
         let long = span("a", "", &"x".repeat(500), (0.0, 0.0));
-        let text = render(&[transaction("gateway", &long, &[])], Paint::none());
+        let text = render(&[transaction("gateway", &long, &[])], &[log("a", &"y".repeat(500))], Paint::none());
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         assert!(text.contains('…'));
     }
 
     #[test]
     fn an_empty_trace_has_a_line_that_says_so() {
-        assert_eq!(render(&[], Paint::none()), "nothing arrived");
+        assert_eq!(render(&[], &[], Paint::none()), "nothing arrived");
     }
 }
