@@ -41,9 +41,14 @@ impl<S: Subscriber> Layer<S> for EventLayer {
         let mut record = self.logger.create_log_record();
         record.set_severity_number(severity);
         record.set_severity_text(metadata.level().as_str());
-        let mut fields = Fields { record: &mut record, is_from_log: metadata.target() == LOG, target: None };
+        let mut fields = Fields { is_from_log: metadata.target() == LOG, ..Fields::of(&mut record) };
         event.record(&mut fields);
-        match fields.target.take() {
+        let Fields { target, has_message, error, .. } = fields;
+        // As `#[instrument(err)]` writes it. A line without a text would be empty in Sentry.
+        if let Some(error) = error.filter(|_| !has_message) {
+            record.set_body(error.into());
+        }
+        match target {
             // The place of the bridge that has made the event says nothing.
             Some(target) => record.set_target(target),
             None => {
@@ -89,15 +94,30 @@ struct Fields<'a> {
     record: &'a mut SdkLogRecord,
     is_from_log: bool,
     target: Option<String>,
+    has_message: bool,
+    /// The text of the field `error`.
+    error: Option<String>,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    const fn of(record: &'a mut SdkLogRecord) -> Self {
+        Self { record, is_from_log: false, target: None, has_message: false, error: None }
+    }
+
     fn add(&mut self, field: &Field, value: impl Into<AnyValue>) {
         let value = value.into();
         match field.name() {
-            "message" => self.record.set_body(value),
+            "message" => {
+                self.has_message = true;
+                self.record.set_body(value);
+            }
             name if self.is_from_log && name.starts_with(LOG_FIELDS) => self.add_of_log(name, value),
-            name => self.record.add_attribute(Key::from_static_str(name), value),
+            name => {
+                if let ("error", AnyValue::String(text)) = (name, &value) {
+                    self.error = Some(text.as_str().to_owned());
+                }
+                self.record.add_attribute(Key::from_static_str(name), value);
+            }
         }
     }
 
@@ -165,6 +185,7 @@ impl Visit for Fields<'_> {
         if field.name() == "message" {
             return self.add(field, value.to_string());
         }
+        self.error = Some(value.to_string());
         self.record.add_attribute(semconv::EXCEPTION_MESSAGE, value.to_string());
         if let Some(name) = type_name(value) {
             self.record.add_attribute(semconv::EXCEPTION_TYPE, name);

@@ -102,6 +102,18 @@ fn an_error_in_a_field_keeps_its_type_and_its_causes_in_one_event() {
 }
 
 #[test]
+fn a_line_without_a_message_has_the_text_of_its_error() {
+    let (ingest, sentry) = started(1.0);
+    with_layers(&sentry, || {
+        error!(error = %"of a text");
+        error!(error = &no_stock() as &dyn Error);
+        error!(error = %"another", "with a message");
+    });
+    let bodies: Vec<_> = ingest.logs().into_iter().map(|log| log.body).collect();
+    assert_eq!(bodies, ["of a text", "no stock", "with a message"]);
+}
+
+#[test]
 fn the_order_of_the_layers_changes_nothing() {
     let (ingest, sentry) = started(1.0);
     let subscriber = tracing_subscriber::registry().with(sentry.log_layer()).with(sentry.tracing_layer());
