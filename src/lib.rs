@@ -24,7 +24,7 @@
 //!
 //! The [`guide`] says what becomes of your spans: [op, name, status and data](crate::guide::mapping),
 //! [headers](crate::guide::headers), [sampling](crate::guide::sampling), [privacy](crate::guide::privacy),
-//! [delivery](crate::guide::delivery), [environment variables](crate::guide::environment), [servers and
+//! [transactions or streamed spans](crate::guide::lifecycles), [delivery](crate::guide::delivery), [environment variables](crate::guide::environment), [servers and
 //! clients](crate::guide::web).
 //!
 //! # What you write
@@ -34,7 +34,7 @@
 //! | sampling by route | [`with_sampler`] with [rules](crate::sampler::Rule), or a function: [`with_traces_sampler`] |
 //! | to change the rate while the process runs | [`sentry.sampler()`](Sentry::sampler) |
 //! | your own names and ops | the attributes `otel.name` and `otel.kind` when a span starts, `sentry.op` and `sentry.custom_span_name` at any time ([mapping](crate::guide::mapping#op-name-and-source)) |
-//! | spans one by one, without transactions | [`with_lifecycle`](SentryBuilder::with_lifecycle), or `SENTRY_TRACE_LIFECYCLE=stream` ([delivery](crate::guide::delivery#streamed-spans)) |
+//! | spans one by one, without transactions | [`with_lifecycle`](SentryBuilder::with_lifecycle), or `SENTRY_TRACE_LIFECYCLE=stream` ([lifecycles](crate::guide::lifecycles)): choose it for Sentry SaaS, and for self-hosted Sentry from 26.4.2 on |
 //! | an attribute on every streamed span | [`with_attribute`](SentryBuilder::with_attribute) |
 //! | tags, and the user | [`with_tag`], [`with_tag_attributes`]; attributes `user.id`, `user.email`, … ([mapping](crate::guide::mapping#tags)) |
 //! | measurements | an event with `sentry.measurement_value` ([mapping](crate::guide::mapping#measurements)) |

@@ -87,11 +87,11 @@ fn settings_for_transactions_are_refused() {
     for (builder, message) in [
         (
             stream().with_before_send_transaction(Some),
-            "with_before_send_transaction: TraceLifecycle::Stream sends no transactions; use with_before_send_span",
+            "with_before_send_transaction: streamed spans (TraceLifecycle::Stream, SENTRY_TRACE_LIFECYCLE) have no transactions; use with_before_send_span",
         ),
         (
             stream().with_ignore_transactions(["GET /health"]),
-            "with_ignore_transactions: TraceLifecycle::Stream sends no transactions; use with_ignore_spans",
+            "with_ignore_transactions: streamed spans (TraceLifecycle::Stream, SENTRY_TRACE_LIFECYCLE) have no transactions; use with_ignore_spans",
         ),
         (stream().with_attribute("", 1), "with_attribute: an attribute needs a key"),
         (

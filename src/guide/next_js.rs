@@ -286,8 +286,7 @@
 //!     .with_exporter(|exporter| {
 //!         exporter
 //!             .with_backpressure(true) // halves the rate, step by step, while Sentry cannot keep up
-//!             .with_ignore_transactions(["GET /metrics"])
-//!             .with_ignore_spans([SpanFilter::new().with_op("cache.*")])
+//!             .with_ignore_spans([SpanFilter::from("GET /metrics"), SpanFilter::new().with_op("cache.*")])
 //!     })
 //!     .build()?;
 //!
@@ -304,13 +303,13 @@
 //!
 //! | you see | do |
 //! | --- | --- |
-//! | nothing arrives | `sentry.check()` returns each problem of the set-up as a sentence; [`Sentry::stats`] counts losses |
-//! | transactions with ids in their names are not grouped | add [`ServerLayer`] after the routes, so that it knows them; else [name](instrumentation#names) the span, or change the name in [`with_before_send_transaction`] |
+//! | nothing arrives | `sentry.check()` returns problems of the set-up as sentences; [`Sentry::stats`] counts losses |
+//! | transactions with ids in their names are not grouped | add [`ServerLayer`] after the routes, so that it knows them; else [name](instrumentation#names) the span, or change the name in [`with_before_send_transaction`] (of a [stream](super::lifecycles): in `with_before_send_span`) |
 //! | texts are cut | tags end after 200 characters, as at Sentry; other [limits](super::mapping) are longer: put long texts in attributes |
 //! | spans are missing above 1000 | they are not: a large trace leaves in [parts](super::delivery) |
 //! | memory grows with long traces | it does not: [limits](super::delivery) hold for waiting traces and for the queue |
 //! | spans are lost in a crash | those that have not left are; what waits in an outage is kept on disk with [`with_spool_dir`] |
-//! | `ignoreSpans` does not match | [`with_ignore_spans`] is asked when a span is sent, so names and attributes that are set late count |
+//! | `ignoreSpans` does not match | [`with_ignore_spans`] is asked when a transaction is sent, so names and attributes that are set late count; a [streamed](super::lifecycles) span is asked about when it starts |
 //! | a trace ends at a proxy | let it pass `sentry-trace` and `baggage`; for browsers, see [CORS](distributed_tracing#cors) |
 //!
 //! Group by a name of your own:

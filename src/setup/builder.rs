@@ -180,7 +180,8 @@ impl SentryBuilder {
     /// `SENTRY_TRACE_LIFECYCLE` (`static` or `stream`), else to [`TraceLifecycle::Transactions`].
     ///
     /// Streamed spans leave within five seconds after their end, whether their local root has ended or not. They need
-    /// Sentry SaaS or self-hosted Sentry from 26.4.2 on. Every other setting holds for both forms.
+    /// Sentry SaaS or self-hosted Sentry from 26.4.2 on. Hooks and filters for transactions are then errors of [`build`](Self::build), and tags reach errors
+    /// only: see the guide, page [`lifecycles`](crate::guide::lifecycles).
     ///
     /// ```
     /// use opentelemetry_sentry::{Sentry, TraceLifecycle};
@@ -191,7 +192,8 @@ impl SentryBuilder {
         self.with_exporter(|exporter| exporter.with_lifecycle(lifecycle))
     }
 
-    /// Adds an attribute to all streamed spans. An attribute of the span itself beats it. Defaults to none. See
+    /// Adds an attribute to all streamed spans and logs. Transactions and errors have [tags](SentryExporterBuilder::with_tag)
+    /// instead. An attribute of the span itself beats it. Defaults to none. See
     /// [`SentryExporterBuilder::with_attribute`].
     ///
     /// ```

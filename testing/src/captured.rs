@@ -1,8 +1,10 @@
 //! Everything that arrived, as a test reads it.
 
 use crate::{
+    container::{LOGS, items},
     envelope::Envelope,
-    typed::{ErrorEvent, Transaction, only},
+    item::Item,
+    typed::{ErrorEvent, Log, StreamedSpan, Transaction, only},
 };
 
 /// Everything that arrived, in order of arrival.
@@ -11,6 +13,10 @@ use crate::{
 pub struct Captured {
     /// The transactions.
     pub transactions: Vec<Transaction>,
+    /// The streamed spans, also those beside a transaction.
+    pub spans: Vec<StreamedSpan>,
+    /// The logs.
+    pub logs: Vec<Log>,
     /// The errors.
     pub errors: Vec<ErrorEvent>,
     /// The envelopes that contained them, for everything else.
@@ -25,7 +31,9 @@ impl Captured {
         };
         let transactions = payloads("transaction").map(Transaction::from_json).collect();
         let errors = payloads("event").map(ErrorEvent::from_json).collect();
-        Self { transactions, errors, envelopes }
+        let spans = envelopes.iter().flat_map(Envelope::items).flat_map(Item::spans).collect();
+        let logs = envelopes.iter().flat_map(|envelope| items(envelope, &LOGS)).map(Log::from_json).collect();
+        Self { transactions, spans, logs, errors, envelopes }
     }
 
     /// The transaction with this name, such as `GET /products/:id`.
@@ -37,6 +45,28 @@ impl Captured {
     #[track_caller]
     pub fn transaction(&self, name: &str) -> &Transaction {
         only("transaction", name, &self.transactions, |one| one.name == name, |one| &one.name)
+    }
+
+    /// The streamed span with this name.
+    ///
+    /// # Panics
+    ///
+    /// If there is not exactly one. The message lists the streamed spans.
+    #[must_use]
+    #[track_caller]
+    pub fn span(&self, name: &str) -> &StreamedSpan {
+        only("streamed span", name, &self.spans, |one| one.name == name, |one| &one.name)
+    }
+
+    /// The log whose body contains this text.
+    ///
+    /// # Panics
+    ///
+    /// If there is not exactly one. The message lists the logs.
+    #[must_use]
+    #[track_caller]
+    pub fn log(&self, part: &str) -> &Log {
+        only("log", part, &self.logs, |one| one.body.contains(part), |one| &one.body)
     }
 
     /// The error event whose type and message, as in `shop::NoStock: no lamps left`, contain this text.

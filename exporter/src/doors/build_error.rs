@@ -46,7 +46,10 @@ impl fmt::Display for ExporterBuildError {
             Kind::Tag(error) => write!(f, "with_tag: {error}"),
             Kind::Attribute(error) => write!(f, "with_attribute: {error}"),
             Kind::OnlyTransactions(setting, instead) => {
-                write!(f, "{setting}: TraceLifecycle::Stream sends no transactions; use {instead}")
+                write!(
+                    f,
+                    "{setting}: streamed spans (TraceLifecycle::Stream, SENTRY_TRACE_LIFECYCLE) have no transactions; use {instead}"
+                )
             }
             Kind::Pattern(error) => error.fmt(f),
             Kind::Thread(_) => f.write_str("the exporter's thread could not be started"),

@@ -117,7 +117,8 @@ impl SpanFilter {
         self.with(Condition::AttributePart(key.into(), part.into()))
     }
 
-    /// Matches the status code of the HTTP response, such as `400..500` or `404..=404`.
+    /// Matches the status code of the HTTP response, such as `400..500` or `404..=404`. It is not known when a span starts, so
+    /// it matches no [streamed](crate::TraceLifecycle::Stream) span.
     pub fn with_http_status(self, codes: impl RangeBounds<u16>) -> Self {
         self.with(Condition::HttpStatus(codes.start_bound().cloned(), codes.end_bound().cloned()))
     }

@@ -225,7 +225,8 @@
 //! # Attributes on all spans
 //!
 //! A span processor sees each sampled span when it starts. What is the same for the whole process belongs in the
-//! [resource](crate::guide::mapping#resource) or in [`with_tag`](crate::exporter::SentryExporterBuilder::with_tag):
+//! [resource](crate::guide::mapping#resource) or in [`with_tag`](crate::exporter::SentryExporterBuilder::with_tag), and for
+//! streamed spans in [`with_attribute`](crate::SentryBuilder::with_attribute):
 //!
 //! ```
 //! use opentelemetry::{Context, KeyValue, trace::Span as _};
@@ -270,7 +271,7 @@
 //!
 //! `beforeSendTransaction` is [`with_before_send_transaction`](crate::SentryBuilder::with_before_send_transaction), and
 //! `beforeSendSpan` is [`with_before_send_span`](crate::exporter::SentryExporterBuilder::with_before_send_span). Their
-//! events have `data` of the root and of each span.
+//! events have `data` of the root and of each span. A [stream](crate::guide::lifecycles) has the second one only.
 //!
 //! # Names
 //!
