@@ -47,7 +47,6 @@ use std::{
 use opentelemetry::{Context, SpanId, TraceId};
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
-use opentelemetry_sentry_semantics::Attributes;
 
 pub use self::flush_error::FlushError;
 use self::{
@@ -160,15 +159,14 @@ impl Engine {
         self.ignored.as_ref().is_some_and(|ignored| ignored.match_start(name, span_kind, attributes))
     }
 
-    /// Notes the name of a local root that begins, for the streamed spans below it.
+    /// Notes how a local root begins, for the streamed spans below it.
     pub(crate) fn segment_started(&self, trace_id: TraceId, span_id: SpanId, read: impl FnOnce() -> Option<SpanData>) {
         if !self.is_stream() {
             return;
         }
         if let Some(span) = read() {
             let is_ignored = self.ignores(&span);
-            let description = Attributes::new(&span.attributes).describe_streamed(&span.name, &span.span_kind);
-            self.shared.intake.segment_started(trace_id, span_id, &description.name, is_ignored);
+            self.shared.intake.segment_started(trace_id, span_id, span, is_ignored);
         }
     }
 

@@ -7,7 +7,7 @@
 //!
 //! | file, in the order of the walk | contains |
 //! | --- | --- |
-//! | `ended` | a span, with its size and its attribute index |
+//! | `ended`, `size` | a span, with its size and its attribute index; what attributes hold |
 //! | `assembler` | all traces that wait, and when each leaves |
 //! | `waiting` | the spans of one trace that wait |
 //! | `sent` | the spans and contexts that were sent lately |
@@ -31,6 +31,7 @@ mod log_filter;
 mod pick_up;
 mod segment;
 mod sent;
+mod size;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -48,7 +49,7 @@ pub(crate) use self::{
     line::{LogLine, SeverityNumber},
     log_filter::LogFilters,
     pick_up::PickUp,
-    segment::Segment,
+    segment::{Segment, Start},
     split::{MAX_SPANS, split_by_count, split_by_size},
     trace::{Fate, Trace},
     tree::without,

@@ -106,6 +106,36 @@ fn settings_for_transactions_are_refused() {
 }
 
 #[test]
+fn no_span_names_its_segment_with_secrets() {
+    let ingest = LocalIngest::start().unwrap();
+    let exporter = SentryExporter::builder()
+        .with_dsn(ingest.dsn())
+        .with_lifecycle(TraceLifecycle::Stream)
+        .with_scrubber(|key, _| (key == "sentry.custom_span_name").then(|| "[hidden]".into()))
+        .build()
+        .unwrap();
+    let processor = SentrySpanProcessor::from(exporter);
+    let provider = SdkTracerProvider::builder().with_span_processor(processor.clone()).build();
+    let tracer = provider.tracer("shop");
+    let named = [KeyValue::new("sentry.custom_span_name", "geheim")];
+    for attributes in [&named[..], &[]] {
+        let builder =
+            tracer.span_builder("fetch http://me:geheim@h.io/?token=geheim").with_attributes(attributes.to_vec());
+        let root = Context::new().with_span(tracer.build_with_context(builder, &Context::new()));
+        // One leaves while the root is open, one with it.
+        below(&tracer, &root, "early").span().end();
+        processor.flush(PATIENCE).unwrap();
+        below(&tracer, &root, "late").span().end();
+        root.span().end();
+        processor.flush(PATIENCE).unwrap();
+    }
+    let spans = ingest.spans();
+    let names: Vec<_> = spans.iter().map(|span| &span["attributes"]["sentry.segment.name"]["value"]).collect();
+    let url = "fetch http://[filtered]:[filtered]@h.io/?token=[Filtered]";
+    assert_eq!(names, ["[hidden]", "[hidden]", "[hidden]", url, url, url]);
+}
+
+#[test]
 fn hooks_and_attributes_of_the_application_reach_every_span() {
     let ingest = LocalIngest::start().unwrap();
     let exporter = SentryExporter::builder()

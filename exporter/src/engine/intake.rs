@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger},
-    trace::{EndedSpan, OpenRoots, Segment, TraceContext, TraceLifecycle, is_local_root},
+    trace::{EndedSpan, OpenRoots, Segment, Start, TraceContext, TraceLifecycle, is_local_root},
 };
 
 /// More than most machines have request threads, and few enough to visit on every wake-up.
@@ -114,9 +114,15 @@ impl Intake {
         self.is_stream
     }
 
-    /// Notes that a local root of a stream has begun, and with which name. Its decision was noted before.
-    pub(crate) fn segment_started(&self, trace_id: TraceId, span_id: SpanId, name: &str, is_ignored: bool) {
-        let segment = Segment::new(span_id, name, self.context(trace_id)).with_ignored(is_ignored);
+    /// Notes that a local root of a stream has begun, and how. Its decision was noted before.
+    pub(crate) fn segment_started(
+        &self,
+        trace_id: TraceId,
+        span_id: SpanId,
+        start: impl Into<Start>,
+        is_ignored: bool,
+    ) {
+        let segment = Segment::new(span_id, start, self.context(trace_id)).with_ignored(is_ignored);
         lock(self.shard(trace_id)).starts.root(trace_id, Arc::new(segment));
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger},
-    trace::{Bucket, Fate, Trace, TraceContext, known_or_minimal},
+    trace::{Bucket, EndedSpan, Fate, Trace, TraceContext, known_or_minimal},
 };
 
 impl Packer {
@@ -18,6 +18,7 @@ impl Packer {
         let Bucket { trace_id, context, spans } = bucket;
         let mut trace = Trace { context, spans, fate: Fate::Early };
         self.scrub(&mut trace);
+        self.name_segments(&trace.spans);
         let mut all = self.pack_span_events(&trace.spans, ledger);
         if self.rules.exceptions_as_errors {
             // An error event has the same context as the spans, also if it is made here.
@@ -33,5 +34,14 @@ impl Packer {
         let writer = SpanWriter { sender, transaction: None, buffer, ledger };
         all.extend(envelopes(bucket, &rules.hooks, writer, *container_limit));
         all
+    }
+
+    /// Makes the names of the segments that these spans repeat, after secrets are hidden.
+    fn name_segments(&self, spans: &[EndedSpan]) {
+        let segments = || spans.iter().filter_map(|span| Some((span, span.segment.as_ref()?)));
+        for (root, segment) in segments().filter(|(span, _)| span.is_local_root()) {
+            segment.ended(&root.attributes().describe_streamed(&root.name, &root.span_kind).name);
+        }
+        segments().for_each(|(_, segment)| segment.name_start(|start| self.rules.scrubber.scrub_start(start)));
     }
 }

@@ -10,6 +10,7 @@ use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_semantics::{is_sensitive, semconv, without_parameters, without_secrets};
 
 use super::contain::contain;
+use crate::trace::Start;
 
 /// Replaces a value that is hidden.
 const FILTERED: &str = "[Filtered]";
@@ -69,6 +70,14 @@ impl Scrubber {
         self.scrub_attributes(attributes);
         if let Some(shown) = without_secrets(body).filter(|_| self.by_default) {
             *body = shown;
+        }
+    }
+
+    /// Hides secrets in how a local root started: its name is made of this.
+    pub(super) fn scrub_start(&self, start: &mut Start) {
+        self.scrub_attributes(&mut start.attributes);
+        if self.by_default {
+            replace(&mut start.name);
         }
     }
 

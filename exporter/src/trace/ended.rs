@@ -3,13 +3,13 @@
 use std::{ops::Deref, sync::Arc};
 
 use opentelemetry::{
-    Array, KeyValue, SpanId, Value,
+    SpanId,
     trace::{SpanContext, Status, TraceState},
 };
 use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_semantics::{AttributeIndex, Attributes};
 
-use super::segment::Segment;
+use super::{segment::Segment, size::size_of_attributes};
 
 /// A span that has ended. It reads as the [`SpanData`] that it owns.
 ///
@@ -129,30 +129,5 @@ fn size_of_span(span: &SpanData) -> usize {
     match &span.status {
         Status::Error { description } => size + description.len(),
         Status::Ok | Status::Unset => size,
-    }
-}
-
-fn size_of_attributes(attributes: &Vec<KeyValue>) -> usize {
-    let mut size = attributes.capacity() * size_of::<KeyValue>();
-    for attribute in attributes {
-        size += attribute.key.as_str().len();
-        size += match &attribute.value {
-            Value::String(text) => text.as_str().len(),
-            Value::Array(array) => size_of_array(array),
-            _ => 0,
-        };
-    }
-    size
-}
-
-/// Apart from the loop, because arrays are rare.
-#[inline(never)]
-fn size_of_array(array: &Array) -> usize {
-    match array {
-        Array::Bool(values) => values.len(),
-        Array::I64(values) => size_of_val(values.as_slice()),
-        Array::F64(values) => size_of_val(values.as_slice()),
-        Array::String(values) => values.iter().map(|text| size_of_val(text) + text.as_str().len()).sum(),
-        _ => 0,
     }
 }

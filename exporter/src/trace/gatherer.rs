@@ -109,9 +109,6 @@ fn context(span: &EndedSpan) -> Option<Arc<TraceContext>> {
     if !span.is_local_root() {
         return span.segment.as_ref()?.context.clone();
     }
-    if let Some(segment) = &span.segment {
-        segment.ended(&span.attributes().describe_streamed(&span.name, &span.span_kind).name);
-    }
     let noted = span.segment.as_ref().and_then(|segment| segment.context.clone());
     Some(noted.unwrap_or_else(|| Arc::new(TraceContext::of(span, span.attributes()))))
 }
