@@ -5,6 +5,7 @@
 //! side.
 
 use std::{
+    cell::Cell,
     sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
@@ -25,6 +26,20 @@ static STAGE: LazyLock<Stage> = LazyLock::new(Stage::new);
 
 /// Held while a closure runs: what two closures do at the same time could not be told apart.
 static IS_BUSY: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// A capture inside of another one would wait for it forever.
+    static IS_CAPTURING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Ends the mark of the thread, also if the closure panics.
+struct Capturing;
+
+impl Drop for Capturing {
+    fn drop(&mut self) {
+        IS_CAPTURING.set(false);
+    }
+}
 
 /// Runs a closure, and returns what it has sent to Sentry: transactions, spans and errors as typed values.
 ///
@@ -65,9 +80,11 @@ static IS_BUSY: Mutex<()> = Mutex::new(());
 ///
 /// # Panics
 ///
-/// If the closure does, if there is no free port, or without the feature `reqwest-client` or `reqwest-rustls`.
+/// If the closure does, inside of another capture on its thread, if there is no free port, or without the feature `reqwest-client` or `reqwest-rustls`.
 #[track_caller]
 pub fn capture<T>(work: impl FnOnce() -> T) -> Captured {
+    assert!(!IS_CAPTURING.replace(true), "capture: it is called inside of another capture");
+    let _capturing = Capturing;
     // A closure that panicked has left nothing behind that the next one could see.
     let _busy = IS_BUSY.lock().unwrap_or_else(PoisonError::into_inner);
     STAGE.begin();

@@ -33,6 +33,7 @@ fn alone() {
     each_capture_has_only_what_its_closure_sent();
     middleware_continues_the_trace_on_all_threads();
     a_closure_that_panics_leaves_nothing_behind();
+    a_capture_inside_of_another_panics_and_does_not_hang();
     a_lost_capture_of_the_globals_is_taken_back();
 }
 
@@ -77,6 +78,13 @@ fn middleware_continues_the_trace_on_all_threads() {
 fn a_closure_that_panics_leaves_nothing_behind() {
     let panics = || capture(|| TRACER.in_span("before", |_| panic!("a test that fails")));
     assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+    assert_eq!(capture(|| ()).transactions.len(), 0);
+}
+
+fn a_capture_inside_of_another_panics_and_does_not_hang() {
+    for _ in 0..2 {
+        assert!(catch_unwind(|| capture(|| capture(|| ()))).is_err());
+    }
     assert_eq!(capture(|| ()).transactions.len(), 0);
 }
 
