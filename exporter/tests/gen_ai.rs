@@ -242,6 +242,23 @@ fn a_hook_that_changes_the_op_decides_where_a_span_leaves() {
 }
 
 #[test]
+fn long_ones_to_which_a_hook_gives_another_op_do_not_cost_the_transaction() {
+    let pipeline = Pipeline::start(|exporter| {
+        exporter.with_before_send_span(|span| span.op = Some("work".to_owned()).filter(|_| span.op.is_some()))
+    });
+    let mut spans = chat(pipeline.new_trace());
+    long(&mut spans[0], 1_200_000);
+    spans.insert(0, span(spans[0].span_context.trace_id(), 3, 1));
+    let envelopes = pipeline.send(spans);
+    let event = envelopes[0].items()[0].json().unwrap();
+    assert_eq!((event["spans"].as_array().map(Vec::len), &event["spans"][0]["span_id"]), (Some(1), &json!(id("3"))));
+    let beside = container(&envelopes[0]);
+    assert_eq!((beside.len(), &beside[0]["attributes"]["sentry.op"]["value"]), (1, &json!("work")));
+    let stats = pipeline.exporter.stats();
+    assert_eq!((stats.spans_sent, stats.transactions_sent, stats.spans_dropped()), (3, 1, 0));
+}
+
+#[test]
 fn a_transaction_that_a_hook_drops_counts_them_and_so_do_spans_that_it_removes() {
     let dropping = Pipeline::start(|exporter| exporter.with_before_send_transaction(|_| None));
     assert_eq!(dropping.send(chat(dropping.new_trace())).len(), 0);

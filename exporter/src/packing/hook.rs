@@ -32,7 +32,7 @@ pub use self::{
 use super::contain::contain;
 use crate::{
     convert::transaction_name,
-    trace::{LogLine, MAX_SPANS},
+    trace::{EndedSpan, LogLine, MAX_SPANS},
 };
 
 /// A span in the hands of a hook. Its values are cut when the hook returns and also when it panics: unwinding would free
@@ -68,6 +68,19 @@ pub(crate) struct HookedTransaction {
     pub(crate) spans: usize,
     /// The spans that leave beside it.
     pub(crate) beside: Vec<SpanEvent>,
+}
+
+impl HookedTransaction {
+    /// Takes these spans out of the event. They leave beside it.
+    pub(crate) fn set_aside(&mut self, spans: &[EndedSpan]) {
+        let ids: HashSet<_> = spans.iter().map(|span| span.span_context.span_id().to_string()).collect();
+        let Some(Value::Array(all)) = self.event.get_mut("spans") else { return };
+        let is_out = |span: &Value| span["span_id"].as_str().is_some_and(|id| ids.contains(id));
+        let (out, stay): (Vec<_>, Vec<_>) = mem::take(all).into_iter().partition(is_out);
+        *all = stay;
+        self.spans -= out.len();
+        self.beside.extend(out.into_iter().filter_map(SpanEvent::from_json));
+    }
 }
 
 /// What the hooks made of an event.

@@ -256,7 +256,7 @@ impl Packer {
         trace.spans.extend(beside);
         let finished = match self.rules.hooks.is_empty() {
             true => Ok(Finished { size, spans: kept, beside: Beside::after(name, kept, &trace) }),
-            false => self.apply_hooks(id, &trace, ledger),
+            false => self.apply_hooks(id, &trace, kept, ledger),
         };
         let Finished { size, spans, beside } = match finished {
             Ok(finished) => finished,
@@ -280,10 +280,16 @@ impl Packer {
     }
 
     /// Replaces the event in the buffer by the one that the hooks return. If the transaction is dropped, returns why and
-    /// its number of spans.
-    fn apply_hooks(&mut self, id: Simple, trace: &Trace, ledger: &Ledger) -> Result<Finished, (DropReason, usize)> {
+    /// its number of spans. The spans from the place `kept` on had no part in the size of the event so far.
+    fn apply_hooks(
+        &mut self,
+        id: Simple,
+        trace: &Trace,
+        kept: usize,
+        ledger: &Ledger,
+    ) -> Result<Finished, (DropReason, usize)> {
         let all = trace.spans.len();
-        let HookedTransaction { event, name, spans, beside } = match self.hooked(id, trace) {
+        let mut hooked = match self.hooked(id, trace) {
             Hooked::Kept(transaction) => transaction,
             Hooked::Dropped => return Err((DropReason::BeforeSend, all)),
             Hooked::Failed => {
@@ -291,11 +297,18 @@ impl Packer {
                 return Err((DropReason::InternalSdkError, all));
             }
         };
+        let mut size = written(&mut self.buffer, &hooked.event);
+        if size == Err(DropReason::Invalid) && kept < all {
+            // A hook has given long spans another op, and the event has no room for them.
+            hooked.set_aside(trace.spans.get(kept..).unwrap_or_default());
+            size = written(&mut self.buffer, &hooked.event);
+        }
+        let HookedTransaction { name, spans, beside, .. } = hooked;
         let beside = Beside::hooked(name, trace, beside);
         let spans = spans.min(all - beside.len());
         let left = spans + beside.len();
         ledger.dropped(DropReason::BeforeSend, Counts::spans(all - left));
-        let size = written(&mut self.buffer, &event).map_err(|reason| (reason, left))?;
+        let size = size.map_err(|reason| (reason, left))?;
         Ok(Finished { size, spans, beside })
     }
 
