@@ -7,7 +7,9 @@
 //! | --- | --- |
 //! | `writer` | the buffer and its limit: texts, numbers, commas |
 //! | `serializer` | the same as a [`serde::Serializer`] |
+//! | `ready` | JSON that is written once and then copied |
 
+mod ready;
 mod serializer;
 #[cfg(test)]
 mod tests;
@@ -15,8 +17,11 @@ mod writer;
 
 use serde::Serialize;
 
-pub(crate) use self::writer::Unwritable;
 use self::writer::Writer;
+pub(crate) use self::{
+    ready::{Entries, Ready, takes_ready},
+    writer::Unwritable,
+};
 
 /// Writes a value, and returns its size. If the buffer is smaller, its content is of no use: what does not fit is only
 /// counted, however long escaping makes a text.

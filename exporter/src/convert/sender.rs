@@ -1,5 +1,7 @@
 //! The sender: the same for all events of this process.
 
+use std::sync::OnceLock;
+
 use opentelemetry::Key;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_protocol::Service;
@@ -11,6 +13,7 @@ use super::{
     resource::ResourceContexts,
     tags::{TagRules, tag_value},
 };
+use crate::json::Entries;
 
 /// The name of this SDK in Sentry.
 pub(crate) const SDK_NAME: &str = "sentry.rust.otel";
@@ -29,6 +32,9 @@ pub(crate) struct Sender {
     pub(crate) attributes: FixedAttributes,
     pub(crate) resource: Resource,
     pub(crate) contexts: ResourceContexts,
+    /// What every streamed span has, ready to be copied. It is made when the first span is written, and again after a change
+    /// of the resource.
+    pub(crate) ready: OnceLock<Entries>,
 }
 
 impl Sender {
@@ -36,7 +42,7 @@ impl Sender {
         let resource = Resource::builder_empty().build();
         let server_name = server_name.as_deref().and_then(tag_value).map(Into::into);
         let (attributes, contexts) = (FixedAttributes::default(), ResourceContexts::default());
-        Self { service, server_name, tags, attributes, resource, contexts }
+        Self { service, server_name, tags, attributes, resource, contexts, ready: OnceLock::new() }
     }
 
     /// Completes the settings from the resource. A setting beats the resource.
@@ -49,6 +55,7 @@ impl Sender {
         }
         self.contexts = ResourceContexts::new(&resource);
         self.resource = resource;
+        self.ready = OnceLock::new();
     }
 }
 

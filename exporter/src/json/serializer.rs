@@ -57,8 +57,17 @@ impl Serializer for &mut Writer<'_> {
         Ok(())
     }
 
-    fn serialize_bytes(self, value: &[u8]) -> Written {
-        self.collect_seq(value)
+    /// Bytes are JSON that is ready. No value of an event is a list of bytes.
+    #[inline]
+    fn serialize_bytes(self, json: &[u8]) -> Written {
+        self.value(json);
+        Ok(())
+    }
+
+    /// Says that it takes ready JSON. The values of events that ask are those of this crate only.
+    #[inline]
+    fn is_human_readable(&self) -> bool {
+        false
     }
 
     fn serialize_none(self) -> Written {

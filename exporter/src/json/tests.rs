@@ -1,10 +1,10 @@
 use std::{collections::BTreeMap, iter};
 
 use proptest::{collection::vec, prelude::*};
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
 
-use super::{size, to_vec, write};
+use super::{Entries, Ready, size, to_vec, write};
 
 /// What a value becomes; `None` if it has no JSON.
 fn written(value: &impl Serialize) -> Option<String> {
@@ -110,6 +110,34 @@ fn short_and_long_values_get_buffers_of_their_size() {
         assert_eq!(to_vec(&text), format!("\"{text}\"").into_bytes());
     }
     assert_eq!(to_vec(&BTreeMap::from([(1, 2)])), b"");
+}
+
+/// An object that begins with ready entries.
+struct WithReady<'a>(&'a Entries, &'a [u8]);
+
+impl Serialize for WithReady<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.0.write(&mut map)?;
+        map.serialize_entry("last", &Ready(self.1))?;
+        map.end()
+    }
+}
+
+#[test]
+fn ready_entries_stand_among_others() {
+    for (entries, wanted) in [
+        (vec![], r#"{"last":[1]}"#),
+        (vec![("a", 1)], r#"{"a":1,"last":[1]}"#),
+        (vec![("c \"b\"", 1), ("a", 2)], r#"{"c \"b\"":1,"a":2,"last":[1]}"#),
+    ] {
+        let ready = Entries::new(&entries);
+        assert!(ready.keys().eq(entries.iter().map(|(key, _)| *key)));
+        assert_eq!(written(&WithReady(&ready, b"[1]")).as_deref(), Some(wanted));
+        for room in 0..wanted.len() {
+            assert_eq!(write(&mut vec![0; room], &WithReady(&ready, b"[1]")).ok(), Some(wanted.len()), "{room}");
+        }
+    }
 }
 
 #[test]

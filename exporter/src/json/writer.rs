@@ -93,7 +93,9 @@ impl<'a> Writer<'a> {
         let start = self.used + 1;
         key.serialize(&mut *self)?;
         self.colon();
-        if self.buffer.get(start).is_none_or(|first| *first == b'"') { Ok(()) } else { Err(Unwritable) }
+        // A key that did not fit is not in the buffer.
+        let is_text = self.used <= start || self.buffer.get(start) == Some(&b'"');
+        if is_text { Ok(()) } else { Err(Unwritable) }
     }
 
     /// Writes a value that is JSON already.

@@ -1,21 +1,22 @@
 //! The attributes of a streamed span.
 
-use std::borrow::Cow;
-
 use opentelemetry::{KeyValue, SpanId, Value, trace::SpanKind};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_semantics::{Attributes, Keys, cut, semconv};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{names::current_name, typed::Typed};
-use crate::convert::{
-    data::is_removed,
-    ids::{Hex, span_id},
-    sender::{SDK_NAME, SDK_VERSION, Sender},
-    status::http_status,
-    view::Span,
+use crate::{
+    convert::{
+        data::is_removed,
+        ids::{Hex, span_id},
+        sender::{SDK_NAME, SDK_VERSION, Sender},
+        status::http_status,
+        view::Span,
+    },
+    json::{self, Entries},
+    trace::TraceLifecycle,
 };
-use crate::trace::TraceLifecycle;
 
 /// What the attributes of a streamed span are made from.
 #[derive(Debug)]
@@ -54,31 +55,41 @@ type Infer = for<'a> fn(&'a SpanAttributes<'_>) -> Option<Typed<'a>>;
 
 /// The keys that are not simply copied: what happens to an attribute with the key, and how the value is inferred. This
 /// is the counterpart of the table for transactions; what is removed there is removed here, too.
-const OWN: [(&str, Attribute, Infer); 21] = [
+///
+/// What the spans of a container share comes last, and is followed by the rows of the sender: as one piece it is one match
+/// for gzip.
+const OWN: [(&str, Attribute, Infer); 17] = [
     (semconv::SENTRY_OP, Removed, |all| all.op.and_then(text)),
     (semconv::SENTRY_ORIGIN, Removed, |all| text(all.origin)),
     ("sentry.kind", Removed, |all| kind_word(&all.span.data.span_kind).and_then(text)),
-    ("sentry.trace_lifecycle", Removed, |all| text(word(all.lifecycle))),
-    ("sentry.segment.name", Removed, |all| Some(Typed::Text(all.segment?.1))),
     (semconv::SENTRY_SEGMENT_NAME_SOURCE, Removed, |all| text(all.root.as_ref()?.source)),
     (semconv::SENTRY_SAMPLE_RATE, Removed, |all| Typed::double(all.root.as_ref()?.sample_rate?)),
-    ("sentry.sdk.name", Removed, |_| text(SDK_NAME)),
-    ("sentry.sdk.version", Removed, |_| text(SDK_VERSION)),
     (semconv::SENTRY_STATUS_MESSAGE, Wins, |all| all.status_message.and_then(text)),
-    ("sentry.release", Wins, |all| text(all.sender.service.release()?)),
-    ("sentry.environment", Wins, |all| text(all.sender.service.environment())),
     ("sentry.platform", Wins, |all| all.root.as_ref().and_then(|_| text("rust"))),
     (semconv::SERVER_ADDRESS, Wins, server_address),
     (semconv::HTTP_RESPONSE_STATUS_CODE, Removed, |all| http_status(all.span.attributes).map(Typed::Integer)),
-    (semconv::OTEL_SCOPE_NAME, Removed, |all| text(all.span.data.instrumentation_scope.name())),
-    (semconv::OTEL_SCOPE_VERSION, Removed, |all| text(all.span.data.instrumentation_scope.version()?)),
     // The source of a name is an attribute of segment spans only, and the kind of a span is its own.
     (semconv::SENTRY_SOURCE, Removed, nothing),
     (semconv::SENTRY_SPAN_SOURCE, Removed, nothing),
     ("otel.kind", Removed, nothing),
     // Written by itself, because an id is not a text.
     (SEGMENT_ID, Removed, nothing),
+    (semconv::OTEL_SCOPE_NAME, Removed, |all| text(all.span.data.instrumentation_scope.name())),
+    (semconv::OTEL_SCOPE_VERSION, Removed, |all| text(all.span.data.instrumentation_scope.version()?)),
+    ("sentry.trace_lifecycle", Removed, |all| text(word(all.lifecycle))),
+    ("sentry.segment.name", Removed, |all| Some(Typed::Text(all.segment?.1))),
 ];
+
+/// The same for what all spans of a sender have.
+const OF_SENDER: [(&str, Attribute, InferOfSender); 4] = [
+    ("sentry.sdk.name", Removed, |_| text(SDK_NAME)),
+    ("sentry.sdk.version", Removed, |_| text(SDK_VERSION)),
+    ("sentry.release", Wins, |sender| text(sender.service.release()?)),
+    ("sentry.environment", Wins, |sender| text(sender.service.environment())),
+];
+
+/// Infers the value of a key that all spans of a sender have.
+type InferOfSender = fn(&Sender) -> Option<Typed<'_>>;
 
 const SEGMENT_ID: &str = "sentry.segment.id";
 
@@ -86,6 +97,11 @@ const OWN_KEYS: Keys = {
     let (mut keys, mut row) = (Keys::of(&[]), 0);
     while row < OWN.len() {
         keys = keys.with(OWN[row].0);
+        row += 1;
+    }
+    row = 0;
+    while row < OF_SENDER.len() {
+        keys = keys.with(OF_SENDER[row].0);
         row += 1;
     }
     keys
@@ -168,7 +184,10 @@ const MAX_MEASUREMENTS: usize = 100;
 
 /// Whether a key is that of a row whose attribute is never sent.
 fn is_own(key: &str) -> bool {
-    OWN_KEYS.may_have(key) && OWN.iter().any(|(own, attribute, _)| *own == key && *attribute == Removed)
+    let is_removed = |own: &str, attribute| own == key && attribute == Removed;
+    OWN_KEYS.may_have(key)
+        && (OWN.iter().any(|(own, attribute, _)| is_removed(own, *attribute))
+            || OF_SENDER.iter().any(|(own, attribute, _)| is_removed(own, *attribute)))
 }
 
 /// The name of an attribute in a streamed span. `None` if it is never sent as the application sets it.
@@ -218,10 +237,16 @@ struct Id {
 
 impl Serialize for SpanAttributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let takes_ready = json::takes_ready(&serializer);
         let mut map = serializer.serialize_map(None)?;
         let passing = self.passing();
         for (key, value) in &passing.all {
             map.serialize_entry(key, value)?;
+        }
+        if self.root.is_some() {
+            for (key, value) in resource(self.sender).filter(|(key, _)| !passing.has(key)) {
+                map.serialize_entry(&key, &value)?;
+            }
         }
         for (key, attribute, infer) in &OWN {
             if let Some(value) = infer(self).filter(|_| *attribute == Removed || !passing.has(key)) {
@@ -231,38 +256,45 @@ impl Serialize for SpanAttributes<'_> {
         if let Some((id, _)) = self.segment {
             map.serialize_entry(SEGMENT_ID, &Id { r#type: "string", value: span_id(id) })?;
         }
-        for (key, value) in resource(self) {
-            if !passing.has(&key) {
-                map.serialize_entry(&key, &value)?;
+        let ready = self.sender.ready.get_or_init(|| Entries::new(&of_sender(self.sender).collect::<Vec<_>>()));
+        if takes_ready && !ready.keys().any(|key| passing.has(key)) {
+            ready.write(&mut map)?;
+        } else {
+            for (key, value) in of_sender(self.sender).filter(|(key, _)| !passing.has(key)) {
+                map.serialize_entry(key, &value)?;
             }
         }
         map.end()
     }
 }
 
-/// The attributes of the resource: the service's name on all spans, the others on segment spans only.
-fn resource<'a>(all: &'a SpanAttributes<'_>) -> impl Iterator<Item = (Cow<'a, str>, Typed<'a>)> {
-    let Sender { resource, service, .. } = all.sender;
-    let is_root = all.root.is_some();
+/// The attributes that are the same on all spans of a sender, unless a span has one by itself.
+fn of_sender(sender: &Sender) -> impl Iterator<Item = (&'static str, Typed<'_>)> {
+    let service = of_resource(&sender.resource).find(|(key, _)| *key == semconv::SERVICE_NAME);
+    let service = service.and_then(|(key, value)| Some((semconv::SERVICE_NAME, of_resource_value(key, value)?)));
+    OF_SENDER.iter().filter_map(|(key, _, infer)| Some((*key, infer(sender)?))).chain(service)
+}
+
+/// The attributes of the resource that only segment spans have.
+fn resource(sender: &Sender) -> impl Iterator<Item = (String, Typed<'_>)> {
+    let Sender { resource, service, .. } = sender;
     let is_sent_already = move |key: &str, value: &Value| match key {
+        semconv::SERVICE_NAME => true,
         semconv::SERVICE_VERSION => service.release().is_some_and(|release| release == value.as_str()),
         semconv::DEPLOYMENT_ENVIRONMENT_NAME | semconv::DEPLOYMENT_ENVIRONMENT => {
             service.environment() == value.as_str()
         }
         key => key.starts_with("telemetry.sdk."),
     };
-    of_resource(resource).filter_map(move |(key, value)| {
-        let name = match key {
-            semconv::SERVICE_NAME => Cow::Borrowed(key),
-            key if !is_root || is_sent_already(key, value) => return None,
-            key => Cow::Owned(format!("resource.{key}")),
-        };
-        let value = match Typed::of(key, value)? {
-            Typed::Text(text) => Typed::Text(cut(text, MAX_TEXT)),
-            value => value,
-        };
-        Some((name, value))
-    })
+    let sent = of_resource(resource).filter(move |(key, value)| !is_sent_already(key, value));
+    sent.filter_map(|(key, value)| Some((format!("resource.{key}"), of_resource_value(key, value)?)))
+}
+
+fn of_resource_value<'a>(key: &str, value: &'a Value) -> Option<Typed<'a>> {
+    match Typed::of(key, value)? {
+        Typed::Text(text) => Some(Typed::Text(cut(text, MAX_TEXT))),
+        value => Some(value),
+    }
 }
 
 /// The most bytes of a resource that a span repeats.

@@ -3,7 +3,10 @@
 use opentelemetry::{Array, Value};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::convert::{number::Number, value::Plain};
+use crate::{
+    convert::{number::Number, value::Plain},
+    json::{self, Ready},
+};
 
 /// A value that Sentry stores with its type.
 #[derive(Clone, Copy, Debug)]
@@ -55,13 +58,14 @@ impl<'a> Typed<'a> {
         }
     }
 
-    const fn type_word(self) -> &'static str {
+    /// The word for its type, and the entry of the type with the key of the value behind it, as JSON.
+    const fn type_word(self) -> (&'static str, &'static [u8]) {
         match self {
-            Self::Bool(_) => "boolean",
-            Self::Integer(_) => "integer",
-            Self::Double(_) => "double",
-            Self::Text(_) | Self::Other(_) => "string",
-            Self::Array(_) => "array",
+            Self::Bool(_) => ("boolean", br#""type":"boolean","value""#),
+            Self::Integer(_) => ("integer", br#""type":"integer","value""#),
+            Self::Double(_) => ("double", br#""type":"double","value""#),
+            Self::Text(_) | Self::Other(_) => ("string", br#""type":"string","value""#),
+            Self::Array(_) => ("array", br#""type":"array","value""#),
         }
     }
 }
@@ -79,16 +83,23 @@ fn size_of_array(array: &Array) -> usize {
 
 impl Serialize for Typed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let takes_ready = json::takes_ready(&serializer);
         let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("type", self.type_word())?;
+        let (word, ready) = self.type_word();
+        if takes_ready {
+            map.serialize_key(&Ready(ready))?;
+        } else {
+            map.serialize_entry("type", word)?;
+            map.serialize_key("value")?;
+        }
         match self {
-            Self::Bool(value) => map.serialize_entry("value", value)?,
-            Self::Integer(value) => map.serialize_entry("value", value)?,
-            Self::Double(value) => map.serialize_entry("value", value)?,
-            Self::Text(text) => map.serialize_entry("value", text)?,
-            Self::Array(array) => map.serialize_entry("value", &List(array))?,
+            Self::Bool(value) => map.serialize_value(value)?,
+            Self::Integer(value) => map.serialize_value(value)?,
+            Self::Double(value) => map.serialize_value(value)?,
+            Self::Text(text) => map.serialize_value(text)?,
+            Self::Array(array) => map.serialize_value(&List(array))?,
             // `Plain` writes what it does not know as text.
-            Self::Other(value) => map.serialize_entry("value", &Plain(value))?,
+            Self::Other(value) => map.serialize_value(&Plain(value))?,
         }
         map.end()
     }

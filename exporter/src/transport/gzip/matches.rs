@@ -72,6 +72,16 @@ impl Finder {
             let length = length + more;
             matches.push(Match { literals: (at - literals) as u16, length: length as u16, distance: distance as u16 });
             at += length;
+            // What is longer than a match goes on at the same distance, and need not be looked up.
+            let mut last = length;
+            while last == LONGEST {
+                last = common(&plain[at..], &plain[at - distance..]);
+                if last < SHORTEST {
+                    break;
+                }
+                matches.push(Match { literals: 0, length: last as u16, distance: distance as u16 });
+                at += last;
+            }
             literals = at;
             // What follows a match here often follows it again.
             if let Some(last) = word(plain, at - 2) {

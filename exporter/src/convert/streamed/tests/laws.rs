@@ -13,11 +13,12 @@ use serde_json::Value;
 use super::{plain_span, sender};
 use crate::{
     convert::streamed::StreamedSpan,
+    json,
     trace::{EndedSpan, TraceLifecycle},
 };
 
 /// Keys that have rules of their own, beside arbitrary ones.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "http.request.method",
     "http.method",
     "http.target",
@@ -31,6 +32,8 @@ const KEYS: [&str; 16] = [
     "sentry.origin",
     "sentry.segment.id",
     "sentry.release",
+    "sentry.environment",
+    "service.name",
     "http.status_code",
     "gen_ai.prompt",
     "sentry.kind",
@@ -129,5 +132,7 @@ proptest! {
         }
         prop_assert_eq!(&json["attributes"]["sentry.trace_lifecycle"]["value"], word);
         prop_assert!(json["is_segment"] == false || !is_beside);
+        // What is copied is what would be written.
+        prop_assert_eq!(String::from_utf8(json::to_vec(&streamed)).unwrap(), text);
     }
 }
