@@ -42,6 +42,8 @@ mod value;
 mod view;
 
 #[cfg(feature = "logs")]
+pub(crate) use self::log::size_of_names;
+#[cfg(feature = "logs")]
 pub(crate) use self::record_error::EXCEPTION_KEYS;
 pub(crate) use self::{
     breadcrumb::Breadcrumb,

@@ -19,6 +19,11 @@ const ORIGIN: &str = "auto.log.otel";
 /// Relay adds it to the time as nanoseconds.
 const SEQUENCE: &str = "sentry.timestamp.sequence";
 
+/// The target of the record, or else the name of its scope.
+const LOGGER_NAME: &str = "logger.name";
+
+const EVENT_NAME: &str = "event.name";
+
 const TEMPLATE: &str = "sentry.message.template";
 
 const PARAMETER: &str = "sentry.message.parameter.";
@@ -28,8 +33,8 @@ type Infer = for<'a> fn(&'a LogLine, &'a Sender) -> Option<Typed<'a>>;
 
 /// The attributes that every log has.
 const DEFAULTS: [(&str, Infer); 9] = [
-    ("logger.name", |line, _| text(&line.target)),
-    ("event.name", |line, _| text(&line.event_name).filter(|_| !is_callsite(&line.event_name))),
+    (LOGGER_NAME, |line, _| text(&line.target)),
+    (EVENT_NAME, |line, _| shown(&line.event_name)),
     ("sentry.origin", |_, _| text(ORIGIN)),
     ("sentry.release", |_, sender| text(sender.service.release()?)),
     ("sentry.environment", |_, sender| text(sender.service.environment())),
@@ -38,6 +43,17 @@ const DEFAULTS: [(&str, Infer); 9] = [
     (semconv::SERVER_ADDRESS, |_, sender| text(sender.server_name.as_deref()?)),
     (semconv::SERVICE_NAME, |_, sender| service_name(sender)),
 ];
+
+/// The size of the attributes that a log has of its target and its event name, as Sentry counts it.
+#[cfg(feature = "logs")]
+pub(crate) fn size_of_names(target: &str, event_name: &str) -> usize {
+    let size = |key: &str, value: Option<Typed<'_>>| value.map_or(0, |value| key.len() + value.size());
+    size(LOGGER_NAME, text(target)) + size(EVENT_NAME, shown(event_name))
+}
+
+fn shown(event_name: &str) -> Option<Typed<'_>> {
+    text(event_name).filter(|_| !is_callsite(event_name))
+}
 
 fn text(text: &str) -> Option<Typed<'_>> {
     (!text.is_empty()).then_some(Typed::Text(text))

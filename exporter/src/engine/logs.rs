@@ -107,13 +107,13 @@ impl LogIntake {
         };
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         if before >= self.limit || self.bytes.load(Ordering::Relaxed) >= MAX_BYTES {
-            return self.refuse(record, DropReason::QueueOverflow, ledger);
+            return self.refuse(record, scope, DropReason::QueueOverflow, ledger);
         }
         let trace_id = record.trace_context().map_or(TraceId::INVALID, |context| context.trace_id);
         let mut shard = lock(&self.shards[trace_id.to_bytes()[15] as usize % SHARDS]);
         if let Some(reason) = shard.closed {
             drop(shard);
-            return self.refuse(record, reason, ledger);
+            return self.refuse(record, scope, reason, ledger);
         }
         let start = shard.tape.len();
         let (values, bytes) = capture::write(&mut shard.tape, record, scope, context.is_some());
@@ -132,9 +132,9 @@ impl LogIntake {
 
     #[cfg(feature = "logs")]
     #[cold]
-    fn refuse(&self, record: &SdkLogRecord, reason: DropReason, ledger: &Ledger) {
+    fn refuse(&self, record: &SdkLogRecord, scope: &InstrumentationScope, reason: DropReason, ledger: &Ledger) {
         self.release(1);
-        let size = capture::size(record) as u64 + self.default_size.load(Ordering::Relaxed);
+        let size = capture::size(record, scope) as u64 + self.default_size.load(Ordering::Relaxed);
         ledger.logs_received(1);
         ledger.dropped(reason, Counts::log(size.max(1)));
     }

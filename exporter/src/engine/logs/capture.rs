@@ -10,7 +10,7 @@ use super::{
     any_value::{cut_bytes, text_of},
     tape::{HEAD, flag, nanos, tag},
 };
-use crate::trace::SeverityNumber;
+use crate::{convert::size_of_names, trace::SeverityNumber};
 
 /// The most bytes of the texts of a record. Sentry accepts a megabyte for a log, with its default attributes.
 const MAX_RECORD: usize = 900_000;
@@ -177,9 +177,6 @@ fn write_other(tape: &mut Vec<u8>, key: &str, value: &AnyValue, room: &mut Room)
 
 /// The values of a list that all have one type, if they fit into `max` bytes. Integers among fractions are fractions.
 fn list(values: &[AnyValue], max: usize) -> Option<(u8, Vec<u8>)> {
-    if values.len() > MAX_LIST {
-        return None;
-    }
     let tag = tag_of(values)?;
     let mut bytes = Vec::new();
     for value in values {
@@ -198,7 +195,11 @@ fn list(values: &[AnyValue], max: usize) -> Option<(u8, Vec<u8>)> {
     (bytes.len() <= max).then_some((tag, bytes))
 }
 
+/// The type of a list that stays a list.
 fn tag_of(values: &[AnyValue]) -> Option<u8> {
+    if values.len() > MAX_LIST {
+        return None;
+    }
     let all = |is: fn(&AnyValue) -> bool| values.iter().all(is);
     if all(|value| matches!(value, AnyValue::String(_))) {
         return Some(tag::TEXTS);
@@ -213,18 +214,25 @@ fn tag_of(values: &[AnyValue]) -> Option<u8> {
 }
 
 /// The size of a record that is dropped, as Sentry counts it, without the attributes that every log has.
-pub(super) fn size(record: &SdkLogRecord) -> usize {
-    let body = record.body().map_or(0, size_of_value);
+pub(super) fn size(record: &SdkLogRecord, scope: &InstrumentationScope) -> usize {
+    let body = match record.body() {
+        // A list of one type is a text in the body, and so is a number.
+        Some(AnyValue::String(text)) => text.as_str().len(),
+        Some(other) => text_of(other, MAX_RECORD).len(),
+        None => 0,
+    };
     let attributes = record.attributes_iter().map(|(key, value)| match value {
         AnyValue::Double(number) if !number.is_finite() => 0,
         value => key.as_str().len() + size_of_value(value),
     });
-    body + attributes.sum::<usize>()
+    body + attributes.sum::<usize>() + size_of_names(target(record, scope), record.event_name().unwrap_or_default())
 }
 
 fn size_of_value(value: &AnyValue) -> usize {
     match value {
         AnyValue::Boolean(_) => 1,
+        // In a list its place is kept by `null`, which has no size.
+        AnyValue::Double(number) if !number.is_finite() => 0,
         AnyValue::Int(_) | AnyValue::Double(_) => 8,
         AnyValue::String(text) => text.as_str().len(),
         AnyValue::ListAny(values) if tag_of(values).is_some() => values.iter().map(size_of_value).sum(),
