@@ -90,7 +90,7 @@
 //! | it was | it is |
 //! | --- | --- |
 //! | `SpanLayer`, or the spans of the older `SentryLayer` | [`Sentry::tracing_layer`](crate::Sentry::tracing_layer) |
-//! | `ErrorLayer`, `BreadcrumbLayer`, `LogLayer` | the same; errors get the active span's trace, logs keep that of the hub's scope. Or `Sentry::log_layer` (feature `logs`) instead of all three, with `with_exceptions_as_errors`: its logs are in the span's trace, and errors have breadcrumbs. With both, each line is sent twice |
+//! | `ErrorLayer`, `BreadcrumbLayer`, `LogLayer` | the same; errors get the active span's trace, logs keep that of the hub's scope. Or `Sentry::log_layer` (feature `logs`) instead of some of them: its logs are in the span's trace; the guide's page `logs` lists which layers together send nothing twice |
 //! | the field `sentry.name` | `otel.name` when the span starts, `sentry.custom_span_name` at any time |
 //! | the field `sentry.op`, by default `target::name` | the field `sentry.op`; by default inferred from the [semantic conventions](crate::guide::mapping#op-name-and-source); without one, Sentry shows `default` |
 //! | the field `sentry.trace` | none: the layer of your server reads all headers: [`web::ServerLayer`](crate::guide::web#incoming-requests) |

@@ -1,5 +1,6 @@
 //! Error events of the `sentry` crate in our traces, and our traces sent by its transport.
 
 mod events;
+mod logs;
 mod shared;
 mod support;
