@@ -2,18 +2,25 @@
 
 use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
-use opentelemetry::{Context, SpanId, TraceId, global, propagation::TextMapPropagator, trace::Tracer};
+use opentelemetry::{
+    Context, SpanId, TraceId, global,
+    logs::{LogRecord, Logger, LoggerProvider, Severity},
+    propagation::TextMapPropagator,
+    trace::Tracer,
+};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_sdk::{
     Resource,
+    logs::{LogProcessor, SdkLoggerProvider},
     trace::{SdkTracerProvider, SpanExporter, SpanProcessor},
 };
 use opentelemetry_sentry::{
-    FlushError, Problem, SamplingContext, Sentry, SentryBuilder, SentryExporter, SentryPropagator, SentrySampler,
-    SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, TraceLifecycle, TransactionEvent,
+    EventLayer, FlushError, LogEvent, LogFilter, LogLayer, Problem, SamplingContext, Sentry, SentryBuilder,
+    SentryExporter, SentryLogProcessor, SentryPropagator, SentrySampler, SentrySpanProcessor, SetupError, SpanEvent,
+    SpanFilter, Stats, TraceLifecycle, TransactionEvent,
     exporter::{
         DropReason, Dropped, Encoding, ExporterBuildError, SentryExporterBuilder, Trimmed,
-        testing::{self, Captured, LocalIngest, Transaction},
+        testing::{self, Captured, LocalIngest, Log, StreamedSpan, Transaction},
     },
     propagator::{PropagationTargets, SentryPropagatorBuilder, meta_tags, server_timing},
     protocol::{
@@ -56,6 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     sentry.shutdown(Duration::from_secs(2))?;
     protocol()?;
     parts(&ingest)?;
+    logs()?;
     web(&ingest)?;
     sentry_sdk(&ingest)?;
     captured();
@@ -81,6 +89,9 @@ fn facade(ingest: &LocalIngest) -> Result<Sentry, SetupError> {
         .with_strict_trace_continuation(false)
         .with_before_send_transaction(|event: TransactionEvent| (event.name != "ping").then_some(event))
         .with_exceptions_as_errors(true)
+        .with_logs(true)
+        .with_logs_from_span_events(false)
+        .with_before_send_log(|log: LogEvent| (log.target() != "noise").then_some(log))
         .with_spotlight(ingest.spotlight_url())
         .with_lifecycle(TraceLifecycle::Transactions)
         .with_attribute("tenant", "acme")
@@ -114,6 +125,15 @@ fn every_option(exporter: SentryExporterBuilder, ingest: &LocalIngest) -> Sentry
         .with_before_send_span(|span: &mut SpanEvent| span.description.truncate(100))
         .with_ignore_transactions(["GET /health"])
         .with_ignore_spans([SpanFilter::new().with_op("cache.*")])
+        .with_ignore_logs([LogFilter::new().with_target("hyper").with_level_below("warn"), LogFilter::from("sqlx")])
+        .with_before_send_log(|mut log: LogEvent| {
+            let _ids: (Option<TraceId>, Option<SpanId>) = (log.trace_id(), log.span_id());
+            log.level = "warn".to_owned();
+            log.attributes.insert("hooked".to_owned(), true.into());
+            (!log.body.is_empty()).then_some(log)
+        })
+        .with_logs_from_span_events(false)
+        .with_log_limit(1000)
         .with_exceptions_as_errors(true)
         .with_late_span_grace(Duration::from_millis(10))
         .with_trace_limit(1000)
@@ -186,6 +206,45 @@ fn parts(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// The layer and the logger provider of the facade, and the processor in a provider of the application.
+fn logs() -> Result<(), Box<dyn std::error::Error>> {
+    let ingest = LocalIngest::start()?;
+    let sentry = Sentry::builder().with_dsn(ingest.dsn()).with_logs(true).build()?;
+    let (filtered, every): (LogLayer<_>, EventLayer) = (sentry.log_layer(), sentry.unfiltered_log_layer());
+    drop(tracing_subscriber::registry().with(filtered).with(every));
+    let provider: &SdkLoggerProvider = sentry.logger_provider();
+    emit(provider, "by the facade");
+    sentry.flush(Duration::from_secs(60))?;
+    let _: fn(&LocalIngest, &str) -> StreamedSpan = LocalIngest::span;
+    let log: Log = ingest.log("by the facade");
+    assert_eq!((log.level.as_str(), log.severity_number, log.span_id), ("info", Some(9), None));
+    let stats: Stats = sentry.stats();
+    assert_eq!((stats.logs_received, stats.logs_sent, stats.logs_dropped()), (1, 1, 0));
+
+    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build()?;
+    let spans = SentrySpanProcessor::from(exporter);
+    let processor = SentryLogProcessor::from(&spans);
+    is_log_processor(&processor);
+    let provider = SdkLoggerProvider::builder().with_log_processor(processor.clone()).build();
+    emit(&provider, "by a processor");
+    let flushed: Result<(), FlushError> = processor.flush(Duration::from_secs(60));
+    flushed?;
+    let bodies: Vec<String> = ingest.logs().into_iter().map(|log: Log| log.body).collect();
+    assert_eq!(bodies, ["by the facade", "by a processor"]);
+    let _stats: Stats = processor.stats();
+    processor.shutdown(Duration::from_secs(60))?;
+    drop(SentryLogProcessor::from(SentryExporter::builder().build()?));
+    Ok(())
+}
+
+fn emit(provider: &SdkLoggerProvider, body: &'static str) {
+    let logger = provider.logger("names");
+    let mut record = logger.create_log_record();
+    record.set_severity_number(Severity::Info);
+    record.set_body(body.into());
+    logger.emit(record);
+}
+
 fn web(ingest: &LocalIngest) -> Result<(), TunnelBuildError> {
     let builder: TunnelBuilder = Tunnel::builder()
         .with_dsn(ingest.dsn())
@@ -256,3 +315,5 @@ fn is_service(_: &impl Service<Request<http_body_util::Full<Bytes>>>) {}
 fn is_exporter(_: &impl SpanExporter) {}
 
 fn is_processor(_: &impl SpanProcessor) {}
+
+fn is_log_processor(_: &impl LogProcessor) {}
