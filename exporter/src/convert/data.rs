@@ -120,20 +120,20 @@ pub(super) fn is_removed(key: &str) -> bool {
 }
 
 /// The shorter path of an attribute that contains the file of a dependency.
-fn file(attribute: &KeyValue) -> Option<&str> {
+pub(super) fn file(attribute: &KeyValue) -> Option<&str> {
     match (attribute.key.as_str(), &attribute.value) {
         (semconv::CODE_FILE_PATH | semconv::CODE_FILEPATH, Value::String(path)) => without_registry(path.as_str()),
         _ => None,
     }
 }
 
-impl Data<'_> {
-    /// Whether this library has made the span for a request. Its place in our code tells the user nothing.
-    fn is_ours(&self) -> bool {
-        let module = self.span.attributes.text(semconv::CODE_MODULE_NAME);
-        module.is_some_and(|module| module.starts_with("opentelemetry_sentry::web::"))
-    }
+/// Whether this library has made the span for a request. Its place in our code tells the user nothing.
+pub(super) fn is_ours(attributes: Attributes<'_>) -> bool {
+    let module = attributes.text(semconv::CODE_MODULE_NAME);
+    module.is_some_and(|module| module.starts_with("opentelemetry_sentry::web::"))
+}
 
+impl Data<'_> {
     /// Whether it has a URL and no method.
     fn is_read(&self) -> bool {
         let methods = [semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD];
@@ -183,7 +183,7 @@ impl Serialize for Data<'_> {
             let row = OWN.iter().enumerate().find(|(_, (own, ..))| *own == key);
             row.is_none_or(|(row, (_, attribute, _))| *attribute == Fallback && written & (1 << row) == 0)
         };
-        let is_ours = self.is_ours();
+        let is_ours = is_ours(self.span.attributes);
         for attribute in self.span.attributes.unique() {
             let key = attribute.key.as_str();
             if is_ours && key.starts_with("code.") {

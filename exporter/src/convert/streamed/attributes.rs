@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::{names::current_name, typed::Typed};
 use crate::{
     convert::{
-        data::is_removed,
+        data::{file, is_ours, is_removed},
         ids::{Hex, span_id},
         sender::{SDK_NAME, SDK_VERSION, Sender},
         status::http_status,
@@ -151,19 +151,21 @@ impl SpanAttributes<'_> {
         }
     }
 
-    /// The attributes that the span itself has, and those that the application sets for all, under today's names. Each name occurs once: an attribute that has
-    /// today's name already beats one with an old name.
+    /// The attributes that the span itself has, and those that the application sets for all, under today's names. Each name
+    /// occurs once: an attribute that has today's name already beats one with an old name.
     fn passing(&self) -> Passing<'_> {
         let attributes = self.span.attributes;
         let mut passing = Passing { all: Vec::with_capacity(self.span.data.attributes.len()), added: Vec::new() };
-        for KeyValue { key, value, .. } in attributes.unique() {
-            let key = key.as_str();
+        let is_ours = is_ours(attributes);
+        for attribute in attributes.unique() {
+            let (key, value) = (attribute.key.as_str(), &attribute.value);
             if key == semconv::HTTP_TARGET {
                 passing.add_target(attributes, value);
-            } else if !is_own(key) && !is_removed(key) {
+            } else if !is_own(key) && !is_removed(key) && !(is_ours && key.starts_with("code.")) {
+                let value = |name| file(attribute).map(Typed::Text).or_else(|| Typed::of(name, value));
                 match self.current_name(key) {
-                    None => passing.all.extend(Typed::of(key, value).map(|value| (key, value))),
-                    Some(name) => passing.add(attributes, name, Typed::of(name, value)),
+                    None => passing.all.extend(value(key).map(|value| (key, value))),
+                    Some(name) => passing.add(attributes, name, value(name)),
                 }
             }
         }
@@ -270,7 +272,10 @@ impl Serialize for SpanAttributes<'_> {
 
 /// The attributes that are the same on all spans of a sender, unless a span has one by itself.
 fn of_sender(sender: &Sender) -> impl Iterator<Item = (&'static str, Typed<'_>)> {
-    let service = of_resource(&sender.resource).find(|(key, _)| *key == semconv::SERVICE_NAME);
+    // The SDK calls a service so that has no name.
+    let is_name =
+        |(key, value): &(&str, &Value)| *key == semconv::SERVICE_NAME && !value.as_str().starts_with("unknown_service");
+    let service = of_resource(&sender.resource).find(is_name);
     let service = service.and_then(|(key, value)| Some((semconv::SERVICE_NAME, of_resource_value(key, value)?)));
     OF_SENDER.iter().filter_map(|(key, _, infer)| Some((*key, infer(sender)?))).chain(service)
 }

@@ -198,6 +198,27 @@ fn the_resource_is_on_segments_and_its_service_on_every_span() {
 }
 
 #[test]
+fn places_of_machines_and_of_this_library_and_a_service_without_a_name_are_left_out() {
+    let mut sender = sender();
+    sender.set_resource(
+        Resource::builder_empty().with_attribute(KeyValue::new("service.name", "unknown_service:x")).build(),
+    );
+    let attributes = |module: &'static str, key: &'static str| {
+        let mut span = plain_span(2, 1);
+        let path = "/home/me/.cargo/registry/src/index-1/h2-0.4.12/src/client.rs";
+        span.attributes = vec![KeyValue::new(key, path), KeyValue::new("code.module.name", module)];
+        streamed(&sender, span, None)["attributes"].clone()
+    };
+    for key in ["code.file.path", "code.filepath"] {
+        let shorter = json!({ "type": "string", "value": "h2-0.4.12/src/client.rs" });
+        assert_eq!(attributes("h2::client", key)["code.file.path"], shorter);
+        let ours = attributes("opentelemetry_sentry::web::server", key);
+        assert!(ours["code.file.path"].is_null() && ours["code.module.name"].is_null());
+        assert!(ours["service.name"].is_null());
+    }
+}
+
+#[test]
 fn attributes_of_the_application_are_on_every_span_unless_it_has_them() {
     let mut sender = sender();
     for (key, value) in [("tenant", "acme"), ("own", "sender"), ("http.url", "old"), ("sentry.op", "mine")] {

@@ -28,8 +28,9 @@ impl SentryExporterBuilder {
     /// attribute of the span or record itself beats it. Transactions and error events do not have it: they have
     /// [tags](Self::with_tag). Defaults to no attributes.
     ///
-    /// An empty key, and more than 16 KiB of keys and values, are errors of [`build`](Self::build). Keys that this crate sets
-    /// itself, such as `sentry.op`, have no effect.
+    /// An empty key, and more than 16 KiB of keys and values, are errors of [`build`](Self::build). The attribute
+    /// replaces `sentry.release`, `sentry.environment`, `service.name` and `server.address`; other keys that this crate sets,
+    /// such as `sentry.op`, have no effect.
     ///
     /// ```
     /// use opentelemetry_sentry_exporter::{SentryExporter, TraceLifecycle};
