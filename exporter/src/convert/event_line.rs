@@ -36,5 +36,6 @@ pub(crate) fn line_of(span: &EndedSpan, event: &Event) -> Option<LogLine> {
         event_name: String::new(),
         attributes: event.attributes.iter().filter(is_own).cloned().collect(),
         context: None,
+        size: 0,
     })
 }

@@ -30,12 +30,10 @@ use tokio::sync::Notify;
 #[cfg(feature = "logs")]
 pub(crate) use self::capture::{severity, severity_number, target};
 #[cfg(feature = "logs")]
-use crate::{
-    account::{Counts, Trimmed},
-    packing::MAX_LOGS,
-};
+use crate::account::{Counts, Trimmed};
 use crate::{
     account::{DropReason, Ledger},
+    packing::MAX_LOGS,
     trace::{LogLine, TraceContext},
 };
 
@@ -49,6 +47,10 @@ const MAX_ROOM: usize = 64 << 10;
 #[cfg(feature = "logs")]
 const MAX_BYTES: usize = 8 << 20;
 
+/// How many bytes of records fill an envelope, as far as it can be known before they are JSON. Nearly all have less when there
+/// are enough of them.
+const MANY_BYTES: usize = 800_000;
+
 /// Log records on their way to the worker.
 #[derive(Debug)]
 pub(crate) struct LogIntake {
@@ -56,7 +58,7 @@ pub(crate) struct LogIntake {
     /// Records that were accepted and are not packed yet, here or in the machine. The limit would not bound the memory if
     /// it counted only the records in the shards.
     waiting: AtomicUsize,
-    /// The bytes of the records in the shards.
+    /// The bytes of these records.
     bytes: AtomicUsize,
     /// The limit for `waiting`. A record above it is dropped.
     #[cfg(feature = "logs")]
@@ -119,13 +121,16 @@ impl LogIntake {
         let (values, bytes) = capture::write(&mut shard.tape, record, scope, context.is_some());
         shard.contexts.extend(context);
         shard.records += 1;
-        self.bytes.fetch_add(shard.tape.len() - start, Ordering::Relaxed);
+        let size = shard.tape.len() - start;
+        // Under the lock: the worker must not subtract it before.
+        let bytes_before = self.bytes.fetch_add(size, Ordering::Relaxed);
         drop(shard);
         if values > 0 {
             ledger.trimmed(Trimmed { values, bytes });
         }
         let is_urgent = is_error && !self.is_urgent.swap(true, Ordering::Relaxed);
-        if before == 0 || (before + 1) % MAX_LOGS == 0 || is_urgent {
+        let is_full = (before + 1) % MAX_LOGS == 0 || bytes_before / MANY_BYTES < (bytes_before + size) / MANY_BYTES;
+        if before == 0 || is_full || is_urgent {
             self.arrived.notify_one();
         }
     }
@@ -133,7 +138,7 @@ impl LogIntake {
     #[cfg(feature = "logs")]
     #[cold]
     fn refuse(&self, record: &SdkLogRecord, scope: &InstrumentationScope, reason: DropReason, ledger: &Ledger) {
-        self.release(1);
+        self.release(1, 0);
         let size = capture::size(record, scope) as u64 + self.default_size.load(Ordering::Relaxed);
         ledger.logs_received(1);
         ledger.dropped(reason, Counts::log(size.max(1)));
@@ -153,7 +158,6 @@ impl LogIntake {
             let contexts = mem::take(&mut shard.contexts);
             ledger.logs_received(mem::take(&mut shard.records) as u64);
             drop(shard);
-            self.bytes.fetch_sub(tape.len(), Ordering::Relaxed);
             read(&tape, contexts, &mut lines);
             // The shard gets its memory back, but not that of a burst.
             tape.clear();
@@ -178,9 +182,15 @@ impl LogIntake {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Notes that records were packed or dropped.
-    pub(crate) fn release(&self, records: usize) {
+    /// Whether an envelope is full of the records that wait.
+    pub(crate) fn is_envelope_full(&self) -> bool {
+        self.waiting() >= MAX_LOGS || self.bytes.load(Ordering::Relaxed) >= MANY_BYTES
+    }
+
+    /// Notes that records with these bytes were packed or dropped.
+    pub(crate) fn release(&self, records: usize, bytes: usize) {
         self.waiting.fetch_sub(records, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Waits for the first record, or until an envelope is full.

@@ -27,6 +27,8 @@ pub(crate) struct LogLine {
     /// What the sampler decided about the trace. Only a record with an exception has it: error events leave without
     /// their trace, so nothing else would know the context of an unsampled one.
     pub(crate) context: Option<TraceContext>,
+    /// The bytes that it takes in the account of the records that wait.
+    pub(crate) size: usize,
 }
 
 impl Default for LogLine {
@@ -42,6 +44,7 @@ impl Default for LogLine {
             event_name: String::new(),
             attributes: Vec::new(),
             context: None,
+            size: 0,
         }
     }
 }

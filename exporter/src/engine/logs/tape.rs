@@ -49,6 +49,7 @@ pub(super) const HEAD: usize = 52;
 
 /// Reads the next record, and its context from the list.
 pub(super) fn read(tape: &mut &[u8], contexts: &mut impl Iterator<Item = TraceContext>) -> Option<LogLine> {
+    let before = tape.len();
     let nanos = u64::from_le_bytes(take(tape)?);
     let trace_id = TraceId::from_bytes(take(tape)?);
     let span_id = SpanId::from_bytes(take(tape)?);
@@ -67,10 +68,12 @@ pub(super) fn read(tape: &mut &[u8], contexts: &mut impl Iterator<Item = TraceCo
         event_name: text(tape, name)?.to_owned(),
         attributes: Vec::with_capacity(count),
         context: if has(flag::CONTEXT) { contexts.next() } else { None },
+        size: 0,
     };
     for _ in 0..count {
         line.attributes.push(attribute(tape)?);
     }
+    line.size = before - tape.len();
     Some(line)
 }
 

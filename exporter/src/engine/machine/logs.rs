@@ -6,7 +6,7 @@ use super::{
     super::lines::{Lines, Then},
     Machine, Ready,
 };
-use crate::{account::Now, packing::MAX_LOGS};
+use crate::account::Now;
 
 /// How long a log waits for others of its envelope.
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ impl Machine {
         if waiting > 0 {
             self.logs_due.get_or_insert(now.instant + MAX_WAIT);
         }
-        if waiting >= MAX_LOGS || self.shared.logs.take_urgency() {
+        if self.shared.logs.is_envelope_full() || self.shared.logs.take_urgency() {
             self.take_in_logs(Then::Full);
         }
     }
@@ -54,12 +54,13 @@ impl Machine {
     pub(super) fn work_on_logs(&mut self, number: u64, mut lines: Lines, now: Now) {
         let ledger = &self.shared.ledger;
         let mut envelopes = Vec::new();
-        let mut packed = 0;
+        let (mut packed, mut bytes) = (0, 0);
         for line in lines.lines.by_ref().take(STEP) {
+            bytes += line.size;
             envelopes.extend(self.packer.pack_log(line, now.instant, ledger));
             packed += 1;
         }
-        self.shared.logs.release(packed);
+        self.shared.logs.release(packed, bytes);
         let is_done = lines.lines.len() == 0;
         if is_done && lines.then != Then::Full {
             envelopes.extend(self.packer.close_logs());

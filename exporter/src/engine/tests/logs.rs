@@ -134,3 +134,31 @@ fn an_error_of_a_record_waits_for_its_span_and_leaves_without_it_after_five_seco
     assert_eq!(errors.iter().map(|request| request.at).collect::<Vec<_>>(), [seconds(5)]);
     assert_eq!(sim.stats().errors_sent, 1);
 }
+
+#[test]
+fn large_records_do_not_wait_until_there_is_no_room() {
+    let mut sim = Simulation::with_server(millis(10));
+    let body = "x".repeat(500_000).leak();
+    for _ in 0..60 {
+        sim.logs(1, body);
+        sim.run_for(millis(20));
+    }
+    assert_eq!(sim.flush(seconds(5)), Ok(()));
+    assert_eq!((sim.stats().logs_sent, sim.stats().logs_dropped()), (60, 0));
+}
+
+#[test]
+fn the_bytes_of_the_records_are_limited_also_while_the_queue_is_full() {
+    const LARGE: usize = 50_000;
+    let mut sim = Simulation::new(Plan { queue_limit: 1_000_000, ..Plan::default() }, |_| hangs());
+    let body = "x".repeat(LARGE).leak();
+    for _ in 0..50 {
+        sim.logs(20, body);
+        sim.run_for(millis(100));
+    }
+    let stats = sim.stats();
+    assert!(stats.logs_pending as usize * LARGE <= 9 << 20, "{} records wait", stats.logs_pending);
+    let _ = sim.shutdown(seconds(5)); // the server hangs
+    let stats = sim.stats();
+    assert_eq!((stats.logs_received, stats.logs_sent + stats.logs_dropped()), (1000, 1000));
+}
