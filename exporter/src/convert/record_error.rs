@@ -73,6 +73,11 @@ impl RecordError {
         })
     }
 
+    /// An estimate of the memory that it takes without the lines before it, in bytes.
+    pub(crate) const fn size(&self) -> usize {
+        self.span.size()
+    }
+
     pub(crate) fn trace_id(&self) -> TraceId {
         self.span.span_context.trace_id()
     }

@@ -33,6 +33,9 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The most errors of records that wait. Beyond it the oldest leave early.
 const MAX_WAITING: usize = 200;
 
+/// The most bytes of these errors. A record can have a megabyte.
+const MAX_WAITING_BYTES: usize = 8 << 20;
+
 /// What an error event needs beside its exception.
 struct Surroundings<'a> {
     spans: &'a [EndedSpan],
@@ -62,11 +65,11 @@ impl Packer {
         envelopes
     }
 
-    /// Notes the line for the errors after it, and its own exception. Returns the envelope of an older one for which there is
+    /// Notes the line for the errors after it, and its own exception. Returns the envelopes of older ones for which there is
     /// no room any more.
-    pub(super) fn note_line(&mut self, line: &mut LogLine, now: Instant, ledger: &Ledger) -> Option<Envelope> {
+    pub(super) fn note_line(&mut self, line: &mut LogLine, now: Instant, ledger: &Ledger) -> Vec<Envelope> {
         if !self.rules.exceptions_as_errors {
-            return None;
+            return Vec::new();
         }
         let new_id = || {
             let [id @ .., _, _, _, _, _, _, _, _] = *Uuid::new_v4().as_bytes();
@@ -77,10 +80,16 @@ impl Packer {
             (now, record)
         });
         self.leave_trail(line);
-        self.records.extend(record);
-        let is_over = self.records.len() > MAX_WAITING;
-        let (_, oldest) = is_over.then(|| self.records.remove(0))?;
-        self.pack_record(&oldest, ledger)
+        let Some(record) = record else { return Vec::new() };
+        self.records.push(record);
+        let mut bytes: usize = self.records.iter().map(|(_, record)| record.size()).sum();
+        let mut envelopes = Vec::new();
+        while self.records.len() > MAX_WAITING || bytes > MAX_WAITING_BYTES {
+            let (_, oldest) = self.records.remove(0);
+            bytes -= oldest.size();
+            envelopes.extend(self.pack_record(&oldest, ledger));
+        }
+        envelopes
     }
 
     /// Notes a line for the errors after it.

@@ -30,9 +30,9 @@ impl Packer {
     /// that are full.
     pub(crate) fn pack_log(&mut self, mut line: LogLine, now: Instant, ledger: &Ledger) -> Vec<Envelope> {
         self.rules.scrubber.scrub_log(&mut line.body, &mut line.attributes);
-        let error = self.note_line(&mut line, now, ledger);
+        let errors = self.note_line(&mut line, now, ledger);
         let full = self.finish_log(line, ledger);
-        error.into_iter().chain(full).collect()
+        errors.into_iter().chain(full).collect()
     }
 
     /// Makes logs of the events in spans, if the application wants that and no log processor sees the same lines.

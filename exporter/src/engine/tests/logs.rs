@@ -162,3 +162,15 @@ fn the_bytes_of_the_records_are_limited_also_while_the_queue_is_full() {
     let stats = sim.stats();
     assert_eq!((stats.logs_received, stats.logs_sent + stats.logs_dropped()), (1000, 1000));
 }
+
+#[test]
+fn errors_of_large_records_leave_before_they_take_much_memory() {
+    let rules = || Rules { exceptions_as_errors: true, ..Rules::default() };
+    let mut sim = Simulation::new(Plan { rules, ..Plan::default() }, |_| accepted(millis(1)));
+    for number in 0..60 {
+        sim.log_error(format!("{number} {}", "x".repeat(400_000)).leak());
+        sim.run_for(millis(20));
+    }
+    let errors = sim.requests.iter().filter(|request| request.is_error()).count();
+    assert!(errors >= 40, "{errors} of 60 have left");
+}
