@@ -45,6 +45,11 @@ impl Breadcrumb {
         }
     }
 
+    /// Whether it may be what is kept of a line with this text.
+    pub(crate) fn is_of(&self, body: &str) -> bool {
+        self.message == cut(body, MAX_MESSAGE)
+    }
+
     /// An estimate of the memory that it takes, in bytes.
     pub(crate) fn size(&self) -> usize {
         let attribute = |attribute: &KeyValue| {

@@ -218,9 +218,9 @@ impl<'a> Exception<'a> {
         seconds(self.event.timestamp)
     }
 
-    /// The text of the line that reported it. Empty if no line did.
-    pub(crate) fn line(&self) -> &'a str {
-        if self.event.name == semconv::EXCEPTION { "" } else { &self.event.name }
+    /// The text of the line that reported it. `None` if no line did.
+    pub(crate) fn line(&self) -> Option<&'a str> {
+        Some(&*self.event.name).filter(|name| *name != semconv::EXCEPTION)
     }
 
     /// The lines before it, if a record has reported it.

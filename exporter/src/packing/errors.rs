@@ -76,7 +76,7 @@ impl Packer {
             SpanId::from_bytes(id)
         };
         let record = RecordError::of(line, self.process, new_id).map(|mut record| {
-            record.breadcrumbs = self.trails.before(record.trace_id(), f64::INFINITY, "");
+            record.breadcrumbs = self.trails.before(record.trace_id(), f64::INFINITY, None);
             (now, record)
         });
         self.leave_trail(line);

@@ -45,11 +45,11 @@ impl Trails {
         }
     }
 
-    /// The lines of a trace before a time, without the one that reported the error itself.
-    pub(super) fn before(&self, trace_id: TraceId, timestamp: f64, own: &str) -> Vec<Arc<Breadcrumb>> {
+    /// The lines of a trace before a time, without the one that reported the error itself, if that is noted already.
+    pub(super) fn before(&self, trace_id: TraceId, timestamp: f64, own: Option<&str>) -> Vec<Arc<Breadcrumb>> {
         let lines = self.traces.get(&trace_id).into_iter().flatten();
         let mut lines: Vec<_> = lines.filter(|line| line.timestamp <= timestamp).cloned().collect();
-        if lines.last().is_some_and(|line| line.message == own) {
+        if lines.last().zip(own).is_some_and(|(line, own)| line.is_of(own)) {
             lines.pop();
         }
         lines
@@ -62,6 +62,11 @@ mod tests {
 
     use super::*;
     use crate::trace::LogLine;
+
+    fn texts(trails: &Trails, timestamp: f64, own: Option<&str>) -> Vec<String> {
+        let lines = trails.before(trace(0), timestamp, own);
+        lines.iter().map(|line| line.message.clone()).collect()
+    }
 
     fn line(second: u64, body: &str) -> Breadcrumb {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
@@ -77,14 +82,20 @@ mod tests {
         let mut trails = Trails::default();
         (0..40).for_each(|second| trails.add(trace(0), line(second, &second.to_string())));
         trails.add(trace(1), line(0, "of another trace"));
-        let texts = |timestamp, own| {
-            let lines = trails.before(trace(0), timestamp, own);
-            lines.iter().map(|line| line.message.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(texts(100.0, "").len(), MAX_LINES);
-        assert_eq!(texts(12.0, ""), ["10", "11", "12"]);
-        assert_eq!(texts(12.0, "12"), ["10", "11"], "without its own line");
-        assert_eq!(texts(9.0, "").len(), 0);
+        assert_eq!(texts(&trails, 100.0, None).len(), MAX_LINES);
+        assert_eq!(texts(&trails, 12.0, None), ["10", "11", "12"]);
+        assert_eq!(texts(&trails, 12.0, Some("12")), ["10", "11"], "without its own line");
+        assert_eq!(texts(&trails, 9.0, None).len(), 0);
+    }
+
+    #[test]
+    fn only_the_own_line_of_an_error_is_left_out() {
+        let mut trails = Trails::default();
+        ["first", ""].iter().for_each(|body| trails.add(trace(0), line(0, body)));
+        assert_eq!(texts(&trails, 1.0, None), ["first", ""], "a line without a text is no error's own");
+        let long = "x".repeat(3000);
+        trails.add(trace(0), line(0, &long));
+        assert_eq!(texts(&trails, 1.0, Some(&long)), ["first", ""], "a long line is kept in part");
     }
 
     #[test]
@@ -95,8 +106,8 @@ mod tests {
             trails.add(trace(number), line(0, &long));
             assert!(trails.bytes <= MAX_BYTES);
         }
-        assert_eq!(trails.before(trace(0), 1.0, "").len(), 0);
-        assert_eq!(trails.before(trace(19_999), 1.0, "").len(), 1);
+        assert_eq!(trails.before(trace(0), 1.0, None).len(), 0);
+        assert_eq!(trails.before(trace(19_999), 1.0, None).len(), 1);
         let counted: usize = trails.traces.values().flatten().map(|line| line.size()).sum();
         assert_eq!((trails.bytes, trails.order.len()), (counted, trails.traces.len()));
     }
