@@ -292,3 +292,19 @@ fn span_events_become_logs_if_there_is_no_log_processor() {
     spans.flush(PATIENCE).unwrap();
     assert_eq!(spans.stats().logs_sent, 3, "each line would be sent twice");
 }
+
+#[test]
+fn a_clock_that_was_ahead_hides_no_failure() {
+    let pipeline = Pipeline::start(|builder| builder);
+    let now = SystemTime::now();
+    for ahead in [3600, 0] {
+        let logger = pipeline.loggers.logger("");
+        let mut record = logger.create_log_record();
+        record.set_timestamp(now + Duration::from_secs(ahead));
+        record.set_severity_number(Severity::Error);
+        record.add_attribute("exception.message", "disk full");
+        logger.emit(record);
+        pipeline.flush();
+    }
+    assert_eq!(pipeline.errors().len(), 2);
+}

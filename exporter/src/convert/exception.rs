@@ -120,8 +120,7 @@ impl Exceptions {
         let trace_id = exception.span.span_context.trace_id();
         let now = exception.event.timestamp;
         let keys: Vec<_> = exception.texts().map(|text| key(trace_id, text)).collect();
-        let is_recent =
-            |key| self.seen.get(key).is_some_and(|seen| now.duration_since(*seen).unwrap_or_default() < window);
+        let is_recent = |key| self.seen.get(key).is_some_and(|seen| distance(now, *seen) < window);
         let is_new = !keys.iter().any(is_recent);
         for key in keys.into_iter().filter(|_| is_new) {
             if self.seen.insert(key, now).is_none() {
@@ -135,6 +134,11 @@ impl Exceptions {
         }
         is_new
     }
+}
+
+/// The time between the two, whichever is first: a clock may have been ahead.
+fn distance(one: SystemTime, other: SystemTime) -> Duration {
+    one.duration_since(other).unwrap_or_else(|error| error.duration())
 }
 
 fn key(trace_id: TraceId, text: &str) -> u64 {
