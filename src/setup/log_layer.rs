@@ -135,7 +135,7 @@ impl<'a> Fields<'a> {
 
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format!("{value:?}"));
+        self.add(field, printed(format_args!("{value:?}")));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -182,19 +182,28 @@ impl Visit for Fields<'_> {
 
     /// An error is an exception: its type, its message, and the messages of its causes.
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let text = printed(format_args!("{value}"));
         if field.name() == "message" {
-            return self.add(field, value.to_string());
+            return self.add(field, text);
         }
-        self.error = Some(value.to_string());
-        self.record.add_attribute(semconv::EXCEPTION_MESSAGE, value.to_string());
+        self.error = Some(text.clone());
+        self.record.add_attribute(semconv::EXCEPTION_MESSAGE, text);
         if let Some(name) = type_name(value) {
             self.record.add_attribute(semconv::EXCEPTION_TYPE, name);
         }
-        let causes: Vec<_> = causes(value).map(|cause| AnyValue::from(cause.to_string())).collect();
-        if !causes.is_empty() {
-            self.record.add_attribute(semconv::ERROR_CHAIN, AnyValue::ListAny(Box::new(causes)));
+        let mut chain = Vec::new();
+        contain(|| causes(value).for_each(|cause| chain.push(AnyValue::from(printed(format_args!("{cause}"))))));
+        if !chain.is_empty() {
+            self.record.add_attribute(semconv::ERROR_CHAIN, AnyValue::ListAny(Box::new(chain)));
         }
     }
+}
+
+/// What the application's `Display` or `Debug` writes. If that fails or panics, what it has written until then.
+fn printed(value: fmt::Arguments<'_>) -> String {
+    let mut text = String::new();
+    contain(|| text.write_fmt(value));
+    text
 }
 
 /// The name of an error's type. A trait object has none, but the derived `Debug` of a type begins with its name, as in

@@ -113,6 +113,54 @@ fn a_line_without_a_message_has_the_text_of_its_error() {
     assert_eq!(bodies, ["of a text", "no stock", "with a message"]);
 }
 
+/// The application's own `Display` and `Debug`, when they fail.
+struct Broken {
+    panics: bool,
+}
+
+impl Broken {
+    fn fail(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("half")?;
+        if self.panics { panic!("as the test wants") } else { Err(fmt::Error) }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fail(f)
+    }
+}
+
+impl fmt::Debug for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fail(f)
+    }
+}
+
+impl Error for Broken {}
+
+#[test]
+fn a_value_that_cannot_be_printed_costs_the_line_nothing_else() {
+    let (ingest, builder) = sentry_to_ingest();
+    let sentry = builder.with_logs(true).with_exceptions_as_errors(true).build().expect("a valid setup");
+    let subscriber = tracing_subscriber::registry().with(sentry.log_layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for panics in [true, false] {
+            let broken = Broken { panics };
+            info!(shown = %broken, printed = ?broken, items = 3, "a line");
+            error!(error = &broken as &dyn Error, "an error");
+        }
+    });
+    sentry.flush(PATIENCE).expect("everything arrives");
+    let logs = ingest.logs();
+    assert_eq!(logs.len(), 4);
+    for log in logs.iter().filter(|log| log.body == "a line") {
+        let values = ["shown", "printed", "items"].map(|key| &log.attributes[key]);
+        assert_eq!(values, [&json!("half"), &json!("half"), &json!(3)]);
+    }
+    assert!(!ingest.errors().is_empty());
+}
+
 #[test]
 fn the_order_of_the_layers_changes_nothing() {
     let (ingest, sentry) = started(1.0);
