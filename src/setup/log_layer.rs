@@ -95,13 +95,15 @@ struct Fields<'a> {
     is_from_log: bool,
     target: Option<String>,
     has_message: bool,
+    /// A field was an error.
+    has_exception: bool,
     /// The text of the field `error`.
     error: Option<String>,
 }
 
 impl<'a> Fields<'a> {
     const fn of(record: &'a mut SdkLogRecord) -> Self {
-        Self { record, is_from_log: false, target: None, has_message: false, error: None }
+        Self { record, is_from_log: false, target: None, has_message: false, has_exception: false, error: None }
     }
 
     fn add(&mut self, field: &Field, value: impl Into<AnyValue>) {
@@ -180,12 +182,14 @@ impl Visit for Fields<'_> {
         self.add(field, value);
     }
 
-    /// An error is an exception: its type, its message, and the messages of its causes.
+    /// An error is an exception: its type, its message, and the messages of its causes. A second error of the same line is a
+    /// text: the parts of both would mix.
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         let text = printed(format_args!("{value}"));
-        if field.name() == "message" {
+        if field.name() == "message" || self.has_exception {
             return self.add(field, text);
         }
+        self.has_exception = true;
         self.error = Some(text.clone());
         self.record.add_attribute(semconv::EXCEPTION_MESSAGE, text);
         if let Some(name) = type_name(value) {

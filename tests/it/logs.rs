@@ -162,6 +162,20 @@ fn a_value_that_cannot_be_printed_costs_the_line_nothing_else() {
 }
 
 #[test]
+fn the_second_error_of_a_line_does_not_take_the_causes_of_the_first() {
+    let (ingest, sentry) = started(1.0);
+    with_layers(&sentry, || {
+        let second = fmt::Error;
+        error!(error = &no_stock() as &dyn Error, second = &second as &dyn Error, "order failed");
+    });
+    let [event] = &ingest.errors()[..] else { panic!("one failure is one event") };
+    let values = event["exception"]["values"].as_array().expect("values");
+    let values: Vec<_> = values.iter().map(|one| one["value"].as_str().unwrap_or_default()).collect();
+    assert_eq!(values, ["disk full", "no stock"]);
+    assert_eq!(ingest.log("order failed").attributes["second"], fmt::Error.to_string());
+}
+
+#[test]
 fn the_order_of_the_layers_changes_nothing() {
     let (ingest, sentry) = started(1.0);
     let subscriber = tracing_subscriber::registry().with(sentry.log_layer()).with(sentry.tracing_layer());
