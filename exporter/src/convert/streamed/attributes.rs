@@ -161,7 +161,7 @@ impl SpanAttributes<'_> {
             let (key, value) = (attribute.key.as_str(), &attribute.value);
             if key == semconv::HTTP_TARGET {
                 passing.add_target(attributes, value);
-            } else if !is_own(key) && !is_removed(key) && !(is_ours && key.starts_with("code.")) {
+            } else if !(is_own(key) || is_removed(key) || is_ours && key.starts_with("code.")) {
                 let value = |name| file(attribute).map(Typed::Text).or_else(|| Typed::of(name, value));
                 match self.current_name(key) {
                     None => passing.all.extend(value(key).map(|value| (key, value))),
