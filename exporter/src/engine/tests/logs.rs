@@ -148,22 +148,6 @@ fn large_records_do_not_wait_until_there_is_no_room() {
 }
 
 #[test]
-fn the_bytes_of_the_records_are_limited_also_while_the_queue_is_full() {
-    const LARGE: usize = 50_000;
-    let mut sim = Simulation::new(Plan { queue_limit: 1_000_000, ..Plan::default() }, |_| hangs());
-    let body = "x".repeat(LARGE).leak();
-    for _ in 0..50 {
-        sim.logs(20, body);
-        sim.run_for(millis(100));
-    }
-    let stats = sim.stats();
-    assert!(stats.logs_pending as usize * LARGE <= 9 << 20, "{} records wait", stats.logs_pending);
-    let _ = sim.shutdown(seconds(5)); // the server hangs
-    let stats = sim.stats();
-    assert_eq!((stats.logs_received, stats.logs_sent + stats.logs_dropped()), (1000, 1000));
-}
-
-#[test]
 fn errors_of_large_records_leave_before_they_take_much_memory() {
     let rules = || Rules { exceptions_as_errors: true, ..Rules::default() };
     let mut sim = Simulation::new(Plan { rules, ..Plan::default() }, |_| accepted(millis(1)));
