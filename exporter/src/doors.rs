@@ -7,6 +7,7 @@
 //! | `processor` | the span processor: the door that loses nothing |
 //! | `exporter` | the span exporter: the door for other span processors |
 //! | `log_processor` | the door for log records |
+//! | `membership` | whether a provider has a processor, and whether the engine ends with it |
 //! | `metrics` | the numbers of `Stats` as OpenTelemetry metrics |
 
 mod build_error;
@@ -14,6 +15,7 @@ mod builder;
 mod exporter;
 #[cfg(feature = "logs")]
 mod log_processor;
+mod membership;
 mod metrics;
 mod options;
 mod processor;

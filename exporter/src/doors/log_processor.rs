@@ -1,12 +1,6 @@
 //! The door for log records.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{InstrumentationScope, logs::Severity};
 use opentelemetry_sdk::{
@@ -18,6 +12,7 @@ use opentelemetry_sentry_protocol::__shared::own_thread;
 
 use super::{
     exporter::{FLUSH_TIMEOUT, SentryExporter, sdk_result},
+    membership::Membership,
     processor::SentrySpanProcessor,
 };
 use crate::{
@@ -63,8 +58,7 @@ use crate::{
 #[derive(Debug)]
 pub struct SentryLogProcessor {
     engine: Option<Arc<Engine>>,
-    /// Whether a logger provider has it. A clone is in none yet.
-    is_in_provider: AtomicBool,
+    membership: Membership,
 }
 
 impl Clone for SentryLogProcessor {
@@ -75,7 +69,7 @@ impl Clone for SentryLogProcessor {
 
 impl SentryLogProcessor {
     fn new(engine: Option<Arc<Engine>>) -> Self {
-        Self { engine, is_in_provider: AtomicBool::new(false) }
+        Self { engine, membership: Membership::default() }
     }
 
     /// What was received, sent and dropped so far.
@@ -142,16 +136,13 @@ impl LogProcessor for SentryLogProcessor {
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let Some(engine) = &self.engine else { return Ok(()) };
-        let is_used_elsewhere = self.is_in_provider.swap(false, Ordering::AcqRel) && !engine.leave();
-        sdk_result(if is_used_elsewhere { engine.flush(timeout) } else { engine.shutdown(timeout) })
+        sdk_result(self.membership.shut_down(engine, timeout))
     }
 
     fn set_resource(&mut self, resource: &Resource) {
         if let Some(engine) = &self.engine {
             // A logger provider calls this once, when it is built.
-            if !self.is_in_provider.swap(true, Ordering::AcqRel) {
-                engine.join();
-            }
+            self.membership.join(engine);
             engine.expect_logs();
             engine.set_resource(resource.clone());
         }

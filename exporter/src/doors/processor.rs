@@ -1,13 +1,6 @@
 //! The door that loses nothing: a span processor of its own.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{sync::Arc, thread, time::Duration};
 
 use opentelemetry::{
     Context,
@@ -20,7 +13,10 @@ use opentelemetry_sdk::{
 };
 use opentelemetry_sentry_protocol::__shared::own_thread;
 
-use super::exporter::{FLUSH_TIMEOUT, SentryExporter, sdk_result};
+use super::{
+    exporter::{FLUSH_TIMEOUT, SentryExporter, sdk_result},
+    membership::Membership,
+};
 use crate::{
     account::Stats,
     engine::{Engine, FlushError},
@@ -39,13 +35,12 @@ use crate::{
 #[derive(Debug)]
 pub struct SentrySpanProcessor {
     engine: Option<Arc<Engine>>,
-    /// Whether this clone belongs to a tracer provider that was not shut down.
-    is_in_provider: AtomicBool,
+    membership: Membership,
 }
 
 impl Clone for SentrySpanProcessor {
     fn clone(&self) -> Self {
-        Self { engine: self.engine.clone(), is_in_provider: AtomicBool::new(false) }
+        Self { engine: self.engine.clone(), membership: Membership::default() }
     }
 }
 
@@ -109,7 +104,7 @@ impl From<SentryExporter> for SentrySpanProcessor {
         if let Some(engine) = &engine {
             engine.expect_roots();
         }
-        Self { engine, is_in_provider: AtomicBool::new(false) }
+        Self { engine, membership: Membership::default() }
     }
 }
 
@@ -150,16 +145,13 @@ impl SpanProcessor for SentrySpanProcessor {
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let Some(engine) = &self.engine else { return Ok(()) };
-        let is_used_elsewhere = self.is_in_provider.swap(false, Ordering::AcqRel) && !engine.leave();
-        sdk_result(if is_used_elsewhere { engine.flush(timeout) } else { engine.shutdown(timeout) })
+        sdk_result(self.membership.shut_down(engine, timeout))
     }
 
     fn set_resource(&mut self, resource: &Resource) {
         if let Some(engine) = &self.engine {
             // A tracer provider calls this once, when it is built.
-            if !self.is_in_provider.swap(true, Ordering::AcqRel) {
-                engine.join();
-            }
+            self.membership.join(engine);
             engine.set_resource(resource.clone());
         }
     }
