@@ -1,6 +1,6 @@
 //! Exceptions that `tracing` and OpenTelemetry's API record, as error events.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, io};
 
 use opentelemetry::{
     KeyValue,
@@ -10,7 +10,7 @@ use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
 use serde_json::{Value, json};
 use tracing_subscriber::prelude::*;
 
-use crate::support::{PATIENCE, sentry_to_ingest};
+use crate::support::{NoStock, PATIENCE, sentry_to_ingest};
 
 /// Runs code with the tracing layer, and returns the error events that are sent.
 fn errors_of(work: impl FnOnce()) -> Vec<Value> {
@@ -41,21 +41,6 @@ fn errors(sentry: &Sentry, ingest: &LocalIngest) -> Vec<Value> {
 fn exceptions(error: &Value) -> Vec<(&str, &str)> {
     let values = error["exception"]["values"].as_array().expect("values");
     values.iter().map(|one| (one["type"].as_str().unwrap_or(""), one["value"].as_str().unwrap_or(""))).collect()
-}
-
-#[derive(Debug)]
-struct NoStock(io::Error);
-
-impl fmt::Display for NoStock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no stock")
-    }
-}
-
-impl Error for NoStock {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
-    }
 }
 
 fn no_stock() -> NoStock {

@@ -8,22 +8,7 @@ use serde_json::{Value, json};
 use tracing::{debug, error, info, info_span, trace};
 use tracing_subscriber::{filter::LevelFilter, prelude::*};
 
-use crate::support::{PATIENCE, run_alone, sentry_to_ingest};
-
-#[derive(Debug)]
-struct NoStock(io::Error);
-
-impl fmt::Display for NoStock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no stock")
-    }
-}
-
-impl Error for NoStock {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
-    }
-}
+use crate::support::{NoStock, PATIENCE, run_alone, sentry_to_ingest};
 
 fn no_stock() -> NoStock {
     NoStock(io::Error::other("disk full"))

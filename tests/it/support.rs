@@ -6,6 +6,8 @@ mod client;
 use std::{
     collections::{BTreeMap, HashMap},
     env,
+    error::Error,
+    fmt, io,
     process::Command,
     sync::Mutex,
     thread,
@@ -54,6 +56,22 @@ pub(crate) fn exporter_to(ingest: &LocalIngest) -> SentryExporter {
 /// A span processor that sends to an ingest.
 pub(crate) fn processor_to(ingest: &LocalIngest) -> SentrySpanProcessor {
     exporter_to(ingest).into()
+}
+
+/// An error of an application, with its cause.
+#[derive(Debug)]
+pub(crate) struct NoStock(pub(crate) io::Error);
+
+impl fmt::Display for NoStock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no stock")
+    }
+}
+
+impl Error for NoStock {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
 }
 
 /// Waits until something is so.
