@@ -49,7 +49,7 @@ pub(super) fn codes<const N: usize>(counts: &[u32; N], longest: u32) -> [Code; N
     codes
 }
 
-/// Replaces counts, of which there are at least two and the smallest comes first, by the lengths of the best codes. It is
+/// Replaces at least two counts, the smallest first, by the lengths of the best codes. It is
 /// the algorithm of Moffat and Katajainen, which needs no other memory.
 fn counts_to_lengths(nodes: &mut [u32]) {
     let last = nodes.len() - 1;
@@ -87,7 +87,7 @@ fn counts_to_lengths(nodes: &mut [u32]) {
     }
 }
 
-/// Numbers the codes, of which these are the lengths: shorter ones first, and those of the same length by symbol.
+/// Numbers the codes with these lengths: shorter ones first, and those of the same length by symbol.
 fn number(codes: &mut [Code], lengths: &[u32]) {
     // The first code of each length follows the last one of the next shorter length.
     let mut next = [0_u16; 17];
