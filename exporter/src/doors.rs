@@ -6,12 +6,14 @@
 //! | `build_error` | which setting is wrong |
 //! | `processor` | the span processor: the door that loses nothing |
 //! | `exporter` | the span exporter: the door for other span processors |
+//! | `delivery` | the requests, for an application that sends them itself |
 //! | `log_processor` | the door for log records |
 //! | `membership` | whether a provider has a processor, and whether the engine ends with it |
 //! | `metrics` | the numbers of `Stats` as OpenTelemetry metrics |
 
 mod build_error;
 mod builder;
+mod delivery;
 mod exporter;
 #[cfg(feature = "logs")]
 mod log_processor;
@@ -23,6 +25,10 @@ mod processor;
 #[cfg(feature = "logs")]
 pub use self::log_processor::SentryLogProcessor;
 pub use self::{
-    build_error::ExporterBuildError, builder::SentryExporterBuilder, exporter::SentryExporter, options::SenderSettings,
+    build_error::ExporterBuildError,
+    builder::SentryExporterBuilder,
+    delivery::{Delivery, Outgoing},
+    exporter::SentryExporter,
+    options::SenderSettings,
     processor::SentrySpanProcessor,
 };

@@ -15,10 +15,12 @@
 //! | `callers` | the callers that wait for a flush |
 //! | `backpressure` | halves the sample rate while the server does not keep up |
 //! | `worker` | the thread that drives the machine |
+//! | `driven` | the machine without a thread, for an application that drives it |
 //! | `options`, `flush_error` | settings, and the answer of a flush |
 
 mod backpressure;
 mod callers;
+mod driven;
 mod flush_error;
 mod intake;
 mod lines;
@@ -45,21 +47,22 @@ use std::{
 };
 
 use opentelemetry::{Context, SpanId, TraceId};
+use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
 
-pub use self::flush_error::FlushError;
+pub(crate) use self::{driven::Driven, options::EngineOptions, worker::Setup};
+pub use self::{driven::Take, flush_error::FlushError};
 use self::{
     intake::{Intake, Place},
     logs::LogIntake,
     machine::Shared,
     order::{Mailbox, Waiter},
 };
-pub(crate) use self::{options::EngineOptions, worker::Setup};
 #[cfg(feature = "logs")]
 use crate::trace::LogFilters;
 use crate::{
-    account::{DropReason, Stats, unsampled},
+    account::{DropReason, Now, Stats, unsampled},
     packing::Filters,
     transport::{Asker, Destination, Problem, of_answer, of_arrivals},
 };
@@ -80,8 +83,9 @@ pub(crate) struct Engine {
     decisions: Arc<DecisionLog>,
     /// What the application ignores in a stream; `None` if it ignores nothing.
     ignored: Option<Arc<Filters>>,
-    /// A flush that the HTTP client calls on this thread would wait for itself forever, so it gets an error.
-    worker: ThreadId,
+    /// A flush that the HTTP client calls on this thread would wait for itself forever, so it gets an error. `None` if the
+    /// application drives the engine, and calls cannot wait for anything.
+    worker: Option<ThreadId>,
     /// The process that the worker runs in. A forked child has this memory but no worker, so its flush would wait until
     /// the timeout.
     process: u32,
@@ -103,34 +107,46 @@ enum NoAnswer {
 
 impl Engine {
     /// Starts the worker.
-    pub(crate) fn start(setup: Setup) -> io::Result<Self> {
-        let decisions = Arc::clone(&setup.decisions);
-        let ignored = setup.ignored.clone();
-        let server = setup.destinations.sentry.as_ref().map(Destination::host);
-        #[cfg(feature = "logs")]
-        let (log_filters, makes_errors) = (setup.log_filters.clone(), setup.packer.makes_errors());
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot start another thread.
+    pub(crate) fn start(setup: Setup, client: Arc<dyn HttpClient>) -> io::Result<Self> {
+        let (mut engine, worker) = Self::around(setup, |shared, setup| worker::spawn(shared, setup, client));
+        engine.worker = Some(worker?);
+        Ok(engine)
+    }
+
+    /// Makes an engine without a thread, and what the application drives.
+    pub(crate) fn driven(setup: Setup, now: Now) -> (Self, Driven) {
+        let drive = |shared, setup| Driven::new(worker::machine(shared, setup, fastrand::Rng::new(), now));
+        Self::around(setup, drive)
+    }
+
+    /// Makes the callers' side, and the other side from what both share.
+    fn around<T>(setup: Setup, start: impl FnOnce(Shared, Setup) -> T) -> (Self, T) {
         let shared = Shared {
             intake: Arc::new(Intake::new(setup.options.buffer_limit).with_lifecycle(setup.options.lifecycle)),
             logs: Arc::new(LogIntake::new(setup.options.log_limit)),
             ledger: Arc::default(),
             mailbox: Arc::new(Mailbox::new()),
         };
-        let worker = worker::spawn(shared.clone(), setup)?;
-        Ok(Self {
-            shared,
+        let engine = Self {
+            shared: shared.clone(),
             closed: AtomicBool::new(false),
             providers: AtomicUsize::new(0),
             undecided: AtomicBool::new(false),
-            server,
-            decisions,
-            ignored,
-            worker,
-            process: process::id(),
+            server: setup.destinations.sentry.as_ref().map(Destination::host),
+            decisions: Arc::clone(&setup.decisions),
+            ignored: setup.ignored.clone(),
+            worker: None,
+            process: process_id(),
             #[cfg(feature = "logs")]
-            log_filters,
+            log_filters: setup.log_filters.clone(),
             #[cfg(feature = "logs")]
-            makes_errors,
-        })
+            makes_errors: setup.packer.makes_errors(),
+        };
+        (engine, start(shared, setup))
     }
 
     /// Whether each start of a span is to be noted.
@@ -229,7 +245,7 @@ impl Engine {
             return vec![Problem::ShutDown];
         }
         let mut problems = match &self.server {
-            Some(host) if self.check_thread().is_ok() => self.ask(host, timeout),
+            Some(host) if self.worker.is_some() && self.check_thread().is_ok() => self.ask(host, timeout),
             _ => Vec::new(),
         };
         if self.undecided.load(Ordering::Relaxed) {
@@ -257,6 +273,9 @@ impl Engine {
         if self.closed.load(Ordering::Acquire) {
             return Err(FlushError::AlreadyShutdown);
         }
+        if self.worker.is_none() {
+            return self.all_delivered();
+        }
         let now = Instant::now();
         let (waiter, answer) = waiter(now + bounded(timeout));
         self.shared.mailbox.leave(now, |orders| orders.flushes.push(waiter));
@@ -276,6 +295,9 @@ impl Engine {
         }
         self.shared.intake.close(DropReason::Shutdown);
         self.shared.logs.close(DropReason::Shutdown);
+        if self.worker.is_none() {
+            return self.all_delivered();
+        }
         let now = Instant::now();
         // The worker's deadline is a little earlier than the caller's, so that its answer arrives in time.
         // It counts full buffers in this time.
@@ -296,6 +318,12 @@ impl Engine {
         }
     }
 
+    /// Whether nothing waits, for an engine without a thread: a call cannot wait for the application, which delivers.
+    fn all_delivered(&self) -> Result<(), FlushError> {
+        let Stats { spans_pending, logs_pending, .. } = self.stats();
+        if spans_pending + logs_pending > 0 { Err(FlushError::Waiting) } else { Ok(()) }
+    }
+
     /// Notes that one more tracer provider uses it.
     pub(crate) fn join(&self) {
         self.providers.fetch_add(1, Ordering::AcqRel);
@@ -308,13 +336,13 @@ impl Engine {
 
     /// Whether this process is a fork of the one in which the worker runs.
     pub(crate) fn is_forked(&self) -> bool {
-        process::id() != self.process
+        process_id() != self.process
     }
 
     /// Refuses a call that could never be answered: on the worker's own thread (only an HTTP client can make one), and
     /// in a forked child.
     fn check_thread(&self) -> Result<(), FlushError> {
-        if thread::current().id() == self.worker {
+        if Some(thread::current().id()) == self.worker {
             return Err(FlushError::OnWorkerThread);
         }
         if self.is_forked() { Err(FlushError::Forked) } else { Ok(()) }
@@ -325,6 +353,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.mailbox.leave(Instant::now(), |orders| orders.is_abandoned = true);
     }
+}
+
+/// The number of this process; zero where there are no processes, and asking for one panics.
+fn process_id() -> u32 {
+    if cfg!(target_family = "wasm") { 0 } else { process::id() }
 }
 
 fn waiter(deadline: Instant) -> (Waiter, mpsc::Receiver<Result<(), FlushError>>) {

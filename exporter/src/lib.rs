@@ -33,8 +33,8 @@ pub use crate::doors::SenderSettings;
 pub use crate::doors::SentryLogProcessor;
 pub use crate::{
     account::{DropReason, Dropped, Stats, Trimmed},
-    doors::{ExporterBuildError, SentryExporter, SentryExporterBuilder, SentrySpanProcessor},
-    engine::FlushError,
+    doors::{Delivery, ExporterBuildError, Outgoing, SentryExporter, SentryExporterBuilder, SentrySpanProcessor},
+    engine::{FlushError, Take},
     packing::{ErrorEvent, LogEvent, SpanEvent, SpanFilter, TransactionEvent},
     trace::{LogFilter, TraceLifecycle},
     transport::{Encoding, Problem},

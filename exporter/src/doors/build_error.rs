@@ -25,6 +25,7 @@ pub(super) enum Kind {
     /// A setting for transactions, and the one that takes its place for streamed spans.
     OnlyTransactions(&'static str, &'static str),
     Pattern(BrokenPattern),
+    SpoolWithoutThread,
     Thread(io::Error),
 }
 
@@ -52,6 +53,12 @@ impl fmt::Display for ExporterBuildError {
                 )
             }
             Kind::Pattern(error) => error.fmt(f),
+            Kind::SpoolWithoutThread => {
+                f.write_str("with_spool_dir: only the exporter's thread uses the disk, and `build_driven` starts none")
+            }
+            #[cfg(target_family = "wasm")]
+            Kind::Thread(_) => f.write_str("this target has no threads: use `build_driven`"),
+            #[cfg(not(target_family = "wasm"))]
             Kind::Thread(_) => f.write_str("the exporter's thread could not be started"),
         }
     }
@@ -68,7 +75,8 @@ impl Error for ExporterBuildError {
             | Kind::Tag(_)
             | Kind::Attribute(_)
             | Kind::OnlyTransactions(..)
-            | Kind::Pattern(_) => None,
+            | Kind::Pattern(_)
+            | Kind::SpoolWithoutThread => None,
             Kind::Client(error) => error.source(),
             Kind::Thread(error) => Some(error),
         }

@@ -18,6 +18,7 @@ use opentelemetry_sentry_protocol::{DecisionLog, Dsn, Service};
 
 use super::{
     build_error::{ExporterBuildError, Kind},
+    delivery::{Delivery, read_clocks},
     exporter::SentryExporter,
     metrics,
     options::{Options, SenderSettings},
@@ -162,21 +163,46 @@ impl SentryExporterBuilder {
     /// If the DSN, the Spotlight URL, a certificate, a tag, an attribute or a filter's regular expression is invalid, if a
     /// setting holds for transactions only and spans are streamed, if no feature provides an HTTP client for the DSN, or if
     /// the system cannot start another thread.
-    pub fn build(self) -> Result<SentryExporter, ExporterBuildError> {
-        let Options {
-            mut sender,
-            tags,
-            attributes,
-            rules,
-            wait,
-            log_filters,
-            mut engine,
-            delivery,
-            client,
-            http_client,
-            decisions,
-            meter,
-        } = self.options;
+    pub fn build(mut self) -> Result<SentryExporter, ExporterBuildError> {
+        let Options { meter, http_client, client, .. } = &mut self.options;
+        let (meter, http_client, client) = (meter.take(), http_client.take(), mem::take(client));
+        let Some((setup, dsn)) = self.into_setup()? else { return Ok(SentryExporter::new(None)) };
+        let default = || default_client(dsn.as_ref(), &client);
+        let client = http_client.map_or_else(default, Ok).map_err(Kind::Client)?;
+        let engine = Arc::new(Engine::start(setup, client).map_err(Kind::Thread)?);
+        if let Some(meter) = &meter {
+            metrics::export(meter, &engine);
+        }
+        Ok(SentryExporter::new(Some(engine)))
+    }
+
+    /// Builds an exporter without a thread, and what delivers for it when the application asks: for runtimes without threads,
+    /// such as browsers and edge workers, and for those that freeze between two invocations.
+    ///
+    /// A flush and a shutdown of the exporter send nothing: they return [`FlushError::Waiting`](crate::FlushError::Waiting) if
+    /// something waits. No HTTP client is needed. See [`Delivery`] for an example.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and if there is a spool directory, because only the thread uses the disk.
+    pub fn build_driven(mut self) -> Result<(SentryExporter, Delivery), ExporterBuildError> {
+        let meter = self.options.meter.take();
+        if self.options.delivery.spool_dir.is_some() {
+            return Err(Kind::SpoolWithoutThread.into());
+        }
+        let Some((setup, _)) = self.into_setup()? else { return Ok((SentryExporter::new(None), Delivery::new(None))) };
+        let (engine, driven) = Engine::driven(setup, read_clocks());
+        let engine = Arc::new(engine);
+        if let Some(meter) = &meter {
+            metrics::export(meter, &engine);
+        }
+        Ok((SentryExporter::new(Some(Arc::clone(&engine))), Delivery::new(Some((engine, driven)))))
+    }
+
+    /// Checks all settings but those of the HTTP client. `None` without a destination.
+    fn into_setup(self) -> Result<Option<(Setup, Option<Dsn>)>, ExporterBuildError> {
+        let Options { mut sender, tags, attributes, rules, wait, log_filters, mut engine, delivery, decisions, .. } =
+            self.options;
         if let Some(error) = rules.invalid_pattern() {
             return Err(Kind::Pattern(error).into());
         }
@@ -187,18 +213,12 @@ impl SentryExporterBuilder {
         let ignored = if engine.lifecycle.is_stream() { rules.share_ignored(&decisions) } else { None };
         let spotlight = sender.spotlight.take();
         let sender = sender.into_sender(tags, attributes)?;
-        let dsn = sender.service.dsn();
-        let Some(destinations) = Destinations::new(dsn, spotlight.as_deref()).map_err(Kind::Url)? else {
-            return Ok(SentryExporter::new(None));
-        };
-        let client = match http_client {
-            Some(client) => client,
-            None => default_client(dsn, &client).map_err(Kind::Client)?,
-        };
+        let dsn = sender.service.dsn().cloned();
+        let destinations = Destinations::new(dsn.as_ref(), spotlight.as_deref(), delivery.has_simple_requests);
+        let Some(destinations) = destinations.map_err(Kind::Url)? else { return Ok(None) };
         let setup = Setup {
-            delivery: delivery.of_project(dsn),
+            delivery: delivery.of_project(dsn.as_ref()),
             packer: Packer::new(sender, rules),
-            client,
             destinations: Arc::new(destinations),
             decisions,
             ignored,
@@ -206,10 +226,6 @@ impl SentryExporterBuilder {
             log_filters,
             options: engine,
         };
-        let engine = Arc::new(Engine::start(setup).map_err(Kind::Thread)?);
-        if let Some(meter) = &meter {
-            metrics::export(meter, &engine);
-        }
-        Ok(SentryExporter::new(Some(engine)))
+        Ok(Some((setup, dsn)))
     }
 }

@@ -87,6 +87,7 @@ pub(crate) fn sdk_result(result: Result<(), FlushError>) -> OTelSdkResult {
         | FlushError::LogsUndelivered { .. }
         | FlushError::OnWorkerThread
         | FlushError::Stopped
-        | FlushError::Undelivered { .. } => OTelSdkError::InternalFailure(error.to_string()),
+        | FlushError::Undelivered { .. }
+        | FlushError::Waiting => OTelSdkError::InternalFailure(error.to_string()),
     })
 }

@@ -82,7 +82,7 @@ impl Callers {
     }
 
     /// What became of everything until now. Each lost span is reported once.
-    fn result(&mut self, is_on_disk: bool, ledger: &Ledger) -> Result<(), FlushError> {
+    pub(super) fn result(&mut self, is_on_disk: bool, ledger: &Ledger) -> Result<(), FlushError> {
         let stats = ledger.stats();
         let (spans, logs) = (stats.spans_lost(), stats.logs_lost());
         let lost = spans.saturating_sub(mem::replace(&mut self.reported_lost, spans));

@@ -40,6 +40,9 @@ pub enum FlushError {
         /// The number of spans.
         spans: u64,
     },
+    /// The exporter has no thread ([`build_driven`](crate::SentryExporterBuilder::build_driven)), and something waits for the
+    /// next call of [`Delivery::take`](crate::Delivery::take).
+    Waiting,
 }
 
 impl fmt::Display for FlushError {
@@ -57,6 +60,9 @@ impl fmt::Display for FlushError {
             Self::OnWorkerThread => f.write_str("the exporter's own thread cannot wait for itself"),
             Self::Stopped => f.write_str("the exporter's thread has ended because of a bug"),
             Self::Timeout(timeout) => write!(f, "not everything was delivered within {timeout:?}"),
+            Self::Waiting => {
+                f.write_str("the exporter has no thread, and something waits for the next `Delivery::take`")
+            }
             Self::Undelivered { spans } => {
                 write!(f, "not everything could be delivered; spans lost: {spans}, for the reasons in stats().dropped")
             }

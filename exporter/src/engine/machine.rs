@@ -7,8 +7,10 @@
 //! step ─> next_request* ─> next_job ─> work* ─> wait until wake_at, an answer, a span or an order
 //! ```
 //!
-//! The worker's thread is one such driver; the simulations of the tests are another.
+//! The worker's thread is one such driver, the application itself can be another (`driven`), and the simulations of the tests
+//! are the third.
 
+mod driven;
 mod logs;
 mod shutdown;
 

@@ -32,7 +32,7 @@ use crate::{
     account::{Now, Reports},
     packing::{Filters, Packer},
     trace::{Gatherer, LogFilters, WaitLimits},
-    transport::{Answer, DeliveryOptions, Destinations, Outbox, OutboxSetup, Spool, SpoolOptions, deliver},
+    transport::{Answer, DeliveryOptions, Destinations, Encoding, Outbox, OutboxSetup, Spool, SpoolOptions, deliver},
 };
 
 /// How long the thread packs at a time. Requests run on this thread too, and make progress only between two turns.
@@ -41,11 +41,10 @@ const TURN: Duration = Duration::from_millis(1);
 /// If a trace is due within this time, the end of a local root does not wake the thread earlier.
 const SOON: Duration = Duration::from_millis(100);
 
-/// Everything that the worker needs. Nothing is set after the thread has started.
+/// Everything that an engine needs, apart from the HTTP client. Nothing is set after the thread has started.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) packer: Packer,
-    pub(crate) client: Arc<dyn HttpClient>,
     pub(crate) destinations: Arc<Destinations>,
     pub(crate) decisions: Arc<DecisionLog>,
     /// What the application ignores in a stream. A trace that leaves as a transaction is filtered by the packer.
@@ -76,7 +75,7 @@ struct Worker {
 /// # Errors
 ///
 /// If the system cannot start another thread, or the runtime cannot be built.
-pub(super) fn spawn(shared: Shared, setup: Setup) -> io::Result<ThreadId> {
+pub(super) fn spawn(shared: Shared, setup: Setup, client: Arc<dyn HttpClient>) -> io::Result<ThreadId> {
     let (started, start) = mpsc::channel();
     let thread = thread::Builder::new().name("sentry-transport".to_owned()).spawn(move || {
         // Built on this thread, where it is also dropped: tokio panics if a runtime is dropped in async code.
@@ -87,7 +86,7 @@ pub(super) fn spawn(shared: Shared, setup: Setup) -> io::Result<ThreadId> {
         if let Ok(runtime) = runtime {
             let _suppressed = Context::enter_telemetry_suppressed_scope();
             own_thread::mark();
-            runtime.block_on(Worker::new(shared, setup).run());
+            runtime.block_on(Worker::new(shared, setup, client).run());
             // A plain drop would wait for requests that hang.
             runtime.shutdown_background();
         }
@@ -103,7 +102,7 @@ pub(super) fn machine(shared: Shared, setup: Setup, random: fastrand::Rng, now: 
         destinations: setup.destinations,
         ledger: Arc::clone(&shared.ledger),
         limit: setup.delivery.queue_limit,
-        encoding: setup.delivery.encoding,
+        encoding: if setup.delivery.has_simple_requests { Encoding::Identity } else { setup.delivery.encoding },
         reports: Reports::new(Arc::clone(&shared.ledger), Arc::clone(&setup.decisions)),
         largest: packer.largest(setup.options.lifecycle),
         lifecycle: setup.options.lifecycle,
@@ -120,10 +119,9 @@ fn read_clocks() -> Now {
 }
 
 impl Worker {
-    fn new(shared: Shared, setup: Setup) -> Self {
+    fn new(shared: Shared, setup: Setup, client: Arc<dyn HttpClient>) -> Self {
         let now = read_clocks();
         let spool = setup.delivery.spool_dir.clone().map(|dir| Spool::open(SpoolOptions::new(dir), now));
-        let client = Arc::clone(&setup.client);
         let machine = machine(shared.clone(), setup, fastrand::Rng::new(), now);
         Self { shared, machine, client, requests: JoinSet::new(), numbers: HashMap::new(), spool }
     }

@@ -115,6 +115,12 @@ impl Assembler {
         all.into_iter().flat_map(|trace_id| self.take_all(trace_id, roots)).collect()
     }
 
+    /// Returns the spans of a trace whose local root has ended. What is below a root that is still open stays.
+    pub(crate) fn take_ended(&mut self, trace_id: TraceId, roots: &impl OpenRoots) -> Vec<Trace> {
+        let is_ready = self.waiting.get(&trace_id).is_some_and(Waiting::has_ready);
+        if is_ready { self.take_next(trace_id, roots) } else { Vec::new() }
+    }
+
     /// Returns the spans that would be due next; first those whose root has ended.
     pub(crate) fn drain_oldest(&mut self, roots: &impl OpenRoots) -> Vec<Trace> {
         let oldest = self.due.first().map(|(_, trace_id)| TraceId::from_bytes(*trace_id));

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    mem,
+    iter, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -168,6 +168,11 @@ impl Buckets {
         let trace_id = TraceId::from_bytes(trace_id);
         let place = self.waiting.get(&trace_id)?.iter().position(|waiting| waiting.number == number)?;
         self.take(trace_id, place)
+    }
+
+    /// All buckets of a trace.
+    pub(crate) fn take_trace(&mut self, trace_id: TraceId) -> Vec<Bucket> {
+        iter::from_fn(|| self.take(trace_id, 0)).collect()
     }
 
     /// All buckets, in the order in which they were opened.

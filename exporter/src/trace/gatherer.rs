@@ -67,6 +67,15 @@ impl Gatherer {
         }
     }
 
+    /// The spans of a trace that can leave now and leave no gap: those below a local root that has ended, and all that are
+    /// streamed.
+    pub(crate) fn take_ended(&mut self, trace_id: TraceId, roots: &impl OpenRoots) -> Vec<Gathered> {
+        match self {
+            Self::Assembler(assembler) => in_traces(assembler.take_ended(trace_id, roots)),
+            Self::Buckets(buckets) => in_buckets(buckets.take_trace(trace_id)),
+        }
+    }
+
     /// The spans that would be due next.
     pub(crate) fn drain_oldest(&mut self, roots: &impl OpenRoots) -> Vec<Gathered> {
         match self {

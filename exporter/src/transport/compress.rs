@@ -20,6 +20,9 @@ pub enum Encoding {
     /// gzip, which every Sentry accepts.
     #[default]
     Gzip,
+    /// No compression, for a server on this machine and for browsers, which ask the server before they send a compressed
+    /// body.
+    Identity,
     /// Zstandard, which is faster and smaller. If the server rejects it, the exporter uses gzip from then on.
     #[cfg(feature = "zstd")]
     Zstd,
@@ -95,6 +98,7 @@ impl Compressor {
                 self.gzip.compress(plain, &mut self.room);
                 "gzip"
             }
+            Encoding::Identity => return None,
             #[cfg(feature = "zstd")]
             Encoding::Zstd => {
                 // It writes only as far as there is room, and fails for what does not become smaller.

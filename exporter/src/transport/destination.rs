@@ -34,8 +34,13 @@ impl Destinations {
     /// # Errors
     ///
     /// If a URL is invalid.
-    pub(crate) fn new(dsn: Option<&Dsn>, spotlight: Option<&str>) -> Result<Option<Self>, BadUrl> {
-        let sentry = dsn.map(|dsn| Destination::sentry(dsn).map_err(BadUrl::Sentry)).transpose()?;
+    pub(crate) fn new(
+        dsn: Option<&Dsn>,
+        spotlight: Option<&str>,
+        has_simple_requests: bool,
+    ) -> Result<Option<Self>, BadUrl> {
+        let sentry = if has_simple_requests { Destination::simple } else { Destination::sentry };
+        let sentry = dsn.map(|dsn| sentry(dsn).map_err(BadUrl::Sentry)).transpose()?;
         let spotlight =
             spotlight.map(|url| Destination::spotlight(url).ok_or_else(|| BadUrl::Spotlight(url.to_owned())));
         let spotlight = spotlight.transpose()?;
@@ -52,6 +57,19 @@ pub(crate) enum BadUrl {
 }
 
 impl Destination {
+    /// Requests that a browser sends to another origin without asking it before ("simple requests" of the Fetch standard):
+    /// the key is in the URL, and no header is one of ours.
+    fn simple(dsn: &Dsn) -> Result<Self, http::Error> {
+        // The characters of all three are safe in a query.
+        let key = dsn.public_key();
+        let url = format!(
+            "{}?sentry_version=7&sentry_client={SDK_NAME}%2F{SDK_VERSION}&sentry_key={key}",
+            dsn.envelope_url()
+        );
+        let content_type = HeaderValue::from_static("text/plain;charset=UTF-8");
+        Ok(Self { url: url.parse()?, headers: HeaderMap::from_iter([(CONTENT_TYPE, content_type)]) })
+    }
+
     fn sentry(dsn: &Dsn) -> Result<Self, http::Error> {
         let secret = dsn.secret_key().map(|secret| format!(", sentry_secret={secret}")).unwrap_or_default();
         let client = format!("{SDK_NAME}/{SDK_VERSION}");

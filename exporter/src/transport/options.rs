@@ -13,13 +13,15 @@ pub(crate) struct DeliveryOptions {
     /// Bytes of serialised envelopes that may wait in memory.
     pub(crate) queue_limit: usize,
     pub(crate) encoding: Encoding,
+    /// Requests are such that a browser sends them without asking the server before.
+    pub(crate) has_simple_requests: bool,
     /// The directory for envelopes that could not be delivered.
     pub(crate) spool_dir: Option<PathBuf>,
 }
 
 impl Default for DeliveryOptions {
     fn default() -> Self {
-        Self { queue_limit: 32 << 20, encoding: Encoding::default(), spool_dir: None }
+        Self { queue_limit: 32 << 20, encoding: Encoding::default(), has_simple_requests: false, spool_dir: None }
     }
 }
 

@@ -15,6 +15,24 @@ pub fn mark() {
     IS_OWN.set(true);
 }
 
+/// Marks the current thread until the value is dropped, for an application's thread that delivers for a while.
+#[must_use]
+pub fn enter() -> Entered {
+    Entered { was_marked: IS_OWN.replace(true) }
+}
+
+/// See [`enter`].
+#[derive(Debug)]
+pub struct Entered {
+    was_marked: bool,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        IS_OWN.set(self.was_marked);
+    }
+}
+
 /// Whether the current thread is marked: then no span that starts or ends on it is recorded.
 #[must_use]
 pub fn is_marked() -> bool {

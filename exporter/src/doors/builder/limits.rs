@@ -81,6 +81,15 @@ impl SentryExporterBuilder {
         self
     }
 
+    /// Sets whether requests are such that a browser sends them to another origin without asking it before (a "simple
+    /// request" of the Fetch standard): the DSN's key is in the URL, no header is special, and bodies are not compressed,
+    /// whatever [`with_encoding`](Self::with_encoding) says. For pages that deliver themselves
+    /// ([`build_driven`](Self::build_driven)). Defaults to `false`.
+    pub const fn with_simple_requests(mut self, on: bool) -> Self {
+        self.options.delivery.has_simple_requests = on;
+        self
+    }
+
     /// Sets whether the sampler keeps fewer traces while the server does not keep up. Defaults to `false`.
     ///
     /// Every ten seconds the exporter checks whether the server limits it or the queue is full. If so, it halves the

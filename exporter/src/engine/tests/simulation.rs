@@ -5,7 +5,6 @@ use std::{
     io::Read,
     mem,
     path::PathBuf,
-    pin::Pin,
     sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -16,7 +15,7 @@ use opentelemetry::{
     logs::{LogRecord as _, Logger as _, LoggerProvider as _, Severity},
     trace::{SpanContext, TraceState},
 };
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sdk::{
     logs::{SdkLogRecord, SdkLoggerProvider},
     trace::SpanData,
@@ -528,7 +527,7 @@ fn answer_of(answer: &Answer) -> Answer {
 fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
     let dsn: Option<Dsn> = plan.has_dsn.then(|| "http://key@sentry/1".parse().unwrap());
     let spotlight = plan.has_spotlight.then_some("http://spotlight/stream");
-    let destinations = Destinations::new(dsn.as_ref(), spotlight).unwrap().unwrap();
+    let destinations = Destinations::new(dsn.as_ref(), spotlight, false).unwrap().unwrap();
     let sender = Sender::new(Service::new(dsn), None, TagRules::default());
     let shared = Shared {
         logs: Arc::new(LogIntake::new(plan.engine.log_limit)),
@@ -538,7 +537,6 @@ fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
     };
     let setup = Setup {
         packer: Packer::new(sender, (plan.rules)()),
-        client: Arc::new(NoClient),
         destinations: Arc::new(destinations),
         decisions: Arc::default(),
         ignored: None,
@@ -563,21 +561,4 @@ pub(super) fn id_of(span: &SpanData) -> u64 {
 /// Makes a span larger.
 pub(super) fn pad(span: &mut SpanData, number: usize, bytes: usize) {
     span.attributes.push(KeyValue::new(format!("padding.{number}"), "x".repeat(bytes)));
-}
-
-/// The machine sends nothing itself.
-#[derive(Debug)]
-struct NoClient;
-
-impl HttpClient for NoClient {
-    fn send_bytes<'a, 'b>(
-        &'a self,
-        _: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        unreachable!("the driver sends")
-    }
 }
