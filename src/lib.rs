@@ -39,6 +39,7 @@
 //! | tags, and the user | [`with_tag`], [`with_tag_attributes`]; attributes `user.id`, `user.email`, … ([mapping](crate::guide::mapping#tags)) |
 //! | measurements | an event with `sentry.measurement_value` ([mapping](crate::guide::mapping#measurements)) |
 //! | errors beside traces | [`with_exceptions_as_errors`] |
+//! | metrics: counters, gauges, and histograms with true percentiles | `with_metrics` (feature `metrics`; guide, page `metrics`) |
 //! | log lines, and errors from them in any trace | `with_logs` and `Sentry::log_layer` (feature `logs`; guide, page `logs`) |
 //! | errors of the `sentry` crate in the active span's trace | `sentry_sdk::TraceIntegration`, and `sentry_sdk::SharedTransport` for one transport (feature `sentry-sdk`) |
 //! | no health checks, no cache spans | [`with_ignore_transactions`], [`with_ignore_spans`] |
@@ -110,6 +111,7 @@
 //! | `reqwest-client` | with it | the built-in HTTP client without TLS, for `http://` DSNs only |
 //! | `tracing` | yes | [`Sentry::tracing_layer`] |
 //! | `logs` | no | `SentryBuilder::with_logs`, `Sentry::logger_provider` and `Sentry::log_layer`: log records |
+//! | `metrics` | no | `SentryBuilder::with_metrics` and `Sentry::meter_provider`: application metrics |
 //! | `tower` | no | the module `web`, for servers and clients that are services of `tower` |
 //! | `axum-08` | no | routes and peers of axum 0.8 in the spans of `web::ServerLayer` |
 //! | `reqwest-013` | no | `web::RequestBuilderExt`: client spans for requests of reqwest 0.13 |
@@ -156,6 +158,10 @@ pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 #[cfg(feature = "logs")]
 #[doc(inline)]
 pub use opentelemetry_sentry_exporter::SentryLogProcessor;
+
+#[cfg(feature = "metrics")]
+#[doc(inline)]
+pub use opentelemetry_sentry_exporter::{MetricEvent, SentryMeterProvider, SentryMetricExporter};
 
 #[cfg(feature = "tracing")]
 pub use crate::setup::TracingLayer;

@@ -9,6 +9,8 @@ mod globals;
 #[cfg(all(feature = "logs", feature = "tracing"))]
 mod log_layer;
 mod logs;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod sender;
 mod sentry;
 

@@ -41,7 +41,7 @@ impl Drop for Capturing {
     }
 }
 
-/// Runs a closure, and returns what it has sent to Sentry: transactions, spans and errors as typed values.
+/// Runs a closure, and returns what it has sent to Sentry: transactions, spans, errors and metrics as typed values.
 ///
 /// Spans leave as [transactions](TraceLifecycle::Transactions), whatever `SENTRY_TRACE_LIFECYCLE` says. Those of generative
 /// models leave beside them, and are in [`Captured::spans`]. A test of streamed spans sets up a `Sentry` of its own.
@@ -108,7 +108,10 @@ impl Stage {
         // Not by the variable: tests read the same form on every machine.
         let builder = Sentry::builder().with_dsn(ingest.dsn()).with_lifecycle(TraceLifecycle::Transactions);
         let builder = builder.with_traces_sample_rate(1.0);
-        let sentry = builder.with_exceptions_as_errors(true).build();
+        let builder = builder.with_exceptions_as_errors(true);
+        #[cfg(feature = "metrics")]
+        let builder = builder.with_metrics(true);
+        let sentry = builder.build();
         let sentry = sentry.unwrap_or_else(|error| panic!("capture: {error}"));
         #[cfg(feature = "tracing")]
         let subscriber = {
@@ -130,6 +133,8 @@ impl Stage {
     fn begin(&self) {
         global::set_text_map_propagator(self.sentry.propagator().clone());
         global::set_tracer_provider(self.sentry.tracer_provider().clone());
+        #[cfg(feature = "metrics")]
+        global::set_meter_provider(self.sentry.meter_provider().clone());
         let _ = self.sentry.flush(TIMEOUT);
         self.ingest.clear();
     }

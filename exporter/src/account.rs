@@ -3,7 +3,7 @@
 //! | file | contains |
 //! | --- | --- |
 //! | `drop_reason` | the reasons for which something is dropped |
-//! | `counts` | how many transactions, spans, errors and logs an envelope accounts for |
+//! | `counts` | how many transactions, spans, errors, logs and metrics an envelope accounts for |
 //! | `ledger` | the counters |
 //! | `stats` | the same numbers for the application |
 //! | `report` | client reports: the losses, for Sentry |

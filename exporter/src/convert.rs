@@ -12,6 +12,7 @@
 //! | `data`, `status`, `link`, `measurement`, `request`, `user`, `tags` | one field each |
 //! | `streamed`, `fixed` | a span that leaves by itself, and what the application adds to each |
 //! | `log`, `event_line`, `record_error`, `breadcrumb` | a log record; a span event as one; its exception; lines before an error |
+//! | `metric` | what an instrument has measured |
 //! | `view`, `value`, `number`, `ids`, `times` | spans, attribute values, ids and times for all of these |
 
 mod backtrace;
@@ -26,6 +27,8 @@ mod ids;
 mod link;
 mod log;
 mod measurement;
+#[cfg(feature = "metrics")]
+mod metric;
 mod number;
 mod record_error;
 mod request;
@@ -43,6 +46,8 @@ mod view;
 
 #[cfg(feature = "logs")]
 pub(crate) use self::log::size_of_names;
+#[cfg(feature = "metrics")]
+pub(crate) use self::metric::{Metric, MetricItem, metric_name, other_unit, sentry_unit, size_of_attributes};
 #[cfg(feature = "logs")]
 pub(crate) use self::record_error::EXCEPTION_KEYS;
 pub(crate) use self::{

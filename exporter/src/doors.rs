@@ -8,6 +8,8 @@
 //! | `exporter` | the span exporter: the door for other span processors |
 //! | `delivery` | the requests, for an application that sends them itself |
 //! | `log_processor` | the door for log records |
+//! | `meter_provider`, `meter` | the door for metrics: instruments whose values are raw |
+//! | `metric_exporter` | the door for metrics that OpenTelemetry's SDK has collected |
 //! | `membership` | whether a provider has a processor, and whether the engine ends with it |
 //! | `metrics` | the numbers of `Stats` as OpenTelemetry metrics |
 
@@ -18,6 +20,12 @@ mod exporter;
 #[cfg(feature = "logs")]
 mod log_processor;
 mod membership;
+#[cfg(feature = "metrics")]
+mod meter;
+#[cfg(feature = "metrics")]
+mod meter_provider;
+#[cfg(feature = "metrics")]
+mod metric_exporter;
 mod metrics;
 mod options;
 mod processor;
@@ -32,3 +40,5 @@ pub use self::{
     options::SenderSettings,
     processor::SentrySpanProcessor,
 };
+#[cfg(feature = "metrics")]
+pub use self::{meter_provider::SentryMeterProvider, metric_exporter::SentryMetricExporter};

@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | `intake` | the spans that the application's threads have ended |
 //! | `logs`, `lines`, `records` | the same for log records |
+//! | `metrics` | what instruments have measured |
 //! | `order` | the mailbox: flush, shutdown, check and resource, from callers to the worker |
 //! | `machine`, `phase` | all state between an ended span and its delivery, without thread, clock, socket and disk; how far a shutdown has come |
 //! | `callers` | the callers that wait for a flush |
@@ -26,6 +27,8 @@ mod intake;
 mod lines;
 mod logs;
 mod machine;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod options;
 mod order;
 mod phase;
@@ -35,6 +38,8 @@ mod records;
 mod tests;
 mod worker;
 
+#[cfg(feature = "metrics")]
+use std::time::SystemTime;
 use std::{
     io, process,
     sync::{
@@ -51,6 +56,8 @@ use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
 
+#[cfg(feature = "metrics")]
+pub(crate) use self::metrics::{Instrument, InstrumentId, MetricStore, NumberType, Observe, Role, Sink, info};
 pub(crate) use self::{driven::Driven, options::EngineOptions, worker::Setup};
 pub use self::{driven::Take, flush_error::FlushError};
 use self::{
@@ -62,7 +69,7 @@ use self::{
 #[cfg(feature = "logs")]
 use crate::trace::LogFilters;
 use crate::{
-    account::{DropReason, Now, Stats, unsampled},
+    account::{DropReason, Ledger, Now, Stats, unsampled},
     packing::Filters,
     transport::{Asker, Destination, Problem, of_answer, of_arrivals},
 };
@@ -125,10 +132,18 @@ impl Engine {
 
     /// Makes the callers' side, and the other side from what both share.
     fn around<T>(setup: Setup, start: impl FnOnce(Shared, Setup) -> T) -> (Self, T) {
+        let ledger: Arc<Ledger> = Arc::default();
         let shared = Shared {
             intake: Arc::new(Intake::new(setup.options.buffer_limit).with_lifecycle(setup.options.lifecycle)),
             logs: Arc::new(LogIntake::new(setup.options.log_limit)),
-            ledger: Arc::default(),
+            #[cfg(feature = "metrics")]
+            metrics: Arc::new(MetricStore::new(
+                Arc::clone(&ledger),
+                setup.ignored_metrics.clone(),
+                SystemTime::now,
+                fastrand::u64(..),
+            )),
+            ledger,
             mailbox: Arc::new(Mailbox::new()),
         };
         let engine = Self {
@@ -295,6 +310,8 @@ impl Engine {
         }
         self.shared.intake.close(DropReason::Shutdown);
         self.shared.logs.close(DropReason::Shutdown);
+        #[cfg(feature = "metrics")]
+        self.shared.metrics.close(DropReason::Shutdown);
         if self.worker.is_none() {
             return self.all_delivered();
         }
@@ -312,6 +329,8 @@ impl Engine {
                 // counts the spans as dropped itself, because the process may end before the worker could.
                 self.shared.intake.abandon(&self.shared.ledger);
                 self.shared.logs.drain(&self.shared.ledger);
+                #[cfg(feature = "metrics")]
+                self.shared.metrics.drain(|measured| self.shared.ledger.metrics_received(measured.values.len() as u64));
                 self.shared.ledger.settle();
                 Err(FlushError::Timeout(timeout))
             }
@@ -322,6 +341,12 @@ impl Engine {
     fn all_delivered(&self) -> Result<(), FlushError> {
         let Stats { spans_pending, logs_pending, .. } = self.stats();
         if spans_pending + logs_pending > 0 { Err(FlushError::Waiting) } else { Ok(()) }
+    }
+
+    /// The instruments, which do not keep the engine alive.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn metrics(&self) -> &Arc<MetricStore> {
+        &self.shared.metrics
     }
 
     /// Notes that one more tracer provider uses it.

@@ -39,3 +39,8 @@ pub use crate::{
     trace::{LogFilter, TraceLifecycle},
     transport::{Encoding, Problem},
 };
+#[cfg(feature = "metrics")]
+pub use crate::{
+    doors::{SentryMeterProvider, SentryMetricExporter},
+    packing::MetricEvent,
+};

@@ -12,8 +12,10 @@
 //! | `beside` | spans that leave beside their transaction |
 //! | `envelope`, `container` | the bytes of an envelope; of one with streamed spans |
 //! | `errors`, `trails` | error events; the log lines before them |
-//! | `logs`, `log_batch` | log items; those that leave together |
+//! | `logs`, `metrics` | log items; metric items |
+//! | `batch` | the logs or metrics that leave together |
 
+mod batch;
 mod beside;
 mod bucket;
 mod contain;
@@ -22,8 +24,9 @@ mod envelope;
 mod errors;
 mod filter;
 mod hook;
-mod log_batch;
 mod logs;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod packer;
 mod rules;
 mod scrub;
@@ -32,11 +35,13 @@ mod trim;
 
 #[cfg(feature = "testing")]
 pub(crate) use self::beside::take_gen_ai;
+#[cfg(feature = "metrics")]
+pub use self::hook::MetricEvent;
 pub(crate) use self::{
+    batch::MAX_LOGS,
     beside::Part,
     envelope::Envelope,
     filter::{BrokenPattern, Filters},
-    log_batch::MAX_LOGS,
     packer::{Packed, Packer},
     rules::Rules,
 };

@@ -28,6 +28,8 @@ mod lifecycle;
 mod line;
 #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "without the feature no record comes in"))]
 mod log_filter;
+#[cfg(feature = "metrics")]
+mod metric;
 mod pick_up;
 mod segment;
 mod sent;
@@ -40,6 +42,8 @@ mod trace;
 mod tree;
 mod waiting;
 
+#[cfg(feature = "metrics")]
+pub(crate) use self::metric::{Measured, Measurement, MetricInfo, MetricType, Number};
 pub(crate) use self::{
     assembler::{OpenRoots, WaitLimits},
     buckets::{Bucket, MAX_BUCKET},

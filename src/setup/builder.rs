@@ -1,10 +1,13 @@
 //! The settings of Sentry, and how they become one.
 
 use std::{
+    fmt,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
 
+#[cfg(feature = "metrics")]
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::{Key, Value, global};
 use opentelemetry_http::HttpClient;
 #[cfg(feature = "logs")]
@@ -15,6 +18,8 @@ use opentelemetry_sdk::{
 };
 #[cfg(feature = "logs")]
 use opentelemetry_sentry_exporter::SentryLogProcessor;
+#[cfg(feature = "metrics")]
+use opentelemetry_sentry_exporter::SentryMeterProvider;
 use opentelemetry_sentry_exporter::{
     ErrorEvent, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TraceLifecycle, TransactionEvent,
 };
@@ -55,7 +60,6 @@ impl Sentry {
 ///     .build()?;
 /// # Ok::<(), opentelemetry_sentry::SetupError>(())
 /// ```
-#[derive(Debug)]
 #[must_use]
 pub struct SentryBuilder {
     rate: Option<f64>,
@@ -68,6 +72,17 @@ pub struct SentryBuilder {
     provider: TracerProviderBuilder,
     #[cfg(feature = "logs")]
     pub(super) logs: bool,
+    #[cfg(feature = "metrics")]
+    pub(super) metrics: bool,
+    /// Gets every measurement too.
+    #[cfg(feature = "metrics")]
+    pub(super) inner_meters: Option<Box<dyn MeterProvider + Send + Sync>>,
+}
+
+impl fmt::Debug for SentryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentryBuilder").field("exporter", &self.exporter).finish_non_exhaustive()
+    }
 }
 
 impl Default for SentryBuilder {
@@ -82,6 +97,10 @@ impl Default for SentryBuilder {
             provider: SdkTracerProvider::builder(),
             #[cfg(feature = "logs")]
             logs: false,
+            #[cfg(feature = "metrics")]
+            metrics: false,
+            #[cfg(feature = "metrics")]
+            inner_meters: None,
         }
     }
 }
@@ -192,7 +211,7 @@ impl SentryBuilder {
         self.with_exporter(|exporter| exporter.with_lifecycle(lifecycle))
     }
 
-    /// Adds an attribute to all streamed spans and logs. Transactions and errors have [tags](SentryExporterBuilder::with_tag)
+    /// Adds an attribute to all streamed spans, logs and metrics. Transactions and errors have [tags](SentryExporterBuilder::with_tag)
     /// instead. An attribute of the span itself beats it. Defaults to none. See
     /// [`SentryExporterBuilder::with_attribute`].
     ///
@@ -320,7 +339,8 @@ impl SentryBuilder {
         self.build_with(Environment::read())
     }
 
-    /// Sets everything up, and makes propagator and tracer provider the global ones.
+    /// Sets everything up, and makes propagator and tracer provider the global ones; with the feature `metrics` and
+    /// `with_metrics`, also the meter provider.
     ///
     /// # Errors
     ///
@@ -336,6 +356,10 @@ impl SentryBuilder {
         }
         global::set_text_map_propagator(sentry.propagator.clone());
         global::set_tracer_provider(sentry.provider.clone());
+        #[cfg(feature = "metrics")]
+        if sentry.has_metrics {
+            global::set_meter_provider(sentry.meters.clone());
+        }
         sentry.is_installed = true;
         Ok(sentry)
     }
@@ -343,6 +367,8 @@ impl SentryBuilder {
     fn build_with(self, environment: Environment) -> Result<Sentry, SetupError> {
         #[cfg(feature = "logs")]
         let with_logs = self.logs;
+        #[cfg(feature = "metrics")]
+        let (with_metrics, inner) = (self.metrics, self.inner_meters);
         let Self { rate, sampler, org_id, strict, resource, mut exporter, provider, .. } = self;
         let resource = resource.unwrap_or_else(|| Resource::builder().build());
         let sender = Sender::new(exporter.take_sender(), org_id, &environment, &resource)?;
@@ -367,6 +393,8 @@ impl SentryBuilder {
         let (handle, decisions) = (sampler.handle(), sampler.decision_log());
         #[cfg(feature = "logs")]
         let loggers = logger_provider(with_logs.then_some(&processor), &resource);
+        #[cfg(feature = "metrics")]
+        let meters = meter_provider(with_metrics.then_some(&processor), inner);
         let provider = provider.with_resource(resource).with_sampler(sampler);
         let provider = provider.with_span_processor(processor.clone()).build();
         Ok(Sentry {
@@ -380,6 +408,10 @@ impl SentryBuilder {
             is_shut_down: false,
             #[cfg(feature = "logs")]
             loggers,
+            #[cfg(feature = "metrics")]
+            meters,
+            #[cfg(feature = "metrics")]
+            has_metrics: with_metrics,
         })
     }
 }
@@ -390,6 +422,31 @@ fn logger_provider(spans: Option<&SentrySpanProcessor>, resource: &Resource) -> 
     let builder = SdkLoggerProvider::builder().with_resource(resource.clone());
     let logs = spans.map(SentryLogProcessor::from);
     logs.into_iter().fold(builder, LoggerProviderBuilder::with_log_processor).build()
+}
+
+/// A meter provider that shares the exporter's thread with a span processor; without one its measurements go nowhere, or to
+/// the inner provider alone.
+#[cfg(feature = "metrics")]
+fn meter_provider(
+    spans: Option<&SentrySpanProcessor>,
+    inner: Option<Box<dyn MeterProvider + Send + Sync>>,
+) -> SentryMeterProvider {
+    let provider = spans.map_or_else(SentryMeterProvider::disabled, SentryMeterProvider::from);
+    match inner {
+        Some(inner) => provider.with_inner(Inner(inner)),
+        None => provider,
+    }
+}
+
+/// A meter provider of any type.
+#[cfg(feature = "metrics")]
+struct Inner(Box<dyn MeterProvider + Send + Sync>);
+
+#[cfg(feature = "metrics")]
+impl MeterProvider for Inner {
+    fn meter_with_scope(&self, scope: opentelemetry::InstrumentationScope) -> opentelemetry::metrics::Meter {
+        self.0.meter_with_scope(scope)
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,11 @@ pub struct Sentry {
     pub(super) is_shut_down: bool,
     #[cfg(feature = "logs")]
     pub(super) loggers: opentelemetry_sdk::logs::SdkLoggerProvider,
+    #[cfg(feature = "metrics")]
+    pub(super) meters: opentelemetry_sentry_exporter::SentryMeterProvider,
+    /// Otherwise `install` leaves the global meter provider as it is.
+    #[cfg(feature = "metrics")]
+    pub(super) has_metrics: bool,
 }
 
 impl Sentry {
@@ -147,6 +152,14 @@ impl Sentry {
     #[must_use]
     pub const fn logger_provider(&self) -> &opentelemetry_sdk::logs::SdkLoggerProvider {
         &self.loggers
+    }
+
+    /// The meter provider. Its measurements go to Sentry if [`with_metrics`](crate::SentryBuilder::with_metrics) is on; then
+    /// [`install`](crate::SentryBuilder::install) makes it the global one.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub const fn meter_provider(&self) -> &opentelemetry_sentry_exporter::SentryMeterProvider {
+        &self.meters
     }
 
     /// A layer for `tracing_subscriber` that turns `tracing` events of level INFO and above into log records of this

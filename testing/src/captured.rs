@@ -1,10 +1,10 @@
 //! Everything that arrived, as a test reads it.
 
 use crate::{
-    container::{LOGS, items},
+    container::{LOGS, METRICS, items},
     envelope::Envelope,
     item::Item,
-    typed::{ErrorEvent, Log, StreamedSpan, Transaction, only},
+    typed::{ErrorEvent, Log, Metric, StreamedSpan, Transaction, only},
 };
 
 /// Everything that arrived, in order of arrival.
@@ -17,6 +17,8 @@ pub struct Captured {
     pub spans: Vec<StreamedSpan>,
     /// The logs.
     pub logs: Vec<Log>,
+    /// The metrics.
+    pub metrics: Vec<Metric>,
     /// The errors.
     pub errors: Vec<ErrorEvent>,
     /// The envelopes that contained them, for everything else.
@@ -33,7 +35,8 @@ impl Captured {
         let errors = payloads("event").map(ErrorEvent::from_json).collect();
         let spans = envelopes.iter().flat_map(Envelope::items).flat_map(Item::spans).collect();
         let logs = envelopes.iter().flat_map(|envelope| items(envelope, &LOGS)).map(Log::from_json).collect();
-        Self { transactions, spans, logs, errors, envelopes }
+        let metrics = envelopes.iter().flat_map(|envelope| items(envelope, &METRICS)).map(Metric::from_json).collect();
+        Self { transactions, spans, logs, metrics, errors, envelopes }
     }
 
     /// The transaction with this name, such as `GET /products/:id`.
@@ -67,6 +70,17 @@ impl Captured {
     #[track_caller]
     pub fn log(&self, part: &str) -> &Log {
         only("log", part, &self.logs, |one| one.body.contains(part), |one| &one.body)
+    }
+
+    /// The metric with this name.
+    ///
+    /// # Panics
+    ///
+    /// If there is not exactly one. The message lists the metrics.
+    #[must_use]
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> &Metric {
+        only("metric", name, &self.metrics, |one| one.name == name, |one| &one.name)
     }
 
     /// The error event whose type and message, as in `shop::NoStock: no lamps left`, contain this text.

@@ -197,11 +197,12 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 /// Relay's default limits for one item by type, in bytes. A larger item is refused with 413; other types have no limit.
-const ITEM_LIMITS: [(&str, usize); 6] = [
+const ITEM_LIMITS: [(&str, usize); 7] = [
     ("event", MIB),
     ("transaction", MIB),
     ("span", 12 * MIB),
     ("log", 12 * MIB),
+    ("trace_metric", 12 * MIB),
     ("client_report", 100 * KIB),
     ("check_in", 100 * KIB),
 ];

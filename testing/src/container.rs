@@ -1,6 +1,6 @@
-//! The checks of streamed spans and of logs, which travel in containers.
+//! The checks of streamed spans, logs and metrics, which travel in containers.
 //!
-//! Sentry drops single spans, logs and attributes without a word. Here they cost the whole envelope, so that a test sees it.
+//! Sentry drops single spans, logs, metrics and attributes without a word. Here they cost the whole envelope, so that a test sees it.
 
 use std::collections::HashSet;
 
@@ -28,6 +28,47 @@ pub(super) const SPANS: Kind = Kind { item_type: "span", content_type: SPAN_CONT
 pub(super) const LOGS: Kind =
     Kind { item_type: "log", content_type: "application/vnd.sentry.items.log+json", most: 100 };
 
+/// Containers of metrics.
+pub(super) const METRICS: Kind =
+    Kind { item_type: "trace_metric", content_type: "application/vnd.sentry.items.trace-metric+json", most: 1000 };
+
+/// Fields without which Sentry drops a metric.
+const REQUIRED_OF_METRIC: [&str; 5] = ["timestamp", "trace_id", "name", "type", "value"];
+
+/// The types of metrics.
+const METRIC_TYPES: [&str; 3] = ["counter", "gauge", "distribution"];
+
+/// The units of metrics. Sentry removes another one.
+const UNITS: [&str; 24] = [
+    "nanosecond",
+    "microsecond",
+    "millisecond",
+    "second",
+    "minute",
+    "hour",
+    "day",
+    "week",
+    "bit",
+    "byte",
+    "kilobyte",
+    "kibibyte",
+    "megabyte",
+    "mebibyte",
+    "gigabyte",
+    "gibibyte",
+    "terabyte",
+    "tebibyte",
+    "petabyte",
+    "pebibyte",
+    "exabyte",
+    "exbibyte",
+    "ratio",
+    "percent",
+];
+
+/// The most bytes of a metric: its name, its value, and the keys and values of its attributes.
+const MAX_METRIC: usize = 1 << 20;
+
 /// Fields without which Sentry drops a log.
 const REQUIRED_OF_LOG: [&str; 4] = ["timestamp", "trace_id", "level", "body"];
 
@@ -54,6 +95,11 @@ pub(super) fn check_containers(envelope: &Envelope) -> Result<(), Refusal> {
     if envelope.items().iter().any(|item| is_container(item, &LOGS)) {
         for log in checked(envelope, &LOGS)? {
             check_log(&log).map_err(refusal)?;
+        }
+    }
+    if envelope.items().iter().any(|item| item.item_type() == METRICS.item_type) {
+        for metric in checked(envelope, &METRICS)? {
+            check_metric(&metric).map_err(refusal)?;
         }
     }
     Ok(())
@@ -153,6 +199,50 @@ fn check_log(log: &Value) -> Result<(), &'static str> {
         return Err("expected one of Sentry's levels");
     }
     log["attributes"].as_object().map_or(Ok(()), check_attributes)
+}
+
+fn check_metric(metric: &Value) -> Result<(), &'static str> {
+    if REQUIRED_OF_METRIC.iter().any(|field| metric[*field].is_null()) {
+        return Err("expected all required fields of a metric");
+    }
+    if !metric["timestamp"].is_number() || !metric["value"].is_number() {
+        return Err("expected numbers as the timestamp and the value of a metric");
+    }
+    if !is_id(&metric["trace_id"], 32) || !(metric["span_id"].is_null() || is_id(&metric["span_id"], 16)) {
+        return Err("expected valid ids of a metric");
+    }
+    if !METRIC_TYPES.iter().any(|known| metric["type"] == *known) {
+        return Err("expected counter, gauge or distribution as the type of a metric");
+    }
+    if metric["name"].as_str().is_none_or(|name| name.trim().is_empty()) {
+        return Err("expected a name of a metric that is not blank");
+    }
+    let unit = &metric["unit"];
+    if !unit.is_null() && *unit != "none" && !UNITS.iter().any(|known| unit == known) {
+        return Err("expected one of Sentry's units");
+    }
+    let Some(attributes) = metric["attributes"].as_object() else { return Ok(()) };
+    check_attributes(attributes)?;
+    let rate = &attributes.get("sentry.client_sample_rate").unwrap_or(&Value::Null)["value"];
+    if !rate.is_null() && rate.as_f64().is_none_or(|rate| !(rate > 0.0 && rate <= 1.0)) {
+        return Err("expected a sample rate above 0 and up to 1");
+    }
+    let size = |(key, typed): (&String, &Value)| key.len() + size_of(&typed["value"]);
+    let name = metric["name"].as_str().map_or(0, str::len);
+    let is_small = name + 8 + attributes.iter().map(size).sum::<usize>() <= MAX_METRIC;
+    if is_small { Ok(()) } else { Err("expected at most 1 MiB of a metric") }
+}
+
+/// The size of a value as Sentry counts it.
+fn size_of(value: &Value) -> usize {
+    match value {
+        Value::Null => 0,
+        Value::Bool(_) => 1,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len(),
+        Value::Array(all) => all.iter().map(size_of).sum(),
+        Value::Object(all) => all.iter().map(|(key, value)| key.len() + size_of(value)).sum(),
+    }
 }
 
 /// Whether it is an id of this number of digits. Zeros are none.

@@ -30,8 +30,8 @@
 //!
 //! # What it does not do
 //!
-//! - It does not check the content of items: a transaction must be a JSON object, and that is all. Streamed spans and
-//!   logs are checked: where Sentry would drop one or an attribute of it in silence, the envelope is refused.
+//! - It does not check the content of items: a transaction must be a JSON object, and that is all. Streamed spans,
+//!   logs and metrics are checked: where Sentry would drop one or an attribute of it in silence, the envelope is refused.
 //! - It does not trim, normalise or group events, and it keeps everything in memory until [`LocalIngest::clear`].
 //! - It speaks HTTP/1.1 without TLS, and knows one project with one key.
 
@@ -71,7 +71,7 @@ pub use self::{
     invalid_envelope::InvalidEnvelope,
     item::Item,
     journal::RecordedRequest,
-    typed::{ErrorEvent, Log, Span, StreamedSpan, Transaction},
+    typed::{ErrorEvent, Log, Metric, Span, StreamedSpan, Transaction},
     wait_timeout::WaitTimeout,
 };
 use self::{
@@ -238,6 +238,24 @@ impl LocalIngest {
     #[track_caller]
     pub fn log(&self, part: &str) -> Log {
         typed::only("log", part, &self.logs(), |one| one.body.contains(part), |one| &one.body).clone()
+    }
+
+    /// All metrics in [`envelopes`](Self::envelopes), in the order in which they were sent.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let items = |envelope| container::items(envelope, &container::METRICS);
+        self.envelopes().iter().flat_map(items).map(Metric::from_json).collect()
+    }
+
+    /// The metric with this name.
+    ///
+    /// # Panics
+    ///
+    /// If there is not exactly one. The message lists the metrics.
+    #[must_use]
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> Metric {
+        typed::only("metric", name, &self.metrics(), |one| one.name == name, |one| &one.name).clone()
     }
 
     fn payloads(&self, kind: &str) -> Vec<Value> {

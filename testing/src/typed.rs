@@ -1,4 +1,4 @@
-//! Transactions, spans, streamed spans and errors as a test reads them.
+//! Transactions, spans, streamed spans, errors, logs and metrics as a test reads them.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -146,6 +146,51 @@ pub struct Log {
     pub attributes: BTreeMap<String, Value>,
     /// The whole log, for everything else.
     pub json: Value,
+}
+
+/// A metric that arrived.
+///
+/// ```
+/// # fn check(ingest: &opentelemetry_sentry_testing::LocalIngest) {
+/// let metric = ingest.metric("orders");
+/// assert_eq!((metric.metric_type.as_str(), metric.value), ("counter", 5.0));
+/// assert_eq!(metric.attributes["plan"], "free");
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Metric {
+    /// Its name, such as `orders`.
+    pub name: String,
+    /// `counter`, `gauge` or `distribution`.
+    pub metric_type: String,
+    /// The sum of a counter, the value of a gauge, or one value of a histogram.
+    pub value: f64,
+    /// The unit in Sentry's words, such as `millisecond`.
+    pub unit: Option<String>,
+    /// The trace's id, 32 digits.
+    pub trace_id: String,
+    /// The id of the span in which it was measured, 16 digits.
+    pub span_id: Option<String>,
+    /// The values of its attributes, without their types.
+    pub attributes: BTreeMap<String, Value>,
+    /// The whole metric, for everything else.
+    pub json: Value,
+}
+
+impl Metric {
+    pub(crate) fn from_json(json: Value) -> Self {
+        Self {
+            name: text(&json["name"]),
+            metric_type: text(&json["type"]),
+            value: json["value"].as_f64().unwrap_or(f64::NAN),
+            unit: some_text(&json["unit"]),
+            trace_id: text(&json["trace_id"]),
+            span_id: some_text(&json["span_id"]),
+            attributes: values(&json["attributes"]),
+            json,
+        }
+    }
 }
 
 impl Transaction {

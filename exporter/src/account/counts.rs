@@ -1,8 +1,8 @@
-//! How many transactions, spans, errors and logs an envelope, a trace or a file accounts for.
+//! How many transactions, spans, errors, logs and metrics an envelope, a trace or a file accounts for.
 
 use std::ops::AddAssign;
 
-/// How many transactions, spans, errors and logs something accounts for.
+/// How many transactions, spans, errors, logs and metrics something accounts for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Counts {
     pub(crate) transactions: u64,
@@ -11,6 +11,9 @@ pub(crate) struct Counts {
     pub(crate) logs: u64,
     /// The size of these logs, as Sentry counts it for quotas.
     pub(crate) log_bytes: u64,
+    pub(crate) metrics: u64,
+    /// The size of these metrics, as Sentry counts it for quotas.
+    pub(crate) metric_bytes: u64,
 }
 
 impl AddAssign for Counts {
@@ -21,12 +24,15 @@ impl AddAssign for Counts {
         self.errors = self.errors.saturating_add(other.errors);
         self.logs = self.logs.saturating_add(other.logs);
         self.log_bytes = self.log_bytes.saturating_add(other.log_bytes);
+        self.metrics = self.metrics.saturating_add(other.metrics);
+        self.metric_bytes = self.metric_bytes.saturating_add(other.metric_bytes);
     }
 }
 
 impl Counts {
     /// Nothing.
-    pub(crate) const NOTHING: Self = Self { transactions: 0, spans: 0, errors: 0, logs: 0, log_bytes: 0 };
+    pub(crate) const NOTHING: Self =
+        Self { transactions: 0, spans: 0, errors: 0, logs: 0, log_bytes: 0, metrics: 0, metric_bytes: 0 };
 
     /// One error event.
     pub(crate) const ERROR: Self = Self::errors(1);
@@ -49,5 +55,11 @@ impl Counts {
     /// One log of this size.
     pub(crate) const fn log(bytes: u64) -> Self {
         Self { logs: 1, log_bytes: bytes, ..Self::NOTHING }
+    }
+
+    /// One metric of this size.
+    #[cfg(any(test, feature = "metrics"))]
+    pub(crate) const fn metric(bytes: u64) -> Self {
+        Self { metrics: 1, metric_bytes: bytes, ..Self::NOTHING }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) struct Ledger {
     settled: AtomicBool,
     received: AtomicU64,
     logs_received: AtomicU64,
+    metrics_received: AtomicU64,
     sent: Counters,
     /// What is on disk now. Unlike the others it also goes down.
     spooled: Counters,
@@ -54,6 +55,8 @@ struct Counters {
     errors: AtomicU64,
     logs: AtomicU64,
     log_bytes: AtomicU64,
+    metrics: AtomicU64,
+    metric_bytes: AtomicU64,
 }
 
 impl Counters {
@@ -63,6 +66,8 @@ impl Counters {
         self.errors.fetch_add(counts.errors, Ordering::Relaxed);
         self.logs.fetch_add(counts.logs, Ordering::Relaxed);
         self.log_bytes.fetch_add(counts.log_bytes, Ordering::Relaxed);
+        self.metrics.fetch_add(counts.metrics, Ordering::Relaxed);
+        self.metric_bytes.fetch_add(counts.metric_bytes, Ordering::Relaxed);
     }
 
     fn subtract(&self, counts: Counts) {
@@ -71,6 +76,8 @@ impl Counters {
         self.errors.fetch_sub(counts.errors, Ordering::Relaxed);
         self.logs.fetch_sub(counts.logs, Ordering::Relaxed);
         self.log_bytes.fetch_sub(counts.log_bytes, Ordering::Relaxed);
+        self.metrics.fetch_sub(counts.metrics, Ordering::Relaxed);
+        self.metric_bytes.fetch_sub(counts.metric_bytes, Ordering::Relaxed);
     }
 
     fn read(&self) -> Counts {
@@ -80,6 +87,8 @@ impl Counters {
             errors: read(&self.errors),
             logs: read(&self.logs),
             log_bytes: read(&self.log_bytes),
+            metrics: read(&self.metrics),
+            metric_bytes: read(&self.metric_bytes),
         }
     }
 }
@@ -95,6 +104,10 @@ impl Ledger {
 
     pub(crate) fn logs_received(&self, logs: u64) {
         self.logs_received.fetch_add(logs, Ordering::Relaxed);
+    }
+
+    pub(crate) fn metrics_received(&self, metrics: u64) {
+        self.metrics_received.fetch_add(metrics, Ordering::Relaxed);
     }
 
     /// An envelope was accepted.
@@ -162,23 +175,29 @@ impl Ledger {
             transactions_sent: sent.transactions,
             errors_sent: sent.errors,
             logs_sent: sent.logs,
+            metrics_sent: sent.metrics,
             envelopes_in_flight: read(&self.in_flight),
             trimmed: Trimmed { values: read(&self.trimmed_values), bytes: read(&self.trimmed_bytes) },
             queued_bytes: read(&self.queued_bytes),
             spans_spooled: read(&self.spooled.spans),
             logs_spooled: read(&self.spooled.logs),
+            metrics_spooled: read(&self.spooled.metrics),
             spans_received: read(&self.received),
             logs_received: read(&self.logs_received),
+            metrics_received: read(&self.metrics_received),
             ..Stats::default()
         };
         let accounted = stats.spans_sent + stats.spans_dropped() + stats.spans_spooled;
         stats.spans_pending = stats.spans_received.saturating_sub(accounted);
         let accounted = stats.logs_sent + stats.logs_dropped() + stats.logs_spooled;
         stats.logs_pending = stats.logs_received.saturating_sub(accounted);
-        if self.is_settled() && stats.spans_pending + stats.logs_pending > 0 {
+        let accounted = stats.metrics_sent + stats.metrics_dropped() + stats.metrics_spooled;
+        stats.metrics_pending = stats.metrics_received.saturating_sub(accounted);
+        if self.is_settled() && stats.spans_pending + stats.logs_pending + stats.metrics_pending > 0 {
             let dropped = stats.dropped.entry(DropReason::Shutdown).or_default();
             dropped.spans += mem::take(&mut stats.spans_pending);
             dropped.logs += mem::take(&mut stats.logs_pending);
+            dropped.metrics += mem::take(&mut stats.metrics_pending);
         }
         stats
     }
@@ -201,7 +220,13 @@ mod tests {
         ledger.sent(Counts::log(10));
         ledger.dropped(DropReason::Invalid, Counts::log(20));
         ledger.spooled(Counts::log(30));
+        ledger.metrics_received(4);
+        ledger.sent(Counts::metric(10));
+        ledger.dropped(DropReason::Invalid, Counts::metric(20));
+        ledger.spooled(Counts::metric(30));
         let stats = ledger.stats();
+        let metrics = (stats.metrics_sent, stats.metrics_dropped(), stats.metrics_spooled, stats.metrics_pending);
+        assert_eq!((metrics, stats.dropped[&DropReason::Invalid].metric_bytes), ((1, 1, 1, 1), 20));
         assert_eq!((stats.logs_sent, stats.logs_dropped(), stats.logs_spooled, stats.logs_pending), (1, 1, 1, 1));
         assert_eq!(stats.dropped[&DropReason::Invalid].log_bytes, 20);
         assert_eq!((stats.spans_sent, stats.spans_dropped(), stats.spans_spooled, stats.spans_pending), (4, 1, 2, 3));
@@ -229,9 +254,11 @@ mod tests {
         ledger.settle();
         ledger.received(2);
         ledger.logs_received(1);
+        ledger.metrics_received(2);
         let stats = ledger.stats();
         assert_eq!((stats.spans_received, stats.spans_sent, stats.spans_pending), (5, 0, 0));
         let dropped = stats.dropped[&DropReason::Shutdown];
         assert_eq!((dropped.spans, dropped.logs, stats.logs_pending), (5, 1, 0));
+        assert_eq!((dropped.metrics, stats.metrics_pending), (2, 0));
     }
 }

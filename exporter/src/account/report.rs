@@ -74,6 +74,8 @@ impl Reports {
             reported.errors -= dropped.errors;
             reported.logs -= dropped.logs;
             reported.log_bytes -= dropped.log_bytes;
+            reported.metrics -= dropped.metrics;
+            reported.metric_bytes -= dropped.metric_bytes;
         }
     }
 
@@ -100,6 +102,8 @@ impl Reports {
                 errors: now.errors - before.errors,
                 logs: now.logs - before.logs,
                 log_bytes: now.log_bytes - before.log_bytes,
+                metrics: now.metrics - before.metrics,
+                metric_bytes: now.metric_bytes - before.metric_bytes,
             };
             (new != Dropped::default()).then_some((reason, new))
         };
@@ -121,6 +125,8 @@ impl Report {
                 of("error", dropped.errors),
                 of("log_item", dropped.logs),
                 of("log_byte", dropped.log_bytes),
+                of("trace_metric", dropped.metrics),
+                of("trace_metric_byte", dropped.metric_bytes),
             ]
         };
         let discarded_events = self.0.iter().flat_map(discarded).flatten().collect();

@@ -18,12 +18,18 @@ pub struct Dropped {
     pub logs: u64,
     /// The size of these logs, as Sentry counts it for quotas: their bodies, and the keys and values of their attributes.
     pub log_bytes: u64,
+    /// Metrics, as items: a counter's sum, a gauge's value or a histogram's value. A measurement that is dropped before it is in
+    /// an item counts as one.
+    pub metrics: u64,
+    /// The size of these metrics, as Sentry counts it for quotas: their names and values, and the keys and values of their
+    /// attributes.
+    pub metric_bytes: u64,
 }
 
 impl From<Counts> for Dropped {
     fn from(counts: Counts) -> Self {
-        let Counts { transactions, spans, errors, logs, log_bytes } = counts;
-        Self { spans, transactions, errors, logs, log_bytes }
+        let Counts { transactions, spans, errors, logs, log_bytes, metrics, metric_bytes } = counts;
+        Self { spans, transactions, errors, logs, log_bytes, metrics, metric_bytes }
     }
 }
 
@@ -47,7 +53,8 @@ impl AddAssign for Trimmed {
 /// What has happened so far, in numbers.
 ///
 /// At rest (nothing is open, pending or in flight) `spans_received` is `spans_sent` plus `spans_spooled` plus the spans
-/// in `dropped`, and `logs_received` is the same sum for logs. Envelopes that another process stored in the spool directory count as received when they are read.
+/// in `dropped`, and `logs_received` is the same sum for logs, as
+/// `metrics_received` is for metrics. Envelopes that another process stored in the spool directory count as received when they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -67,6 +74,15 @@ pub struct Stats {
     pub logs_spooled: u64,
     /// Logs that are not yet sent, dropped or kept on disk.
     pub logs_pending: u64,
+    /// Metrics that were collected: one for each counter and gauge of a flush, and one for each value that a histogram kept.
+    pub metrics_received: u64,
+    /// Metrics in envelopes that the server accepted.
+    pub metrics_sent: u64,
+    /// Metrics in envelopes of this process that are on disk, to be sent later.
+    pub metrics_spooled: u64,
+    /// Metrics that are not yet sent, dropped or kept on disk. What instruments have measured since the last flush is not yet
+    /// in it.
+    pub metrics_pending: u64,
     /// Envelopes that wait to be sent or for their answer.
     pub envelopes_in_flight: u64,
     /// Spans in envelopes of this process that are on disk, to be sent later.
@@ -90,6 +106,8 @@ impl AddAssign for Dropped {
         self.errors += more.errors;
         self.logs += more.logs;
         self.log_bytes += more.log_bytes;
+        self.metrics += more.metrics;
+        self.metric_bytes += more.metric_bytes;
     }
 }
 
@@ -110,6 +128,18 @@ impl Stats {
     #[must_use]
     pub fn logs_lost(&self) -> u64 {
         self.dropped.iter().filter(|(reason, _)| !reason.is_wanted()).map(|(_, dropped)| dropped.logs).sum()
+    }
+
+    /// All metrics that were dropped, for any reason.
+    #[must_use]
+    pub fn metrics_dropped(&self) -> u64 {
+        self.dropped.values().map(|dropped| dropped.metrics).sum()
+    }
+
+    /// All metrics that were lost: dropped for a reason that the application did not ask for.
+    #[must_use]
+    pub fn metrics_lost(&self) -> u64 {
+        self.dropped.iter().filter(|(reason, _)| !reason.is_wanted()).map(|(_, dropped)| dropped.metrics).sum()
     }
 
     /// All spans that were lost: dropped for a reason that the application did not ask for.
@@ -141,7 +171,10 @@ impl fmt::Display for Stats {
         let errors = [("sent", *errors_sent), ("dropped", errors_dropped)];
         let errors = errors.map(|(word, number)| ("errors", word, number));
         let logs = logs.map(|(word, number)| ("logs", word, number));
-        for (kind, word, number) in errors.into_iter().chain(logs) {
+        let metrics =
+            [("sent", self.metrics_sent), ("dropped", self.metrics_dropped()), ("kept on disk", self.metrics_spooled)];
+        let metrics = metrics.map(|(word, number)| ("metrics", word, number));
+        for (kind, word, number) in errors.into_iter().chain(logs).chain(metrics) {
             if number > 0 {
                 write!(f, ", {kind} {word}: {number}")?;
             }
@@ -156,10 +189,10 @@ mod tests {
 
     #[test]
     fn the_text_lists_no_reason_without_spans() {
-        let dropped = |spans, errors| Dropped { spans, errors, logs: errors, ..Dropped::default() };
+        let dropped = |spans, errors| Dropped { spans, errors, logs: errors, metrics: errors, ..Dropped::default() };
         let dropped = [(DropReason::RateLimited, dropped(0, 2)), (DropReason::SendError, dropped(3, 0))];
         let stats = Stats { spans_received: 3, dropped: BTreeMap::from(dropped), ..Stats::default() };
-        let text = "spans received: 3, sent: 0, dropped: 3 (send_error 3); transactions sent: 0, errors dropped: 2, logs dropped: 2";
+        let text = "spans received: 3, sent: 0, dropped: 3 (send_error 3); transactions sent: 0, errors dropped: 2, logs dropped: 2, metrics dropped: 2";
         assert_eq!(stats.to_string(), text);
     }
 }

@@ -4,12 +4,12 @@
 
 use opentelemetry::{KeyValue, TraceId};
 use opentelemetry_sentry_semantics::{Attributes, semconv};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Serialize, Serializer};
 
 use super::{
     ids::{Hex, span_id, trace_id},
     sender::{SDK_NAME, SDK_VERSION, Sender},
-    streamed::{Typed, current_name},
+    streamed::{Typed, TypedList, current_name},
 };
 use crate::{account::seconds, trace::LogLine};
 
@@ -41,7 +41,7 @@ const DEFAULTS: [(&str, Infer); 9] = [
     ("sentry.sdk.name", |_, _| text(SDK_NAME)),
     ("sentry.sdk.version", |_, _| text(SDK_VERSION)),
     (semconv::SERVER_ADDRESS, |_, sender| text(sender.server_name.as_deref()?)),
-    (semconv::SERVICE_NAME, |_, sender| service_name(sender)),
+    (semconv::SERVICE_NAME, |_, sender| Typed::of(semconv::SERVICE_NAME, sender.service_name()?)),
 ];
 
 /// The size of the attributes that a log has of its target and its event name, as Sentry counts it.
@@ -63,12 +63,6 @@ fn text(text: &str) -> Option<Typed<'_>> {
 fn is_callsite(name: &str) -> bool {
     let place = name.strip_prefix("event ").and_then(|place| place.rsplit_once(':'));
     place.is_some_and(|(_, line)| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn service_name(sender: &Sender) -> Option<Typed<'_>> {
-    let attributes = sender.contexts.attributes.as_deref()?;
-    let name = attributes.iter().find(|attribute| attribute.key.as_str() == semconv::SERVICE_NAME)?;
-    Typed::of(semconv::SERVICE_NAME, &name.value)
 }
 
 /// A log record as JSON.
@@ -153,7 +147,7 @@ impl Serialize for LogItem<'_> {
             level: line.severity.level(),
             severity_number: line.severity.number(),
             body: &line.body,
-            attributes: List(attributes),
+            attributes: TypedList(attributes),
         }
         .serialize(serializer)
     }
@@ -168,17 +162,5 @@ struct Fields<'a> {
     level: &'static str,
     severity_number: u8,
     body: &'a str,
-    attributes: List<'a>,
-}
-
-struct List<'a>(&'a [(&'a str, Typed<'a>)]);
-
-impl Serialize for List<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (key, value) in self.0 {
-            map.serialize_entry(key, value)?;
-        }
-        map.end()
-    }
+    attributes: TypedList<'a>,
 }

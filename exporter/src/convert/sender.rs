@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use opentelemetry::Key;
+use opentelemetry::{Key, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_protocol::Service;
 use opentelemetry_sentry_semantics::semconv;
@@ -28,7 +28,7 @@ pub(crate) struct Sender {
     pub(crate) service: Service,
     pub(crate) server_name: Option<String>,
     pub(crate) tags: TagRules,
-    /// On every streamed span and every log, which have no tags.
+    /// On every streamed span, log and metric, which have no tags.
     pub(crate) attributes: FixedAttributes,
     pub(crate) resource: Resource,
     pub(crate) contexts: ResourceContexts,
@@ -56,6 +56,13 @@ impl Sender {
         self.contexts = ResourceContexts::new(&resource);
         self.resource = resource;
         self.ready = OnceLock::new();
+    }
+
+    /// The name of the service, without its secrets.
+    pub(super) fn service_name(&self) -> Option<&Value> {
+        let attributes = self.contexts.attributes.as_deref()?;
+        let name = attributes.iter().find(|attribute| attribute.key.as_str() == semconv::SERVICE_NAME)?;
+        Some(&name.value)
     }
 }
 

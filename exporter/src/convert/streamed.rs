@@ -19,4 +19,7 @@ pub(crate) use self::{
     attributes::streamed_key,
     span::{SegmentInfo, StreamedSpan},
 };
-pub(super) use self::{names::current_name, typed::Typed};
+pub(super) use self::{
+    names::current_name,
+    typed::{Typed, TypedList},
+};

@@ -4,11 +4,14 @@
 //! | --- | --- |
 //! | `content` | what is sent: tags, attributes, secrets, hooks, filters, exceptions |
 //! | `logs` | which log records are sent, and how many may wait |
+//! | `metrics` | which metrics are sent |
 //! | `limits` | how long and how much may wait, in memory and on disk |
 
 mod content;
 mod limits;
 mod logs;
+#[cfg(feature = "metrics")]
+mod metrics;
 
 use std::{mem, sync::Arc};
 
@@ -20,7 +23,7 @@ use super::{
     build_error::{ExporterBuildError, Kind},
     delivery::{Delivery, read_clocks},
     exporter::SentryExporter,
-    metrics,
+    metrics::export,
     options::{Options, SenderSettings},
 };
 use crate::{
@@ -171,7 +174,7 @@ impl SentryExporterBuilder {
         let client = http_client.map_or_else(default, Ok).map_err(Kind::Client)?;
         let engine = Arc::new(Engine::start(setup, client).map_err(Kind::Thread)?);
         if let Some(meter) = &meter {
-            metrics::export(meter, &engine);
+            export(meter, &engine);
         }
         Ok(SentryExporter::new(Some(engine)))
     }
@@ -194,15 +197,27 @@ impl SentryExporterBuilder {
         let (engine, driven) = Engine::driven(setup, read_clocks());
         let engine = Arc::new(engine);
         if let Some(meter) = &meter {
-            metrics::export(meter, &engine);
+            export(meter, &engine);
         }
         Ok((SentryExporter::new(Some(Arc::clone(&engine))), Delivery::new(Some((engine, driven)))))
     }
 
     /// Checks all settings but those of the HTTP client. `None` without a destination.
     fn into_setup(self) -> Result<Option<(Setup, Option<Dsn>)>, ExporterBuildError> {
-        let Options { mut sender, tags, attributes, rules, wait, log_filters, mut engine, delivery, decisions, .. } =
-            self.options;
+        let Options {
+            mut sender,
+            tags,
+            attributes,
+            rules,
+            wait,
+            log_filters,
+            #[cfg(feature = "metrics")]
+            ignored_metrics,
+            mut engine,
+            delivery,
+            decisions,
+            ..
+        } = self.options;
         if let Some(error) = rules.invalid_pattern() {
             return Err(Kind::Pattern(error).into());
         }
@@ -224,6 +239,8 @@ impl SentryExporterBuilder {
             ignored,
             wait,
             log_filters,
+            #[cfg(feature = "metrics")]
+            ignored_metrics,
             options: engine,
         };
         Ok(Some((setup, dsn)))

@@ -85,6 +85,8 @@ pub(crate) fn sdk_result(result: Result<(), FlushError>) -> OTelSdkResult {
         | FlushError::KeptOnDisk { .. }
         | FlushError::LogsKeptOnDisk { .. }
         | FlushError::LogsUndelivered { .. }
+        | FlushError::MetricsKeptOnDisk { .. }
+        | FlushError::MetricsUndelivered { .. }
         | FlushError::OnWorkerThread
         | FlushError::Stopped
         | FlushError::Undelivered { .. }

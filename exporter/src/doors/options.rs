@@ -25,6 +25,8 @@ pub(super) struct Options {
     pub(super) rules: Rules,
     pub(super) wait: WaitLimits,
     pub(super) log_filters: LogFilters,
+    #[cfg(feature = "metrics")]
+    pub(super) ignored_metrics: Vec<wildmatch::WildMatch>,
     pub(super) engine: EngineOptions,
     pub(super) delivery: DeliveryOptions,
     pub(super) client: ClientSettings,

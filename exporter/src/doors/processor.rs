@@ -45,7 +45,7 @@ impl Clone for SentrySpanProcessor {
 }
 
 impl SentrySpanProcessor {
-    #[cfg(feature = "logs")]
+    #[cfg(any(feature = "logs", feature = "metrics"))]
     pub(super) const fn engine(&self) -> Option<&Arc<Engine>> {
         self.engine.as_ref()
     }

@@ -19,6 +19,8 @@ pub(super) struct Callers {
     reported_lost: u64,
     /// The same for logs.
     reported_lost_logs: u64,
+    /// The same for metrics.
+    reported_lost_metrics: u64,
 }
 
 /// A caller that waits until all traces below a number have left.
@@ -84,17 +86,23 @@ impl Callers {
     /// What became of everything until now. Each lost span is reported once.
     pub(super) fn result(&mut self, is_on_disk: bool, ledger: &Ledger) -> Result<(), FlushError> {
         let stats = ledger.stats();
-        let (spans, logs) = (stats.spans_lost(), stats.logs_lost());
-        let lost = spans.saturating_sub(mem::replace(&mut self.reported_lost, spans));
-        let lost_logs = logs.saturating_sub(mem::replace(&mut self.reported_lost_logs, logs));
-        match (lost, lost_logs, stats.spans_spooled, stats.logs_spooled) {
-            (0, 0, 0, 0) => Ok(()),
+        let new = |lost: u64, reported: &mut u64| lost.saturating_sub(mem::replace(reported, lost));
+        let spans = new(stats.spans_lost(), &mut self.reported_lost);
+        let logs = new(stats.logs_lost(), &mut self.reported_lost_logs);
+        let metrics = new(stats.metrics_lost(), &mut self.reported_lost_metrics);
+        match (spans, logs, metrics) {
+            (0, 0, 0) => {}
+            (0, 0, metrics) => return Err(FlushError::MetricsUndelivered { metrics }),
+            (0, logs, _) => return Err(FlushError::LogsUndelivered { logs }),
+            (spans, ..) => return Err(FlushError::Undelivered { spans }),
+        }
+        match (stats.spans_spooled, stats.logs_spooled, stats.metrics_spooled) {
+            (0, 0, 0) => Ok(()),
             // Another process sends them.
-            (0, 0, ..) if !is_on_disk => Ok(()),
-            (0, 0, 0, logs) => Err(FlushError::LogsKeptOnDisk { logs }),
-            (0, 0, spans, _) => Err(FlushError::KeptOnDisk { spans }),
-            (0, logs, ..) => Err(FlushError::LogsUndelivered { logs }),
-            (spans, ..) => Err(FlushError::Undelivered { spans }),
+            _ if !is_on_disk => Ok(()),
+            (0, 0, metrics) => Err(FlushError::MetricsKeptOnDisk { metrics }),
+            (0, logs, _) => Err(FlushError::LogsKeptOnDisk { logs }),
+            (spans, ..) => Err(FlushError::KeptOnDisk { spans }),
         }
     }
 }

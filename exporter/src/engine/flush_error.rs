@@ -27,6 +27,17 @@ pub enum FlushError {
         /// The number of logs.
         logs: u64,
     },
+    /// No span, log or metric was lost, but these metrics are still on disk, as in [`KeptOnDisk`](Self::KeptOnDisk).
+    MetricsKeptOnDisk {
+        /// The number of metrics.
+        metrics: u64,
+    },
+    /// No span and no log was lost, but metrics were since the last flush; [`Stats::dropped`](crate::Stats::dropped) has the
+    /// reasons.
+    MetricsUndelivered {
+        /// The number of metrics.
+        metrics: u64,
+    },
     /// The HTTP client made the call on the exporter's own thread, which cannot wait for itself.
     OnWorkerThread,
     /// The exporter's thread has ended because of a bug. All spans that it held and that end later are
@@ -57,6 +68,12 @@ impl fmt::Display for FlushError {
                 write!(f, "not everything was delivered yet; logs kept on disk: {logs}")
             }
             Self::LogsUndelivered { logs } => write!(f, "not everything could be delivered; logs lost: {logs}"),
+            Self::MetricsKeptOnDisk { metrics } => {
+                write!(f, "not everything was delivered yet; metrics kept on disk: {metrics}")
+            }
+            Self::MetricsUndelivered { metrics } => {
+                write!(f, "not everything could be delivered; metrics lost: {metrics}")
+            }
             Self::OnWorkerThread => f.write_str("the exporter's own thread cannot wait for itself"),
             Self::Stopped => f.write_str("the exporter's thread has ended because of a bug"),
             Self::Timeout(timeout) => write!(f, "not everything was delivered within {timeout:?}"),

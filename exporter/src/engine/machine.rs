@@ -12,6 +12,10 @@
 
 mod driven;
 mod logs;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(not(feature = "metrics"))]
+mod no_metrics;
 mod shutdown;
 
 use std::{
@@ -22,6 +26,8 @@ use std::{
 
 use opentelemetry::TraceId;
 
+#[cfg(feature = "metrics")]
+use super::metrics::Walk;
 use super::{
     backpressure::Backpressure,
     callers::Callers,
@@ -63,6 +69,8 @@ const LAST_CHANCE: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     pub(super) intake: Arc<Intake>,
     pub(super) logs: Arc<LogIntake>,
+    #[cfg(feature = "metrics")]
+    pub(super) metrics: Arc<super::metrics::MetricStore>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) mailbox: Arc<Mailbox>,
 }
@@ -97,6 +105,9 @@ pub(super) struct Machine {
     crowded_at: Option<Instant>,
     /// When the logs that wait must leave; `None` while none wait. Without it they would wait until an envelope is full.
     logs_due: Option<Instant>,
+    /// When instruments are collected next; `None` while there are none.
+    #[cfg(feature = "metrics")]
+    metrics_due: Option<Instant>,
     /// The disk got a job since the last step. A second one would keep orders, answers and deadlines waiting longer, and a
     /// disk can be slow.
     has_used_disk: bool,
@@ -112,7 +123,10 @@ enum Ready {
     /// Streamed spans.
     Bucket(Bucket),
     Logs(Lines),
-    /// An error event, logs, or a container of streamed spans.
+    /// A collection of all instruments.
+    #[cfg(feature = "metrics")]
+    Metrics(Walk),
+    /// An error event, logs, metrics, or a container of streamed spans.
     Envelope(Envelope),
 }
 
@@ -126,6 +140,8 @@ impl Machine {
         now: Now,
     ) -> Self {
         shared.logs.set_default_size(packer.size_of_empty_log());
+        #[cfg(feature = "metrics")]
+        shared.metrics.set_default_size(packer.size_of_metric_defaults());
         Self {
             shared,
             packer,
@@ -142,6 +158,8 @@ impl Machine {
             next_pick_up: now.instant + PICK_UP_EVERY,
             crowded_at: None,
             logs_due: None,
+            #[cfg(feature = "metrics")]
+            metrics_due: None,
             has_used_disk: false,
         }
     }
@@ -156,6 +174,7 @@ impl Machine {
             self.take_in(now);
         }
         self.logs_expired(now);
+        self.metrics_expired(now);
         let is_closing = !self.is_running();
         self.outbox.hurry(is_closing || self.callers.are_waiting(now.instant), now.instant);
         if let Some(backpressure) = &mut self.backpressure {
@@ -187,6 +206,8 @@ impl Machine {
         if let Some(resource) = resource {
             self.packer.set_resource(&resource);
             self.shared.logs.set_default_size(self.packer.size_of_empty_log());
+            #[cfg(feature = "metrics")]
+            self.shared.metrics.set_default_size(self.packer.size_of_metric_defaults());
         }
         check.into_iter().for_each(|check| self.outbox.check(check));
         if !flushes.is_empty() {
@@ -245,6 +266,7 @@ impl Machine {
         let rest = self.gatherer.drain(&*self.shared.intake);
         self.line_up(rest);
         self.take_in_logs(Then::Everything);
+        self.take_in_metrics(now);
     }
 
     fn line_up(&mut self, gathered: Vec<Gathered>) {
@@ -324,6 +346,8 @@ impl Machine {
                 self.pieces(number, envelopes.into_iter().map(Ready::Envelope));
             }
             Ready::Logs(lines) => self.work_on_logs(number, lines, now),
+            #[cfg(feature = "metrics")]
+            Ready::Metrics(walk) => self.work_on_metrics(number, walk),
             Ready::Envelope(envelope) => self.outbox.push(number, envelope, now),
         }
         self.set_logs_due(now);
@@ -409,8 +433,9 @@ impl Machine {
         let pick_up = Some(self.next_pick_up).filter(|_| self.is_running());
         let expiry = self.gatherer.next_expiry().filter(|_| self.is_running());
         let logs = self.logs_due().filter(|_| self.is_running());
+        let metrics = self.metrics_due().filter(|_| self.is_running());
         let forgive = self.crowded_at.map(|at| at + PRESSURE_OVER);
-        let all = [flushes, phase, check_up, pick_up, expiry, logs, forgive, self.outbox.wake_at(now.instant)];
+        let all = [flushes, phase, check_up, pick_up, expiry, logs, metrics, forgive, self.outbox.wake_at(now.instant)];
         all.into_iter().flatten().fold(now.instant + PICK_UP_EVERY, Instant::min)
     }
 

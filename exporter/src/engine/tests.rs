@@ -5,6 +5,7 @@ mod fairness;
 mod gen_ai;
 mod laws;
 mod logs;
+mod metrics;
 mod outages;
 mod poison;
 mod pressure;

@@ -52,6 +52,9 @@ pub(crate) struct Setup {
     pub(crate) wait: WaitLimits,
     #[cfg_attr(not(feature = "logs"), expect(dead_code, reason = "without the feature no record comes in"))]
     pub(crate) log_filters: LogFilters,
+    /// Names of metrics that the application ignores.
+    #[cfg(feature = "metrics")]
+    pub(crate) ignored_metrics: Vec<wildmatch::WildMatch>,
     pub(crate) options: EngineOptions,
     pub(crate) delivery: DeliveryOptions,
 }
@@ -199,6 +202,7 @@ impl Worker {
             () = shared.intake.wait_for_crowd() => machine.take_in(read_clocks()),
             () = shared.intake.wait_for_root(), if !is_soon => machine.take_in(read_clocks()),
             () = shared.logs.wait() => machine.logs_arrived(read_clocks()),
+            () = metrics_arrived(shared) => machine.metrics_arrived(read_clocks()),
             () = sleep_until(wake_at.into()) => {}
         }
         self.take_answers();
@@ -210,6 +214,17 @@ impl Worker {
             answered(&mut self.machine, &mut self.numbers, done);
         }
     }
+}
+
+/// Waits for the first instrument.
+#[cfg(feature = "metrics")]
+async fn metrics_arrived(shared: &Shared) {
+    shared.metrics.wait().await;
+}
+
+#[cfg(not(feature = "metrics"))]
+async fn metrics_arrived(_: &Shared) {
+    std::future::pending().await
 }
 
 fn answered(machine: &mut Machine, numbers: &mut HashMap<Id, u64>, done: Result<(Id, (u64, Answer)), JoinError>) {

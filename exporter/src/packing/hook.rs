@@ -5,7 +5,7 @@
 //! | file | contains |
 //! | --- | --- |
 //! | `transaction` | transactions and spans, as hooks see them |
-//! | `error`, `log` | error events and logs, as hooks see them |
+//! | `error`, `log`, `metric` | error events, logs and metrics, as hooks see them |
 //! | `streamed` | streamed spans: the same as hooks see them, and back |
 //! | `changes` | what hooks changed in a span that then leaves as a streamed span |
 //! | `fields` | their fields as JSON |
@@ -14,6 +14,8 @@ mod changes;
 mod error;
 mod fields;
 mod log;
+#[cfg(feature = "metrics")]
+mod metric;
 mod streamed;
 mod transaction;
 
@@ -24,6 +26,8 @@ use serde_json::Value;
 
 pub(crate) use self::changes::Changes;
 use self::fields::{flatten, trace_of};
+#[cfg(feature = "metrics")]
+pub use self::metric::MetricEvent;
 pub use self::{
     error::ErrorEvent,
     log::LogEvent,
@@ -48,6 +52,8 @@ impl Drop for Lent<'_> {
 type BeforeTransaction = dyn Fn(TransactionEvent) -> Option<TransactionEvent> + Send + Sync;
 type BeforeError = dyn Fn(ErrorEvent) -> Option<ErrorEvent> + Send + Sync;
 type BeforeLog = dyn Fn(LogEvent) -> Option<LogEvent> + Send + Sync;
+#[cfg(feature = "metrics")]
+type BeforeMetric = dyn Fn(MetricEvent) -> Option<MetricEvent> + Send + Sync;
 type BeforeSpan = dyn Fn(&mut SpanEvent) + Send + Sync;
 
 /// The application's hooks.
@@ -57,6 +63,8 @@ pub(crate) struct Hooks {
     span: Option<Arc<BeforeSpan>>,
     error: Option<Arc<BeforeError>>,
     log: Option<Arc<BeforeLog>>,
+    #[cfg(feature = "metrics")]
+    metric: Option<Arc<BeforeMetric>>,
 }
 
 /// A transaction after the hooks.
@@ -146,6 +154,23 @@ impl Hooks {
     pub(crate) fn run_log(&self, line: LogLine) -> Hooked<LogLine> {
         let Some(hook) = &self.log else { return Hooked::Kept(line) };
         Hooked::by(|| hook(LogEvent::from_line(line)).map(LogEvent::into_line))
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn set_metric(&mut self, hook: impl Fn(MetricEvent) -> Option<MetricEvent> + Send + Sync + 'static) {
+        self.metric = Some(Arc::new(hook));
+    }
+
+    /// Whether a hook sees metrics.
+    #[cfg(feature = "metrics")]
+    pub(crate) const fn has_metric(&self) -> bool {
+        self.metric.is_some()
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn run_metric(&self, event: MetricEvent) -> Hooked<MetricEvent> {
+        let Some(hook) = &self.metric else { return Hooked::Kept(event) };
+        Hooked::by(|| hook(event))
     }
 
     /// Whether no hook sees transactions.

@@ -5,10 +5,10 @@ use std::time::Instant;
 use opentelemetry::{KeyValue, StringValue, Value, otel_warn};
 
 use super::{
+    batch::MAX_BYTES,
     contain::contain,
     envelope::{Envelope, HEAD, TAIL},
     hook::Hooked,
-    log_batch::MAX_BYTES,
     packer::Packer,
     trim::{keep_keys, longest_that_fits, with_mark},
 };
@@ -57,10 +57,10 @@ impl Packer {
         self.has_log_processor = is_there;
     }
 
-    /// Runs the hook, and writes the item. Returns an envelope that is full.
-    fn finish_log(&mut self, line: LogLine, ledger: &Ledger) -> Option<Envelope> {
-        let line = self.apply_log_hook(line, ledger)?;
-        let sequence = self.sequence.next(&line);
+    /// Runs the hook, and writes the item. Returns the envelopes that are full.
+    fn finish_log(&mut self, line: LogLine, ledger: &Ledger) -> Vec<Envelope> {
+        let Some(line) = self.apply_log_hook(line, ledger) else { return Vec::new() };
+        let sequence = self.sequence.next(line.time);
         self.write_log(line, sequence, ledger)
     }
 
@@ -99,7 +99,7 @@ impl Packer {
     }
 
     /// Writes the item. The longest texts of one that is too large are cut until it fits.
-    fn write_log(&mut self, mut line: LogLine, sequence: i64, ledger: &Ledger) -> Option<Envelope> {
+    fn write_log(&mut self, mut line: LogLine, sequence: i64, ledger: &Ledger) -> Vec<Envelope> {
         let Self { sender, process, buffer, logs, .. } = self;
         let buffer = buffer.get_mut(..MAX_BYTES).unwrap_or_default();
         let mut all = Trimmed::default();
@@ -116,20 +116,18 @@ impl Packer {
                 }
                 Some(Ok(_)) => {
                     ledger.dropped(DropReason::Invalid, counts);
-                    return None;
+                    return Vec::new();
                 }
                 Some(Err(_)) | None => {
                     otel_warn!(name: "SentryExporter.SerializationFailed");
                     ledger.dropped(DropReason::InternalSdkError, counts);
-                    return None;
+                    return Vec::new();
                 }
             }
         };
         ledger.trimmed(all);
         let log = buffer.get(..size).unwrap_or_default();
-        let full = if logs.has_room(size) { None } else { logs.take() };
-        logs.add(log, counts);
-        full.or_else(|| if logs.is_full() { logs.take() } else { None })
+        logs.add(log, counts).into_iter().flatten().collect()
     }
 }
 
@@ -154,7 +152,7 @@ fn trim_log(line: &mut LogLine, room: usize) -> Trimmed {
     trimmed
 }
 
-fn for_each_text(attributes: &mut [KeyValue], mut f: impl FnMut(&mut StringValue)) {
+pub(super) fn for_each_text(attributes: &mut [KeyValue], mut f: impl FnMut(&mut StringValue)) {
     for attribute in attributes {
         match &mut attribute.value {
             Value::String(text) => f(text),

@@ -17,11 +17,11 @@ use serde::Serialize;
 use uuid::{Uuid, fmt::Simple};
 
 use super::{
+    batch::{Batch, LOGS, Sequence},
     beside::{Beside, Part, Writing, is_gen_ai, parts, take_gen_ai},
     contain::contain,
     envelope::{Envelope, Item, MAX_TRANSACTION},
     hook::{Hooked, HookedTransaction, SpanEvent},
-    log_batch::{LogBatch, Sequence},
     rules::Rules,
     trails::Trails,
     trim::trim,
@@ -82,9 +82,11 @@ pub(crate) struct Packer {
     pub(super) container_limit: usize,
     /// The most bytes of one beside a transaction. Spans for which it has no room leave by themselves.
     beside_limit: usize,
-    /// The trace id of logs outside of any trace. One for the process, as in Sentry's SDKs.
+    /// The trace id of logs and metrics outside of any trace. One for the process, as in Sentry's SDKs.
     pub(super) process: TraceId,
-    pub(super) logs: LogBatch,
+    pub(super) logs: Batch,
+    #[cfg(feature = "metrics")]
+    pub(super) metrics: Batch,
     pub(super) sequence: Sequence,
     /// Errors of log records that a span may report too.
     pub(super) records: Vec<(Instant, RecordError)>,
@@ -104,7 +106,9 @@ impl Packer {
             container_limit: MAX_BUCKET,
             beside_limit: MAX_BESIDE,
             process: TraceId::from_bytes(*Uuid::new_v4().as_bytes()),
-            logs: LogBatch::default(),
+            logs: Batch::new(&LOGS),
+            #[cfg(feature = "metrics")]
+            metrics: Batch::new(&super::batch::METRICS),
             sequence: Sequence::default(),
             records: Vec::new(),
             trails: Trails::default(),

@@ -273,6 +273,7 @@ fn from_disk(spooled: Spooled, ledger: &Ledger, now: Instant) -> Queued {
     if !is_own {
         ledger.received(counts.spans);
         ledger.logs_received(counts.logs);
+        ledger.metrics_received(counts.metrics);
     }
     Queued { record: Some(id), is_own, ..Queued::new(None, Envelope { headers, items, counts }, now) }
 }
@@ -283,6 +284,7 @@ fn count_lost(lost: Lost, ledger: &Ledger) {
     ledger.unspooled(own);
     ledger.received(foreign.spans);
     ledger.logs_received(foreign.logs);
+    ledger.metrics_received(foreign.metrics);
     for lost in [own, foreign] {
         ledger.dropped(DropReason::CacheOverflow, lost);
     }

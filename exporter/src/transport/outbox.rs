@@ -145,7 +145,9 @@ impl Outbox {
         let is_limited = |category| self.limits.is_limited(category, now);
         let is_over = self.queue.bytes() + self.largest > self.limit && !self.queue.is_empty();
         is_over
-            || [Category::Transaction, Category::Span, Category::Error, Category::LogItem].into_iter().any(is_limited)
+            || [Category::Transaction, Category::Span, Category::Error, Category::LogItem, Category::TraceMetric]
+                .into_iter()
+                .any(is_limited)
     }
 
     /// The number of the trace of each envelope that was delivered, dropped or stored since the last call.
@@ -331,6 +333,8 @@ impl Category {
             Self::Span
         } else if counts.logs > 0 {
             Self::LogItem
+        } else if counts.metrics > 0 {
+            Self::TraceMetric
         } else {
             Self::ClientReport
         }

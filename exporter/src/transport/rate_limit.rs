@@ -29,13 +29,15 @@ pub(crate) enum Category {
     MetricBucket,
     Security,
     Span,
+    TraceMetric,
+    TraceMetricByte,
     Transaction,
     /// Reports of losses, which the server never limits.
     ClientReport,
 }
 
 /// The names of the categories in the header.
-const WORDS: [(&str, Category); 8] = [
+const WORDS: [(&str, Category); 10] = [
     ("default", Category::Default),
     ("error", Category::Error),
     ("log_byte", Category::LogByte),
@@ -43,6 +45,8 @@ const WORDS: [(&str, Category); 8] = [
     ("metric_bucket", Category::MetricBucket),
     ("security", Category::Security),
     ("span", Category::Span),
+    ("trace_metric", Category::TraceMetric),
+    ("trace_metric_byte", Category::TraceMetricByte),
     ("transaction", Category::Transaction),
 ];
 
@@ -79,10 +83,15 @@ impl RateLimits {
         }
     }
 
-    /// Whether this category is limited now. Logs have two: their number and their bytes.
+    /// Whether this category is limited now. Logs and metrics have two: their number and their bytes.
     pub(crate) fn is_limited(&self, category: Category, now: Instant) -> bool {
         let is_one = |category| self.until(category, now).is_some();
-        is_one(category) || (category == Category::LogItem && is_one(Category::LogByte))
+        let bytes = match category {
+            Category::LogItem => Some(Category::LogByte),
+            Category::TraceMetric => Some(Category::TraceMetricByte),
+            _ => None,
+        };
+        is_one(category) || bytes.is_some_and(is_one)
     }
 
     /// When the current limit on this category ends, if there is one.

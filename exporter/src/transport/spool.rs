@@ -269,6 +269,8 @@ fn minus(counts: Counts, other: Counts) -> Counts {
         errors: counts.errors.saturating_sub(other.errors),
         logs: counts.logs.saturating_sub(other.logs),
         log_bytes: counts.log_bytes.saturating_sub(other.log_bytes),
+        metrics: counts.metrics.saturating_sub(other.metrics),
+        metric_bytes: counts.metric_bytes.saturating_sub(other.metric_bytes),
     }
 }
 

@@ -120,3 +120,16 @@ impl Serialize for List<'_> {
         }
     }
 }
+
+/// Attributes with their types. The key of each occurs once.
+pub(in crate::convert) struct TypedList<'a>(pub(in crate::convert) &'a [(&'a str, Typed<'a>)]);
+
+impl Serialize for TypedList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}

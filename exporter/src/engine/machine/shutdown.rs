@@ -12,6 +12,8 @@ impl Machine {
     pub(super) fn close(&mut self, waiter: Option<Waiter>, deadline: Instant, now: Now) {
         self.shared.intake.close(DropReason::Shutdown);
         self.shared.logs.close(DropReason::Shutdown);
+        #[cfg(feature = "metrics")]
+        self.shared.metrics.close(DropReason::Shutdown);
         self.take_in_all(now);
         self.outbox.close();
         // Some of the time is reserved for the disk: envelopes that are not on it by the deadline are lost.
@@ -65,18 +67,25 @@ impl Machine {
     pub(super) fn drop_rest(&mut self, reason: DropReason) {
         let ledger = Arc::clone(&self.shared.ledger);
         ledger.dropped(reason, Counts::spans(self.gatherer.len()));
+        #[cfg(feature = "metrics")]
+        let mut uncollected = Vec::new();
         for (_, ready) in self.ready.drain(..) {
             match ready {
                 Ready::Trace(trace) => ledger.dropped(reason, Counts::transaction(trace.spans.len())),
                 Ready::Part(part) => ledger.dropped(reason, Counts::transaction(part.len())),
                 Ready::Bucket(bucket) => ledger.dropped(reason, Counts::spans(bucket.spans.len())),
                 Ready::Logs(lines) => self.packer.drop_logs(lines.lines, reason, &ledger),
+                #[cfg(feature = "metrics")]
+                Ready::Metrics(walk) => uncollected.extend(walk.into_ready()),
                 Ready::Envelope(envelope) => ledger.dropped(reason, envelope.counts),
             }
         }
         if let Some(envelope) = self.packer.close_logs() {
             ledger.dropped(reason, envelope.counts);
         }
+        #[cfg(feature = "metrics")]
+        uncollected.iter().for_each(|measured| self.drop_measured(measured, reason));
+        self.drop_metrics(reason);
         ledger.dropped(reason, Counts::errors(self.packer.drop_errors()));
         self.outbox.give_up(reason);
         self.outbox.abandon_jobs(reason);
@@ -87,7 +96,7 @@ impl Machine {
 impl Drop for Machine {
     /// After a shutdown or a panic: counts what did not leave, and answers the callers that wait.
     fn drop(&mut self) {
-        let Shared { intake, logs, ledger, mailbox } = self.shared.clone();
+        let Shared { intake, logs, ledger, mailbox, .. } = self.shared.clone();
         let is_panicking = thread::panicking();
         let reason = if is_panicking { DropReason::InternalSdkError } else { DropReason::Shutdown };
         intake.close(reason);
@@ -98,9 +107,9 @@ impl Drop for Machine {
         self.packer.drop_logs(logs.drain(&ledger), reason, &ledger);
         self.drop_rest(reason);
         if is_panicking {
-            // What the panic lost between two stages. The size of the logs is not known any more.
-            let Stats { spans_pending, logs_pending, .. } = ledger.stats();
-            ledger.dropped(reason, Counts { spans: spans_pending, logs: logs_pending, ..Counts::NOTHING });
+            // What the panic lost between two stages. The size of logs and metrics is not known any more.
+            let Stats { spans_pending: spans, logs_pending: logs, metrics_pending: metrics, .. } = ledger.stats();
+            ledger.dropped(reason, Counts { spans, logs, metrics, ..Counts::NOTHING });
         }
         let phase = mem::replace(&mut self.phase, Phase::Stopped);
         if let Phase::Closing { waiter, .. } | Phase::Reporting { waiter, .. } | Phase::GivingUp { waiter, .. } = phase

@@ -2,13 +2,17 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use opentelemetry::KeyValue;
 use proptest::prelude::*;
 
 use super::{
-    super::EngineOptions,
+    super::{EngineOptions, metrics::Role},
     simulation::{Plan, Simulation, accepted, hangs, id_of, limited, millis, pad, refused, seconds, status},
 };
-use crate::{packing::Rules, trace::TraceLifecycle};
+use crate::{
+    packing::Rules,
+    trace::{Number, TraceLifecycle},
+};
 
 /// What the network does.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +37,8 @@ enum Step {
     Burst(usize),
     /// Records, and whether one of them has an exception.
     Logs(usize, bool),
+    /// Measurements of a counter, and their number of different attributes.
+    Metrics(u64, u64),
     Wait(u64),
     Weather(Weather),
     Flush(u64),
@@ -60,6 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => trace.prop_map(|(children, bytes, is_open, is_poison)| Step::Trace { children, bytes, is_open, is_poison }),
         2 => (1..100_usize).prop_map(Step::Burst),
         3 => (1..700_usize, any::<bool>()).prop_map(|(count, has_error)| Step::Logs(count, has_error)),
+        3 => (1..300_u64, 1..5_u64).prop_map(|(count, series)| Step::Metrics(count, series)),
         6 => prop_oneof![0..1000_u64, 0..20_000_u64, 0..400_000_u64].prop_map(Step::Wait),
         5 => weather().prop_map(Step::Weather),
         2 => (0..8000_u64).prop_map(Step::Flush),
@@ -76,6 +83,8 @@ fn ended(sim: &Simulation) -> Result<u64, TestCaseError> {
     prop_assert!(stats.spans_spooled <= stats.spans_received, "{stats}");
     prop_assert_eq!(stats.spans_received, stats.spans_sent + stats.spans_dropped() + stats.spans_spooled, "{}", stats);
     prop_assert_eq!(stats.logs_received, stats.logs_sent + stats.logs_dropped() + stats.logs_spooled, "{}", stats);
+    let metrics = stats.metrics_sent + stats.metrics_dropped() + stats.metrics_spooled;
+    prop_assert_eq!(stats.metrics_received, metrics, "{}", stats);
     Ok(stats.spans_dropped())
 }
 
@@ -163,6 +172,15 @@ proptest! {
                         sim.log_error("disk full");
                     }
                     logs += (count + usize::from(has_error)) as u64;
+                }
+                Step::Metrics(count, series) => {
+                    let orders = sim.instrument("orders", Role::Sum);
+                    let latency = sim.instrument("latency", Role::Values);
+                    for number in 0..count {
+                        let attributes = [KeyValue::new("series", (number % series) as i64)];
+                        orders.measure(Number::U64(1), &attributes);
+                        latency.measure(Number::U64(number), &attributes);
+                    }
                 }
                 Step::Wait(time) => sim.run_for(millis(time)),
                 Step::Weather(weather) => *sky.borrow_mut() = weather,

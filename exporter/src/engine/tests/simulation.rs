@@ -21,17 +21,19 @@ use opentelemetry_sdk::{
     trace::SpanData,
 };
 use opentelemetry_sentry_protocol::{Dsn, Service};
+use wildmatch::WildMatch;
 
 use super::super::{
     EngineOptions, FlushError, Setup, Shared,
     intake::Intake,
     logs::{LogIntake, RecordKind},
     machine::Machine,
+    metrics::{Instrument, InstrumentId, MetricStore, NumberType, Role, Sink},
     order::{Mailbox, Orders},
     waiter, worker,
 };
 use crate::{
-    account::{DropReason, Now, Stats},
+    account::{DropReason, Ledger, Now, Stats},
     convert::{Sender, TagRules},
     packing::{Packer, Rules},
     trace::{LogFilters, WaitLimits, fixtures},
@@ -42,6 +44,9 @@ use crate::{
 
 /// How long the driver packs at a time.
 const TURN: Duration = Duration::from_millis(1);
+
+/// When values of histograms are measured, after the epoch.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// When the driver gives up on a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -139,6 +144,7 @@ pub(super) struct Plan {
     pub(super) has_spotlight: bool,
     pub(super) dir: Option<PathBuf>,
     pub(super) rules: fn() -> Rules,
+    pub(super) ignored_metrics: &'static [&'static str],
     pub(super) engine: EngineOptions,
     pub(super) queue_limit: usize,
     /// What a piece of work costs.
@@ -154,6 +160,7 @@ impl Default for Plan {
             has_spotlight: false,
             dir: None,
             rules: Rules::default,
+            ignored_metrics: &[],
             engine: EngineOptions::default(),
             queue_limit: DeliveryOptions::default().queue_limit,
             work_time: Duration::ZERO,
@@ -295,6 +302,21 @@ impl Simulation {
         for _ in 0..count {
             self.log(RecordKind::Line, |record| record.set_body(body.into()));
         }
+    }
+
+    /// The instrument with this name and role, whose numbers are unsigned.
+    pub(super) fn instrument(&mut self, name: &str, role: Role) -> Arc<Instrument> {
+        let Sink::Instrument(instrument) = self.sink(name, role) else { panic!("no instrument {name:?}") };
+        instrument
+    }
+
+    /// What becomes of the measurements of an instrument.
+    pub(super) fn sink(&mut self, name: &str, role: Role) -> Sink {
+        let number_type = if role == Role::Total { NumberType::I64 } else { NumberType::U64 };
+        let (scope, name, unit) = (InstrumentationScope::default(), name.to_owned(), String::new());
+        let sink = self.shared.metrics.instrument(InstrumentId { scope, name, unit, role, number_type });
+        self.machine.iter_mut().for_each(|machine| machine.metrics_arrived(self.now));
+        sink
     }
 
     /// Emits a log record with an exception.
@@ -529,10 +551,17 @@ fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
     let spotlight = plan.has_spotlight.then_some("http://spotlight/stream");
     let destinations = Destinations::new(dsn.as_ref(), spotlight, false).unwrap().unwrap();
     let sender = Sender::new(Service::new(dsn), None, TagRules::default());
+    let ledger: Arc<Ledger> = Arc::default();
     let shared = Shared {
         logs: Arc::new(LogIntake::new(plan.engine.log_limit)),
         intake: Arc::new(Intake::new(plan.engine.buffer_limit).with_lifecycle(plan.engine.lifecycle)),
-        ledger: Arc::default(),
+        metrics: Arc::new(MetricStore::new(
+            Arc::clone(&ledger),
+            plan.ignored_metrics.iter().map(|name| WildMatch::new(name)).collect(),
+            || UNIX_EPOCH + DAY,
+            7,
+        )),
+        ledger,
         mailbox: Arc::new(Mailbox::new()),
     };
     let setup = Setup {
@@ -542,6 +571,7 @@ fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
         ignored: None,
         wait: WaitLimits::default(),
         log_filters: LogFilters::default(),
+        ignored_metrics: Vec::new(),
         options: plan.engine,
         delivery: DeliveryOptions {
             spool_dir: plan.dir.clone(),
