@@ -6,6 +6,7 @@ mod containers;
 mod framing;
 mod http;
 mod logs;
+mod metrics;
 mod recording;
 mod refusals;
 mod support;

@@ -7,12 +7,9 @@
 //! * A thread adds its value in one atomic step, and then looks at the mark. If its step came after the worker's it sees the
 //!   mark, and takes out what is there.
 
-use std::{
-    mem,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use super::reservoir::{Reservoir, SIZE};
@@ -226,7 +223,7 @@ impl Observed {
         if !self.is_sum {
             return Some(now);
         }
-        let before = mem::replace(&mut self.reported, Some(now));
+        let before = self.reported.replace(now);
         // A sum that is lower than before has begun anew.
         let new = match (now, before) {
             (Number::U64(now), Some(Number::U64(before))) => Number::U64(now.checked_sub(before).unwrap_or(now)),

@@ -233,7 +233,7 @@ fn observables_are_read_at_each_collection_and_sums_are_sent_as_differences() {
     }));
     bad.add_callback(Arc::new(|_: &super::super::metrics::Instrument| panic!("a bug")));
     bad.add_callback(Arc::new(|instrument: &super::super::metrics::Instrument| {
-        instrument.measure(Number::U64(5), &[])
+        instrument.measure(Number::U64(5), &[]);
     }));
     sim.run_for(seconds(16));
     assert_eq!(sim.shutdown(seconds(5)), Ok(()));
