@@ -60,19 +60,12 @@ struct Case {
     unit: Option<String>,
     #[serde(default)]
     scope: Option<(String, String)>,
-    records: Vec<(Value, Attributes)>,
+    records: Vec<(Value, Vec<(String, Value)>)>,
     #[serde(default)]
     span: Option<Span>,
     expected: Vec<Item>,
     #[serde(default)]
     size: Option<u64>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum Attributes {
-    Map(BTreeMap<String, Value>),
-    Pairs(Vec<(String, Value)>),
 }
 
 #[derive(Deserialize)]
@@ -93,16 +86,6 @@ struct Item {
     attributes: BTreeMap<String, (String, Value)>,
 }
 
-impl Attributes {
-    fn key_values(self) -> Vec<KeyValue> {
-        let pairs = match self {
-            Self::Map(map) => map.into_iter().collect(),
-            Self::Pairs(pairs) => pairs,
-        };
-        pairs.into_iter().map(|(key, value)| KeyValue::new(key, attribute(&value))).collect()
-    }
-}
-
 fn attribute(value: &Value) -> Attribute {
     match value {
         Value::String(text) => text.clone().into(),
@@ -121,8 +104,11 @@ fn observe<T: Clone + Send + Sync + 'static>(
 impl Case {
     /// The records with numbers of this type.
     fn records<T>(&self, number: impl Fn(&Value) -> Option<T>) -> Vec<(T, Vec<KeyValue>)> {
-        let record = |(value, attributes): &(Value, Attributes)| {
-            (number(value).expect("a number of this type"), attributes.clone().key_values())
+        let attributes = |pairs: &[(String, Value)]| {
+            pairs.iter().map(|(key, value)| KeyValue::new(key.clone(), attribute(value))).collect()
+        };
+        let record = |(value, pairs): &(Value, Vec<(String, Value)>)| {
+            (number(value).expect("a number of this type"), attributes(pairs))
         };
         self.records.iter().map(record).collect()
     }
@@ -397,7 +383,8 @@ fn what_the_sdk_has_collected_is_exact_but_for_the_values_of_histograms() {
     let ingest = LocalIngest::start().expect("a free port");
     let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).with_ignore_metrics(["ignored"]);
     let exporter = exporter.build().expect("a valid setup");
-    let stats = SentryMeterProvider::from(&exporter);
+    // A flush of the SDK's provider hands over what it has collected.
+    let ours = SentryMeterProvider::from(&exporter);
     let resource = Resource::builder_empty().with_service_name("shop").build();
     let provider = SdkMeterProvider::builder().with_resource(resource);
     let provider = provider.with_periodic_exporter(SentryMetricExporter::from(exporter)).build();
@@ -411,6 +398,7 @@ fn what_the_sdk_has_collected_is_exact_but_for_the_values_of_histograms() {
         depth.add(3, &[]);
         [50.0, 51.0, 76.0].into_iter().for_each(|value| latency.record(value, &[]));
         provider.force_flush().expect("a flush");
+        ours.flush(PATIENCE).expect("everything arrives");
         let orders = ingest.metric("orders");
         assert_eq!((orders.value, &orders.metric_type[..], &orders.attributes["a"]), (5.0, "counter", &1.into()));
         assert_eq!(
@@ -431,6 +419,6 @@ fn what_the_sdk_has_collected_is_exact_but_for_the_values_of_histograms() {
     }
     assert_eq!((ingest.metric("depth").value, &ingest.metric("depth").metric_type[..]), (6.0, "gauge"));
     provider.shutdown().expect("a shutdown");
-    let stats = stats.stats();
+    let stats = ours.stats();
     assert_eq!((stats.metrics_received, stats.metrics_dropped()), (stats.metrics_sent, 0));
 }

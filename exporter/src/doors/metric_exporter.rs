@@ -32,6 +32,9 @@ use crate::{
 /// becomes the counters `<name>.count` and `<name>.sum`, and the gauges `<name>.min`, `<name>.max` and `<name>.avg`. Nothing has
 /// a trace. [`SentryMeterProvider`](crate::SentryMeterProvider) loses none of this.
 ///
+/// `export` hands the metrics to the exporter's thread and never waits for the network. They leave within five seconds, and at
+/// the shutdown.
+///
 /// ```
 /// use opentelemetry::metrics::MeterProvider;
 /// use opentelemetry_sdk::metrics::SdkMeterProvider;
