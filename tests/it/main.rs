@@ -12,6 +12,8 @@ mod hops;
 mod hostile_server;
 #[cfg(feature = "logs")]
 mod logs;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod propagation;
 mod raw_server;
 mod set_up;

@@ -5,6 +5,7 @@ use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 use opentelemetry::{
     Context, SpanId, TraceId, global,
     logs::{LogRecord, Logger, LoggerProvider, Severity},
+    metrics::MeterProvider,
     propagation::TextMapPropagator,
     trace::Tracer,
 };
@@ -15,12 +16,12 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanExporter, SpanProcessor},
 };
 use opentelemetry_sentry::{
-    EventLayer, FlushError, LogEvent, LogFilter, LogLayer, Problem, SamplingContext, Sentry, SentryBuilder,
-    SentryExporter, SentryLogProcessor, SentryPropagator, SentrySampler, SentrySpanProcessor, SetupError, SpanEvent,
-    SpanFilter, Stats, TraceLifecycle, TransactionEvent,
+    EventLayer, FlushError, LogEvent, LogFilter, LogLayer, MetricEvent, Problem, SamplingContext, Sentry,
+    SentryBuilder, SentryExporter, SentryLogProcessor, SentryMeterProvider, SentryMetricExporter, SentryPropagator,
+    SentrySampler, SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, TraceLifecycle, TransactionEvent,
     exporter::{
         DropReason, Dropped, Encoding, ExporterBuildError, SentryExporterBuilder, Trimmed,
-        testing::{self, Captured, LocalIngest, Log, StreamedSpan, Transaction},
+        testing::{self, Captured, LocalIngest, Log, Metric, StreamedSpan, Transaction},
     },
     propagator::{PropagationTargets, SentryPropagatorBuilder, meta_tags, server_timing},
     protocol::{
@@ -64,6 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     protocol()?;
     parts(&ingest)?;
     logs()?;
+    metrics()?;
     web(&ingest)?;
     sentry_sdk(&ingest)?;
     captured();
@@ -203,6 +205,32 @@ fn parts(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
     let own_client: Result<SentryExporter, ExporterBuildError> =
         SentryExporter::builder().with_dsn(ingest.dsn()).with_http_client(NoNetwork).build();
     own_client?;
+    Ok(())
+}
+
+/// The meter provider of the facade, and the doors for metrics by parts.
+fn metrics() -> Result<(), Box<dyn std::error::Error>> {
+    let ingest = LocalIngest::start()?;
+    let builder = Sentry::builder().with_dsn(ingest.dsn()).with_metrics(true);
+    let builder = builder.with_exporter(|exporter| exporter.with_ignore_metrics(["noise.*"]));
+    let sentry = builder
+        .with_before_send_metric(|mut metric: MetricEvent| {
+            let _ids: (Option<TraceId>, Option<SpanId>) = (metric.trace_id(), metric.span_id());
+            metric.attributes.insert("hooked".to_owned(), true.into());
+            (metric.metric_type() == "counter" && metric.value > 0.0 && metric.unit.is_none()).then_some(metric)
+        })
+        .build()?;
+    let provider: &SentryMeterProvider = sentry.meter_provider();
+    provider.meter("names").u64_counter("orders").build().add(2, &[]);
+    sentry.flush(Duration::from_secs(60))?;
+    let metric: Metric = ingest.metric("orders");
+    assert_eq!((metric.name.as_str(), metric.value, ingest.metrics().len()), ("orders", 2.0, 1));
+    let stats = provider.stats();
+    assert_eq!((stats.metrics_received, stats.metrics_sent, stats.metrics_dropped()), (1, 1, 0));
+    let exporter = SentryExporter::builder().with_dsn(ingest.dsn()).build()?;
+    let by_parts = SentryMeterProvider::from(&exporter).with_resource(Resource::builder_empty().build());
+    let _exporter: SentryMetricExporter = SentryMetricExporter::from(&exporter);
+    by_parts.with_inner(provider.clone()).shutdown(Duration::from_secs(60))?;
     Ok(())
 }
 
