@@ -9,6 +9,7 @@
 //! | what leaves the process, and how to hide more | [`privacy`] |
 //! | when spans leave, what can be lost, and where to see it | [`delivery`] |
 //! | which log lines are sent, as what, and what they cost | `logs` (feature `logs`) |
+//! | what becomes of counters, gauges and histograms, and what they cost | `metrics` (feature `metrics`) |
 //! | which environment variables are read | [`environment`] |
 //! | what servers and clients get: outgoing requests, the tunnel, server actions | [`web`] |
 //!
@@ -45,6 +46,10 @@ pub mod logs {}
 
 #[doc = include_str!("guide/mapping.md")]
 pub mod mapping {}
+
+#[cfg(feature = "metrics")]
+#[doc = include_str!("guide/metrics.md")]
+pub mod metrics {}
 
 #[cfg(all(feature = "reqwest-013", feature = "tracing"))]
 pub mod next_js;

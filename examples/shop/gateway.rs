@@ -4,7 +4,11 @@
 //! So most of this file has nothing to do with Sentry. The exceptions are the page and the tunnel for the browser, and
 //! the two ways to make a separate transaction, [`order`] and [`catalogue`].
 
-use std::{error::Error, fmt, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Form, Json, Router,
@@ -12,6 +16,10 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
+};
+use opentelemetry::{
+    KeyValue, global,
+    metrics::{Counter, Histogram},
 };
 use opentelemetry_sentry::web::{ServerLayer, Tunnel, deferred, server_action};
 use serde::Deserialize;
@@ -31,6 +39,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let inventory = Inventory {
         url: service::setting("INVENTORY_URL")?,
         http: HttpLayer::client(Level::INFO).layer(reqwest::Client::new()),
+        latency: global::meter("gateway").f64_histogram("inventory.duration").with_unit("ms").build(),
     };
     let page = Page::from_env()?;
     let tunnel = Tunnel::builder().with_dsn(service::setting("SENTRY_DSN")?).build()?;
@@ -44,7 +53,12 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .route("/orders/{sku}", post(place_order))
         .route("/catalogue", get(catalogue))
         .route("/sales", get(sales_report))
-        .with_state(Shop { page, inventory, background: background.clone() })
+        .with_state(Shop {
+            page,
+            inventory,
+            orders: global::meter("gateway").u64_counter("orders").build(),
+            background: background.clone(),
+        })
         .layer(ServerLayer::new().with_server_timing(true)) // after the routes, so that it knows the matched route
         .route_service("/tunnel", tunnel); // after the layer: requests to the tunnel are not traced
     service::run("gateway@1.0.0", router, background).await
@@ -54,6 +68,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
 struct Shop {
     page: Page,
     inventory: Inventory,
+    orders: Counter<u64>,
     background: TaskTracker,
 }
 
@@ -80,6 +95,7 @@ async fn product_page(State(shop): State<Shop>, Path(sku): Path<String>) -> Resu
 #[tracing::instrument(skip_all, fields(%sku), err)]
 async fn place_order(State(shop): State<Shop>, Path(sku): Path<String>) -> Result<(StatusCode, Json<Value>), Failure> {
     let left = shop.inventory.call(Method::POST, &format!("/stock/{sku}/reservations")).await?;
+    shop.orders.add(1, &[KeyValue::new("from", "api")]);
     // The span starts here, inside of this function's span, and moves into the task. So the work is in this trace.
     shop.background.spawn(send_confirmation().instrument(info_span!("send_confirmation", sku)));
     Ok((StatusCode::ACCEPTED, Json(json!({ "ordered": left["sku"] }))))
@@ -98,6 +114,7 @@ async fn order(State(shop): State<Shop>, headers: HeaderMap, Form(order): Form<O
         .with_result(|left: &Value| left["quantity"].to_string().into())
         .run(shop.inventory.call(Method::POST, &path))
         .await?;
+    shop.orders.add(1, &[KeyValue::new("from", "form")]);
     Ok(Redirect::to("/"))
 }
 
@@ -126,12 +143,16 @@ struct Inventory {
     url: String,
     /// Makes an `http.client` span for each request, and adds the trace headers.
     http: Http<reqwest::Client>,
+    /// How long it takes to answer.
+    latency: Histogram<f64>,
 }
 
 impl Inventory {
     async fn call(&self, method: Method, path: &str) -> Result<Value, Failure> {
         let url = format!("{}{path}", self.url).parse().map_err(Failure::Address)?;
+        let start = Instant::now();
         let response = self.http.clone().oneshot(reqwest::Request::new(method, url)).await?;
+        self.latency.record(start.elapsed().as_secs_f64() * 1e3, &[]);
         Ok(response.error_for_status()?.json().await?)
     }
 }

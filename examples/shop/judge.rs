@@ -28,7 +28,7 @@ impl Check {
         Self { claim: claim.into(), found }
     }
 
-    fn equal<T: std::fmt::Debug + PartialEq>(claim: impl Into<String>, found: T, wanted: &T) -> Self {
+    pub(crate) fn equal<T: std::fmt::Debug + PartialEq>(claim: impl Into<String>, found: T, wanted: &T) -> Self {
         let wrong = found != *wanted;
         Self::new(claim, wrong.then(|| format!("{found:?} instead of {wanted:?}")))
     }

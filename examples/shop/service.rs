@@ -18,7 +18,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The DSN comes from `SENTRY_DSN`, the environment from `SENTRY_ENVIRONMENT`, and the service's name from
 /// `OTEL_SERVICE_NAME`.
 pub(crate) async fn run(release: &'static str, router: Router, background: TaskTracker) -> Result<(), Box<dyn Error>> {
-    let sentry = Sentry::builder().with_release(release).with_traces_sample_rate(1.0).with_logs(true).install()?;
+    let builder = Sentry::builder().with_release(release).with_traces_sample_rate(1.0);
+    let sentry = builder.with_logs(true).with_metrics(true).install()?;
     tracing_subscriber::registry().with(sentry.tracing_layer()).with(sentry.log_layer()).init();
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;

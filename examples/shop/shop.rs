@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry_sentry::{exporter::testing::LocalIngest, protocol::Dsn};
+use opentelemetry_sentry::{
+    exporter::testing::{LocalIngest, Metric},
+    protocol::Dsn,
+};
 use tokio::task::block_in_place;
 
 use crate::{
@@ -110,6 +113,7 @@ impl Shop {
         let reports = self.close().await;
         visits.iter().for_each(|(visit, answer)| show(ingest.as_deref(), paint, visit, answer));
         let services = check(&reports, paint);
+        let metrics = ingest.as_deref().map(|ingest| show_metrics(ingest, paint));
         let mut parts = match &ingest {
             Some(ingest) => judge_visits(visits, &trace::transactions(&ingest.envelopes())),
             None => {
@@ -119,6 +123,7 @@ impl Shop {
             }
         };
         parts.push(("The services", services));
+        parts.extend(metrics.map(|checks| ("The metrics", checks)));
         verdict(&parts, ingest.is_some(), paint)
     }
 
@@ -170,6 +175,26 @@ fn check(reports: &Reports, paint: Paint) -> Vec<Check> {
         }
     }
     reports.iter().map(|(service, report)| judge::judge_report(service, report)).collect()
+}
+
+/// Prints and checks what the services have measured.
+fn show_metrics(ingest: &LocalIngest, paint: Paint) -> Vec<Check> {
+    println!("\n{}", waterfall::title("The services' metrics", paint));
+    let mut sorted = ingest.metrics();
+    sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    for Metric { name, metric_type, value, unit, attributes, trace_id, .. } in &sorted {
+        let from = attributes.get("from").and_then(|from| from.as_str()).unwrap_or_default();
+        let unit = unit.as_deref().unwrap_or_default();
+        println!("{name:<20} {metric_type:<13} {value:>9.2} {unit:<12} {from:<5} trace {trace_id}");
+    }
+    let of = |name: &'static str| sorted.iter().filter(move |metric| metric.name == name);
+    let orders: f64 = of("orders").map(|metric| metric.value).sum();
+    let latencies = of("inventory.duration").count();
+    let in_spans = of("inventory.duration").filter(|metric| metric.span_id.is_some()).count();
+    vec![
+        Check::equal("each order is counted once", orders, &2.0),
+        Check::equal("each latency belongs to the span that waited", (in_spans, latencies > 0), &(latencies, true)),
+    ]
 }
 
 /// Prints a trace when it is complete, or its spans so far after a timeout.

@@ -24,8 +24,8 @@ impl SentryExporterBuilder {
         self
     }
 
-    /// Adds an attribute to all streamed spans and all logs. A second one with the same key replaces the first, and an
-    /// attribute of the span or record itself beats it. Transactions and error events do not have it: they have
+    /// Adds an attribute to all streamed spans, logs and metrics. A second one with the same key replaces the first, and an
+    /// attribute of the span, record or measurement itself beats it. Transactions and error events do not have it: they have
     /// [tags](Self::with_tag). Defaults to no attributes.
     ///
     /// An empty key, and more than 16 KiB of keys and values, are errors of [`build`](Self::build). The attribute
