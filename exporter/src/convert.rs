@@ -13,10 +13,12 @@
 //! | `streamed`, `fixed` | a span that leaves by itself, and what the application adds to each |
 //! | `log`, `event_line`, `record_error`, `breadcrumb` | a log record; a span event as one; its exception; lines before an error |
 //! | `metric` | what an instrument has measured |
+//! | `check_in`, `monitor` | what a job of a cron monitor reports; the settings of the monitor |
 //! | `view`, `value`, `number`, `ids`, `times` | spans, attribute values, ids and times for all of these |
 
 mod backtrace;
 mod breadcrumb;
+mod check_in;
 mod data;
 mod error_event;
 mod event;
@@ -29,6 +31,7 @@ mod log;
 mod measurement;
 #[cfg(feature = "metrics")]
 mod metric;
+mod monitor;
 mod number;
 mod record_error;
 mod request;
@@ -52,6 +55,7 @@ pub(crate) use self::metric::{Metric, MetricItem, metric_name, other_unit, sentr
 pub(crate) use self::record_error::EXCEPTION_KEYS;
 pub(crate) use self::{
     breadcrumb::Breadcrumb,
+    check_in::{CheckIn, InvalidSlug, is_monitored},
     error_event::{EventContext, ExceptionEvent},
     event::transaction_name,
     event_line::line_of,

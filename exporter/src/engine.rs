@@ -201,6 +201,17 @@ impl Engine {
         }
     }
 
+    /// Checks in for a span that starts, if it is a job of a cron monitor. Returns whether it is.
+    pub(crate) fn job_started(&self, span: &SpanData) -> bool {
+        let Shared { intake, ledger, .. } = &self.shared;
+        intake.jobs.started(span, ledger)
+    }
+
+    /// Whether another sampler than Sentry's has decided about a local root.
+    pub(crate) fn has_other_sampler(&self) -> bool {
+        self.undecided.load(Ordering::Relaxed)
+    }
+
     /// Notes what was decided about the trace of a local root that begins. Returns whether it is for Sentry.
     pub(crate) fn started(&self, trace_id: TraceId, span_id: SpanId, cx: &Context) -> bool {
         let remote = RemoteTrace::from_context(cx);
@@ -263,7 +274,7 @@ impl Engine {
             Some(host) if self.worker.is_some() && self.check_thread().is_ok() => self.ask(host, timeout),
             _ => Vec::new(),
         };
-        if self.undecided.load(Ordering::Relaxed) {
+        if self.has_other_sampler() {
             problems.push(Problem::OtherSampler);
         } else if self.stats().spans_received == 0 {
             problems.push(Problem::NoSpans);

@@ -10,6 +10,7 @@
 //! | `contain` | calls such a function, and survives its panic |
 //! | `trim` | cuts a single span that is too large |
 //! | `beside` | spans that leave beside their transaction |
+//! | `check_ins` | what the jobs of cron monitors report |
 //! | `envelope`, `container` | the bytes of an envelope; of one with streamed spans |
 //! | `errors`, `trails` | error events; the log lines before them |
 //! | `logs`, `metrics` | log items; metric items |
@@ -18,6 +19,7 @@
 mod batch;
 mod beside;
 mod bucket;
+mod check_ins;
 mod contain;
 mod container;
 mod envelope;

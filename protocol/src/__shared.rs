@@ -6,6 +6,7 @@ mod contain;
 mod debug;
 mod feedback;
 pub mod hex;
+pub mod monitored;
 pub mod not_sampled;
 pub mod own_thread;
 mod probe;

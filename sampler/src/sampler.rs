@@ -8,7 +8,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
-    __shared::{Probe, not_sampled, own_thread},
+    __shared::{Probe, monitored, not_sampled, own_thread},
     Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate, Unsampled,
 };
 use opentelemetry_sentry_semantics::{
@@ -319,19 +319,25 @@ impl ShouldSample for SentrySampler {
         let parent = span.as_ref().map(|span| span.span_context()).filter(|parent| parent.trace_id() == trace_id);
         // The SDK gives a span under an invalid parent a new trace id, so such a parent has been filtered out.
         let local = parent.filter(|parent| !parent.is_remote());
+        let is_monitored = attributes.iter().any(|attribute| attribute.key.as_str() == semconv::SENTRY_MONITOR_SLUG);
+        if is_monitored {
+            monitored::mark(trace_id);
+        }
+        // Sentry expects a check-in of each job, whether its trace is sampled or not.
+        let unsampled = if is_monitored { SamplingDecision::RecordOnly } else { SamplingDecision::Drop };
         // Most spans are such children, and are done here.
         if let Some(local) = local.filter(|local| self.only_follows(local.is_sampled(), span_kind, attributes)) {
             let decision = if local.is_sampled() {
                 SamplingDecision::RecordAndSample
             } else {
                 self.count_below(parent_context, trace_id);
-                SamplingDecision::Drop
+                unsampled
             };
             return SamplingResult { decision, attributes: Vec::new(), trace_state: local.trace_state().clone() };
         }
         let start = Start { name, kind: span_kind, attributes, links };
         let (is_recorded, attributes) = self.sample(parent_context, trace_id, &start, local);
-        let decision = if is_recorded { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
+        let decision = if is_recorded { SamplingDecision::RecordAndSample } else { unsampled };
         let trace_state = parent.map(|parent| parent.trace_state().clone()).unwrap_or_default();
         SamplingResult { decision, attributes, trace_state }
     }

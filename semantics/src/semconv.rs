@@ -168,6 +168,26 @@ pub const SENTRY_URL: &str = "url";
 pub const SENTRY_HTTP_QUERY: &str = "http.query";
 /// Sentry: the fragment of a request's URL.
 pub const SENTRY_HTTP_FRAGMENT: &str = "http.fragment";
+/// Sentry: the slug of the cron monitor for which a span is a job.
+pub const SENTRY_MONITOR_SLUG: &str = "sentry.monitor.slug";
+/// Sentry: the schedule of a cron monitor, as a crontab.
+pub const SENTRY_MONITOR_SCHEDULE: &str = "sentry.monitor.schedule";
+/// Sentry: the kind of a cron monitor's schedule, `crontab` or `interval`.
+pub const SENTRY_MONITOR_SCHEDULE_TYPE: &str = "sentry.monitor.schedule.type";
+/// Sentry: the crontab of a cron monitor, or the number of units between two of its jobs.
+pub const SENTRY_MONITOR_SCHEDULE_VALUE: &str = "sentry.monitor.schedule.value";
+/// Sentry: the unit of a cron monitor's interval, such as `hour`.
+pub const SENTRY_MONITOR_SCHEDULE_UNIT: &str = "sentry.monitor.schedule.unit";
+/// Sentry: how many minutes late a job of a cron monitor may start.
+pub const SENTRY_MONITOR_CHECKIN_MARGIN: &str = "sentry.monitor.checkin_margin";
+/// Sentry: how many minutes a job of a cron monitor may take.
+pub const SENTRY_MONITOR_MAX_RUNTIME: &str = "sentry.monitor.max_runtime";
+/// Sentry: the time zone of a cron monitor's crontab, such as `Europe/Vienna`.
+pub const SENTRY_MONITOR_TIMEZONE: &str = "sentry.monitor.timezone";
+/// Sentry: how many jobs of a cron monitor must fail in a row to open an issue.
+pub const SENTRY_MONITOR_FAILURE_ISSUE_THRESHOLD: &str = "sentry.monitor.failure_issue_threshold";
+/// Sentry: how many jobs of a cron monitor must succeed in a row to resolve its issue.
+pub const SENTRY_MONITOR_RECOVERY_THRESHOLD: &str = "sentry.monitor.recovery_threshold";
 /// Sentry: the rate that this service applied to the trace.
 pub const SENTRY_SAMPLE_RATE: &str = "sentry.sample_rate";
 

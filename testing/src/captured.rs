@@ -1,6 +1,7 @@
 //! Everything that arrived, as a test reads it.
 
 use crate::{
+    check_in::CheckIn,
     container::{LOGS, METRICS, items},
     envelope::Envelope,
     item::Item,
@@ -19,6 +20,8 @@ pub struct Captured {
     pub logs: Vec<Log>,
     /// The metrics.
     pub metrics: Vec<Metric>,
+    /// The check-ins of cron monitors.
+    pub check_ins: Vec<CheckIn>,
     /// The errors.
     pub errors: Vec<ErrorEvent>,
     /// The envelopes that contained them, for everything else.
@@ -36,7 +39,8 @@ impl Captured {
         let spans = envelopes.iter().flat_map(Envelope::items).flat_map(Item::spans).collect();
         let logs = envelopes.iter().flat_map(|envelope| items(envelope, &LOGS)).map(Log::from_json).collect();
         let metrics = envelopes.iter().flat_map(|envelope| items(envelope, &METRICS)).map(Metric::from_json).collect();
-        Self { transactions, spans, logs, metrics, errors, envelopes }
+        let check_ins = envelopes.iter().flat_map(CheckIn::all_in).collect();
+        Self { transactions, spans, logs, metrics, check_ins, errors, envelopes }
     }
 
     /// The transaction with this name, such as `GET /products/:id`.

@@ -7,7 +7,10 @@ use hyper::{
 };
 use opentelemetry_http::Bytes;
 
-use crate::{container::check_containers, decode::decode, envelope::Envelope, item::Item, refusal::Refusal};
+use crate::{
+    check_in::check_check_ins, container::check_containers, decode::decode, envelope::Envelope, item::Item,
+    refusal::Refusal,
+};
 
 /// The path to which a request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +144,7 @@ fn check_items(envelope: &Envelope) -> Result<(), Refusal> {
         check_size(item)?;
     }
     check_containers(envelope)?;
+    check_check_ins(envelope)?;
     match events().find(|item| !is_object(item)) {
         None => Ok(()),
         Some(item) => {

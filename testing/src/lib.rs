@@ -31,7 +31,8 @@
 //! # What it does not do
 //!
 //! - It does not check the content of items: a transaction must be a JSON object, and that is all. Streamed spans,
-//!   logs and metrics are checked: where Sentry would drop one or an attribute of it in silence, the envelope is refused.
+//!   logs, metrics and check-ins are checked: where Sentry would drop or change one or an attribute of it in silence, the
+//!   envelope is refused.
 //! - It does not trim, normalise or group events, and it keeps everything in memory until [`LocalIngest::clear`].
 //! - It speaks HTTP/1.1 without TLS, and knows one project with one key.
 
@@ -40,6 +41,7 @@
 mod answer;
 mod captured;
 mod check;
+mod check_in;
 mod container;
 mod decode;
 mod envelope;
@@ -66,6 +68,7 @@ use serde_json::Value;
 pub use self::{
     answer::Answer,
     captured::Captured,
+    check_in::CheckIn,
     envelope::Envelope,
     gate::Gate,
     invalid_envelope::InvalidEnvelope,
@@ -256,6 +259,12 @@ impl LocalIngest {
     #[track_caller]
     pub fn metric(&self, name: &str) -> Metric {
         typed::only("metric", name, &self.metrics(), |one| one.name == name, |one| &one.name).clone()
+    }
+
+    /// All check-ins of cron monitors in [`envelopes`](Self::envelopes), in order of arrival.
+    #[must_use]
+    pub fn check_ins(&self) -> Vec<CheckIn> {
+        self.envelopes().iter().flat_map(CheckIn::all_in).collect()
     }
 
     fn payloads(&self, kind: &str) -> Vec<Value> {

@@ -1,8 +1,8 @@
-//! How many transactions, spans, errors, logs and metrics an envelope, a trace or a file accounts for.
+//! How many transactions, spans, errors, logs, metrics and check-ins an envelope, a trace or a file accounts for.
 
 use std::ops::AddAssign;
 
-/// How many transactions, spans, errors, logs and metrics something accounts for.
+/// How many transactions, spans, errors, logs, metrics and check-ins something accounts for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Counts {
     pub(crate) transactions: u64,
@@ -14,6 +14,8 @@ pub(crate) struct Counts {
     pub(crate) metrics: u64,
     /// The size of these metrics, as Sentry counts it for quotas.
     pub(crate) metric_bytes: u64,
+    /// Check-ins of cron monitors.
+    pub(crate) check_ins: u64,
 }
 
 impl AddAssign for Counts {
@@ -26,16 +28,25 @@ impl AddAssign for Counts {
         self.log_bytes = self.log_bytes.saturating_add(other.log_bytes);
         self.metrics = self.metrics.saturating_add(other.metrics);
         self.metric_bytes = self.metric_bytes.saturating_add(other.metric_bytes);
+        self.check_ins = self.check_ins.saturating_add(other.check_ins);
     }
 }
 
 impl Counts {
     /// Nothing.
     pub(crate) const NOTHING: Self =
-        Self { transactions: 0, spans: 0, errors: 0, logs: 0, log_bytes: 0, metrics: 0, metric_bytes: 0 };
+        Self { transactions: 0, spans: 0, errors: 0, logs: 0, log_bytes: 0, metrics: 0, metric_bytes: 0, check_ins: 0 };
 
     /// One error event.
     pub(crate) const ERROR: Self = Self::errors(1);
+
+    /// One check-in.
+    pub(crate) const CHECK_IN: Self = Self::check_ins(1);
+
+    /// Check-ins.
+    pub(crate) const fn check_ins(check_ins: usize) -> Self {
+        Self { check_ins: check_ins as u64, ..Self::NOTHING }
+    }
 
     /// Error events.
     pub(crate) const fn errors(errors: usize) -> Self {

@@ -38,6 +38,7 @@ pub(crate) struct Ledger {
     received: AtomicU64,
     logs_received: AtomicU64,
     metrics_received: AtomicU64,
+    check_ins_received: AtomicU64,
     sent: Counters,
     /// What is on disk now. Unlike the others it also goes down.
     spooled: Counters,
@@ -57,6 +58,7 @@ struct Counters {
     log_bytes: AtomicU64,
     metrics: AtomicU64,
     metric_bytes: AtomicU64,
+    check_ins: AtomicU64,
 }
 
 impl Counters {
@@ -68,6 +70,7 @@ impl Counters {
         self.log_bytes.fetch_add(counts.log_bytes, Ordering::Relaxed);
         self.metrics.fetch_add(counts.metrics, Ordering::Relaxed);
         self.metric_bytes.fetch_add(counts.metric_bytes, Ordering::Relaxed);
+        self.check_ins.fetch_add(counts.check_ins, Ordering::Relaxed);
     }
 
     fn subtract(&self, counts: Counts) {
@@ -78,6 +81,7 @@ impl Counters {
         self.log_bytes.fetch_sub(counts.log_bytes, Ordering::Relaxed);
         self.metrics.fetch_sub(counts.metrics, Ordering::Relaxed);
         self.metric_bytes.fetch_sub(counts.metric_bytes, Ordering::Relaxed);
+        self.check_ins.fetch_sub(counts.check_ins, Ordering::Relaxed);
     }
 
     fn read(&self) -> Counts {
@@ -89,6 +93,7 @@ impl Counters {
             log_bytes: read(&self.log_bytes),
             metrics: read(&self.metrics),
             metric_bytes: read(&self.metric_bytes),
+            check_ins: read(&self.check_ins),
         }
     }
 }
@@ -108,6 +113,10 @@ impl Ledger {
 
     pub(crate) fn metrics_received(&self, metrics: u64) {
         self.metrics_received.fetch_add(metrics, Ordering::Relaxed);
+    }
+
+    pub(crate) fn check_ins_received(&self, check_ins: u64) {
+        self.check_ins_received.fetch_add(check_ins, Ordering::Relaxed);
     }
 
     /// An envelope was accepted.
@@ -176,15 +185,18 @@ impl Ledger {
             errors_sent: sent.errors,
             logs_sent: sent.logs,
             metrics_sent: sent.metrics,
+            check_ins_sent: sent.check_ins,
             envelopes_in_flight: read(&self.in_flight),
             trimmed: Trimmed { values: read(&self.trimmed_values), bytes: read(&self.trimmed_bytes) },
             queued_bytes: read(&self.queued_bytes),
             spans_spooled: read(&self.spooled.spans),
             logs_spooled: read(&self.spooled.logs),
             metrics_spooled: read(&self.spooled.metrics),
+            check_ins_spooled: read(&self.spooled.check_ins),
             spans_received: read(&self.received),
             logs_received: read(&self.logs_received),
             metrics_received: read(&self.metrics_received),
+            check_ins_received: read(&self.check_ins_received),
             ..Stats::default()
         };
         let accounted = stats.spans_sent + stats.spans_dropped() + stats.spans_spooled;
@@ -193,11 +205,15 @@ impl Ledger {
         stats.logs_pending = stats.logs_received.saturating_sub(accounted);
         let accounted = stats.metrics_sent + stats.metrics_dropped() + stats.metrics_spooled;
         stats.metrics_pending = stats.metrics_received.saturating_sub(accounted);
-        if self.is_settled() && stats.spans_pending + stats.logs_pending + stats.metrics_pending > 0 {
+        let accounted = stats.check_ins_sent + stats.check_ins_dropped() + stats.check_ins_spooled;
+        stats.check_ins_pending = stats.check_ins_received.saturating_sub(accounted);
+        let Stats { spans_pending, logs_pending, metrics_pending, check_ins_pending, .. } = stats;
+        if self.is_settled() && spans_pending + logs_pending + metrics_pending + check_ins_pending > 0 {
             let dropped = stats.dropped.entry(DropReason::Shutdown).or_default();
             dropped.spans += mem::take(&mut stats.spans_pending);
             dropped.logs += mem::take(&mut stats.logs_pending);
             dropped.metrics += mem::take(&mut stats.metrics_pending);
+            dropped.check_ins += mem::take(&mut stats.check_ins_pending);
         }
         stats
     }
@@ -224,11 +240,17 @@ mod tests {
         ledger.sent(Counts::metric(10));
         ledger.dropped(DropReason::Invalid, Counts::metric(20));
         ledger.spooled(Counts::metric(30));
+        ledger.check_ins_received(10);
+        ledger.sent(Counts::CHECK_IN);
+        ledger.dropped(DropReason::Invalid, Counts::check_ins(2));
+        ledger.spooled(Counts::check_ins(3));
         let stats = ledger.stats();
         let metrics = (stats.metrics_sent, stats.metrics_dropped(), stats.metrics_spooled, stats.metrics_pending);
         assert_eq!((metrics, stats.dropped[&DropReason::Invalid].metric_bytes), ((1, 1, 1, 1), 20));
         assert_eq!((stats.logs_sent, stats.logs_dropped(), stats.logs_spooled, stats.logs_pending), (1, 1, 1, 1));
         assert_eq!(stats.dropped[&DropReason::Invalid].log_bytes, 20);
+        let check_ins = (stats.check_ins_sent, stats.check_ins_dropped(), stats.check_ins_spooled);
+        assert_eq!((check_ins, stats.check_ins_pending), ((1, 2, 3), 4));
         assert_eq!((stats.spans_sent, stats.spans_dropped(), stats.spans_spooled, stats.spans_pending), (4, 1, 2, 3));
         assert_eq!(stats.dropped.keys().collect::<Vec<_>>(), [&DropReason::Invalid]);
     }
@@ -255,10 +277,12 @@ mod tests {
         ledger.received(2);
         ledger.logs_received(1);
         ledger.metrics_received(2);
+        ledger.check_ins_received(1);
         let stats = ledger.stats();
         assert_eq!((stats.spans_received, stats.spans_sent, stats.spans_pending), (5, 0, 0));
         let dropped = stats.dropped[&DropReason::Shutdown];
         assert_eq!((dropped.spans, dropped.logs, stats.logs_pending), (5, 1, 0));
         assert_eq!((dropped.metrics, stats.metrics_pending), (2, 0));
+        assert_eq!((dropped.check_ins, stats.check_ins_pending), (1, 0));
     }
 }

@@ -76,6 +76,7 @@ impl Reports {
             reported.log_bytes -= dropped.log_bytes;
             reported.metrics -= dropped.metrics;
             reported.metric_bytes -= dropped.metric_bytes;
+            reported.check_ins -= dropped.check_ins;
         }
     }
 
@@ -104,6 +105,7 @@ impl Reports {
                 log_bytes: now.log_bytes - before.log_bytes,
                 metrics: now.metrics - before.metrics,
                 metric_bytes: now.metric_bytes - before.metric_bytes,
+                check_ins: now.check_ins - before.check_ins,
             };
             (new != Dropped::default()).then_some((reason, new))
         };
@@ -127,6 +129,7 @@ impl Report {
                 of("log_byte", dropped.log_bytes),
                 of("trace_metric", dropped.metrics),
                 of("trace_metric_byte", dropped.metric_bytes),
+                of("monitor", dropped.check_ins),
             ]
         };
         let discarded_events = self.0.iter().flat_map(discarded).flatten().collect();

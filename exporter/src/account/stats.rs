@@ -24,12 +24,14 @@ pub struct Dropped {
     /// The size of these metrics, as Sentry counts it for quotas: their names and values, and the keys and values of their
     /// attributes.
     pub metric_bytes: u64,
+    /// Check-ins of cron monitors.
+    pub check_ins: u64,
 }
 
 impl From<Counts> for Dropped {
     fn from(counts: Counts) -> Self {
-        let Counts { transactions, spans, errors, logs, log_bytes, metrics, metric_bytes } = counts;
-        Self { spans, transactions, errors, logs, log_bytes, metrics, metric_bytes }
+        let Counts { transactions, spans, errors, logs, log_bytes, metrics, metric_bytes, check_ins } = counts;
+        Self { spans, transactions, errors, logs, log_bytes, metrics, metric_bytes, check_ins }
     }
 }
 
@@ -53,8 +55,8 @@ impl AddAssign for Trimmed {
 /// What has happened so far, in numbers.
 ///
 /// At rest (nothing is open, pending or in flight) `spans_received` is `spans_sent` plus `spans_spooled` plus the spans
-/// in `dropped`, and `logs_received` is the same sum for logs, as
-/// `metrics_received` is for metrics. Envelopes that another process stored in the spool directory count as received when they are read.
+/// in `dropped`; `logs_received`, `metrics_received` and `check_ins_received` are the same sums for logs, metrics and check-ins.
+/// Envelopes that another process stored in the spool directory count as received when they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -83,6 +85,14 @@ pub struct Stats {
     /// Metrics that are not yet sent, dropped or kept on disk. What instruments have measured since the last flush is not yet
     /// in it.
     pub metrics_pending: u64,
+    /// Check-ins of cron monitors that jobs made: one when a job starts and one when it ends.
+    pub check_ins_received: u64,
+    /// Check-ins in envelopes that the server accepted.
+    pub check_ins_sent: u64,
+    /// Check-ins in envelopes of this process that are on disk, to be sent later.
+    pub check_ins_spooled: u64,
+    /// Check-ins that are not yet sent, dropped or kept on disk.
+    pub check_ins_pending: u64,
     /// Envelopes that wait to be sent or for their answer.
     pub envelopes_in_flight: u64,
     /// Spans in envelopes of this process that are on disk, to be sent later.
@@ -108,6 +118,7 @@ impl AddAssign for Dropped {
         self.log_bytes += more.log_bytes;
         self.metrics += more.metrics;
         self.metric_bytes += more.metric_bytes;
+        self.check_ins += more.check_ins;
     }
 }
 
@@ -142,6 +153,18 @@ impl Stats {
         self.dropped.iter().filter(|(reason, _)| !reason.is_wanted()).map(|(_, dropped)| dropped.metrics).sum()
     }
 
+    /// All check-ins that were dropped, for any reason.
+    #[must_use]
+    pub fn check_ins_dropped(&self) -> u64 {
+        self.dropped.values().map(|dropped| dropped.check_ins).sum()
+    }
+
+    /// All check-ins that were lost: dropped for a reason that the application did not ask for.
+    #[must_use]
+    pub fn check_ins_lost(&self) -> u64 {
+        self.dropped.iter().filter(|(reason, _)| !reason.is_wanted()).map(|(_, dropped)| dropped.check_ins).sum()
+    }
+
     /// All spans that were lost: dropped for a reason that the application did not ask for.
     #[must_use]
     pub fn spans_lost(&self) -> u64 {
@@ -174,7 +197,13 @@ impl fmt::Display for Stats {
         let metrics =
             [("sent", self.metrics_sent), ("dropped", self.metrics_dropped()), ("kept on disk", self.metrics_spooled)];
         let metrics = metrics.map(|(word, number)| ("metrics", word, number));
-        for (kind, word, number) in errors.into_iter().chain(logs).chain(metrics) {
+        let check_ins = [
+            ("sent", self.check_ins_sent),
+            ("dropped", self.check_ins_dropped()),
+            ("kept on disk", self.check_ins_spooled),
+        ];
+        let check_ins = check_ins.map(|(word, number)| ("check-ins", word, number));
+        for (kind, word, number) in errors.into_iter().chain(logs).chain(metrics).chain(check_ins) {
             if number > 0 {
                 write!(f, ", {kind} {word}: {number}")?;
             }
@@ -189,10 +218,17 @@ mod tests {
 
     #[test]
     fn the_text_lists_no_reason_without_spans() {
-        let dropped = |spans, errors| Dropped { spans, errors, logs: errors, metrics: errors, ..Dropped::default() };
+        let dropped = |spans, errors| Dropped {
+            spans,
+            errors,
+            logs: errors,
+            metrics: errors,
+            check_ins: errors,
+            ..Dropped::default()
+        };
         let dropped = [(DropReason::RateLimited, dropped(0, 2)), (DropReason::SendError, dropped(3, 0))];
         let stats = Stats { spans_received: 3, dropped: BTreeMap::from(dropped), ..Stats::default() };
-        let text = "spans received: 3, sent: 0, dropped: 3 (send_error 3); transactions sent: 0, errors dropped: 2, logs dropped: 2, metrics dropped: 2";
+        let text = "spans received: 3, sent: 0, dropped: 3 (send_error 3); transactions sent: 0, errors dropped: 2, logs dropped: 2, metrics dropped: 2, check-ins dropped: 2";
         assert_eq!(stats.to_string(), text);
     }
 }

@@ -10,6 +10,12 @@ use serde::{Serialize, Serializer};
 #[derive(Debug)]
 pub(super) struct Hex<const N: usize>([u8; N]);
 
+impl<const N: usize> Hex<N> {
+    pub(super) const fn new(bytes: [u8; N]) -> Self {
+        Self(bytes)
+    }
+}
+
 pub(super) const fn trace_id(id: TraceId) -> Hex<16> {
     Hex(id.to_bytes())
 }

@@ -81,7 +81,9 @@ pub(crate) fn sdk_result(result: Result<(), FlushError>) -> OTelSdkResult {
     result.map_err(|error| match error {
         FlushError::AlreadyShutdown => OTelSdkError::AlreadyShutdown,
         FlushError::Timeout(timeout) => OTelSdkError::Timeout(timeout),
-        FlushError::Forked
+        FlushError::CheckInsKeptOnDisk { .. }
+        | FlushError::CheckInsUndelivered { .. }
+        | FlushError::Forked
         | FlushError::KeptOnDisk { .. }
         | FlushError::LogsKeptOnDisk { .. }
         | FlushError::LogsUndelivered { .. }

@@ -11,7 +11,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{Span, SpanData, SpanProcessor},
 };
-use opentelemetry_sentry_protocol::__shared::own_thread;
+use opentelemetry_sentry_protocol::__shared::{monitored, own_thread};
 
 use super::{
     exporter::{FLUSH_TIMEOUT, SentryExporter, sdk_result},
@@ -112,17 +112,32 @@ impl SpanProcessor for SentrySpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
         let parent = cx.span();
         let is_local_root = !parent.span_context().is_valid() || parent.span_context().is_remote();
-        // As transactions, most spans have a parent in this process and cost nothing beyond this check.
-        let Some(engine) = self.engine.as_ref().filter(|engine| is_local_root || engine.is_stream()) else { return };
         let cx_of_span = span.span_context();
-        if !cx_of_span.is_sampled() || own_thread::is_marked() {
+        let (trace_id, span_id) = (cx_of_span.trace_id(), cx_of_span.span_id());
+        let is_monitored = monitored::is_marked(trace_id);
+        // As transactions, most spans have a parent in this process and cost nothing beyond this check.
+        let is_noted = |engine: &&Arc<Engine>| is_local_root || is_monitored || engine.is_stream();
+        let Some(engine) = self.engine.as_ref().filter(is_noted) else { return };
+        if own_thread::is_marked() {
             return;
         }
-        let (trace_id, span_id) = (cx_of_span.trace_id(), cx_of_span.span_id());
-        if !is_local_root {
+        if is_monitored && !job_started(engine, span) {
+            monitored::clear();
+        }
+        if !cx_of_span.is_sampled() {
+            return;
+        }
+        if !is_local_root && engine.is_stream() {
             engine.child_started(trace_id, span_id, parent.span_context().span_id(), || span.exported_data());
-        } else if engine.started(trace_id, span_id, cx) {
-            engine.segment_started(trace_id, span_id, || span.exported_data());
+        } else if is_local_root {
+            let is_for_sentry = engine.started(trace_id, span_id, cx);
+            // Other samplers leave no mark.
+            if !is_monitored && engine.has_other_sampler() {
+                job_started(engine, span);
+            }
+            if is_for_sentry {
+                engine.segment_started(trace_id, span_id, || span.exported_data());
+            }
         }
     }
 
@@ -155,4 +170,9 @@ impl SpanProcessor for SentrySpanProcessor {
             engine.set_resource(resource.clone());
         }
     }
+}
+
+/// Checks in for a span that starts, if it is a job of a cron monitor. Returns whether it is. To read a span copies it.
+fn job_started(engine: &Engine, span: &Span) -> bool {
+    span.exported_data().is_some_and(|span| engine.job_started(&span))
 }

@@ -21,6 +21,8 @@ pub(super) struct Callers {
     reported_lost_logs: u64,
     /// The same for metrics.
     reported_lost_metrics: u64,
+    /// The same for check-ins.
+    reported_lost_check_ins: u64,
 }
 
 /// A caller that waits until all traces below a number have left.
@@ -90,17 +92,20 @@ impl Callers {
         let spans = new(stats.spans_lost(), &mut self.reported_lost);
         let logs = new(stats.logs_lost(), &mut self.reported_lost_logs);
         let metrics = new(stats.metrics_lost(), &mut self.reported_lost_metrics);
-        match (spans, logs, metrics) {
-            (0, 0, 0) => {}
-            (0, 0, metrics) => return Err(FlushError::MetricsUndelivered { metrics }),
-            (0, logs, _) => return Err(FlushError::LogsUndelivered { logs }),
+        let check_ins = new(stats.check_ins_lost(), &mut self.reported_lost_check_ins);
+        match (spans, logs, metrics, check_ins) {
+            (0, 0, 0, 0) => {}
+            (0, 0, 0, check_ins) => return Err(FlushError::CheckInsUndelivered { check_ins }),
+            (0, 0, metrics, _) => return Err(FlushError::MetricsUndelivered { metrics }),
+            (0, logs, ..) => return Err(FlushError::LogsUndelivered { logs }),
             (spans, ..) => return Err(FlushError::Undelivered { spans }),
         }
-        match (stats.spans_spooled, stats.logs_spooled, stats.metrics_spooled) {
-            (0, 0, 0) => Ok(()),
+        match (stats.spans_spooled, stats.logs_spooled, stats.metrics_spooled, stats.check_ins_spooled) {
+            (0, 0, 0, 0) => Ok(()),
             // Another process sends them.
             _ if !is_on_disk => Ok(()),
-            (0, 0, metrics) => Err(FlushError::MetricsKeptOnDisk { metrics }),
+            (0, 0, 0, check_ins) => Err(FlushError::CheckInsKeptOnDisk { check_ins }),
+            (0, 0, metrics, _) => Err(FlushError::MetricsKeptOnDisk { metrics }),
             (0, logs, _) => Err(FlushError::LogsKeptOnDisk { logs }),
             (spans, ..) => Err(FlushError::KeptOnDisk { spans }),
         }

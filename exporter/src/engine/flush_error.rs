@@ -8,6 +8,18 @@ use std::{error::Error, fmt, time::Duration};
 pub enum FlushError {
     /// The exporter was shut down before.
     AlreadyShutdown,
+    /// No span, no log and no check-in was lost, but these check-ins are still on disk, as in
+    /// [`KeptOnDisk`](Self::KeptOnDisk).
+    CheckInsKeptOnDisk {
+        /// The number of check-ins.
+        check_ins: u64,
+    },
+    /// No span and no log was lost, but check-ins were since the last flush; [`Stats::dropped`](crate::Stats::dropped) has
+    /// the reasons.
+    CheckInsUndelivered {
+        /// The number of check-ins.
+        check_ins: u64,
+    },
     /// This process was forked from the one in which the exporter's thread runs, so it cannot send anything.
     Forked,
     /// Nothing was lost, but these spans are still on disk (in
@@ -60,6 +72,12 @@ impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AlreadyShutdown => f.write_str("the exporter was shut down before"),
+            Self::CheckInsKeptOnDisk { check_ins } => {
+                write!(f, "not everything was delivered yet; check-ins kept on disk: {check_ins}")
+            }
+            Self::CheckInsUndelivered { check_ins } => {
+                write!(f, "not everything could be delivered; check-ins lost: {check_ins}")
+            }
             Self::Forked => f.write_str("this process was forked, and the exporter's thread runs in its parent"),
             Self::KeptOnDisk { spans } => {
                 write!(f, "not everything was delivered yet; spans kept on disk: {spans}")

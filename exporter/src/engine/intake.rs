@@ -4,6 +4,7 @@
 //! different traces seldom share one; one copy of the span; and a wake-up of the worker when a local root has ended or
 //! many spans wait.
 
+mod jobs;
 mod shard;
 mod starts;
 
@@ -20,12 +21,15 @@ use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sentry_protocol::{__shared::not_sampled, Decision, SampleRand};
 use tokio::sync::Notify;
 
+pub(super) use self::jobs::received;
 use self::{
+    jobs::Jobs,
     shard::{OpenTrace, Shard},
     starts::Started,
 };
 use crate::{
     account::{Counts, DropReason, Ledger},
+    convert::is_monitored,
     trace::{EndedSpan, OpenRoots, Segment, Start, TraceContext, TraceLifecycle, is_local_root},
 };
 
@@ -38,6 +42,8 @@ pub(crate) struct Intake {
     /// The empty list that a pick-up hands to the first shard, in exchange for that shard's; the second shard gets the
     /// first one's, and so on. Otherwise each trace would allocate a list. Only a pick-up locks it.
     spare: Mutex<Vec<EndedSpan>>,
+    /// The check-ins of cron monitors.
+    pub(crate) jobs: Jobs,
     /// Bytes of all spans that were accepted and are not converted yet, here, in the assembler or in the machine. The
     /// limit would not bound the memory if it counted only the spans in the shards.
     pending: AtomicUsize,
@@ -94,6 +100,7 @@ impl Intake {
         Self {
             shards: Default::default(),
             spare: Mutex::default(),
+            jobs: Jobs::default(),
             pending: AtomicUsize::new(0),
             limit,
             is_stream: false,
@@ -158,6 +165,8 @@ impl Intake {
     /// and the rest of its trace are dropped.
     pub(crate) fn place(&self, span: &SpanData, size: usize, is_ignored: bool, ledger: &Ledger) -> Option<Place<'_>> {
         if !span.span_context.is_sampled() {
+            // The sampler lets it be recorded for its cron monitor alone.
+            self.jobs.ended(span, ledger);
             return None;
         }
         let (trace_id, span_id) = (span.span_context.trace_id(), span.span_context.span_id());
@@ -202,6 +211,7 @@ impl Intake {
     /// Counts a span that is not accepted.
     fn refuse(&self, span: &SpanData, size: usize, reason: DropReason, ledger: &Ledger) {
         self.release(size);
+        self.jobs.ended(span, ledger);
         if is_for_sentry(span) {
             ledger.received(1);
             let transactions = u64::from(is_local_root(span) && !self.is_stream);
@@ -255,6 +265,7 @@ impl Intake {
                 if is_for_sentry(&span) {
                     spans.push(span);
                 } else {
+                    self.jobs.ended(&span, ledger);
                     self.release(span.size());
                 }
             }
@@ -300,13 +311,17 @@ impl Intake {
     /// Accepts no more spans: from now on they are dropped for this reason, or for an earlier one.
     pub(crate) fn close(&self, reason: DropReason) {
         self.shards.iter().for_each(|shard| _ = lock(shard).closed.get_or_insert(reason));
+        self.jobs.close(reason);
     }
 
-    /// Removes the spans that the worker will never pick up, and counts them as received. Returns their number.
-    pub(crate) fn abandon(&self, ledger: &Ledger) -> u64 {
+    /// Removes the spans that the worker will never pick up, and counts them and their check-ins as received. Returns their
+    /// number.
+    pub(crate) fn abandon(&self, ledger: &Ledger) -> Counts {
         let (mut spans, mut dropped) = (Vec::new(), Vec::new());
         self.drain(&mut spans, &mut dropped, ledger);
-        spans.len() as u64
+        let jobs = spans.iter().filter(|span| is_monitored(&span.attributes)).count();
+        ledger.check_ins_received(jobs as u64);
+        Counts { check_ins: (jobs + self.jobs.take().len()) as u64, ..Counts::spans(spans.len()) }
     }
 
     fn shard(&self, trace_id: TraceId) -> &Mutex<Shard> {

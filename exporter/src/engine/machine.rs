@@ -10,6 +10,7 @@
 //! The worker's thread is one such driver, the application itself can be another (`driven`), and the simulations of the tests
 //! are the third.
 
+mod check_ins;
 mod driven;
 mod logs;
 #[cfg(feature = "metrics")]
@@ -26,6 +27,7 @@ use std::{
 
 use opentelemetry::TraceId;
 
+use self::check_ins::CheckIns;
 #[cfg(feature = "metrics")]
 use super::metrics::Walk;
 use super::{
@@ -39,6 +41,7 @@ use super::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Now},
+    convert::CheckIn,
     packing::{Envelope, Packed, Packer, Part},
     trace::{Bucket, EndedSpan, Gathered, Gatherer, PickUp, Trace},
     transport::{Answer, DiskDone, DiskJob, Outbox, Outgoing},
@@ -94,6 +97,7 @@ pub(super) struct Machine {
     /// How many pieces (traces, parts or envelopes) of each trace have not left yet, by number. A flush waits for all
     /// numbers below its own. A mere count would make it wait for spans that end after it.
     pieces: BTreeMap<u64, usize>,
+    check_ins: CheckIns,
     callers: Callers,
     /// `None` unless the application turned it on.
     backpressure: Option<Backpressure>,
@@ -126,6 +130,7 @@ enum Ready {
     /// A collection of all instruments.
     #[cfg(feature = "metrics")]
     Metrics(Walk),
+    CheckIn(CheckIn),
     /// An error event, logs, metrics, or a container of streamed spans.
     Envelope(Envelope),
 }
@@ -152,6 +157,7 @@ impl Machine {
             ready: VecDeque::new(),
             next_number: 0,
             pieces: BTreeMap::new(),
+            check_ins: CheckIns::default(),
             callers: Callers::default(),
             backpressure,
             phase: Phase::Running,
@@ -169,6 +175,7 @@ impl Machine {
         self.has_used_disk = false;
         let orders = self.shared.mailbox.take();
         self.obey(orders, now);
+        self.take_in_check_ins();
         let is_due = self.gatherer.next_expiry().is_some_and(|expiry| expiry <= now.instant);
         if self.is_running() && (is_due || self.next_pick_up <= now.instant || self.shared.intake.is_crowded()) {
             self.take_in(now);
@@ -181,6 +188,7 @@ impl Machine {
             backpressure.check_up(now.instant, || self.outbox.is_unhealthy(now.instant));
         }
         self.pieces_left();
+        self.release_check_ins(false);
         // Before the answers: a caller that gets one reads the statistics at once.
         self.outbox.publish();
         self.answer_callers(now);
@@ -230,15 +238,15 @@ impl Machine {
         let since = (self.next_pick_up - PICK_UP_EVERY).min(now.instant);
         self.next_pick_up = now.instant + PICK_UP_EVERY;
         self.take_in_lines_of_errors();
+        self.shared.intake.drain(&mut self.inbox, &mut self.dropped, &self.shared.ledger);
+        self.check_in_all();
         let Self { shared, gatherer, inbox, dropped, .. } = self;
         let Shared { intake, ledger, .. } = shared;
-        intake.drain(inbox, dropped, ledger);
         let grace = if intake.knows_roots() { GRACE } else { Duration::ZERO };
         let pick_up = PickUp { now: now.instant, since, grace };
         let mut ready = Vec::new();
-        for mut span in inbox.drain(..) {
+        for span in inbox.drain(..) {
             if span.span_context.is_valid() {
-                span.index();
                 ready.extend(gatherer.push(span, pick_up));
             } else {
                 // The application has a broken id generator. Sentry refuses a transaction that contains such a span.
@@ -348,6 +356,7 @@ impl Machine {
             Ready::Logs(lines) => self.work_on_logs(number, lines, now),
             #[cfg(feature = "metrics")]
             Ready::Metrics(walk) => self.work_on_metrics(number, walk),
+            Ready::CheckIn(check_in) => self.work_on_check_in(number, &check_in, now),
             Ready::Envelope(envelope) => self.outbox.push(number, envelope, now),
         }
         self.set_logs_due(now);

@@ -201,6 +201,8 @@ impl Worker {
             () = shared.mailbox.wait_for_order() => {}
             () = shared.intake.wait_for_crowd() => machine.take_in(read_clocks()),
             () = shared.intake.wait_for_root(), if !is_soon => machine.take_in(read_clocks()),
+            // The next step takes them.
+            () = shared.intake.jobs.wait() => {}
             () = shared.logs.wait() => machine.logs_arrived(read_clocks()),
             () = metrics_arrived(shared) => machine.metrics_arrived(read_clocks()),
             () = sleep_until(wake_at.into()) => {}

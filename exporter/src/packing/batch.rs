@@ -5,10 +5,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use serde::Serialize;
-
 use super::envelope::{Envelope, HEAD, ItemHeader, TAIL};
-use crate::{account::Counts, convert::Sdk, json};
+use crate::account::Counts;
 
 /// The most logs of an envelope, as Sentry's specification requires.
 pub(crate) const MAX_LOGS: usize = 100;
@@ -75,15 +73,8 @@ impl Batch {
             length: bytes.len(),
             content_type: kind.content_type,
         };
-        let items = [json::to_vec(&header).as_slice(), b"\n", &bytes].concat();
-        // Its items are of several traces, so it has no dynamic sampling context.
-        Some(Envelope { headers: json::to_vec(&Headers { sdk: Sdk }).into(), items: items.into(), counts })
+        Some(Envelope::without_event(&header, &bytes, counts))
     }
-}
-
-#[derive(Serialize)]
-struct Headers {
-    sdk: Sdk,
 }
 
 /// Numbers logs and metrics of the same millisecond.

@@ -57,6 +57,12 @@ impl Envelope {
         Self { headers: headers.into(), items: items.into(), counts: *counts }
     }
 
+    /// An envelope with an item that is no event, and belongs to no single trace.
+    pub(super) fn without_event(header: &ItemHeader, payload: &[u8], counts: Counts) -> Self {
+        let items = [json::to_vec(header).as_slice(), b"\n", payload].concat();
+        Self { headers: json::to_vec(&OnlySdk { sdk: Sdk }).into(), items: items.into(), counts }
+    }
+
     /// The same envelope with another item.
     pub(super) fn with_item(self, counts: Counts, item: &[u8]) -> Self {
         let mut sum = self.counts;
@@ -122,6 +128,11 @@ struct Headers<'a> {
     sdk: Sdk,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<Entries<'a>>,
+}
+
+#[derive(Serialize)]
+struct OnlySdk {
+    sdk: Sdk,
 }
 
 /// A dynamic sampling context as JSON. All values are strings, including numbers.

@@ -274,6 +274,7 @@ fn from_disk(spooled: Spooled, ledger: &Ledger, now: Instant) -> Queued {
         ledger.received(counts.spans);
         ledger.logs_received(counts.logs);
         ledger.metrics_received(counts.metrics);
+        ledger.check_ins_received(counts.check_ins);
     }
     Queued { record: Some(id), is_own, ..Queued::new(None, Envelope { headers, items, counts }, now) }
 }
@@ -285,6 +286,7 @@ fn count_lost(lost: Lost, ledger: &Ledger) {
     ledger.received(foreign.spans);
     ledger.logs_received(foreign.logs);
     ledger.metrics_received(foreign.metrics);
+    ledger.check_ins_received(foreign.check_ins);
     for lost in [own, foreign] {
         ledger.dropped(DropReason::CacheOverflow, lost);
     }

@@ -335,6 +335,8 @@ impl Category {
             Self::LogItem
         } else if counts.metrics > 0 {
             Self::TraceMetric
+        } else if counts.check_ins > 0 {
+            Self::Monitor
         } else {
             Self::ClientReport
         }

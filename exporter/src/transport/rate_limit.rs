@@ -27,6 +27,7 @@ pub(crate) enum Category {
     LogByte,
     LogItem,
     MetricBucket,
+    Monitor,
     Security,
     Span,
     TraceMetric,
@@ -37,12 +38,13 @@ pub(crate) enum Category {
 }
 
 /// The names of the categories in the header.
-const WORDS: [(&str, Category); 10] = [
+const WORDS: [(&str, Category); 11] = [
     ("default", Category::Default),
     ("error", Category::Error),
     ("log_byte", Category::LogByte),
     ("log_item", Category::LogItem),
     ("metric_bucket", Category::MetricBucket),
+    ("monitor", Category::Monitor),
     ("security", Category::Security),
     ("span", Category::Span),
     ("trace_metric", Category::TraceMetric),
@@ -284,7 +286,7 @@ mod tests {
 
     /// A limit, a date, or any bytes that a header can have; sometimes no header.
     fn line() -> impl Strategy<Value = Option<HeaderValue>> {
-        let limit = "[0-9.]{0,3}(:(span|error|transaction|metric_bucket|;| |x){0,3}){0,2}(::(custom|;){0,2})?";
+        let limit = "[0-9.]{0,3}(:(span|error|transaction|metric_bucket|monitor|;| |x){0,3}){0,2}(::(custom|;){0,2})?";
         let bytes = prop_oneof![
             prop::collection::vec(limit, 0..4).prop_map(|limits| limits.join(",").into_bytes()),
             "Sun, 06 Nov [0-9]{4} 08:4[0-9]:37 GMT".prop_map(String::into_bytes),

@@ -271,6 +271,7 @@ fn minus(counts: Counts, other: Counts) -> Counts {
         log_bytes: counts.log_bytes.saturating_sub(other.log_bytes),
         metrics: counts.metrics.saturating_sub(other.metrics),
         metric_bytes: counts.metric_bytes.saturating_sub(other.metric_bytes),
+        check_ins: counts.check_ins.saturating_sub(other.check_ins),
     }
 }
 

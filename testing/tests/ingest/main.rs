@@ -1,6 +1,7 @@
 //! `LocalIngest` against a client that is nothing but a socket.
 
 mod answers;
+mod check_ins;
 mod compression;
 mod containers;
 mod framing;

@@ -79,7 +79,7 @@ fn after_the_end_every_span_is_counted_as_dropped() {
     intake.end(data(2, 0), &ledger);
     intake.close(DropReason::InternalSdkError);
     intake.end(data(3, 0), &ledger);
-    assert_eq!(intake.abandon(&ledger), 1);
+    assert_eq!(intake.abandon(&ledger), Counts::spans(1));
     assert_eq!(ledger.stats().dropped[&DropReason::Shutdown].spans, 2, "the first reason counts");
     assert_eq!((ledger.stats().spans_dropped(), ledger.stats().spans_received), (2, 3));
 }

@@ -46,6 +46,8 @@ impl Machine {
         if let Phase::GivingUp { deadline, .. } = self.phase {
             self.outbox.give_up(DropReason::Shutdown);
             self.pieces_left();
+            // Its start is on disk or dropped, so nothing waits for it any more.
+            self.release_check_ins(true);
             let is_kept = self.outbox.is_empty() && (self.ready.is_empty() || !self.outbox.has_spool());
             if is_kept || deadline <= now.instant {
                 if let Phase::GivingUp { waiter, .. } = mem::replace(&mut self.phase, Phase::Stopped) {
@@ -74,6 +76,7 @@ impl Machine {
                 Ready::Trace(trace) => ledger.dropped(reason, Counts::transaction(trace.spans.len())),
                 Ready::Part(part) => ledger.dropped(reason, Counts::transaction(part.len())),
                 Ready::Bucket(bucket) => ledger.dropped(reason, Counts::spans(bucket.spans.len())),
+                Ready::CheckIn(_) => ledger.dropped(reason, Counts::CHECK_IN),
                 Ready::Logs(lines) => self.packer.drop_logs(lines.lines, reason, &ledger),
                 #[cfg(feature = "metrics")]
                 Ready::Metrics(walk) => uncollected.extend(walk.into_ready()),
@@ -87,6 +90,7 @@ impl Machine {
         uncollected.iter().for_each(|measured| self.drop_measured(measured, reason));
         self.drop_metrics(reason);
         ledger.dropped(reason, Counts::errors(self.packer.drop_errors()));
+        ledger.dropped(reason, Counts::check_ins(self.check_ins.held.drain(..).count()));
         self.outbox.give_up(reason);
         self.outbox.abandon_jobs(reason);
         self.pieces.clear();
@@ -103,13 +107,14 @@ impl Drop for Machine {
         logs.close(reason);
         mailbox.close();
         let unseen = intake.abandon(&ledger);
-        ledger.dropped(reason, Counts { spans: unseen, ..Counts::NOTHING });
+        ledger.dropped(reason, unseen);
         self.packer.drop_logs(logs.drain(&ledger), reason, &ledger);
         self.drop_rest(reason);
         if is_panicking {
             // What the panic lost between two stages. The size of logs and metrics is not known any more.
-            let Stats { spans_pending: spans, logs_pending: logs, metrics_pending: metrics, .. } = ledger.stats();
-            ledger.dropped(reason, Counts { spans, logs, metrics, ..Counts::NOTHING });
+            let Stats { spans_pending: spans, logs_pending: logs, .. } = ledger.stats();
+            let Stats { metrics_pending: metrics, check_ins_pending: check_ins, .. } = ledger.stats();
+            ledger.dropped(reason, Counts { spans, logs, metrics, check_ins, ..Counts::NOTHING });
         }
         let phase = mem::replace(&mut self.phase, Phase::Stopped);
         if let Phase::Closing { waiter, .. } | Phase::Reporting { waiter, .. } | Phase::GivingUp { waiter, .. } = phase

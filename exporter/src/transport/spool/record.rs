@@ -5,7 +5,7 @@
 //! | 1 | state: waiting or done. It is the only byte that changes, so no checksum covers it |
 //! | 4 | length of the body |
 //! | 4 | length of the body's first part |
-//! | 8, 8, 8, 8, 8, 8, 8 | transactions, spans, errors, logs, bytes of logs, metrics, bytes of metrics |
+//! | 8, 8, 8, 8, 8, 8, 8, 8 | transactions, spans, errors, logs, bytes of logs, metrics, bytes of metrics, check-ins |
 //! | 8 | when it was written, in nanoseconds since 1970 |
 //! | 4 | CRC-32 of the body |
 //! | 4 | CRC-32 of all the above, without the state |
@@ -22,7 +22,7 @@ use crate::account::Counts;
 pub(super) const HEADER: [u8; 16] = *b"otel-sentry\0\x03\0\0\0";
 
 /// The length of a record without its body.
-pub(super) const HEAD: usize = 81;
+pub(super) const HEAD: usize = 89;
 
 /// `HEADER` and `HEAD` as file offsets.
 pub(super) const HEADER_LEN: u64 = HEADER.len() as u64;
@@ -66,17 +66,17 @@ impl Head {
     /// The head of a waiting record.
     pub(super) fn encode(&self) -> [u8; HEAD] {
         let mut bytes = [WAITING; HEAD];
-        let Counts { transactions, spans, errors, logs, log_bytes, metrics, metric_bytes } = self.counts;
-        let numbers = [transactions, spans, errors, logs, log_bytes, metrics, metric_bytes, self.time];
+        let Counts { transactions, spans, errors, logs, log_bytes, metrics, metric_bytes, check_ins } = self.counts;
+        let numbers = [transactions, spans, errors, logs, log_bytes, metrics, metric_bytes, check_ins, self.time];
         bytes[1..5].copy_from_slice(&self.length.to_le_bytes());
         bytes[5..9].copy_from_slice(&self.split.to_le_bytes());
         for (place, count) in numbers.into_iter().enumerate() {
             let start = 9 + 8 * place;
             bytes[start..start + 8].copy_from_slice(&count.to_le_bytes());
         }
-        bytes[73..77].copy_from_slice(&self.checksum.to_le_bytes());
-        let checksum = checksum(&[&bytes[1..77]]);
-        bytes[77..].copy_from_slice(&checksum.to_le_bytes());
+        bytes[81..85].copy_from_slice(&self.checksum.to_le_bytes());
+        let checksum = checksum(&[&bytes[1..85]]);
+        bytes[85..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
@@ -95,12 +95,13 @@ impl Head {
                 log_bytes: u64::from_le_bytes(next(&mut rest)?),
                 metrics: u64::from_le_bytes(next(&mut rest)?),
                 metric_bytes: u64::from_le_bytes(next(&mut rest)?),
+                check_ins: u64::from_le_bytes(next(&mut rest)?),
             },
             time: u64::from_le_bytes(next(&mut rest)?),
             checksum: u32::from_le_bytes(next(&mut rest)?),
         };
-        let Counts { transactions, spans, errors, logs, log_bytes, metrics, metric_bytes } = head.counts;
-        let counts = [transactions, spans, errors, logs, log_bytes, metrics, metric_bytes];
+        let Counts { transactions, spans, errors, logs, log_bytes, metrics, metric_bytes, check_ins } = head.counts;
+        let counts = [transactions, spans, errors, logs, log_bytes, metrics, metric_bytes, check_ins];
         let is_possible = counts.into_iter().all(|count| count <= MAX_COUNT);
         (is_possible && head.split <= head.length && head.encode()[1..] == bytes[1..]).then_some(head)
     }
@@ -144,14 +145,15 @@ mod tests {
 
     use super::*;
 
-    fn head(counts: [u64; 7], parts: [&[u8]; 2], time: u64) -> Head {
-        let [transactions, spans, errors, logs, log_bytes, metrics, metric_bytes] = counts;
-        Head::new(Counts { transactions, spans, errors, logs, log_bytes, metrics, metric_bytes }, parts, time).unwrap()
+    fn head(counts: [u64; 8], parts: [&[u8]; 2], time: u64) -> Head {
+        let [transactions, spans, errors, logs, log_bytes, metrics, metric_bytes, check_ins] = counts;
+        let counts = Counts { transactions, spans, errors, logs, log_bytes, metrics, metric_bytes, check_ins };
+        Head::new(counts, parts, time).unwrap()
     }
 
     proptest! {
         #[test]
-        fn what_is_encoded_can_be_decoded(counts: [u32; 7], a: Vec<u8>, b: Vec<u8>, time: u64) {
+        fn what_is_encoded_can_be_decoded(counts: [u32; 8], a: Vec<u8>, b: Vec<u8>, time: u64) {
             let head = head(counts.map(u64::from), [&a, &b], time);
             prop_assert_eq!(Head::decode(&head.encode()), Some(head));
             prop_assert_eq!(Head::claimed_length(&head.encode()) as usize, a.len() + b.len());
@@ -160,7 +162,7 @@ mod tests {
 
         #[test]
         fn any_flipped_bit_is_noticed(a: Vec<u8>, time: u64, bit in 8..HEAD * 8) {
-            let mut bytes = head([1, 2, 3, 4, 5, 6, 7], [&a, &a], time).encode();
+            let mut bytes = head([1, 2, 3, 4, 5, 6, 7, 8], [&a, &a], time).encode();
             bytes[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(Head::decode(&bytes), None);
         }
@@ -168,12 +170,12 @@ mod tests {
 
     #[test]
     fn absurd_counts_are_damage() {
-        for place in 0..7 {
-            let mut counts = [0; 7];
+        for place in 0..8 {
+            let mut counts = [0; 8];
             counts[place] = if place % 2 == 0 { MAX_COUNT + 1 } else { u64::MAX };
             assert_eq!(Head::decode(&head(counts, [b"", b""], 0).encode()), None);
         }
-        assert!(Head::decode(&head([MAX_COUNT; 7], [b"", b""], 0).encode()).is_some());
+        assert!(Head::decode(&head([MAX_COUNT; 8], [b"", b""], 0).encode()).is_some());
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! Check-ins of cron monitors on their way through the machine.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Machine, Ready};
+use crate::{account::Now, convert::CheckIn, trace::EndedSpan};
+
+/// What orders the check-ins of a job. Requests are in flight side by side, and an end that overtakes its start would be a
+/// second job for Sentry.
+#[derive(Debug, Default)]
+pub(super) struct CheckIns {
+    /// Starts that have not left, by job, with their number. They are in the queue, which bounds them.
+    starts: HashMap<[u8; 16], u64>,
+    /// Ends whose start has not left, with their number. There are no more than starts.
+    pub(super) held: VecDeque<(u64, CheckIn)>,
+}
+
+impl Machine {
+    /// Lines up the check-ins that wait in the intake.
+    pub(super) fn take_in_check_ins(&mut self) {
+        self.shared.intake.jobs.take().into_iter().for_each(|check_in| self.line_up_check_in(check_in));
+    }
+
+    /// Lines up the check-ins of the spans that were picked up. A start reaches the intake before its end does, so what
+    /// waits there goes first.
+    pub(super) fn check_in_all(&mut self) {
+        self.take_in_check_ins();
+        let mut inbox = std::mem::take(&mut self.inbox);
+        for span in &mut inbox {
+            span.index();
+            // One with a broken id is dropped.
+            if span.span_context.is_valid() {
+                self.check_in_of(span);
+            }
+        }
+        self.inbox = inbox;
+    }
+
+    fn check_in_of(&mut self, span: &EndedSpan) {
+        let check_in = CheckIn::ended(span, span.attributes());
+        let check_in = check_in.and_then(|check_in| super::super::intake::received(check_in, &self.shared.ledger));
+        check_in.into_iter().for_each(|check_in| self.line_up_check_in(check_in));
+    }
+
+    fn line_up_check_in(&mut self, check_in: CheckIn) {
+        let number = self.next_number;
+        self.next_number += 1;
+        // From here on a flush waits for it, also while it is held back.
+        self.pieces.insert(number, 1);
+        if check_in.is_start() {
+            self.check_ins.starts.insert(check_in.id(), number);
+        } else if self.is_start_here(&check_in) {
+            self.check_ins.held.push_back((number, check_in));
+            return;
+        }
+        self.is_next(number, check_in);
+    }
+
+    /// Puts it before the traces, which can be many and slow: Sentry must hear of a start soon.
+    fn is_next(&mut self, number: u64, check_in: CheckIn) {
+        let place = self.ready.iter().take_while(|(_, ready)| matches!(ready, Ready::CheckIn(_))).count();
+        self.ready.insert(place, (number, Ready::CheckIn(check_in)));
+    }
+
+    fn is_start_here(&self, check_in: &CheckIn) -> bool {
+        self.check_ins.starts.get(&check_in.id()).is_some_and(|start| self.pieces.contains_key(start))
+    }
+
+    /// Lets the ends go on whose start has left, or all of them.
+    pub(super) fn release_check_ins(&mut self, are_all: bool) {
+        if self.check_ins.starts.is_empty() {
+            return;
+        }
+        let pieces = &self.pieces;
+        self.check_ins.starts.retain(|_, number| pieces.contains_key(number));
+        for (number, check_in) in std::mem::take(&mut self.check_ins.held) {
+            if !are_all && self.is_start_here(&check_in) {
+                self.check_ins.held.push_back((number, check_in));
+            } else {
+                self.is_next(number, check_in);
+            }
+        }
+    }
+
+    /// Makes the envelope of a check-in.
+    pub(super) fn work_on_check_in(&mut self, number: u64, check_in: &CheckIn, now: Now) {
+        match self.packer.pack_check_in(check_in, &self.shared.ledger) {
+            Some(envelope) => self.outbox.push(number, envelope, now),
+            None => self.piece_left(number),
+        }
+    }
+}
