@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sentry_exporter::DropReason;
-use opentelemetry_sentry_vectors::each;
+use opentelemetry_sentry_vectors::{Joined, each};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,9 +19,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-struct Case {
-    #[serde(flatten)]
-    span: SpanCase,
+struct Expected {
     /// By JSON pointer. `None` if the slug is refused.
     expected: Option<BTreeMap<String, Value>>,
     #[serde(default)]
@@ -31,9 +29,9 @@ struct Case {
 #[test]
 fn a_span_of_a_monitor_becomes_a_check_in() {
     let pipeline = Pipeline::start(|builder| builder);
-    each("check_ins", |case: &Case| {
+    each("check_ins", |Joined(of_span, case): &Joined<SpanCase, Expected>| {
         let before = pipeline.exporter.stats();
-        pipeline.send(vec![case.span.apply_to(span(pipeline.new_trace(), 1, 0))]);
+        pipeline.send(vec![of_span.apply_to(span(pipeline.new_trace(), 1, 0))]);
         let after = pipeline.exporter.stats();
         assert_eq!(after.check_ins_received, before.check_ins_received + 1);
         assert_eq!(after.trimmed.values, before.trimmed.values + case.invalid);

@@ -1,11 +1,13 @@
 //! The decisions of `tests/vectors/sampling.json`, and those about child spans and by failing functions.
 
 use opentelemetry::{
-    Context, SpanId, TraceFlags, TraceId,
+    Context, KeyValue, SpanId, TraceFlags, TraceId,
     trace::{SpanContext, SpanKind, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
-use opentelemetry_sentry_protocol::{Decision, DynamicSamplingContext, Incoming, RemoteTrace, SampleRand, Service};
+use opentelemetry_sentry_protocol::{
+    __shared::monitored, Decision, DynamicSamplingContext, Incoming, RemoteTrace, SampleRand, Service,
+};
 use opentelemetry_sentry_sampler::SentrySampler;
 use opentelemetry_sentry_semantics::semconv;
 use opentelemetry_sentry_vectors::each;
@@ -206,4 +208,32 @@ fn sample(sampler: &SentrySampler, cx: &Context) -> SamplingResult {
 
 fn decision(cx: &Context) -> &Decision {
     RemoteTrace::from_context(cx).and_then(|remote| remote.decision(T)).expect("a decision")
+}
+
+#[test]
+fn a_job_of_a_cron_monitor_is_recorded_whether_it_is_sampled_or_not() {
+    let job = [KeyValue::new(semconv::SENTRY_MONITOR_SLUG, "nightly")];
+    let local = |sampled: bool| {
+        let flags = TraceFlags::default().with_sampled(sampled);
+        let parent = SpanContext::new(T, P, flags, false, TraceState::default());
+        Context::new().with_span(opentelemetry::testing::trace::TestSpan(parent))
+    };
+    // A root decides once for its context.
+    let root = || incoming(None, None, 0.1);
+    for (cx, rate, expected) in [
+        (root(), 0.0, SamplingDecision::RecordOnly),
+        (root(), 1.0, SamplingDecision::RecordAndSample),
+        (local(false), 1.0, SamplingDecision::RecordOnly),
+        (local(true), 0.0, SamplingDecision::RecordAndSample),
+    ] {
+        let sampler = SentrySampler::rate(rate).unwrap();
+        monitored::clear();
+        let result = sampler.should_sample(Some(&cx), T, "work", &SpanKind::Internal, &job, &[]);
+        assert_eq!((result.decision, monitored::is_marked(T)), (expected, true), "{rate}");
+        // Any other span is dropped.
+        monitored::clear();
+        let result = sampler.should_sample(Some(&cx), T, "work", &SpanKind::Internal, &[], &[]);
+        assert_ne!(result.decision, SamplingDecision::RecordOnly);
+        assert!(!monitored::is_marked(T));
+    }
 }

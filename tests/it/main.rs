@@ -2,6 +2,7 @@
 
 mod assembly;
 mod capture;
+mod check_ins;
 mod check_up;
 mod composite;
 mod delivery;

@@ -143,7 +143,7 @@ impl SentryExporterBuilder {
     /// | metric | kind |
     /// | --- | --- |
     /// | `sentry.spans.received`, `sentry.spans.sent`, `sentry.spans.spooled` | counter |
-    /// | `sentry.transactions.sent`, `sentry.errors.sent` | counter |
+    /// | `sentry.transactions.sent`, `sentry.errors.sent`, `sentry.check_ins.sent` | counter |
     /// | `sentry.spans.dropped`, with the attribute `reason` | counter |
     /// | `sentry.spans.pending` | gauge |
     /// | `sentry.buffer.size`, `sentry.queue.size` | gauge, in bytes |

@@ -13,12 +13,13 @@ use crate::{account::Stats, engine::Engine};
 type Number = fn(&Stats) -> u64;
 
 /// Counters without attributes: name, description, number.
-const COUNTERS: [(&str, &str, Number); 5] = [
+const COUNTERS: [(&str, &str, Number); 6] = [
     ("sentry.spans.received", "Spans that ended.", |stats| stats.spans_received),
     ("sentry.spans.sent", "Spans that Sentry accepted.", |stats| stats.spans_sent),
     ("sentry.spans.spooled", "Spans that were kept on disk.", |stats| stats.spans_spooled),
     ("sentry.transactions.sent", "Transactions that Sentry accepted.", |stats| stats.transactions_sent),
     ("sentry.errors.sent", "Error events that Sentry accepted.", |stats| stats.errors_sent),
+    ("sentry.check_ins.sent", "Check-ins that Sentry accepted.", |stats| stats.check_ins_sent),
 ];
 
 /// Gauges: name, unit, description, number.

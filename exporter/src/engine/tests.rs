@@ -1,6 +1,7 @@
 //! The machine over a simulated network and disk: hours of outages pass in milliseconds.
 
 mod callers;
+mod check_ins;
 mod fairness;
 mod gen_ai;
 mod laws;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::{
     super::{EngineOptions, metrics::Role},
+    check_ins::job,
     simulation::{Plan, Simulation, accepted, hangs, id_of, limited, millis, pad, refused, seconds, status},
 };
 use crate::{
@@ -35,6 +36,8 @@ enum Step {
         is_poison: bool,
     },
     Burst(usize),
+    /// Jobs of a cron monitor, and whether they end.
+    Jobs(usize, bool),
     /// Records, and whether one of them has an exception.
     Logs(usize, bool),
     /// Measurements of a counter, and their number of different attributes.
@@ -65,6 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => trace.prop_map(|(children, bytes, is_open, is_poison)| Step::Trace { children, bytes, is_open, is_poison }),
         2 => (1..100_usize).prop_map(Step::Burst),
+        2 => (1..20_usize, any::<bool>()).prop_map(|(count, ends)| Step::Jobs(count, ends)),
         3 => (1..700_usize, any::<bool>()).prop_map(|(count, has_error)| Step::Logs(count, has_error)),
         3 => (1..300_u64, 1..5_u64).prop_map(|(count, series)| Step::Metrics(count, series)),
         6 => prop_oneof![0..1000_u64, 0..20_000_u64, 0..400_000_u64].prop_map(Step::Wait),
@@ -85,6 +89,8 @@ fn ended(sim: &Simulation) -> Result<u64, TestCaseError> {
     prop_assert_eq!(stats.logs_received, stats.logs_sent + stats.logs_dropped() + stats.logs_spooled, "{}", stats);
     let metrics = stats.metrics_sent + stats.metrics_dropped() + stats.metrics_spooled;
     prop_assert_eq!(stats.metrics_received, metrics, "{}", stats);
+    let check_ins = stats.check_ins_sent + stats.check_ins_dropped() + stats.check_ins_spooled;
+    prop_assert_eq!(stats.check_ins_received, check_ins, "{}", stats);
     Ok(stats.spans_dropped())
 }
 
@@ -157,6 +163,8 @@ proptest! {
         let mut is_killed = false;
         // Records that were emitted since the process started.
         let mut logs = 0;
+        // The same for check-ins.
+        let mut check_ins = 0;
         for step in steps {
             match step {
                 Step::Trace { children, bytes, is_open, is_poison } => {
@@ -165,6 +173,17 @@ proptest! {
                 Step::Burst(count) => {
                     sim.singles(count);
                     all += count as u64;
+                }
+                Step::Jobs(count, ends) => {
+                    for _ in 0..count {
+                        let job = job(&mut sim);
+                        sim.start(&job);
+                        check_ins += 1;
+                        if ends {
+                            sim.end(job);
+                            (all, check_ins) = (all + 1, check_ins + 1);
+                        }
+                    }
                 }
                 Step::Logs(count, has_error) => {
                     sim.logs(count, "a line");
@@ -197,14 +216,16 @@ proptest! {
                     sim.kill();
                     sim.restart();
                     is_killed = true;
-                    logs = 0;
+                    (logs, check_ins) = (0, 0);
                 }
                 Step::Shutdown(timeout) => {
                     let _ = sim.shutdown(millis(timeout));
                     dropped += ended(&sim)?;
                     let received = sim.stats().logs_received;
                     prop_assert!(received >= logs, "{received} of {logs} records and those that came from the disk");
-                    logs = 0;
+                    let received = sim.stats().check_ins_received;
+                    prop_assert!(received >= check_ins, "{received} of {check_ins} check-ins and those from the disk");
+                    (logs, check_ins) = (0, 0);
                     sim.restart();
                 }
             }

@@ -276,6 +276,12 @@ impl Simulation {
         span
     }
 
+    /// Lets a span start that is a job of a cron monitor.
+    pub(super) fn start(&mut self, span: &SpanData) {
+        assert!(self.shared.intake.jobs.started(span, &self.shared.ledger));
+        self.is_woken = true;
+    }
+
     /// Lets a span end.
     pub(super) fn end(&mut self, span: SpanData) {
         self.is_woken |= span.parent_span_id == SpanId::INVALID;

@@ -127,7 +127,7 @@ fn files_of_other_programs_are_left_alone() {
     let secret = outside.path().join("secret");
     fs::write(&secret, record::HEADER).unwrap();
     fs::write(dir.path().join("notes.txt"), b"mine").unwrap();
-    fs::write(ours(1), b"otel-sentry\0\x04\0\0\0 of a later version").unwrap();
+    fs::write(ours(1), b"otel-sentry\0\xff\0\0\0 of a later version").unwrap();
     fs::write(ours(2), b"x").unwrap();
     fs::create_dir(ours(3)).unwrap();
     #[cfg(unix)]
