@@ -1,4 +1,4 @@
-//! Traces through queues, channels, child processes and cron jobs.
+//! Traces through queues, channels, child processes and cron jobs, and what cron monitors need.
 //!
 //! # A queue
 //!
@@ -241,3 +241,68 @@
 //! #[tracing::instrument(fields(sentry.op = "task"))]
 //! fn work() {}
 //! ```
+//!
+//! # Cron monitors
+//!
+//! Sentry's cron monitors report jobs that fail, take too long or do not start. A span with `sentry.monitor.slug` is such a
+//! job: it checks in as `in_progress` when it starts, and as `ok` or `error` with its duration when it ends. With a schedule
+//! Sentry creates the monitor, or updates it:
+//!
+//! ```
+//! use std::{io, time::Duration};
+//!
+//! use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
+//! use tracing_subscriber::prelude::*;
+//!
+//! #[tracing::instrument(err, fields(
+//!     sentry.monitor.slug = "nightly-report",
+//!     sentry.monitor.schedule = "0 3 * * *",
+//!     sentry.monitor.timezone = "Europe/Vienna",
+//!     sentry.monitor.max_runtime = 30,
+//! ))]
+//! fn report() -> io::Result<()> {
+//!     Err(io::Error::other("disk full"))
+//! }
+//!
+//! let ingest = LocalIngest::start()?;
+//! let sentry = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(0.1).build()?;
+//! let _default = tracing_subscriber::registry().with(sentry.tracing_layer()).set_default();
+//! let _ = report();
+//! sentry.flush(Duration::from_secs(10))?;
+//!
+//! let check_ins = ingest.check_ins();
+//! assert_eq!((check_ins[0].status.as_str(), check_ins[1].status.as_str()), ("in_progress", "error"));
+//! assert_eq!(check_ins[0].id, check_ins[1].id);
+//! assert_eq!(check_ins[0].config["schedule"]["value"], "0 3 * * *");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Also a job in a trace that is not sampled checks in, and one without a sample rate or with a span that filters ignore.
+//! Each span with a slug is a job, a local root as well as one below the span of a scheduler.
+//!
+//! | attribute | |
+//! | --- | --- |
+//! | `sentry.monitor.slug` | is cleaned as Sentry does it: lower case, blanks become `-`, other characters than ASCII letters, digits, `-` and `_` are left out, at most 50 remain. If only digits or nothing remain, the check-in is dropped as `invalid` |
+//! | `sentry.monitor.schedule` | a crontab of five fields, or `@yearly`, `@monthly`, `@weekly`, `@daily`, `@hourly` |
+//! | `sentry.monitor.schedule.type`, `.value`, `.unit` | `interval`, a number, and `minute`, `hour`, `day`, `week`, `month` or `year`; or `crontab` and its text. Without the type a unit means an interval |
+//! | `sentry.monitor.timezone` | the time zone of the crontab |
+//! | `sentry.monitor.checkin_margin`, `sentry.monitor.max_runtime` | minutes that a job may be late, and that it may take |
+//! | `sentry.monitor.failure_issue_threshold`, `sentry.monitor.recovery_threshold` | how many jobs in a row open and resolve an issue |
+//!
+//! Settings that are invalid are left out and counted in [`Stats::trimmed`](crate::Stats), and without a schedule all are. The
+//! attributes stay in the data of the span. The environment is that of the service.
+//!
+//! | a job | checks in |
+//! | --- | --- |
+//! | whose span has the status `ok` ([status](crate::guide::mapping)), or ends without one | as `ok` |
+//! | whose span has another status, such as `cancelled`, or that panics | as `error` |
+//! | of which the slug is set after the start of its span | once, when it ends |
+//! | of a service with a `SentryExporter` behind OpenTelemetry's processors, which sees no start | once, when it ends, if its trace is sampled |
+//! | with OpenTelemetry's own sampler instead of `SentrySampler` | at its start only if it is a local root; at its end in any case, if its trace is sampled |
+//! | that never ends, or runs at a shutdown | as `in_progress` alone: Sentry reports it when its `max_runtime` is over |
+//!
+//! A future that is dropped ends its span without a status, so it counts as `ok`: set `otel.status_code` to `ERROR` where that
+//! is a failure. The start of a job leaves at once; its end waits until the server has answered the start, so that it
+//! cannot overtake it. After an outage with a spool directory the end can arrive first, and Sentry ignores the start then.
+//! At most 1000 check-ins wait for the exporter's thread. `Stats` counts check-ins as it counts spans, client reports list them
+//! as `monitor`, and rate limits on `monitor` stop check-ins alone.

@@ -77,6 +77,7 @@ fn captured() {
     let work: &Transaction = sent.transaction("work");
     let _spans: &Vec<testing::Span> = &work.spans;
     let _errors: &Vec<testing::ErrorEvent> = &sent.errors;
+    let _check_ins: &Vec<testing::CheckIn> = &sent.check_ins;
 }
 
 fn facade(ingest: &LocalIngest) -> Result<Sentry, SetupError> {
