@@ -12,6 +12,7 @@
 //! | `logs`, `lines`, `records` | the same for log records |
 //! | `metrics` | what instruments have measured |
 //! | `order` | the mailbox: flush, shutdown, check and resource, from callers to the worker |
+//! | `held` | ends of cron jobs that wait for their start |
 //! | `machine`, `phase` | all state between an ended span and its delivery, without thread, clock, socket and disk; how far a shutdown has come |
 //! | `callers` | the callers that wait for a flush |
 //! | `backpressure` | halves the sample rate while the server does not keep up |
@@ -23,6 +24,7 @@ mod backpressure;
 mod callers;
 mod driven;
 mod flush_error;
+mod held;
 mod intake;
 mod lines;
 mod logs;

@@ -68,11 +68,8 @@ impl CheckIn {
 
 /// Checks the check-ins of an envelope.
 pub(super) fn check_check_ins(envelope: &Envelope) -> Result<(), Refusal> {
-    let items = envelope.items().iter().filter(|item| item.item_type() == ITEM_TYPE);
-    items
-        .map(check)
-        .collect::<Result<(), _>>()
-        .map_err(|reason| Refusal::new(StatusCode::BAD_REQUEST, "bad check-in", reason.to_owned()))
+    let mut items = envelope.items().iter().filter(|item| item.item_type() == ITEM_TYPE);
+    items.try_for_each(check).map_err(|reason| Refusal::new(StatusCode::BAD_REQUEST, "bad check-in", reason.to_owned()))
 }
 
 fn check(item: &Item) -> Result<(), &'static str> {
@@ -95,7 +92,8 @@ fn check(item: &Item) -> Result<(), &'static str> {
         return Err("expected the status in_progress, ok or error");
     }
     let environment = &json["environment"];
-    if !environment.is_null() && !environment.as_str().is_some_and(|text| text.chars().count() <= MAX_ENVIRONMENT) {
+    let is_short = |text: &str| text.chars().count() <= MAX_ENVIRONMENT;
+    if !environment.is_null() && !environment.as_str().is_some_and(is_short) {
         return Err("expected an environment of at most 64 characters");
     }
     if !json["duration"].is_null() && !json["duration"].as_f64().is_some_and(|seconds| seconds >= 0.0) {

@@ -27,12 +27,12 @@ use std::{
 
 use opentelemetry::TraceId;
 
-use self::check_ins::CheckIns;
 #[cfg(feature = "metrics")]
 use super::metrics::Walk;
 use super::{
     backpressure::Backpressure,
     callers::Callers,
+    held::CheckIns,
     intake::Intake,
     lines::{Lines, Then},
     logs::LogIntake,

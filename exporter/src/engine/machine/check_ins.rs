@@ -1,19 +1,9 @@
 //! Check-ins of cron monitors on their way through the machine.
 
-use std::collections::{HashMap, VecDeque};
+use std::mem;
 
-use super::{Machine, Ready};
+use super::{super::intake::received, Machine, Ready};
 use crate::{account::Now, convert::CheckIn, trace::EndedSpan};
-
-/// What orders the check-ins of a job. Requests are in flight side by side, and an end that overtakes its start would be a
-/// second job for Sentry.
-#[derive(Debug, Default)]
-pub(super) struct CheckIns {
-    /// Starts that have not left, by job, with their number. They are in the queue, which bounds them.
-    starts: HashMap<[u8; 16], u64>,
-    /// Ends whose start has not left, with their number. There are no more than starts.
-    pub(super) held: VecDeque<(u64, CheckIn)>,
-}
 
 impl Machine {
     /// Lines up the check-ins that wait in the intake.
@@ -25,7 +15,7 @@ impl Machine {
     /// waits there goes first.
     pub(super) fn check_in_all(&mut self) {
         self.take_in_check_ins();
-        let mut inbox = std::mem::take(&mut self.inbox);
+        let mut inbox = mem::take(&mut self.inbox);
         for span in &mut inbox {
             span.index();
             // One with a broken id is dropped.
@@ -38,7 +28,7 @@ impl Machine {
 
     fn check_in_of(&mut self, span: &EndedSpan) {
         let check_in = CheckIn::ended(span, span.attributes());
-        let check_in = check_in.and_then(|check_in| super::super::intake::received(check_in, &self.shared.ledger));
+        let check_in = check_in.and_then(|check_in| received(check_in, &self.shared.ledger));
         check_in.into_iter().for_each(|check_in| self.line_up_check_in(check_in));
     }
 
@@ -73,7 +63,7 @@ impl Machine {
         }
         let pieces = &self.pieces;
         self.check_ins.starts.retain(|_, number| pieces.contains_key(number));
-        for (number, check_in) in std::mem::take(&mut self.check_ins.held) {
+        for (number, check_in) in mem::take(&mut self.check_ins.held) {
             if !are_all && self.is_start_here(&check_in) {
                 self.check_ins.held.push_back((number, check_in));
             } else {
