@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | what op, name, status, data, tags and errors are made of | [`mapping`] |
 //! | whether to send transactions or streamed spans | [`lifecycles`] |
+//! | what Sentry's pages for queries, caches, queues, AI agents and others need | [`modules`] |
 //! | which headers are read and written | [`headers`] |
 //! | which traces are sampled | [`sampling`] |
 //! | what leaves the process, and how to hide more | [`privacy`] |
@@ -50,6 +51,10 @@ pub mod mapping {}
 #[cfg(feature = "metrics")]
 #[doc = include_str!("guide/metrics.md")]
 pub mod metrics {}
+
+#[cfg(feature = "tracing")]
+#[doc = include_str!("guide/modules.md")]
+pub mod modules {}
 
 #[cfg(all(feature = "reqwest-013", feature = "tracing"))]
 pub mod next_js;

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `packer`, `errors`, `bucket` | the steps, in their order; those of exceptions and of streamed spans |
 //! | `rules` | what the application sets for them |
-//! | `scrub` | hides secrets |
+//! | `scrub`, `prompts` | hides secrets; removes what generative models were asked and answered |
+//! | `shape` | values as Sentry's pages read them |
 //! | `filter` | spans and transactions that the application ignores |
 //! | `hook` | functions of the application that change an event |
 //! | `contain` | calls such a function, and survives its panic |
@@ -30,8 +31,10 @@ mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod packer;
+mod prompts;
 mod rules;
 mod scrub;
+mod shape;
 mod trails;
 mod trim;
 

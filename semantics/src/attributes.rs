@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use opentelemetry::{Array, KeyValue, Value};
 
-use crate::keys::Keys;
+use crate::{keys::Keys, semconv, url::host_of_url};
 
 /// The attributes of a span.
 ///
@@ -152,6 +152,26 @@ impl<'a> Attributes<'a> {
             Some(Value::Array(Array::String(texts))) => texts.iter().map(|text| text.as_str()).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The host that a client calls, without its port: of the server's address, or of the URL.
+    #[must_use]
+    pub fn server_host(self) -> Option<Cow<'a, str>> {
+        let of_url = || host_of_url(&self.first_text([semconv::URL_FULL, semconv::HTTP_URL])?).map(Cow::Owned);
+        let host = self.first_text([semconv::SERVER_ADDRESS, semconv::NET_PEER_NAME, semconv::HTTP_HOST]);
+        let host = host.or_else(of_url)?;
+        // The colons of an IPv6 address are inside its brackets, or there is no port.
+        let end = match host.rsplit_once(':') {
+            Some((before, _)) if !before.contains(':') || before.ends_with(']') => before.len(),
+            _ => host.len(),
+        };
+        Some(match host {
+            Cow::Borrowed(host) => Cow::Borrowed(&host[..end]),
+            Cow::Owned(mut host) => {
+                host.truncate(end);
+                Cow::Owned(host)
+            }
+        })
     }
 
     /// Whether a key is `true`.

@@ -3,6 +3,7 @@
 //! The guide of `opentelemetry-sentry` has the tables, on its page `mapping`. [`Attributes::describe`] asks the families
 //! in the order of the first table.
 
+mod cache;
 mod code;
 mod db;
 mod description;
@@ -10,6 +11,7 @@ mod faas;
 mod gen_ai;
 mod graphql;
 mod http;
+mod mcp;
 mod messaging;
 mod rpc;
 mod streamed;
@@ -23,8 +25,10 @@ pub use self::description::{Description, Source};
 use crate::{attributes::Attributes, semconv};
 
 /// The rows of the table above, in its order: the first family that recognises a span describes it.
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 10] = [
     http::describe,
+    mcp::describe,
+    cache::describe,
     db::describe,
     gen_ai::describe,
     rpc::describe,
@@ -71,7 +75,8 @@ impl<'a> Attributes<'a> {
     /// ```
     #[must_use]
     pub fn describe_streamed(self, name: &'a str, kind: &SpanKind) -> Description<'a> {
-        self.describe_by(&streamed::FAMILIES, name, kind)
+        let description = self.describe_by(&streamed::FAMILIES, name, kind);
+        Description { op: description.op.map(streamed::current_op), ..description }
     }
 
     fn describe_by(self, families: &[Family], name: &'a str, kind: &SpanKind) -> Description<'a> {
@@ -101,7 +106,12 @@ impl<'a> Attributes<'a> {
         below: impl IntoIterator<Item = Self>,
     ) -> Description<'a> {
         let mut description = self.describe(name, kind);
-        let is_request = description.op.as_deref() == Some("http.server") && description.source != Source::Custom;
+        let is_request = match description.op.as_deref() {
+            Some("http.server") => description.source != Source::Custom,
+            // The span of a library for GraphQL, in a service that makes no span for the request.
+            Some("graphql") => source_override(self).is_none() && self.text(semconv::SENTRY_CUSTOM_SPAN_NAME).is_none(),
+            _ => false,
+        };
         if is_request && graphql::own(self).is_empty() {
             let operations = graphql::suffix(below.into_iter().filter_map(graphql::operation).collect());
             // Only then is the name copied.

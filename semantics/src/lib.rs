@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attributes;
+mod content;
 mod describe;
 mod keys;
 mod secrets;
@@ -10,6 +11,7 @@ mod url;
 
 pub use crate::{
     attributes::{AttributeIndex, Attributes},
+    content::is_model_content,
     describe::{Description, Source, describe},
     secrets::{is_sensitive, without_secrets},
     url::{has_host, host_of_url, sanitize_url},

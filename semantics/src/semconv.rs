@@ -59,14 +59,46 @@ pub const DB_QUERY_TEXT: &str = "db.query.text";
 pub const DB_STATEMENT: &str = "db.statement";
 /// Database: a summary of the query with low cardinality.
 pub const DB_QUERY_SUMMARY: &str = "db.query.summary";
+/// Database: the operation, stable name.
+pub const DB_OPERATION_NAME: &str = "db.operation.name";
+/// Database: the operation, old name.
+pub const DB_OPERATION: &str = "db.operation";
+/// Caches: the operation, such as `get`.
+pub const CACHE_OPERATION: &str = "cache.operation";
+/// Caches: whether the key was found.
+pub const CACHE_HIT: &str = "cache.hit";
+/// Caches: the keys, always a list.
+pub const CACHE_KEY: &str = "cache.key";
 /// Serverless functions: the event that started it.
 pub const FAAS_TRIGGER: &str = "faas.trigger";
 /// Generative models: the operation, such as `chat`.
 pub const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
+/// Generative models: the agent's name.
+pub const GEN_AI_AGENT_NAME: &str = "gen_ai.agent.name";
+/// Generative models: the model that was asked for.
+pub const GEN_AI_REQUEST_MODEL: &str = "gen_ai.request.model";
+/// Generative models: what the model was asked, newest name.
+pub const GEN_AI_INPUT_MESSAGES: &str = "gen_ai.input.messages";
+/// Generative models: what the model was asked, old name.
+pub const GEN_AI_REQUEST_MESSAGES: &str = "gen_ai.request.messages";
+/// Generative models: what the model answered, newest name.
+pub const GEN_AI_OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
+/// Generative models: the text of the answer, old name.
+pub const GEN_AI_RESPONSE_TEXT: &str = "gen_ai.response.text";
+/// Generative models: the tools that the answer calls, old name.
+pub const GEN_AI_RESPONSE_TOOL_CALLS: &str = "gen_ai.response.tool_calls";
+/// Generative models and MCP: the tool's name, newest name first.
+pub const TOOL_NAMES: [&str; 2] = ["gen_ai.tool.name", "mcp.tool.name"];
+/// MCP: the prompt's name, newest name first.
+pub const PROMPT_NAMES: [&str; 2] = ["gen_ai.prompt.name", "mcp.prompt.name"];
+/// MCP: the method, such as `tools/call`.
+pub const MCP_METHOD_NAME: &str = "mcp.method.name";
 /// GraphQL: query, mutation or subscription.
 pub const GRAPHQL_OPERATION_TYPE: &str = "graphql.operation.type";
 /// GraphQL: the name of the operation.
 pub const GRAPHQL_OPERATION_NAME: &str = "graphql.operation.name";
+/// GraphQL: the document of the request.
+pub const GRAPHQL_DOCUMENT: &str = "graphql.document";
 /// Messaging: the product.
 pub const MESSAGING_SYSTEM: &str = "messaging.system";
 /// Messaging: the operation, such as `publish`, stable name.

@@ -211,7 +211,7 @@
 //! # }
 //! ```
 //!
-//! The transaction is `serverAction/createOrder` with the op `function.server_action`. Its status depends on the
+//! The transaction is `serverAction/createOrder` with the op `function.server_action` (in a stream: `function`). Its status depends on the
 //! [result](super::web#results-of-server-actions). With
 //! [`with_exceptions_as_errors`](crate::SentryBuilder::with_exceptions_as_errors) a failure is also an error event.
 //!

@@ -83,7 +83,9 @@ fn named(text: &str) -> Result<Vec<(String, Json)>, String> {
 }
 
 fn is_in_any_file(name: &str) -> bool {
-    let entries = fs::read_dir(folder()).expect("the folder of this file").map(|entry| entry.expect("an entry").path());
+    let folders = [folder().to_owned(), folder().join("modules")];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder of cases"));
+    let entries = entries.map(|entry| entry.expect("an entry").path());
     let mut files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
     files.any(|path| named(&text_of(&path)).is_ok_and(|cases| cases.iter().any(|(found, _)| found == name)))
 }

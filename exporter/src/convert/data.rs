@@ -18,6 +18,8 @@ pub(crate) struct Data<'a> {
     /// The message of the status.
     pub(crate) status_message: &'a str,
     pub(crate) url: Option<Url<'a>>,
+    /// The server that an HTTP client calls, unless the span has its address.
+    pub(crate) server: Option<Cow<'a, str>>,
     /// `Some` for the root of a transaction.
     pub(crate) root: Option<RootData>,
 }
@@ -45,7 +47,7 @@ type Infer = for<'a> fn(&'a Data<'_>) -> Option<Inferred<'a>>;
 
 /// The keys that are not simply copied, in the order in which they are written: how the value is inferred, and what
 /// happens to an attribute with the same key.
-const OWN: [(&str, Attribute, Infer); 21] = [
+const OWN: [(&str, Attribute, Infer); 22] = [
     (semconv::SENTRY_OP, Removed, |data| data.op.and_then(text)),
     (semconv::SENTRY_ORIGIN, Removed, |data| Some(Inferred::Text(data.origin))),
     (semconv::SENTRY_SOURCE, Fallback, |data| Some(Inferred::Text(data.root.as_ref()?.source))),
@@ -61,6 +63,7 @@ const OWN: [(&str, Attribute, Infer); 21] = [
     (semconv::SENTRY_URL, Fallback, |data| Some(Inferred::Text(&data.url.as_ref()?.url))),
     (semconv::SENTRY_HTTP_QUERY, Fallback, |data| text(data.url.as_ref()?.query)),
     (semconv::SENTRY_HTTP_FRAGMENT, Fallback, |data| text(data.url.as_ref()?.fragment)),
+    (semconv::SERVER_ADDRESS, Fallback, |data| text(data.server.as_deref()?)),
     (semconv::SENTRY_STATUS_MESSAGE, Fallback, |data| text(data.status_message)),
     (semconv::OTEL_SCOPE_NAME, Removed, |data| text(data.span.data.instrumentation_scope.name())),
     (semconv::OTEL_SCOPE_VERSION, Removed, |data| text(data.span.data.instrumentation_scope.version()?)),
@@ -127,11 +130,27 @@ pub(super) fn file(attribute: &KeyValue) -> Option<&str> {
     }
 }
 
-/// Whether this library has made the span for a request. Its place in our code tells the user nothing.
-pub(super) fn is_ours(attributes: Attributes<'_>) -> bool {
+/// The modules of libraries that make spans for others. Their place in the code tells the user nothing, and a query makes
+/// hundreds of them.
+const LIBRARIES: [&str; 2] = ["opentelemetry_sentry::web::", "async_graphql::extensions::"];
+
+/// Whether a library has made the span for a request, or for a field of a query.
+pub(super) fn is_of_library(attributes: Attributes<'_>) -> bool {
     let module = attributes.text(semconv::CODE_MODULE_NAME);
-    module.is_some_and(|module| module.starts_with("opentelemetry_sentry::web::"))
+    module.is_some_and(|module| LIBRARIES.iter().any(|library| module.starts_with(library)))
 }
+
+/// Whether a key says where a span was made.
+pub(super) fn is_place(key: &str) -> bool {
+    key.starts_with("code.") || key == "target"
+}
+
+/// Today's names of attributes of messages that no version of Sentry's conventions has under their old names. Other old names
+/// are renamed by Sentry.
+const UNKNOWN: [(&str, &[&str]); 2] = [
+    ("messaging.message.id", &["messaging.message_id"]),
+    ("messaging.message.body.size", &["messaging.message.payload_size_bytes", "messaging.message_payload_size_bytes"]),
+];
 
 impl Data<'_> {
     /// Whether it has a URL and no method.
@@ -183,10 +202,10 @@ impl Serialize for Data<'_> {
             let row = OWN.iter().enumerate().find(|(_, (own, ..))| *own == key);
             row.is_none_or(|(row, (_, attribute, _))| *attribute == Fallback && written & (1 << row) == 0)
         };
-        let is_ours = is_ours(self.span.attributes);
+        let is_of_library = is_of_library(self.span.attributes);
         for attribute in self.span.attributes.unique() {
             let key = attribute.key.as_str();
-            if is_ours && key.starts_with("code.") {
+            if is_of_library && is_place(key) {
                 continue;
             }
             if is_trace_header(key) || OWN_KEYS.may_have(key) && !passes(key) {
@@ -196,6 +215,15 @@ impl Serialize for Data<'_> {
                 (Some(number), _) => map.serialize_entry(key, &number)?,
                 (None, Some(file)) => map.serialize_entry(key, file)?,
                 (None, None) => map.serialize_entry(key, &Plain(&attribute.value))?,
+            }
+        }
+        let attributes = self.span.attributes;
+        for (name, old) in UNKNOWN {
+            let value = old.iter().find_map(|old| attributes.get(old)).filter(|_| attributes.get(name).is_none());
+            match value.map(|value| (Number::of(name, value), value)) {
+                Some((Some(number), _)) => map.serialize_entry(name, &number)?,
+                Some((None, value)) => map.serialize_entry(name, &Plain(value))?,
+                None => {}
             }
         }
         map.end()
@@ -221,6 +249,12 @@ impl<'a> Url<'a> {
         let (_, query) = rest.split_once('?').unwrap_or((rest, ""));
         Some(Self { url: sanitize_url(whole), query, fragment })
     }
+}
+
+/// The host that an HTTP client calls, if the span does not have it as an attribute. Sentry groups outgoing requests by it.
+pub(super) fn called_server<'a>(op: Option<&str>, attributes: Attributes<'a>) -> Option<Cow<'a, str>> {
+    let is_call = op == Some("http.client") && attributes.get(semconv::SERVER_ADDRESS).is_none();
+    if is_call { attributes.server_host() } else { None }
 }
 
 /// The kind as Sentry's JavaScript SDK writes it. It is left out for an internal span.

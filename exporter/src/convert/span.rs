@@ -6,7 +6,7 @@ use opentelemetry_sentry_semantics::{Attributes, Description, cut, semconv};
 use serde::{Serialize, Serializer};
 
 use super::{
-    data::{Data, RootData, Url},
+    data::{Data, RootData, Url, called_server},
     ids::{Hex, parent_span_id, span_id, trace_id},
     link::Links,
     measurement::Measurements,
@@ -70,6 +70,7 @@ impl<'a> SpanFields<'a> {
                 http_status: http_status(attributes),
                 status_message: status_message(&data.status),
                 url: Url::of(attributes),
+                server: called_server(op, attributes),
                 root,
             },
             links: Links::new(&data.links, AttributeMap::new),

@@ -200,12 +200,16 @@ impl Filters {
         self.0.is_empty()
     }
 
+    /// Whether a span is ignored. It matches by its name in Sentry, and by the name with which it was started.
     pub(crate) fn match_any(&self, span: &EndedSpan) -> bool {
         if self.0.is_empty() {
             return false;
         }
-        let description = span.attributes().describe(&span.name, &span.span_kind);
-        self.0.iter().any(|filter| filter.matches(span.attributes(), &description))
+        let described = span.attributes().describe(&span.name, &span.span_kind);
+        let mut plain = described.clone();
+        plain.name = (&*span.name).into();
+        let all = [described, plain];
+        self.0.iter().any(|filter| all.iter().any(|description| filter.matches(span.attributes(), description)))
     }
 
     /// Whether a streamed span that starts like this is ignored. It matches by its name and op in a stream, by those of

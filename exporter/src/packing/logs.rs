@@ -10,6 +10,7 @@ use super::{
     envelope::{Envelope, HEAD, TAIL},
     hook::Hooked,
     packer::Packer,
+    prompts::remove_prompts_of_log,
     trim::{keep_keys, longest_that_fits, with_mark},
 };
 use crate::{
@@ -29,6 +30,9 @@ impl Packer {
     /// Adds a log to the batch: hides secrets, notes an exception, runs the hook, and writes the item. Returns the envelopes
     /// that are full.
     pub(crate) fn pack_log(&mut self, mut line: LogLine, now: Instant, ledger: &Ledger) -> Vec<Envelope> {
+        if self.rules.removes_prompts {
+            remove_prompts_of_log(&mut line);
+        }
         self.rules.scrubber.scrub_log(&mut line.body, &mut line.attributes);
         let errors = self.note_line(&mut line, now, ledger);
         let full = self.finish_log(line, ledger);

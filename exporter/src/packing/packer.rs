@@ -1,7 +1,7 @@
 //! Makes envelopes of traces.
 //!
 //! ```text
-//! trace ─> scrub ─> exceptions ─> filters ─> generative models aside ─> split by count ─┬> convert ─> hooks ─> envelope
+//! trace ─> scrub, shape ─> exceptions ─> filters ─> generative models aside ─> split by count ─┬> convert ─> hooks ─> envelope
 //!                                                                                       └─<─ split by size
 //! ```
 //!
@@ -22,7 +22,9 @@ use super::{
     contain::contain,
     envelope::{Envelope, Item, MAX_TRANSACTION},
     hook::{Hooked, HookedTransaction, SpanEvent},
+    prompts::remove_prompts,
     rules::Rules,
+    shape::shape,
     trails::Trails,
     trim::trim,
 };
@@ -155,9 +157,15 @@ impl Packer {
         Prepared { envelopes, parts: parts(split_by_count(trace), beside) }
     }
 
-    /// Hides secrets in a trace.
+    /// Hides secrets in a trace, and shapes what is left.
     pub(crate) fn scrub(&self, trace: &mut Trace) {
-        trace.spans.iter_mut().for_each(|span| self.rules.scrubber.scrub(span.data_mut()));
+        for span in &mut trace.spans {
+            if self.rules.removes_prompts {
+                remove_prompts(span.data_mut());
+            }
+            self.rules.scrubber.scrub(span.data_mut());
+            shape(span);
+        }
     }
 
     /// Removes what the application ignores. The children of an ignored span move up to its parent. If the local root

@@ -24,6 +24,8 @@ pub(crate) struct Rules {
     pub(crate) exceptions_as_errors: bool,
     /// Whether spans of generative models stay in their transaction.
     pub(crate) keeps_gen_ai: bool,
+    /// Whether prompts and answers of generative models are removed.
+    pub(crate) removes_prompts: bool,
     pub(crate) logs_from_span_events: bool,
 }
 

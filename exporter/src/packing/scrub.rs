@@ -138,7 +138,8 @@ fn replace(text: &mut Cow<'static, str>) {
 /// Whether a value is a number of tokens, of a generative model, which is not a secret. `tracing` records unsigned
 /// numbers as text.
 fn is_count(key: &str, text: &str) -> bool {
-    key.ends_with("tokens") && text.bytes().all(|byte| byte.is_ascii_digit())
+    let is_of_tokens = key.ends_with("tokens") || key.starts_with("gen_ai.usage.");
+    is_of_tokens && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_number_of_tokens_used_is_not_a_secret() {
-        assert!(is_count("gen_ai.usage.input_tokens", "42"));
+        assert!(is_count("gen_ai.usage.input_tokens", "42") && is_count("gen_ai.usage.input_tokens.cached", "42"));
         assert!(!is_count("token", "42") && !is_count("tokens", "x"));
     }
 

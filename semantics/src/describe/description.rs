@@ -43,6 +43,11 @@ impl<'a> Description<'a> {
     }
 }
 
+/// Both parts with a blank between them, if both exist.
+pub(super) fn joined<'a>(first: Option<&str>, second: Option<Cow<'_, str>>) -> Option<Cow<'a, str>> {
+    Some(Cow::Owned(format!("{} {}", first?, second?)))
+}
+
 /// The origin of a transaction's name: one of [Sentry's transaction sources].
 ///
 /// [Sentry's transaction sources]: https://develop.sentry.dev/sdk/foundations/transport/event-payloads/properties/transaction_info/

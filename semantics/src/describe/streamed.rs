@@ -8,30 +8,39 @@ use std::borrow::Cow;
 use opentelemetry::trace::SpanKind;
 
 use super::{
-    description::{Described, Description, Family, Source},
-    messaging, rpc,
+    cache,
+    description::{Described, Description, Family, Source, joined},
+    gen_ai, graphql, mcp, messaging, rpc,
 };
-use crate::{attributes::Attributes, semconv, url::host_of_url};
+use crate::{attributes::Attributes, semconv};
 
 /// The first family that recognises a span describes it.
-pub(super) const FAMILIES: [Family; 9] = [http, mcp, gen_ai, cache, db, queue, rpc::describe, graphql, faas];
+pub(super) const FAMILIES: [Family; 9] = [
+    http,
+    mcp::describe,
+    gen_ai::describe_streamed,
+    cache::describe_streamed,
+    db,
+    queue,
+    rpc::describe,
+    graphql::describe_streamed,
+    faas,
+];
 
-const AGENT_NAME: &str = "gen_ai.agent.name";
-const REQUEST_MODEL: &str = "gen_ai.request.model";
-const TOOL_NAMES: [&str; 2] = ["gen_ai.tool.name", "mcp.tool.name"];
-const PROMPT_NAMES: [&str; 2] = ["gen_ai.prompt.name", "mcp.prompt.name"];
-const HOSTS: [&str; 3] = [semconv::SERVER_ADDRESS, "net.peer.name", semconv::HTTP_HOST];
-const PORTS: [&str; 2] = [semconv::SERVER_PORT, "net.peer.port"];
+/// Ops of Sentry's older SDKs that this library's own spans have, and their names in a stream.
+const OPS: [(&str, &str); 1] = [("function.server_action", "function")];
+
+/// The name of an op in a stream.
+pub(super) fn current_op(op: Cow<'_, str>) -> Cow<'_, str> {
+    OPS.iter().find(|(old, _)| *old == op).map_or(op, |(_, new)| Cow::Borrowed(*new))
+}
+
+const PORTS: [&str; 2] = [semconv::SERVER_PORT, semconv::NET_PEER_PORT];
 const QUERIES: [&str; 2] = [semconv::DB_QUERY_TEXT, semconv::DB_STATEMENT];
 const COLLECTIONS: [&str; 4] = ["db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cassandra.table"];
 
 const fn described<'a>(op: Cow<'a, str>, name: Cow<'a, str>, source: Source) -> Option<Description<'a>> {
     Some(Description { op: Some(op), name, source })
-}
-
-/// Both parts with a blank between them, if both exist.
-fn joined<'a>(first: Option<&str>, second: Option<Cow<'_, str>>) -> Option<Cow<'a, str>> {
-    Some(Cow::Owned(format!("{} {}", first?, second?)))
 }
 
 fn http<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
@@ -45,67 +54,13 @@ fn http<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
         _ => return Some(Description::named(name, "http", Source::Custom)),
     };
     let source = if place.is_some() { Source::Route } else { Source::Url };
-    let place = place.or_else(|| if *kind == SpanKind::Client { host(attributes) } else { None });
+    let place = place.or_else(|| if *kind == SpanKind::Client { attributes.server_host() } else { None });
     let name = joined(Some(&method), place).unwrap_or(method);
     described(Cow::Borrowed(op), name, source)
 }
 
-/// The host that a client calls, without its port.
-fn host(attributes: Attributes<'_>) -> Option<Cow<'_, str>> {
-    let of_url = || host_of_url(&attributes.first_text([semconv::URL_FULL, semconv::HTTP_URL])?).map(Cow::Owned);
-    let host = attributes.first_text(HOSTS).or_else(of_url)?;
-    // The colons of an IPv6 address are inside its brackets, or there is no port.
-    let end = match host.rsplit_once(':') {
-        Some((before, _)) if !before.contains(':') || before.ends_with(']') => before.len(),
-        _ => host.len(),
-    };
-    Some(match host {
-        Cow::Borrowed(host) => Cow::Borrowed(&host[..end]),
-        Cow::Owned(mut host) => {
-            host.truncate(end);
-            Cow::Owned(host)
-        }
-    })
-}
-
 fn capitals(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.bytes().any(|byte| byte.is_ascii_lowercase()) { Cow::Owned(text.to_ascii_uppercase()) } else { text }
-}
-
-fn mcp<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
-    let Described { kind, attributes, .. } = *span;
-    let method = attributes.text("mcp.method.name")?;
-    let op = match (method.starts_with("notifications/"), kind) {
-        (false, _) => "mcp.server",
-        (true, SpanKind::Client | SpanKind::Producer) => "mcp.notification.server_to_client",
-        (true, _) => "mcp.notification.client_to_server",
-    };
-    let target = attributes.first_text(TOOL_NAMES).or_else(|| attributes.first_text(PROMPT_NAMES));
-    let name = joined(Some(&method), target).unwrap_or(method);
-    described(Cow::Borrowed(op), name, Source::Route)
-}
-
-fn gen_ai<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
-    let Described { attributes, .. } = *span;
-    let operation = attributes.text(semconv::GEN_AI_OPERATION_NAME)?;
-    let target = match operation.as_ref() {
-        "invoke_agent" | "create_agent" => attributes.text(AGENT_NAME),
-        "execute_tool" => attributes.first_text(TOOL_NAMES),
-        _ => attributes.text(REQUEST_MODEL),
-    };
-    let op = Cow::Owned(format!("gen_ai.{operation}"));
-    let name = joined(Some(&operation), target).unwrap_or(operation);
-    described(op, name, Source::Task)
-}
-
-/// A cache is named by its op. A database without attributes of a cache is not a cache.
-fn cache<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
-    let Described { op, attributes, .. } = *span;
-    let own = op.filter(|op| op.starts_with("cache.")).map(|op| Cow::Owned(op.to_owned()));
-    let named = || attributes.text("cache.operation").map(|operation| Cow::Owned(format!("cache.{operation}")));
-    let read = || attributes.get("cache.hit").map(|_| Cow::Borrowed("cache.get"));
-    let op: Cow<'a, str> = own.or_else(named).or_else(read)?;
-    described(op.clone(), op, Source::Task)
 }
 
 fn db<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
@@ -114,7 +69,7 @@ fn db<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
     let query = attributes.first_text(QUERIES);
     let op = if query.is_some() { "db.query" } else { "db" };
     let first_word = || query.as_deref()?.split_whitespace().next().map(|word| Cow::Owned(word.to_uppercase()));
-    let operation = attributes.first_text(["db.operation.name", "db.operation"]).or_else(first_word);
+    let operation = attributes.first_text([semconv::DB_OPERATION_NAME, semconv::DB_OPERATION]).or_else(first_word);
     // Each part is a name by itself as well, if there is no operation.
     let part = |part: usize| match part {
         0 => attributes.first_text(COLLECTIONS),
@@ -131,7 +86,7 @@ fn db<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
 
 /// Host and port of a server, if both are known.
 fn address<'a>(attributes: Attributes<'_>) -> Option<Cow<'a, str>> {
-    let host = attributes.first_text([semconv::SERVER_ADDRESS, "net.peer.name"])?;
+    let host = attributes.first_text([semconv::SERVER_ADDRESS, semconv::NET_PEER_NAME])?;
     Some(Cow::Owned(format!("{host}:{}", attributes.first_text(PORTS)?)))
 }
 
@@ -149,13 +104,6 @@ fn queue<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
     let name = joined(operation.as_deref(), destination.or_else(|| address(attributes)));
     let name = name.or(operation).unwrap_or(Cow::Borrowed("Messaging"));
     Some(Description { name, source: Source::Task, ..inferred })
-}
-
-fn graphql<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
-    const KEYS: [&str; 3] = [semconv::GRAPHQL_OPERATION_TYPE, "graphql.operation.name", "graphql.document"];
-    span.attributes.first_text(KEYS)?;
-    let name = joined(Some("GraphQL"), span.attributes.text(semconv::GRAPHQL_OPERATION_TYPE));
-    described(Cow::Borrowed("graphql"), name.unwrap_or(Cow::Borrowed("GraphQL Operation")), Source::Route)
 }
 
 fn faas<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {

@@ -1,5 +1,7 @@
 //! The attributes of a streamed span.
 
+use std::borrow::Cow;
+
 use opentelemetry::{KeyValue, SpanId, Value, trace::SpanKind};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sentry_semantics::{Attributes, Keys, cut, semconv};
@@ -8,7 +10,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::{names::current_name, typed::Typed};
 use crate::{
     convert::{
-        data::{file, is_ours, is_removed},
+        data::{file, is_of_library, is_place, is_removed},
         ids::{Hex, span_id},
         sender::{SDK_NAME, SDK_VERSION, Sender},
         status::http_status,
@@ -29,6 +31,8 @@ pub(super) struct SpanAttributes<'a> {
     /// The message of a status other than `ok`.
     pub(super) status_message: Option<&'a str>,
     pub(super) segment: Option<(SpanId, &'a str)>,
+    /// The server that an HTTP client calls, unless the span has its address.
+    pub(super) server: Option<Cow<'a, str>>,
     /// `Some` for a segment span.
     pub(super) root: Option<RootAttributes>,
 }
@@ -123,8 +127,11 @@ const fn word(lifecycle: TraceLifecycle) -> &'static str {
     }
 }
 
-/// The host on which a segment ran. The address of a client's or producer's span would be that of another host.
+/// The host that is called, or on which a segment ran. The address of a client's or producer's span is that of another host.
 fn server_address<'a>(all: &'a SpanAttributes<'_>) -> Option<Typed<'a>> {
+    if let Some(server) = &all.server {
+        return text(server);
+    }
     all.root.as_ref()?;
     let is_elsewhere = matches!(all.span.data.span_kind, SpanKind::Client | SpanKind::Producer);
     all.sender.server_name.as_deref().filter(|_| !is_elsewhere).and_then(text)
@@ -156,12 +163,14 @@ impl SpanAttributes<'_> {
     fn passing(&self) -> Passing<'_> {
         let attributes = self.span.attributes;
         let mut passing = Passing { all: Vec::with_capacity(self.span.data.attributes.len()), added: Vec::new() };
-        let is_ours = is_ours(attributes);
+        let is_of_library = is_of_library(attributes);
         for attribute in attributes.unique() {
             let (key, value) = (attribute.key.as_str(), &attribute.value);
             if key == semconv::HTTP_TARGET {
                 passing.add_target(attributes, value);
-            } else if !(is_own(key) || is_removed(key) || is_ours && key.starts_with("code.")) {
+            } else if key == semconv::HTTP_HOST {
+                passing.add_host(attributes, value);
+            } else if !(is_own(key) || is_removed(key) || is_of_library && is_place(key)) {
                 let value = |name| file(attribute).map(Typed::Text).or_else(|| Typed::of(name, value));
                 match self.current_name(key) {
                     None => passing.all.extend(value(key).map(|value| (key, value))),
@@ -223,6 +232,18 @@ impl<'a> Passing<'a> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         self.add(attributes, semconv::URL_PATH, text(path));
         self.add(attributes, semconv::URL_QUERY, text(query));
+    }
+
+    /// The host of an old span may have a port.
+    fn add_host(&mut self, attributes: Attributes<'_>, host: &'a Value) {
+        let Value::String(host) = host else { return };
+        let host = host.as_str();
+        // The colons of an IPv6 address are inside its brackets.
+        let split = host.rsplit_once(':').filter(|(before, _)| !before.contains(':') || before.ends_with(']'));
+        let port = split.and_then(|(before, port)| Some((before, i64::from(port.parse::<u16>().ok()?))));
+        let (host, port) = port.map_or((host, None), |(host, port)| (host, Some(port)));
+        self.add(attributes, semconv::SERVER_ADDRESS, text(host));
+        self.add(attributes, semconv::SERVER_PORT, port.map(Typed::Integer));
     }
 
     fn has(&self, key: &str) -> bool {

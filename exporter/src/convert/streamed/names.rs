@@ -3,7 +3,7 @@
 use opentelemetry_sentry_semantics::Keys;
 
 /// Old names and today's, sorted by the old name.
-const NAMES: [(&str, &str); 60] = [
+const NAMES: [(&str, &str); 66] = [
     ("code.column", "code.column.number"),
     ("code.filepath", "code.file.path"),
     ("code.function", "code.function.name"),
@@ -22,6 +22,7 @@ const NAMES: [(&str, &str); 60] = [
     ("gen_ai.request.messages", "gen_ai.input.messages"),
     ("gen_ai.response.finish_reason", "gen_ai.response.finish_reasons"),
     ("gen_ai.response.text", "gen_ai.output.messages"),
+    ("gen_ai.response.tool_calls", "gen_ai.output.messages"),
     ("gen_ai.system", "gen_ai.provider.name"),
     ("gen_ai.tool.input", "gen_ai.tool.call.arguments"),
     ("gen_ai.tool.message", "gen_ai.tool.call.result"),
@@ -33,6 +34,7 @@ const NAMES: [(&str, &str); 60] = [
     ("gen_ai.usage.input_tokens.cached", "gen_ai.usage.cache_read.input_tokens"),
     ("gen_ai.usage.output_tokens.reasoning", "gen_ai.usage.reasoning.output_tokens"),
     ("gen_ai.usage.prompt_tokens", "gen_ai.usage.input_tokens"),
+    ("gen_ai.usage.reasoning_tokens", "gen_ai.usage.reasoning.output_tokens"),
     ("http.client_ip", "client.address"),
     ("http.flavor", "network.protocol.version"),
     ("http.host", "server.address"),
@@ -48,9 +50,13 @@ const NAMES: [(&str, &str); 60] = [
     ("mcp.request.id", "jsonrpc.request.id"),
     ("mcp.tool.name", "gen_ai.tool.name"),
     ("messaging.destination", "messaging.destination.name"),
+    ("messaging.message.payload_size_bytes", "messaging.message.body.size"),
+    ("messaging.message_id", "messaging.message.id"),
+    ("messaging.message_payload_size_bytes", "messaging.message.body.size"),
     ("messaging.operation", "messaging.operation.type"),
     ("net.host.name", "server.address"),
     ("net.host.port", "server.port"),
+    ("net.peer.ip", "network.peer.address"),
     ("net.peer.name", "server.address"),
     ("net.peer.port", "server.port"),
     ("net.protocol.name", "network.protocol.name"),

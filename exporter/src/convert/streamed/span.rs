@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     convert::{
+        data::called_server,
         ids::{Hex, parent_span_id, span_id, trace_id},
         link::Links,
         sender::Sender,
@@ -86,6 +87,7 @@ impl Serialize for StreamedSpan<'_> {
             origin: &origin,
             status_message: (!is_ok).then(|| message(&data.status).unwrap_or(word)),
             segment: segment.map(|segment| (segment.id, segment.name)),
+            server: called_server(op(&description), attributes),
             root: is_segment
                 .then(|| RootAttributes { source: description.source.as_str(), sample_rate: sample_rate(attributes) }),
         };

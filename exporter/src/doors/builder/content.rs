@@ -140,7 +140,7 @@ impl SentryExporterBuilder {
 
     /// Adds filters for spans that are not sent. The children of such a span move up to its parent. If a local root
     /// matches, its whole transaction is dropped. A text matches a part of the name, as in `ignoreSpans` of Sentry's SDKs,
-    /// or with a `*` the whole name. See [`SpanFilter`] for an example. Defaults to no filters.
+    /// or with a `*` the whole name: the name in Sentry, or the one with which the span was started. See [`SpanFilter`] for an example. Defaults to no filters.
     ///
     /// With [`TraceLifecycle::Stream`](crate::TraceLifecycle::Stream) a filter is applied when a span **starts**, because its
     /// children leave before it ends. It sees the name, the op and the attributes of the start; what is set later cannot
@@ -171,6 +171,24 @@ impl SentryExporterBuilder {
     /// ```
     pub const fn with_gen_ai_span_items(mut self, on: bool) -> Self {
         self.options.rules.keeps_gen_ai = !on;
+        self
+    }
+
+    /// Sets whether what generative models were asked and what they answered is sent, as `include_prompts` of Sentry's
+    /// Python SDK does. Defaults to `true`.
+    ///
+    /// With `false` the messages, instructions and tool definitions of spans, of their events and of logs are removed, and so
+    /// is what tools and MCP servers get and return. The guide of `opentelemetry-sentry` lists the attributes, on its page
+    /// `privacy`. Models, names of tools and numbers of tokens are sent in any case.
+    ///
+    /// ```
+    /// use opentelemetry_sentry_exporter::SentryExporter;
+    ///
+    /// let exporter = SentryExporter::builder().with_include_prompts(false).build()?;
+    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
+    /// ```
+    pub const fn with_include_prompts(mut self, on: bool) -> Self {
+        self.options.rules.removes_prompts = !on;
         self
     }
 
