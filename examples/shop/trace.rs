@@ -42,12 +42,15 @@ pub(crate) struct Words {
     pub(crate) failed: &'static str,
     /// The op of a query.
     pub(crate) query: &'static str,
+    /// The op of a server action.
+    pub(crate) action: &'static str,
     /// Whether a query is named by its text. A streamed span has a name that many spans share.
     pub(crate) is_named_by_text: bool,
 }
 
-const TRANSACTIONS: Words = Words { failed: "internal_error", query: "db", is_named_by_text: true };
-const STREAM: Words = Words { failed: "error", query: "db.query", is_named_by_text: false };
+const TRANSACTIONS: Words =
+    Words { failed: "internal_error", query: "db", action: "function.server_action", is_named_by_text: true };
+const STREAM: Words = Words { failed: "error", query: "db.query", action: "function", is_named_by_text: false };
 
 /// A log line in a span.
 #[derive(Clone, Debug)]

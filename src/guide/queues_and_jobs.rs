@@ -28,55 +28,117 @@
 //!     }
 //! }
 //!
+//! use std::time::{Duration, SystemTime, UNIX_EPOCH};
+//!
 //! use opentelemetry::{Context, propagation::TextMapPropagator};
 //! use opentelemetry_sentry::SentryPropagator;
-//! use tracing::info_span;
+//! use tracing::{Span, field::Empty, info_span};
 //! use tracing_opentelemetry::OpenTelemetrySpanExt;
 //!
+//! /// A message as it is in the queue.
+//! struct Message {
+//!     id: String,
+//!     headers: Headers,
+//!     body: Vec<u8>,
+//!     /// When it was published. Kafka keeps this itself, and so do the ids of Redis streams.
+//!     published: SystemTime,
+//!     /// How often it was delivered before. RabbitMQ has it as the header `x-delivery-count`, Redis in `XPENDING`.
+//!     retries: u64,
+//! }
+//!
 //! /// Publishes in a span of the kind `producer`, and adds its trace to the message.
-//! fn publish(propagator: &SentryPropagator) -> Headers {
+//! fn publish(propagator: &SentryPropagator, id: &str, body: &[u8]) -> Message {
 //!     let span = info_span!(
 //!         "publish",
 //!         otel.kind = "producer",
-//!         messaging.system = "kafka",
+//!         messaging.system = "kafka", // or "rabbitmq", "redis" …
 //!         messaging.operation.type = "send",
 //!         messaging.destination.name = "orders",
+//!         messaging.message.id = id,
+//!         messaging.message.body.size = body.len(),
 //!     );
 //!     span.in_scope(|| {
 //!         let mut headers = Headers::default();
 //!         propagator.inject_context(&Context::current(), &mut headers);
-//!         headers
+//!         Message { id: id.to_owned(), headers, body: body.to_owned(), published: SystemTime::now(), retries: 0 }
 //!     })
 //! }
 //!
 //! /// Processes in a span of the kind `consumer`: a transaction of its own in the same trace.
-//! fn process(propagator: &SentryPropagator, headers: &Headers) {
+//! fn process(propagator: &SentryPropagator, message: &Message, work: impl FnOnce(&[u8]) -> Result<(), String>) {
+//!     let waited = message.published.elapsed().unwrap_or_default();
 //!     let span = info_span!(
 //!         "process",
 //!         otel.kind = "consumer",
 //!         messaging.system = "kafka",
 //!         messaging.operation.type = "process",
 //!         messaging.destination.name = "orders",
+//!         messaging.message.id = message.id,
+//!         messaging.message.body.size = message.body.len(),
+//!         messaging.message.receive.latency = waited.as_secs_f64() * 1000.0, // in milliseconds
+//!         messaging.message.retry.count = message.retries,
+//!         otel.status_code = Empty,
+//!         otel.status_description = Empty,
 //!     );
 //!     // It fails only for a span that has started already, or that no layer records.
-//!     let _ = span.set_parent(propagator.extract_with_context(&Context::new(), headers));
-//!     span.in_scope(|| { /* … */ });
+//!     let _ = span.set_parent(propagator.extract_with_context(&Context::new(), &message.headers));
+//!     span.in_scope(|| {
+//!         if let Err(error) = work(&message.body) {
+//!             Span::current().record("otel.status_code", "ERROR");
+//!             Span::current().record("otel.status_description", error);
+//!         }
+//!     });
 //! }
-//! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
+//! # use opentelemetry_sentry::{Sentry, TraceLifecycle, exporter::testing::LocalIngest};
+//! # use serde_json::{Value, json};
 //! # use tracing_subscriber::prelude::*;
-//! # let ingest = LocalIngest::start()?;
-//! # let sentry = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0).build()?;
+//! # const PATIENCE: Duration = Duration::from_secs(60);
+//! # fn example(ingest: &LocalIngest, lifecycle: TraceLifecycle) -> Result<(), Box<dyn std::error::Error>> {
+//! # let builder = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0);
+//! # let sentry = builder.with_lifecycle(lifecycle).build()?;
 //! # let _default = tracing_subscriber::registry().with(sentry.tracing_layer()).set_default();
-//! # process(sentry.propagator(), &publish(sentry.propagator()));
-//! # sentry.flush(std::time::Duration::from_secs(10))?;
-//! # let envelopes = ingest.wait_for(2, std::time::Duration::from_secs(10))?;
-//! # let sent: Vec<_> = envelopes.iter().map(|envelope| envelope.items()[0].json().expect("JSON")).collect();
+//! # let mut message = publish(sentry.propagator(), "m1", b"a lamp");
+//! # (message.retries, message.published) = (2, UNIX_EPOCH);
+//! # process(sentry.propagator(), &message, |_| Err("no stock".to_owned()));
+//! # sentry.flush(PATIENCE)?;
+//! # Ok(())
+//! # }
+//! # /// What the page needs of the consumer, and of the producer where it has the same.
+//! # fn check(publish: &dyn Fn(&str) -> Value, process: &dyn Fn(&str) -> Value) {
+//! #     for (key, value) in [
+//! #         ("messaging.system", json!("kafka")),
+//! #         ("messaging.destination.name", json!("orders")),
+//! #         ("messaging.message.id", json!("m1")),
+//! #         ("messaging.message.body.size", json!(6)),
+//! #     ] {
+//! #         assert_eq!((publish(key), process(key)), (value.clone(), value), "{key}");
+//! #     }
+//! #     assert_eq!((publish("sentry.op"), process("sentry.op")), (json!("queue.publish"), json!("queue.process")));
+//! #     assert_eq!(process("messaging.message.retry.count"), 2);
+//! #     assert!(process("messaging.message.receive.latency").as_f64() > Some(1e12), "in milliseconds");
+//! #     assert_eq!(process("sentry.status.message"), "no stock");
+//! # }
+//! # let ingest = LocalIngest::start()?;
+//! # example(&ingest, TraceLifecycle::Transactions)?;
+//! # let sent = ingest.transactions();
 //! # let of_op = |op: &str| sent.iter().map(|sent| &sent["contexts"]["trace"]).find(|trace| trace["op"] == op).expect(op).clone();
 //! # let (publish, process) = (of_op("queue.publish"), of_op("queue.process"));
 //! # assert_eq!(process["trace_id"], publish["trace_id"]);
 //! # assert_eq!(process["parent_span_id"], publish["span_id"]);
+//! # assert_eq!(process["status"], "internal_error");
+//! # check(&|key| publish["data"][key].clone(), &|key| process["data"][key].clone());
+//! # let ingest = LocalIngest::start()?;
+//! # example(&ingest, TraceLifecycle::Stream)?;
+//! # let (publish, process) = (ingest.span("send orders"), ingest.span("process orders"));
+//! # assert_eq!((&process.trace_id, &process.parent_span_id), (&publish.trace_id, &Some(publish.span_id.clone())));
+//! # assert_eq!((process.is_segment, process.status.as_str()), (true, "error"));
+//! # check(&|key| publish.json["attributes"][key]["value"].clone(), &|key| process.json["attributes"][key]["value"].clone());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! With this, every column of Sentry's page for queues has a value: destination, throughput, errors, the time in the queue
+//! and the time of processing, sizes and retries. The attributes are the same for RabbitMQ, where the destination is the
+//! queue or the exchange, and for Redis streams, where it is the name of the stream and the headers are fields of the entry.
 //!
 //! After `install` the propagator is the global one:
 //! `global::get_text_map_propagator(|propagator| propagator.inject_context(&cx, &mut headers))`.
@@ -91,14 +153,33 @@
 //! use tracing_opentelemetry::OpenTelemetrySpanExt;
 //!
 //! fn process_all(propagator: &SentryPropagator, batch: &[HashMap<String, String>]) {
-//!     let span = tracing::info_span!("process orders", otel.kind = "consumer", messaging.system = "kafka");
+//!     let span = tracing::info_span!(
+//!         "process orders",
+//!         otel.kind = "consumer",
+//!         messaging.system = "redis",
+//!         messaging.operation.type = "process",
+//!         messaging.destination.name = "orders",
+//!         messaging.batch.message_count = batch.len(),
+//!     );
 //!     for headers in batch {
 //!         let cx = propagator.extract_with_context(&Context::new(), headers);
 //!         span.add_link(cx.span().span_context().clone());
 //!     }
 //!     span.in_scope(|| { /* … */ });
 //! }
-//! # process_all(&SentryPropagator::new(), &[HashMap::new()]);
+//! # use opentelemetry_sentry::{Sentry, exporter::testing::LocalIngest};
+//! # use tracing_subscriber::prelude::*;
+//! # let ingest = LocalIngest::start()?;
+//! # let sentry = Sentry::builder().with_dsn(ingest.dsn()).with_traces_sample_rate(1.0).build()?;
+//! # let _default = tracing_subscriber::registry().with(sentry.tracing_layer()).set_default();
+//! # let message = |trace: &str| HashMap::from([("sentry-trace".to_owned(), format!("{}-{}-1", trace.repeat(16), "02".repeat(8)))]);
+//! # process_all(sentry.propagator(), &[message("0a"), message("0b")]);
+//! # sentry.flush(std::time::Duration::from_secs(60))?;
+//! # let trace = ingest.transactions()[0]["contexts"]["trace"].clone();
+//! # assert_eq!((&trace["op"], &trace["data"]["messaging.batch.message_count"]), (&"queue.process".into(), &2.into()));
+//! # let links: Vec<_> = trace["links"].as_array().expect("links").iter().map(|link| link["trace_id"].clone()).collect();
+//! # assert_eq!(links, ["0a".repeat(16), "0b".repeat(16)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Jobs over a channel

@@ -50,11 +50,8 @@ fn between(text: &str, before: &str, after: &str) -> String {
 
 /// A server action and deferred work are separate transactions below the request's.
 pub(super) fn own_transaction(seen: &Seen) -> Vec<Check> {
-    let (name, op) = if seen.visit.kind == Kind::Action {
-        ("serverAction/createOrder", Some("function.server_action"))
-    } else {
-        ("send_catalogue", None)
-    };
+    let is_action = seen.visit.kind == Kind::Action;
+    let name = if is_action { "serverAction/createOrder" } else { "send_catalogue" };
     let whole =
         format!("trace {} on a transaction of the request, one of {name}, one of inventory", seen.visit.trace_id);
     let found = [
@@ -75,14 +72,12 @@ pub(super) fn own_transaction(seen: &Seen) -> Vec<Check> {
         Check::equal("all three envelopes have the browser's dynamic sampling context", dscs, &[&seen.visit.dsc; 3]),
         Check::equal(format!("it is named {name}"), own.root.description.as_str(), &name),
     ];
-    match op {
-        Some(op) => checks.extend(action(own, op)),
-        None => checks.extend(deferred(request, own)),
-    }
+    checks.extend(if is_action { action(own) } else { deferred(request, own) });
     checks
 }
 
-fn action(own: &Transaction, op: &str) -> [Check; 2] {
+fn action(own: &Transaction) -> [Check; 2] {
+    let op = own.words.action;
     let text = |key| own.root.data.get(key).and_then(|value| value.as_str());
     let recorded = [text("server_action.form_data.sku"), text("server_action.result")];
     [
