@@ -57,6 +57,16 @@ SERVERS = ("by hand", "ServerLayer", "tower-otel")
 NUMBERS = {"sample_rate", "sample_rand"}
 # SDKs that replace the rate of an inherited decision by 1 or 0, in what they send and pass on.
 REWRITES_RATE = {"python 3"}
+# SDKs whose lines inside an incoming request belong to the trace alone.
+NAMES_NO_SPAN = {("node 10", LAST)}
+# The line that each service logs in each request, inside the span of the request.
+LINE = "checkout"
+LINE_ATTRIBUTES = {
+    "order.items": ("integer", 3),
+    "order.total": ("double", 9.5),
+    "order.paid": ("boolean", True),
+    "order.sku": ("string", "lamp"),
+}
 
 
 class Trace:
@@ -88,6 +98,8 @@ class Ingest(BaseHTTPRequestHandler):
 
     spans = []
 
+    logs = []
+
     def do_POST(self):
         length = self.headers["content-length"]
         body = self.chunks() if length is None else self.rfile.read(int(length))
@@ -101,6 +113,8 @@ class Ingest(BaseHTTPRequestHandler):
                 self.transactions.append((place, trace, payload))
             if kind == "span":
                 self.spans.extend((place, trace, span) for span in payload["items"])
+            if kind == "log":
+                self.logs.extend((place, log) for log in payload["items"] if log["body"] == LINE)
         self.send_response(200)
         self.send_header("content-length", "2")
         self.end_headers()
@@ -183,8 +197,8 @@ def get(url):
 class Walk:
     """One request through all three services."""
 
-    def __init__(self, services, case, server, rewrites_rate):
-        self.rewrites_rate = rewrites_rate
+    def __init__(self, name, services, case, server):
+        self.name = name
         orgs = case.get("orgs", (None, None, None))
         strict = case.get("strict", False)
         self.case = case
@@ -252,7 +266,7 @@ class Walk:
         if expected is not None:
             self.same("decision at the last", self.last.sampled, expected)
             expected_dsc = dict(self.passed.dsc)
-            if self.rewrites_rate and expected_dsc.get("sample_rate") is not None:
+            if self.name in REWRITES_RATE and expected_dsc.get("sample_rate") is not None:
                 expected_dsc["sample_rate"] = float(expected)
             self.same("DSC at the last", self.last.dsc, expected_dsc)
 
@@ -279,18 +293,45 @@ class Walk:
         ours = found[MIDDLE][1].get("spans", []) if MIDDLE in found else []
         names = [span.get("description") or span.get("name") for span in ours]
         self.same("spans of requests to Sentry", [name for name in names if "envelope" in (name or "")], [])
+        self.check_logs()
+
+    def check_logs(self):
+        """The lines at Sentry: also those of services that drop the trace or do not trace."""
+        traces = {FIRST: self.sent.id, MIDDLE: self.passed.id, LAST: self.last.id}
+        contexts = [(place, event["contexts"]["trace"]) for place, _, event in list(Ingest.transactions) + segments()]
+        roots = {place: context["span_id"] for place, context in contexts if context["trace_id"] == traces[place]}
+        logs = self.wait(lambda: [(place, log) for place, log in list(Ingest.logs) if log["trace_id"] == traces[place]],
+                         PLACES)
+        self.same("lines in the traces of their services", sorted(place for place, _ in logs), sorted(PLACES))
+        for place, log in logs:
+            attributes = {key: (typed["type"], typed["value"]) for key, typed in log["attributes"].items()}
+            line = {key: value for key, value in attributes.items() if key in LINE_ATTRIBUTES}
+            self.same(f"attributes of the line of {place}", line, LINE_ATTRIBUTES)
+            self.same(f"level of the line of {place}", log["level"], "info")
+            if place == MIDDLE:
+                self.same("span of our line", log.get("span_id"), roots.get(place))
+            elif place in roots and (self.name, place) not in NAMES_NO_SPAN:
+                # Node has it as an attribute.
+                _, span = attributes.get("sentry.trace.parent_span_id", (None, log.get("span_id")))
+                self.same(f"span of the line of {place}", span, roots[place])
 
     def arrived(self, senders):
         for url in self.urls:
             get(f"{url}/flush")
+        here = self.wait(
+            lambda: [(place, (header, event)) for place, header, event in list(Ingest.transactions) + segments()
+                     if event["contexts"]["trace"]["trace_id"] == self.last.id],
+            senders)
+        self.same("transactions", len(here), len(senders))
+        return dict(here)
+
+    @staticmethod
+    def wait(look, places):
+        """What is found when something of all places has arrived, or after a long time."""
         deadline = time.monotonic() + PATIENCE
-        while True:
-            here = [(place, (header, event)) for place, header, event in list(Ingest.transactions) + segments()
-                    if event["contexts"]["trace"]["trace_id"] == self.last.id]
-            if {place for place, _ in here} >= senders or time.monotonic() > deadline:
-                self.same("transactions", len(here), len(senders))
-                return dict(here)
+        while not set(dict(found := look())) >= set(places) and time.monotonic() <= deadline:
             time.sleep(0.02)
+        return found
 
 
 def main(name, middle, lifecycle, *command):
@@ -298,7 +339,7 @@ def main(name, middle, lifecycle, *command):
     failed = 0
     for server, case in product(SERVERS, CASES):
         for _ in range(case.get("walks", 1)):
-            wrong = Walk(services, case, server, name in REWRITES_RATE).check()
+            wrong = Walk(name, services, case, server).check()
             failed += bool(wrong)
             for what in wrong:
                 print(f"{name}, {lifecycle}: {server}: {case['name']}: {what}")
@@ -306,7 +347,7 @@ def main(name, middle, lifecycle, *command):
     if found != [lifecycle]:
         failed += 1
         print(f"{name}, {lifecycle}: what arrived is {' and '.join(found)}")
-    compared = "trace id, parents, decision, DSC, trace headers, foreign baggage, organisations, strict"
+    compared = "trace id, parents, decision, DSC, trace headers, foreign baggage, organisations, strict, logs"
     print(f"{name}, {lifecycle}: {len(CASES)} cases, {', '.join(SERVERS)}: {compared}: {f'{failed} FAILED' if failed else 'ok'}")
     return 1 if failed else 0
 

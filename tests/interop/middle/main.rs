@@ -1,6 +1,6 @@
 //! The service in the middle: it continues the incoming trace, calls the next service, and returns the headers of both.
 //!
-//! `GET /middle?next=URL` answers with the incoming headers (`in`) and their number of `baggage` lines (`lines`), the
+//! `GET /middle?next=URL` logs a line, and answers with the incoming headers (`in`) and their number of `baggage` lines (`lines`), the
 //! outgoing headers (`out`) and the next service's answer (`next`). The variable `SERVER` says what makes the span of a
 //! request: `by hand`, `ServerLayer` or `tower-otel`. `GET /flush` answers when everything has been sent to Sentry. The
 //! process ends when its standard input is closed.
@@ -24,6 +24,7 @@ use opentelemetry_sentry::{Sentry, web::ServerLayer};
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task};
 use tower_otel::trace::HttpLayer;
+use tracing::info;
 use tracing_subscriber::prelude::*;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,7 +35,7 @@ type Failure = (StatusCode, String);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let sentry = Arc::new(install()?);
-    tracing_subscriber::registry().with(sentry.tracing_layer()).init();
+    tracing_subscriber::registry().with(sentry.tracing_layer()).with(sentry.log_layer()).init();
     let router = traced(&env::var("SERVER")?)?.route("/flush", get(flush)).with_state(Arc::clone(&sentry));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}/middle", listener.local_addr()?);
@@ -44,7 +45,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Reads `SENTRY_*` as always. `ORG_ID` and `STRICT` are settings without a variable of Sentry's.
 fn install() -> Result<Sentry, Box<dyn Error>> {
-    let mut builder = Sentry::builder().with_strict_trace_continuation(env::var_os("STRICT").is_some());
+    let mut builder = Sentry::builder().with_logs(true);
+    builder = builder.with_strict_trace_continuation(env::var_os("STRICT").is_some());
     if let Ok(id) = env::var("ORG_ID") {
         builder = builder.with_org_id(id.parse()?);
     }
@@ -71,8 +73,9 @@ async fn by_hand(uri: Uri, headers: HeaderMap) -> Result<Json<Value>, Failure> {
     answer
 }
 
-/// Calls the next service in a span below that of the request.
+/// Logs a line, and calls the next service in a span below that of the request.
 async fn middle(uri: Uri, headers: HeaderMap) -> Result<Json<Value>, Failure> {
+    info!(order.items = 3, order.total = 9.5, order.paid = true, order.sku = "lamp", "checkout");
     let client = start("GET", SpanKind::Client, &[KeyValue::new("http.request.method", "GET")], &Context::current());
 
     let mut out = HeaderMap::new();

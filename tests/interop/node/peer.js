@@ -1,7 +1,8 @@
 // A service with Sentry's SDK for Node on plain `http`. The SDK instruments incoming and outgoing requests.
 //
 // `GET /start?next=URL` begins a trace and calls the next service. `GET /end` is the last service; it answers with the
-// headers that it would send on. `GET /flush` answers when everything has been sent. Ends when standard input is closed.
+// headers that it would send on. Both log a line. `GET /flush` answers when everything has been sent. Ends when standard
+// input is closed.
 "use strict";
 
 const Sentry = require("@sentry/node"); // before `http`
@@ -13,6 +14,7 @@ Sentry.init({
   propagateTraceparent: true,
   tracesSampleRate: rate === undefined ? undefined : Number(rate),
   traceLifecycle: process.env.SENTRY_TRACE_LIFECYCLE,
+  enableLogs: true,
 });
 
 const http = require("http");
@@ -27,16 +29,26 @@ const fetchJson = (url, headers) =>
     request.on("error", reject);
   });
 
+// The same line as in the service in the middle.
+const logLine = () =>
+  Sentry.logger.info("checkout", { "order.items": 3, "order.total": 9.5, "order.paid": true, "order.sku": "lamp" });
+
 const start = next =>
   Sentry.startNewTrace(() =>
-    Sentry.startSpan({ name: "GET /checkout", op: "http.server", attributes: { "sentry.source": "route" } }, () =>
-      fetchJson(next, { baggage: "tenant=acme" }),
-    ),
+    Sentry.startSpan({ name: "GET /checkout", op: "http.server", attributes: { "sentry.source": "route" } }, () => {
+      logLine();
+      return fetchJson(next, { baggage: "tenant=acme" });
+    }),
   );
+
+const end = () => {
+  logLine();
+  return Sentry.getTraceData();
+};
 
 const answer = async url => {
   if (url.pathname === "/start") return start(url.searchParams.get("next"));
-  if (url.pathname === "/end") return Sentry.getTraceData();
+  if (url.pathname === "/end") return end();
   return { flushed: await Sentry.flush(60000) };
 };
 

@@ -1,7 +1,8 @@
 """A service with Sentry's SDK for Python on the standard library. The SDK instruments outgoing requests.
 
 `GET /start?next=URL` begins a trace and calls the next service. `GET /end` is the last service; it answers with the
-headers that it would send on. `GET /flush` answers when everything has been sent. Ends when standard input is closed.
+headers that it would send on. Both log a line. `GET /flush` answers when everything has been sent. Ends when standard
+input is closed.
 """
 
 import json
@@ -13,12 +14,16 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
 import sentry_sdk
+from sentry_sdk import logger
 
+# Version 3 always sends logs.
+LOGS = {"enable_logs": True} if hasattr(sentry_sdk, "start_transaction") else {}
 rate = os.environ.get("SENTRY_TRACES_SAMPLE_RATE")
 sentry_sdk.init(
     org_id=os.environ.get("ORG_ID"),
     strict_trace_continuation="STRICT" in os.environ,
     traces_sample_rate=None if rate is None else float(rate),
+    **LOGS,
 )
 
 
@@ -35,14 +40,22 @@ def request(name, headers):
     return sentry_sdk.start_span(name=name, attributes=attributes)
 
 
+def log_line():
+    """The same line as in the service in the middle."""
+    attributes = {"order.items": 3, "order.total": 9.5, "order.paid": True, "order.sku": "lamp"}
+    logger.info("checkout", attributes=attributes)
+
+
 def start(url):
     with sentry_sdk.isolation_scope(), request("GET /checkout", {}):
+        log_line()
         with urlopen(Request(url, headers={"baggage": "tenant=acme"})) as answer:
             return json.load(answer)
 
 
 def end(headers):
     with sentry_sdk.isolation_scope(), request("GET /end", headers):
+        log_line()
         return {"sentry-trace": sentry_sdk.get_traceparent(), "baggage": sentry_sdk.get_baggage()}
 
 

@@ -1,4 +1,4 @@
-// compare.js SHOP: the shop sends to an ingest and to Spotlight. Compares the transactions in both.
+// compare.js SHOP: the shop sends to an ingest and to Spotlight. Compares the transactions and the logs in both.
 "use strict";
 
 const { Claims } = require("../stage/claims.js");
@@ -27,6 +27,16 @@ const summary = event => ({
   times: [event.start_timestamp, event.timestamp],
 });
 
+// What `tail logs` prints of a log, apart from its time, which it rounds.
+const line = log => {
+  const attributes = Object.entries(log.attributes).map(([key, typed]) => [key, typed.value]);
+  const fields = { type: "log", level: log.level, message: log.body, trace_id: log.trace_id };
+  return { ...fields, severity_number: log.severity_number, ...Object.fromEntries(attributes) };
+};
+
+// In any order: the services send at the same time.
+const sorted = lines => lines.map(one => JSON.stringify(Object.entries(one).sort())).sort();
+
 async function main(binary) {
   const claims = new Claims("spotlight");
   const [ingest, url] = [await Ingest.start(), await viewer.start()];
@@ -43,7 +53,11 @@ async function main(binary) {
     const found = seen.find(event => event.event_id === sent.event_id);
     claims.same(`${sent.from} ${sent.transaction}`, found && summary(found), summary(sent));
   }
-  return claims.close("every transaction of the shop read back: trace, parents, names, times, spans, trace header");
+  const printed = await viewer.tailLogs(url, ingest.logs.length, PATIENCE);
+  claims.holds("there are lines at the ingest", ingest.logs.length > 0);
+  claims.same("lines of `tail logs`", sorted(printed.map(({ timestamp, ...rest }) => rest)), sorted(ingest.logs.map(line)));
+  const transactions = "every transaction of the shop read back: trace, parents, names, times, spans, trace header";
+  return claims.close(`${transactions}; every log printed by \`tail logs\``);
 }
 
 main(...process.argv.slice(2)).then(

@@ -1,9 +1,11 @@
 // Spotlight's server on loopback only. Its own command listens on every interface and sends usage data.
 "use strict";
 
+const { spawn } = require("child_process");
 const fs = require("fs");
 const net = require("net");
 const path = require("path");
+const readline = require("readline");
 const { pathToFileURL } = require("url");
 
 const ROOT = path.join(process.env.NODE_PATH.split(path.delimiter)[0], "@spotlightjs/spotlight/dist");
@@ -33,6 +35,23 @@ async function start() {
   return `http://127.0.0.1:${port}`;
 }
 
+// Waits until Spotlight's command `tail logs` has printed `count` lines, as JSON. It gets what arrived before it began, too.
+async function tailLogs(url, count, patience) {
+  const tail = JSON.stringify(pathToFileURL(path.join(ROOT, "server/cli/tail.js")));
+  // Its file alone: the whole command would send usage data.
+  const code = `import(${tail}).then(tail => tail.handler({ port: ${new URL(url).port}, cmdArgs: ["logs"], format: "json" }))`;
+  const command = spawn(process.execPath, ["-e", code], { stdio: ["ignore", "pipe", "inherit"] });
+  const late = setTimeout(() => command.kill(), patience);
+  const found = [];
+  for await (const line of readline.createInterface({ input: command.stdout })) {
+    found.push(JSON.parse(line));
+    if (found.length >= count) break;
+  }
+  clearTimeout(late);
+  command.kill();
+  return found;
+}
+
 // Waits for `count` transactions. Returns their events with the envelope's `trace` header as `dsc`.
 async function transactions(url, count, patience) {
   const found = [];
@@ -59,4 +78,4 @@ function read(event) {
   return own.map(([, payload]) => ({ ...payload, dsc: headers.trace }));
 }
 
-module.exports = { start, transactions };
+module.exports = { start, tailLogs, transactions };

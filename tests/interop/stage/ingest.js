@@ -1,4 +1,4 @@
-// Receives envelopes as Sentry does, and keeps the transactions and streamed spans in them.
+// Receives envelopes as Sentry does, and keeps the transactions, streamed spans and logs in them.
 "use strict";
 
 const http = require("http");
@@ -9,6 +9,7 @@ const PATIENCE = 60000; // milliseconds; only a fault makes a test wait this lon
 class Ingest {
   // Streamed spans, with the envelope's `trace` header as `dsc`.
   spans = [];
+  logs = [];
   #events = [];
   // A function that gets every envelope.
   copyTo = undefined;
@@ -48,6 +49,8 @@ class Ingest {
     for (const { header, payload } of items) {
       if (header.type === "span") {
         this.spans.push(...JSON.parse(payload).items.map(span => ({ ...span, dsc: headers.trace })));
+      } else if (header.type === "log") {
+        this.logs.push(...JSON.parse(payload).items);
       } else if (header.type === "transaction") {
         const event = JSON.parse(payload);
         this.#events.push({ ...event, dsc: headers.trace, from: sender(event) });
