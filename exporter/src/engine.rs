@@ -352,8 +352,12 @@ impl Engine {
 
     /// Whether nothing waits, for an engine without a thread: a call cannot wait for the application, which delivers.
     fn all_delivered(&self) -> Result<(), FlushError> {
-        let Stats { spans_pending, logs_pending, .. } = self.stats();
-        if spans_pending + logs_pending > 0 { Err(FlushError::Waiting) } else { Ok(()) }
+        let Stats { spans_pending, logs_pending, metrics_pending, check_ins_pending, .. } = self.stats();
+        if spans_pending + logs_pending + metrics_pending + check_ins_pending > 0 {
+            Err(FlushError::Waiting)
+        } else {
+            Ok(())
+        }
     }
 
     /// The instruments, which do not keep the engine alive.

@@ -106,7 +106,7 @@ impl Callers {
             _ if !is_on_disk => Ok(()),
             (0, 0, 0, check_ins) => Err(FlushError::CheckInsKeptOnDisk { check_ins }),
             (0, 0, metrics, _) => Err(FlushError::MetricsKeptOnDisk { metrics }),
-            (0, logs, _) => Err(FlushError::LogsKeptOnDisk { logs }),
+            (0, logs, ..) => Err(FlushError::LogsKeptOnDisk { logs }),
             (spans, ..) => Err(FlushError::KeptOnDisk { spans }),
         }
     }
