@@ -227,6 +227,12 @@ impl Intake {
         self.pending() >= self.crowded_at()
     }
 
+    /// Whether so many bytes wait that spans should lose their spare room. That costs the worker time, and a service that
+    /// is not flooded has room enough.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.pending() >= self.limit / 16
+    }
+
     /// Bytes of spans that wait.
     pub(crate) fn pending(&self) -> usize {
         self.pending.load(Ordering::Relaxed)

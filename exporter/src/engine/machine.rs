@@ -244,9 +244,13 @@ impl Machine {
         let Shared { intake, ledger, .. } = shared;
         let grace = if intake.knows_roots() { GRACE } else { Duration::ZERO };
         let pick_up = PickUp { now: now.instant, since, grace };
+        let is_filling = intake.is_filling();
         let mut ready = Vec::new();
-        for span in inbox.drain(..) {
+        for mut span in inbox.drain(..) {
             if span.span_context.is_valid() {
+                if is_filling {
+                    intake.release(span.shrink());
+                }
                 ready.extend(gatherer.push(span, pick_up));
             } else {
                 // The application has a broken id generator. Sentry refuses a transaction that contains such a span.

@@ -34,6 +34,34 @@ fn an_overflow_ends_when_the_pressure_has_ended() {
 }
 
 #[test]
+fn spare_room_of_spans_takes_no_room_for_others() {
+    let limit = 1 << 20;
+    let engine = EngineOptions { buffer_limit: limit, ..EngineOptions::default() };
+    let mut sim = Simulation::new(Plan { engine, ..Plan::default() }, |_| accepted(millis(20)));
+    let trace = sim.new_trace();
+    let root = sim.span(trace, 0);
+    let mut ended = 0;
+    for _ in 0..10 {
+        let mut bytes = 0;
+        while bytes < limit / 4 {
+            let mut step = sim.span(trace, id_of(&root));
+            step.attributes.reserve_exact(100);
+            bytes += step.attributes.capacity() * size_of::<KeyValue>();
+            ended += 1;
+            sim.end(step);
+        }
+        // The spans are picked up, and wait for their root.
+        sim.run_for(seconds(6));
+        assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (0, 0));
+    }
+    assert!(sim.shared.intake.pending() < limit / 2);
+    sim.end(root);
+    assert_eq!(sim.flush(seconds(5)), Ok(()));
+    assert_eq!((sim.distinct(), sim.stats().transactions_sent), (ended + 1, 1));
+    assert_eq!(sim.shared.intake.pending(), 0);
+}
+
+#[test]
 fn large_traces_lose_nothing_on_an_idle_network() {
     for has_dir in [false, true] {
         let dir = tempfile::tempdir().unwrap();
