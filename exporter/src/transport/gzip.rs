@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `matches` | finds what occurred before |
 //! | `huffman` | short codes for frequent symbols |
-//! | `block` | writes literals and matches in these codes |
+//! | `block` | keeps these codes, and writes literals and matches in them |
 //! | `bits` | writes bits |
 //!
 //! The format is RFC 1952, the compression RFC 1951.
@@ -16,6 +16,7 @@ mod matches;
 
 use self::{
     bits::Bits,
+    block::Codes,
     matches::{Finder, Match},
 };
 
@@ -29,13 +30,15 @@ const BLOCK: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Gzip {
     finder: Finder,
+    /// Those of the last block, for the next one.
+    codes: Codes,
     /// The matches of one block. It is a field so that its memory is reused.
     matches: Vec<Match>,
 }
 
 impl Gzip {
     pub(super) fn new() -> Self {
-        Self { finder: Finder::new(), matches: Vec::new() }
+        Self { finder: Finder::new(), codes: Codes::default(), matches: Vec::new() }
     }
 
     /// Compresses a body behind what `out` contains.
@@ -48,7 +51,7 @@ impl Gzip {
             let end = plain.len().min(start + BLOCK);
             self.matches.clear();
             self.finder.find(&plain[..end], start, &mut self.matches);
-            bits = block::write(&plain[start..end], &self.matches, end == plain.len(), bits);
+            bits = block::write(&plain[start..end], &self.matches, end == plain.len(), &mut self.codes, bits);
             start = end.max(1);
         }
         bits.align();

@@ -55,12 +55,72 @@ const LENGTHS: [Symbol; LONGEST + 1] = {
     all
 };
 
-/// Writes a block: its codes, then literals and matches.
-pub(super) fn write<'a>(plain: &[u8], matches: &[Match], is_last: bool, mut out: Bits<'a>) -> Bits<'a> {
-    let (symbols, distances) = counts(plain, matches);
-    let (symbols, distances) = (codes(&symbols, LONGEST_CODE), codes(&distances, LONGEST_CODE));
+/// The codes of a block. The next blocks use them as long as they fit: the bodies of a service resemble each other, and
+/// making codes takes as long as writing a small body.
+#[derive(Debug)]
+pub(super) struct Codes {
+    /// Every symbol has a code, also one that did not occur when they were made.
+    symbols: [Code; SYMBOLS],
+    distances: [Code; DISTANCES],
+    /// The lengths of both as they are written for the decoder: bits, and their number.
+    lengths: Vec<(u32, u32)>,
+}
+
+impl Codes {
+    /// The codes that are best if each symbol occurs this often, and once more.
+    fn of(symbols: &[u32; SYMBOLS], distances: &[u32; DISTANCES]) -> Self {
+        let symbols = codes(&symbols.map(|count| count + 1), LONGEST_CODE);
+        let distances = codes(&distances.map(|count| count + 1), LONGEST_CODE);
+        let lengths = lengths(&symbols, &distances);
+        Self { symbols, distances, lengths }
+    }
+
+    /// Whether new codes would save less than a sixteenth.
+    fn fit(&self, symbols: &[u32; SYMBOLS], distances: &[u32; DISTANCES]) -> bool {
+        let (ours, new) = cost(symbols, &self.symbols);
+        let (of_distances, new_of_distances) = cost(distances, &self.distances);
+        16 * (ours + of_distances) <= 17 * (new + new_of_distances)
+    }
+}
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self::of(&[0; SYMBOLS], &[0; DISTANCES])
+    }
+}
+
+/// The bits that symbols take, and about those that they would take in [`Codes::of`] them, both with 16 binary places.
+fn cost<const N: usize>(counts: &[u32; N], codes: &[Code; N]) -> (u64, u64) {
+    let all = log2(counts.iter().sum::<u32>() + N as u32);
+    let (mut ours, mut new) = (0, 0);
+    for (count, code) in counts.iter().zip(codes).filter(|(count, _)| **count > 0) {
+        ours += u64::from(*count) * u64::from(code.length);
+        new += u64::from(*count) * (all - log2(count + 1));
+    }
+    (ours << 16, new)
+}
+
+/// The binary logarithm with 16 binary places, at most 0.09 too small: a straight line between powers of 2.
+const fn log2(number: u32) -> u64 {
+    let whole = number.ilog2();
+    ((whole as u64) << 16) + (((number as u64) << 16) >> whole) - (1 << 16)
+}
+
+/// Writes a block: its codes, then literals and matches. The codes are replaced if they do not fit.
+pub(super) fn write<'a>(
+    plain: &[u8],
+    matches: &[Match],
+    is_last: bool,
+    kept: &mut Codes,
+    mut out: Bits<'a>,
+) -> Bits<'a> {
+    let (counts, of_distances) = counts(plain, matches);
+    if !kept.fit(&counts, &of_distances) {
+        *kept = Codes::of(&counts, &of_distances);
+    }
+    let Codes { symbols, distances, lengths } = kept;
     out.push(u32::from(is_last) | 2 << 1, 3);
-    write_lengths(&symbols, &distances, &mut out);
+    lengths.iter().for_each(|(bits, count)| out.push(*bits, *count));
     let mut rest = plain;
     for found in matches {
         let (literals, behind) = rest.split_at(found.literals.into());
@@ -99,42 +159,46 @@ fn write_code(code: Code, out: &mut Bits<'_>) {
 
 #[inline]
 fn write_symbol(code: Code, symbol: Symbol, out: &mut Bits<'_>) {
+    let (bits, count) = joined(code, symbol);
+    out.push(bits, count);
+}
+
+/// The code of a symbol and the bits behind it, and their number.
+#[inline]
+fn joined(code: Code, symbol: Symbol) -> (u32, u32) {
     let bits = u32::from(code.bits) | u32::from(symbol.bits) << code.length;
-    out.push(bits, u32::from(code.length) + u32::from(symbol.count));
+    (bits, u32::from(code.length) + u32::from(symbol.count))
 }
 
 /// The order in which the lengths of the codes for lengths are written: the rarest last, as zeros at the end are left out.
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// Writes the lengths of all codes, from which a decoder knows the codes. They have codes themselves.
-fn write_lengths(symbols: &[Code; SYMBOLS], distances: &[Code; DISTANCES], out: &mut Bits<'_>) {
-    let used =
-        |codes: &[Code], least| codes.iter().rposition(|code| code.length > 0).map_or(0, |last| last + 1).max(least);
-    let (of_symbols, of_distances) = (used(symbols, 257), used(distances, 1));
+/// The lengths of all codes, from which a decoder knows the codes, as bits and their number. They have codes themselves.
+fn lengths(symbols: &[Code; SYMBOLS], distances: &[Code; DISTANCES]) -> Vec<(u32, u32)> {
     let mut lengths = [0; SYMBOLS + DISTANCES];
-    let all = symbols[..of_symbols].iter().chain(&distances[..of_distances]);
+    let all = symbols.iter().chain(distances);
     lengths.iter_mut().zip(all).for_each(|(length, code)| *length = code.length);
     let mut runs = [Symbol { symbol: 0, bits: 0, count: 0 }; SYMBOLS + DISTANCES];
-    let runs = to_runs(&lengths[..of_symbols + of_distances], &mut runs);
+    let runs = to_runs(&lengths, &mut runs);
     let mut counts = [0; 19];
     runs.iter().for_each(|run| counts[usize::from(run.symbol)] += 1);
     let codes = codes(&counts, 7);
     let of_codes = ORDER.iter().rposition(|symbol| codes[*symbol].length > 0).map_or(0, |last| last + 1).max(4);
-    out.push((of_symbols - 257) as u32, 5);
-    out.push((of_distances - 1) as u32, 5);
-    out.push((of_codes - 4) as u32, 4);
-    ORDER[..of_codes].iter().for_each(|symbol| out.push(codes[*symbol].length.into(), 3));
-    runs.iter().for_each(|run| write_symbol(codes[usize::from(run.symbol)], *run, out));
+    let numbers = [((SYMBOLS - 257) as u32, 5), ((DISTANCES - 1) as u32, 5), ((of_codes - 4) as u32, 4)];
+    let of_lengths = ORDER[..of_codes].iter().map(|symbol| (codes[*symbol].length.into(), 3));
+    numbers
+        .into_iter()
+        .chain(of_lengths)
+        .chain(runs.iter().map(|run| joined(codes[usize::from(run.symbol)], *run)))
+        .collect()
 }
 
-/// Lengths as symbols: a length, or how often the last one or 0 is repeated.
+/// Lengths as symbols: a length, or how often the last one is repeated.
 fn to_runs<'a>(mut lengths: &[u8], runs: &'a mut [Symbol]) -> &'a [Symbol] {
     let (mut used, mut last) = (0, None);
     while let [length, ..] = *lengths {
         let run = lengths.iter().take_while(|other| **other == length).count();
         let (symbol, first, count, taken) = match run {
-            11.. if length == 0 => (18, 11, 7, run.min(138)),
-            3.. if length == 0 => (17, 3, 3, run),
             3.. if last == Some(length) => (16, 3, 2, run.min(6)),
             _ => (length.into(), 1, 0, 1),
         };

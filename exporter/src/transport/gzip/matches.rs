@@ -52,15 +52,9 @@ impl Finder {
     /// Finds the matches from `start` to the end of a body, or of its part so far.
     pub(super) fn find(&mut self, plain: &[u8], start: usize, matches: &mut Vec<Match>) {
         let (mut literals, mut at) = (start, start);
-        while let Some(next) = word(plain, at) {
-            let before = self.exchange(next, at);
-            let distance = at.wrapping_sub(before.at as usize);
-            // 0 and what lies ahead wrap around.
-            let length = if before.start == next as u32 && distance.wrapping_sub(1) < WINDOW {
-                common(&plain[at..], &plain[at - distance..])
-            } else {
-                0
-            };
+        while let Some((place, distance)) = self.next(plain, at) {
+            at = place;
+            let length = common(&plain[at..], &plain[at - distance..]);
             if length < SHORTEST {
                 at += 1;
                 continue;
@@ -88,6 +82,22 @@ impl Finder {
                 self.exchange(last, at - 2);
             }
         }
+    }
+
+    /// Remembers places from `at` on, until one begins like an earlier one. Returns it, and the distance between them. It is
+    /// a function of its own because most bytes are passed here: a short loop keeps all that it needs in registers.
+    #[inline(never)]
+    fn next(&mut self, plain: &[u8], at: usize) -> Option<(usize, usize)> {
+        for (place, next) in plain.get(at..)?.windows(8).enumerate() {
+            let (place, next) = (at + place, word(next, 0)?);
+            let before = self.exchange(next, place);
+            let distance = place.wrapping_sub(before.at as usize);
+            // 0 and what lies ahead wrap around.
+            if before.start == next as u32 && distance.wrapping_sub(1) < WINDOW {
+                return Some((place, distance));
+            }
+        }
+        None
     }
 
     /// Remembers a place, and returns the last one with the same hash.
