@@ -10,6 +10,7 @@
 //! | `sample` | the sample rate | 1 |
 //! | `patience` | the timeout of the shutdown in seconds; the default is that of all candidates | 2 |
 //! | `encoding` | how envelopes are compressed, for ours only: `gzip`, `zstd` | `gzip` |
+//! | `lifecycle` | what a trace becomes, for ours only: `transactions`, `stream` | `transactions` |
 //!
 //! It prints a line of JSON: `units` is the number of spans that were made, or of calls; `caller` is the CPU time of the
 //! calling thread without its pauses and `all` that of all threads, in nanoseconds; `took` is the time of the work and

@@ -3,7 +3,7 @@ read in a light and in a dark page, and follows the colours of the reader's syst
 
 from html import escape
 
-from rows import ALL, CHART, GZIP, ZSTD
+from rows import ALL, CHART, GATED
 
 WIDTH, COLUMNS, MARGIN, GAP = 860, 3, 20, 28
 NAMES, NUMBERS = 94, 46  # the room for the names on the left of the bars, and for the figures on the right
@@ -45,7 +45,7 @@ def chart(figures, caption: str) -> str:
 def bars(row, figures) -> list[tuple[str, bool, float]]:
     """Name, whether it is ours, and value of each bar."""
     values = [(it, row.value(figures[row.measure], it)) for it in ALL if it in row.candidates]
-    return [(it.name, it in (GZIP, ZSTD), value) for it, value in values if value is not None]
+    return [(it.name, it in GATED, value) for it, value in values if value is not None]
 
 
 def panel(title: str, bars, digits: int, width: float) -> str:

@@ -12,16 +12,18 @@ use std::io;
 
 use driver::Candidate;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sentry::{Sentry, exporter::Encoding};
+use opentelemetry_sentry::{Sentry, TraceLifecycle, exporter::Encoding};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 fn main() -> io::Result<()> {
     driver::run(|plan| {
         let encoding = if plan.text("encoding", "gzip") == "zstd" { Encoding::Zstd } else { Encoding::Gzip };
+        let is_stream = plan.text("lifecycle", "transactions") == "stream";
+        let lifecycle = if is_stream { TraceLifecycle::Stream } else { TraceLifecycle::Transactions };
         let builder =
             Sentry::builder().with_dsn(plan.url("public@", "/1")).with_traces_sample_rate(plan.sample_rate()?);
-        let builder = builder.with_exporter(|exporter| exporter.with_encoding(encoding));
+        let builder = builder.with_lifecycle(lifecycle).with_exporter(|exporter| exporter.with_encoding(encoding));
         let (sentry, patience) = (builder.build().map_err(io::Error::other)?, plan.patience()?);
         Ok(Candidate {
             tracer: sentry.tracer_provider().tracer("driver"),
