@@ -125,10 +125,34 @@ impl Dsn {
         format!("{}envelope/", self.api_url())
     }
 
-    /// The URL to which traces are sent by OTLP.
+    /// The URL to which traces are sent by OTLP, for `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
+    ///
+    /// ```
+    /// use opentelemetry_sentry_protocol::Dsn;
+    ///
+    /// let dsn: Dsn = "https://public@o123.ingest.us.sentry.io/456".parse()?;
+    /// assert_eq!(dsn.otlp_traces_url(), "https://o123.ingest.us.sentry.io/api/456/integration/otlp/v1/traces/");
+    /// assert_eq!(dsn.otlp_headers(), "x-sentry-auth=sentry sentry_key=public");
+    /// # Ok::<(), opentelemetry_sentry_protocol::InvalidDsn>(())
+    /// ```
     #[must_use]
     pub fn otlp_traces_url(&self) -> String {
-        format!("{}integration/otlp/v1/traces", self.api_url())
+        format!("{}integration/otlp/v1/traces/", self.api_url())
+    }
+
+    /// The URL to which logs are sent by OTLP, for `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`.
+    #[must_use]
+    pub fn otlp_logs_url(&self) -> String {
+        format!("{}integration/otlp/v1/logs/", self.api_url())
+    }
+
+    /// The header with the key, in the form of `OTEL_EXPORTER_OTLP_HEADERS`: `name=value`.
+    ///
+    /// Exporters split that variable at commas and decode `%`, so the value has neither. A public key consists of letters,
+    /// digits, `-` and `_`.
+    #[must_use]
+    pub fn otlp_headers(&self) -> String {
+        format!("x-sentry-auth=sentry sentry_key={}", self.public_key)
     }
 
     fn api_url(&self) -> String {

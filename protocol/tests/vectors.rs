@@ -148,8 +148,17 @@ fn dsn() {
         assert_eq!(dsn.secret_key(), case.secret.unwrap().then_some("secret"));
         assert_eq!(dsn.org_id(), case.org_id);
         assert_eq!(Some(dsn.project_id()), case.project_id);
-        let otlp_url = dsn.envelope_url().replace("/envelope/", "/integration/otlp/v1/traces");
-        assert_eq!(dsn.otlp_traces_url().trim_end_matches('/'), otlp_url);
+        let otlp_url = dsn.envelope_url().replace("/envelope/", "/integration/otlp/v1/");
+        assert_eq!(
+            [dsn.otlp_traces_url(), dsn.otlp_logs_url()],
+            ["traces/", "logs/"].map(|end| otlp_url.clone() + end)
+        );
+        // As exporters read it: headers end at a comma, a name at the first `=`, and `%` is decoded.
+        let headers = dsn.otlp_headers();
+        assert!(!headers.contains([',', '%', '\n']) && headers.is_ascii(), "{headers}");
+        let key = headers.split_once('=').filter(|(name, _)| *name == "x-sentry-auth");
+        let key = key.and_then(|(_, value)| value.strip_prefix("sentry sentry_key="));
+        assert_eq!(key, Some(dsn.public_key()));
         let printed = dsn.to_string();
         assert!(!printed.contains("secret") && !format!("{dsn:?}").contains("secret"));
         let read: Dsn = printed.parse().unwrap();

@@ -157,7 +157,7 @@ fn protocol() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(dsc.get("release").as_deref(), Some("x"));
     let dsn: Dsn = "https://public@o1.ingest.sentry.io/1".parse()?;
     assert_eq!(
-        (dsn.org_id(), dsn.envelope_url().is_empty(), dsn.otlp_traces_url().is_empty()),
+        (dsn.org_id(), dsn.envelope_url().is_empty(), (dsn.otlp_traces_url() + &dsn.otlp_logs_url()).is_empty()),
         (Some(1), false, false)
     );
     let (_rate, _rand): (SampleRate, SampleRand) = ("0.25".parse()?, "0.5".parse()?);
