@@ -7,6 +7,7 @@
 use std::{
     error::Error,
     fmt,
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
@@ -35,11 +36,17 @@ use crate::{page::Page, service};
 /// How long the mail server takes. Longer than an answer, also on a busy machine.
 const MAIL: Duration = Duration::from_millis(250);
 
+/// The orders. An instrument is made when it is first used: before `install` the global meter measures nothing.
+static ORDERS: LazyLock<Counter<u64>> = LazyLock::new(|| global::meter("gateway").u64_counter("orders").build());
+
+/// How long the inventory takes to answer.
+static LATENCY: LazyLock<Histogram<f64>> =
+    LazyLock::new(|| global::meter("gateway").f64_histogram("inventory.duration").with_unit("ms").build());
+
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let inventory = Inventory {
         url: service::setting("INVENTORY_URL")?,
         http: HttpLayer::client(Level::INFO).layer(reqwest::Client::new()),
-        latency: global::meter("gateway").f64_histogram("inventory.duration").with_unit("ms").build(),
     };
     let page = Page::from_env()?;
     let tunnel = Tunnel::builder().with_dsn(service::setting("SENTRY_DSN")?).build()?;
@@ -53,12 +60,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .route("/orders/{sku}", post(place_order))
         .route("/catalogue", get(catalogue))
         .route("/sales", get(sales_report))
-        .with_state(Shop {
-            page,
-            inventory,
-            orders: global::meter("gateway").u64_counter("orders").build(),
-            background: background.clone(),
-        })
+        .with_state(Shop { page, inventory, background: background.clone() })
         .layer(ServerLayer::new().with_server_timing(true)) // after the routes, so that it knows the matched route
         .route_service("/tunnel", tunnel); // after the layer: requests to the tunnel are not traced
     service::run("gateway@1.0.0", router, background).await
@@ -68,7 +70,6 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
 struct Shop {
     page: Page,
     inventory: Inventory,
-    orders: Counter<u64>,
     background: TaskTracker,
 }
 
@@ -95,7 +96,7 @@ async fn product_page(State(shop): State<Shop>, Path(sku): Path<String>) -> Resu
 #[tracing::instrument(skip_all, fields(%sku), err)]
 async fn place_order(State(shop): State<Shop>, Path(sku): Path<String>) -> Result<(StatusCode, Json<Value>), Failure> {
     let left = shop.inventory.call(Method::POST, &format!("/stock/{sku}/reservations")).await?;
-    shop.orders.add(1, &[KeyValue::new("from", "api")]);
+    ORDERS.add(1, &[KeyValue::new("from", "api")]);
     // The span starts here, inside of this function's span, and moves into the task. So the work is in this trace.
     shop.background.spawn(send_confirmation().instrument(info_span!("send_confirmation", sku)));
     Ok((StatusCode::ACCEPTED, Json(json!({ "ordered": left["sku"] }))))
@@ -114,7 +115,7 @@ async fn order(State(shop): State<Shop>, headers: HeaderMap, Form(order): Form<O
         .with_result(|left: &Value| left["quantity"].to_string().into())
         .run(shop.inventory.call(Method::POST, &path))
         .await?;
-    shop.orders.add(1, &[KeyValue::new("from", "form")]);
+    ORDERS.add(1, &[KeyValue::new("from", "form")]);
     Ok(Redirect::to("/"))
 }
 
@@ -143,8 +144,6 @@ struct Inventory {
     url: String,
     /// Makes an `http.client` span for each request, and adds the trace headers.
     http: Http<reqwest::Client>,
-    /// How long it takes to answer.
-    latency: Histogram<f64>,
 }
 
 impl Inventory {
@@ -152,7 +151,7 @@ impl Inventory {
         let url = format!("{}{path}", self.url).parse().map_err(Failure::Address)?;
         let start = Instant::now();
         let response = self.http.clone().oneshot(reqwest::Request::new(method, url)).await?;
-        self.latency.record(start.elapsed().as_secs_f64() * 1e3, &[]);
+        LATENCY.record(start.elapsed().as_secs_f64() * 1e3, &[]);
         Ok(response.error_for_status()?.json().await?)
     }
 }
