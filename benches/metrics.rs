@@ -88,14 +88,16 @@ fn report(name: &str, rounds: usize, calls: usize, measure: impl Fn(usize)) {
     println!("{name:38} | {sdk:7.1} | {ours:7.1} | {:5.2} | {allocated:.4}", ours / sdk);
 }
 
+/// Measures with the instrument of one side.
+type Measure<'a> = dyn Fn(usize, &[KeyValue]) + Sync + 'a;
+
 /// Several threads, each with a series of its own.
 fn threads(meters: &[Meter; 2], rounds: usize, calls: usize) {
     let counters = meters.each_ref().map(|meter| meter.u64_counter("orders").build());
     let histograms = meters.each_ref().map(|meter| meter.f64_histogram("latency").build());
     let counter = |place: usize, attributes: &[KeyValue]| Counter::add(&counters[place], 1, attributes);
     let histogram = |place: usize, attributes: &[KeyValue]| Histogram::record(&histograms[place], 1.5, attributes);
-    let sides: [(&str, &(dyn Fn(usize, &[KeyValue]) + Sync)); 2] =
-        [("Counter<u64>::add", &counter), ("Histogram<f64>::record", &histogram)];
+    let sides: [(&str, &Measure<'_>); 2] = [("Counter<u64>::add", &counter), ("Histogram<f64>::record", &histogram)];
     for (name, measure) in sides {
         let mut times = [Vec::new(), Vec::new()];
         for _ in 0..rounds {
