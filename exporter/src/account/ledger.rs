@@ -1,7 +1,7 @@
 //! The counters of everything that was received, sent, kept on disk and dropped.
 
 use std::{
-    mem,
+    fmt, mem,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn unsampled(decisions: &DecisionLog) -> impl Iterator<Item = (DropRe
 }
 
 /// The counters behind [`Stats`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Ledger {
     /// A shutdown ran out of time while a blocking HTTP client held the worker. It counted everything pending as
     /// dropped, so what the worker reports afterwards must not be counted a second time.
@@ -49,7 +49,7 @@ pub(crate) struct Ledger {
     dropped: [Counters; DropReason::ALL.len()],
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Counters {
     spans: AtomicU64,
     transactions: AtomicU64,
@@ -100,6 +100,13 @@ impl Counters {
 
 fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
+}
+
+impl fmt::Debug for Ledger {
+    /// Without the counters of reasons that never occurred: it may end up in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ledger").field(&self.stats()).finish()
+    }
 }
 
 impl Ledger {
