@@ -24,11 +24,15 @@ impl TransportFactory for WithoutProxy {
 }
 
 pub(crate) fn client(ingest: &LocalIngest) -> Arc<Client> {
-    let options = ClientOptions::new()
-        .transport(WithoutProxy)
-        .add_integration(TraceIntegration::new())
-        .add_integration(sentry::integrations::panic::PanicIntegration::default());
-    Arc::new(Client::from((ingest.dsn(), options)))
+    client_with(ingest, |options| {
+        options
+            .add_integration(TraceIntegration::new())
+            .add_integration(sentry::integrations::panic::PanicIntegration::default())
+    })
+}
+
+pub(crate) fn client_with(ingest: &LocalIngest, set_up: impl FnOnce(ClientOptions) -> ClientOptions) -> Arc<Client> {
+    Arc::new(Client::from((ingest.dsn(), set_up(ClientOptions::new().transport(WithoutProxy)))))
 }
 
 /// A new hub with an empty scope.
