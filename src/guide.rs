@@ -52,7 +52,6 @@ pub mod mapping {}
 #[doc = include_str!("guide/metrics.md")]
 pub mod metrics {}
 
-#[cfg(feature = "tracing")]
 #[doc = include_str!("guide/modules.md")]
 pub mod modules {}
 
