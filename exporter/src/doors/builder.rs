@@ -144,8 +144,10 @@ impl SentryExporterBuilder {
     /// | --- | --- |
     /// | `sentry.spans.received`, `sentry.spans.sent`, `sentry.spans.spooled` | counter |
     /// | `sentry.transactions.sent`, `sentry.errors.sent`, `sentry.check_ins.sent` | counter |
-    /// | `sentry.spans.dropped`, with the attribute `reason` | counter |
-    /// | `sentry.spans.pending` | gauge |
+    /// | `sentry.logs.received`, `sentry.logs.sent`, `sentry.logs.spooled` | counter |
+    /// | `sentry.spans.dropped`, `sentry.errors.dropped`, `sentry.logs.dropped`, with the attribute `reason` | counter |
+    /// | `sentry.logs.dropped.size`, with the attribute `reason` | counter, in bytes as Sentry counts them |
+    /// | `sentry.spans.pending`, `sentry.logs.pending` | gauge |
     /// | `sentry.buffer.size`, `sentry.queue.size` | gauge, in bytes |
     pub fn with_internal_metrics(mut self, meter: &Meter) -> Self {
         self.options.meter = Some(meter.clone());
