@@ -85,7 +85,9 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn any_time() -> impl Strategy<Value = SystemTime> {
-    any::<u64>().prop_map(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH))
+    let after = any::<u64>().prop_map(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    let before = any::<u64>().prop_map(|seconds| UNIX_EPOCH.checked_sub(Duration::from_secs(seconds)));
+    prop_oneof![4 => after, 1 => before].prop_map(|time| time.unwrap_or(UNIX_EPOCH))
 }
 
 /// Values of any kind, in lists and maps of any kind.

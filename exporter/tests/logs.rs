@@ -90,7 +90,8 @@ struct Record {
 }
 
 fn time(seconds: f64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs_f64(seconds)
+    let since = Duration::from_secs_f64(seconds.abs());
+    if seconds < 0.0 { UNIX_EPOCH - since } else { UNIX_EPOCH + since }
 }
 
 /// A text that lives as long as the process, as the API requires.
@@ -307,6 +308,45 @@ fn a_record_of_any_size_is_sent_and_what_is_cut_is_counted() {
     let stats = logs.processor.stats();
     assert!(stats.trimmed.values >= 2 && stats.trimmed.bytes > 2_000_000, "{:?}", stats.trimmed);
     assert_eq!((stats.logs_sent, stats.logs_dropped()), (1, 0));
+}
+
+#[test]
+fn no_more_is_cut_than_the_limit_requires() {
+    let logs = Logs::start(|builder| builder);
+    let numbers = || AnyValue::ListAny(Box::new((0..9_000).map(|number| AnyValue::Int(i64::MAX - number)).collect()));
+    logs.emit(|record| record.set_body("x".repeat(2_000_000).into()));
+    logs.emit(|record| record.set_body("\u{1}".repeat(850_000).into()));
+    logs.emit(|record| (0..5).for_each(|key| record.add_attribute(key.to_string(), "\"".repeat(150_000))));
+    logs.emit(|record| (0..10).for_each(|key| record.add_attribute(key.to_string(), numbers())));
+    logs.flush();
+    let sizes: Vec<_> = logs.ingest.envelopes().iter().map(|envelope| envelope.items()[0].payload().len()).collect();
+    assert_eq!(sizes.len(), 4);
+    assert!(sizes.iter().all(|size| (600_000..=800_000).contains(size)), "{sizes:?}");
+}
+
+#[test]
+fn what_is_cut_of_a_list_or_map_is_counted() {
+    let map = |text: String| AnyValue::Map(Box::new(HashMap::from([(Key::from("k"), AnyValue::from(text))])));
+    let deep = (0..40).fold(AnyValue::Int(1), |inner, _| AnyValue::ListAny(Box::new(vec![inner])));
+    let long = || map("x".repeat(1_000_000));
+    for (body, attribute, values) in [
+        (map("short".to_owned()), AnyValue::from(1), 0),
+        (long(), AnyValue::from(1), 1),
+        (AnyValue::from("short"), long(), 1),
+        (AnyValue::from("short"), AnyValue::Bytes(Box::new(vec![0xff; 2_000_000])), 1),
+        (deep, AnyValue::from(1), 1),
+    ] {
+        let logs = Logs::start(|builder| builder);
+        logs.emit(|record| {
+            record.set_body(body.clone());
+            record.add_attribute("k", attribute.clone());
+        });
+        logs.flush();
+        let trimmed = logs.processor.stats().trimmed;
+        assert!(trimmed.values >= values && (trimmed.values > 0) == (values > 0), "{trimmed:?}");
+        let is_long = values > 0 && !matches!(body, AnyValue::ListAny(_));
+        assert_eq!(trimmed.bytes > 100_000, is_long, "{trimmed:?}");
+    }
 }
 
 #[test]

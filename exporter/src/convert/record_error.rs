@@ -18,7 +18,7 @@ use crate::trace::{EndedSpan, LogLine, SeverityNumber, TraceContext};
 pub(crate) struct RecordError {
     pub(super) span: EndedSpan,
     /// The record's target.
-    pub(super) target: String,
+    pub(super) target: Cow<'static, str>,
     /// Whether the record belongs to a trace. Without one, all records share a trace id, so equal texts may be different
     /// failures.
     pub(super) has_trace: bool,
@@ -51,7 +51,7 @@ impl RecordError {
             parent_span_id: SpanId::INVALID,
             parent_span_is_remote: false,
             span_kind: SpanKind::Internal,
-            name: line.target.clone().into(),
+            name: line.target.clone(),
             start_time: line.time,
             end_time: line.time,
             attributes: line.attributes.clone(),

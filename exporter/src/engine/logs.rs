@@ -2,9 +2,9 @@
 //!
 //! | file | contains |
 //! | --- | --- |
-//! | `capture` | copies a record into bytes, on the thread that emits it |
+//! | `capture` | copies a record, on the thread that emits it |
 //! | `any_value` | nested values as text |
-//! | `tape` | reads the records back, on the worker's thread |
+//! | `tape` | the copies, and how they become lines on the worker's thread |
 
 #[cfg(feature = "logs")]
 mod any_value;
@@ -28,19 +28,25 @@ use opentelemetry_sdk::logs::SdkLogRecord;
 use tokio::sync::Notify;
 
 #[cfg(feature = "logs")]
-pub(crate) use self::capture::{severity, severity_number, target};
+use self::capture::Prepared;
 #[cfg(feature = "logs")]
-use crate::account::{Counts, Trimmed};
+pub(crate) use self::capture::{severity, severity_number, target};
+use self::tape::Tape;
+#[cfg(feature = "logs")]
+use crate::{
+    account::{Counts, Trimmed},
+    trace::TraceContext,
+};
 use crate::{
     account::{DropReason, Ledger},
     packing::MAX_LOGS,
-    trace::{LogLine, TraceContext},
+    trace::LogLine,
 };
 
 /// Threads with different traces seldom share one. Records outside of any trace share the first.
 const SHARDS: usize = 8;
 
-/// Bytes for which a shard keeps its memory after a burst.
+/// Bytes for which each list of a shard keeps its memory after a burst.
 const MAX_ROOM: usize = 64 << 10;
 
 /// How many bytes of records may wait: the default number of records with eight kilobytes each.
@@ -63,6 +69,9 @@ pub(crate) struct LogIntake {
     /// The limit for `waiting`. A record above it is dropped.
     #[cfg(feature = "logs")]
     limit: usize,
+    /// How many records the worker picks up at once: as many as fill an envelope, or as may wait if these are fewer. Without
+    /// the latter, records of a small limit would be dropped until the timer.
+    many: usize,
     /// The size of the attributes that every log has. A record that is dropped counts with it.
     default_size: AtomicU64,
     /// A log processor uses this engine. Span events then make no logs: each line would be sent twice.
@@ -78,14 +87,13 @@ pub(crate) struct LogIntake {
 struct Shard {
     /// Why it accepts no more records, once it does not. See the intake of spans.
     closed: Option<DropReason>,
-    tape: Vec<u8>,
-    records: usize,
-    /// The contexts of those records that have one, in their order.
-    contexts: Vec<TraceContext>,
+    tape: Tape,
+    /// Empty, with memory, for the time in which the worker reads the other one. Without it the threads that log would
+    /// allocate anew after each pick-up.
+    spare: Tape,
 }
 
 impl LogIntake {
-    #[cfg_attr(not(feature = "logs"), expect(unused_variables, reason = "without the feature no record comes in"))]
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             shards: Default::default(),
@@ -93,6 +101,7 @@ impl LogIntake {
             bytes: AtomicUsize::new(0),
             #[cfg(feature = "logs")]
             limit,
+            many: limit.clamp(1, MAX_LOGS),
             default_size: AtomicU64::new(0),
             has_processor: AtomicBool::new(false),
             is_urgent: AtomicBool::new(false),
@@ -105,31 +114,28 @@ impl LogIntake {
     pub(crate) fn push(&self, record: &SdkLogRecord, scope: &InstrumentationScope, kind: RecordKind, ledger: &Ledger) {
         let (is_error, context) = match kind {
             RecordKind::Line => (false, None),
-            RecordKind::Error(context) => (true, context),
+            RecordKind::Error(context) => (true, context.map(Box::new)),
         };
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         if before >= self.limit || self.bytes.load(Ordering::Relaxed) >= MAX_BYTES {
             return self.refuse(record, scope, DropReason::QueueOverflow, ledger);
         }
+        let prepared = Prepared::of(record);
         let trace_id = record.trace_context().map_or(TraceId::INVALID, |context| context.trace_id);
         let mut shard = lock(&self.shards[trace_id.to_bytes()[15] as usize % SHARDS]);
         if let Some(reason) = shard.closed {
             drop(shard);
             return self.refuse(record, scope, reason, ledger);
         }
-        let start = shard.tape.len();
-        let (values, bytes) = capture::write(&mut shard.tape, record, scope, context.is_some());
-        shard.contexts.extend(context);
-        shard.records += 1;
-        let size = shard.tape.len() - start;
+        let (size, cut) = capture::write(&mut shard.tape, (record, scope), prepared, context);
         // Under the lock: the worker must not subtract it before.
         let bytes_before = self.bytes.fetch_add(size, Ordering::Relaxed);
         drop(shard);
-        if values > 0 {
-            ledger.trimmed(Trimmed { values, bytes });
+        if cut != Trimmed::default() {
+            ledger.trimmed(cut);
         }
         let is_urgent = is_error && !self.is_urgent.swap(true, Ordering::Relaxed);
-        let is_full = (before + 1) % MAX_LOGS == 0 || bytes_before / MANY_BYTES < (bytes_before + size) / MANY_BYTES;
+        let is_full = (before + 1) % self.many == 0 || bytes_before / MANY_BYTES < (bytes_before + size) / MANY_BYTES;
         if before == 0 || is_full || is_urgent {
             self.arrived.notify_one();
         }
@@ -151,21 +157,17 @@ impl LogIntake {
         let mut lines = Vec::new();
         for place in &self.shards {
             let mut shard = lock(place);
-            if shard.records == 0 {
+            if shard.tape.records.is_empty() {
                 continue;
             }
-            let mut tape = mem::take(&mut shard.tape);
-            let contexts = mem::take(&mut shard.contexts);
-            ledger.logs_received(mem::take(&mut shard.records) as u64);
+            let spare = mem::take(&mut shard.spare);
+            let mut tape = mem::replace(&mut shard.tape, spare);
+            ledger.logs_received(tape.records.len() as u64);
             drop(shard);
-            read(&tape, contexts, &mut lines);
+            tape.drain(&mut lines);
             // The shard gets its memory back, but not that of a burst.
-            tape.clear();
-            tape.shrink_to(MAX_ROOM);
-            let mut shard = lock(place);
-            if shard.tape.capacity() == 0 {
-                shard.tape = tape;
-            }
+            tape.shrink(MAX_ROOM);
+            lock(place).spare = tape;
         }
         // The sort is stable, so records of one time keep their order.
         lines.sort_by_key(|line| line.time);
@@ -184,7 +186,7 @@ impl LogIntake {
 
     /// Whether an envelope is full of the records that wait.
     pub(crate) fn is_envelope_full(&self) -> bool {
-        self.waiting() >= MAX_LOGS || self.bytes.load(Ordering::Relaxed) >= MANY_BYTES
+        self.waiting() >= self.many || self.bytes.load(Ordering::Relaxed) >= MANY_BYTES
     }
 
     /// Notes that records with these bytes were packed or dropped.
@@ -202,7 +204,7 @@ impl LogIntake {
     /// meanwhile, so the two numbers add up.
     pub(crate) fn read_with_waiting<T>(&self, read: impl FnOnce() -> T) -> (u64, T) {
         let shards: Vec<_> = self.shards.iter().map(lock).collect();
-        (shards.iter().map(|shard| shard.records as u64).sum(), read())
+        (shards.iter().map(|shard| shard.tape.records.len() as u64).sum(), read())
     }
 
     /// Accepts no more records: from now on they are dropped for this reason, or for an earlier one.
@@ -232,14 +234,6 @@ pub(crate) enum RecordKind {
     Line,
     /// It has an exception, which may become an error event in this context.
     Error(Option<TraceContext>),
-}
-
-/// Appends the records of a shard.
-fn read(mut tape: &[u8], contexts: Vec<TraceContext>, lines: &mut Vec<LogLine>) {
-    let mut contexts = contexts.into_iter();
-    while let Some(line) = tape::read(&mut tape, &mut contexts) {
-        lines.push(line);
-    }
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {

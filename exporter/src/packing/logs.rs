@@ -11,7 +11,7 @@ use super::{
     hook::Hooked,
     packer::Packer,
     prompts::remove_prompts_of_log,
-    trim::{keep_keys, longest_that_fits, with_mark},
+    trim::{keep_keys, longest_that_fits, size_of_keys, with_mark},
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
@@ -107,15 +107,18 @@ impl Packer {
         let Self { sender, process, buffer, logs, .. } = self;
         let buffer = buffer.get_mut(..MAX_BYTES).unwrap_or_default();
         let mut all = Trimmed::default();
-        let mut room = MAX_BYTES;
+        let mut room = lengths_of_texts(&mut line).into_iter().sum::<usize>() + size_of_keys(&line.attributes);
+        let mut margins = [64, 32, 16, 8, 4].into_iter();
         let (size, counts) = loop {
             let item = LogItem::new(&line, sender, *process, sequence);
             let counts = Counts::log(item.size());
             match contain("serialisation", || json::write(buffer, &item)) {
                 Some(Ok(size)) if size + HEAD.len() + TAIL.len() <= MAX_BYTES => break (size, counts),
-                Some(Ok(_)) if room > 0 => {
-                    // Escaping makes a text longer, so the first cut may not be enough.
-                    room /= 2;
+                Some(Ok(size)) if room > 0 => {
+                    // As much of the texts as of the item fits. Escaping makes some texts longer than others, so the first
+                    // cut may not be enough.
+                    room = (room as u128 * MAX_BYTES as u128 / size.max(MAX_BYTES) as u128) as usize;
+                    room -= room.div_ceil(margins.next().unwrap_or(2));
                     all += trim_log(&mut line, room);
                 }
                 Some(Ok(_)) => {
@@ -138,14 +141,17 @@ impl Packer {
 /// Cuts a record to about `room` bytes: the longest texts first, and attributes only if their keys alone are too long.
 fn trim_log(line: &mut LogLine, room: usize) -> Trimmed {
     let mut trimmed = Trimmed::default();
-    let mut left = room / 2;
+    let texts: usize = lengths_of_texts(line).into_iter().sum();
+    let for_keys = (room / 2).max(room.saturating_sub(texts));
+    let mut left = for_keys;
     trimmed += keep_keys(&mut line.attributes, &mut left);
-    let mut lengths = vec![line.body.len(), line.target.len(), line.event_name.len()];
-    for_each_text(&mut line.attributes, |text| lengths.push(text.as_str().len()));
-    let longest = longest_that_fits(lengths, room / 2);
-    for text in [&mut line.body, &mut line.target, &mut line.event_name] {
+    let longest = longest_that_fits(lengths_of_texts(line), room - (for_keys - left));
+    if let Some(kept) = with_mark(&line.body, longest, &mut trimmed) {
+        line.body = kept;
+    }
+    for text in [&mut line.target, &mut line.event_name] {
         if let Some(kept) = with_mark(text, longest, &mut trimmed) {
-            *text = kept;
+            *text = kept.into();
         }
     }
     for_each_text(&mut line.attributes, |text| {
@@ -154,6 +160,12 @@ fn trim_log(line: &mut LogLine, room: usize) -> Trimmed {
         }
     });
     trimmed
+}
+
+fn lengths_of_texts(line: &mut LogLine) -> Vec<usize> {
+    let mut lengths = vec![line.body.len(), line.target.len(), line.event_name.len()];
+    for_each_text(&mut line.attributes, |text| lengths.push(text.as_str().len()));
+    lengths
 }
 
 pub(super) fn for_each_text(attributes: &mut [KeyValue], mut f: impl FnMut(&mut StringValue)) {

@@ -70,6 +70,20 @@ pub(super) fn keep_keys(attributes: &mut Vec<KeyValue>, left: &mut usize) -> Tri
     trimmed
 }
 
+/// What [`keep_keys`] counts of attributes.
+pub(super) fn size_of_keys(attributes: &[KeyValue]) -> usize {
+    let values = |value: &Value| match value {
+        Value::Array(Array::Bool(all)) => all.len(),
+        Value::Array(Array::I64(all)) => all.len(),
+        Value::Array(Array::F64(all)) => all.len(),
+        Value::Array(Array::String(all)) => all.len(),
+        _ => 0,
+    };
+    let sizes =
+        attributes.iter().map(|attribute| attribute.key.as_str().len() + OVERHEAD * (1 + values(&attribute.value)));
+    sizes.sum()
+}
+
 /// Keeps the first `most` values of a list, and returns how many are left.
 fn cut_list<T>(all: &mut Vec<T>, most: usize, trimmed: &mut Trimmed) -> usize {
     if all.len() > most {

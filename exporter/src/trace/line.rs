@@ -1,6 +1,6 @@
 //! A log record, as it is on its way from the thread that emitted it to its item.
 
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
 use opentelemetry::{KeyValue, SpanId, TraceId};
 
@@ -20,9 +20,9 @@ pub(crate) struct LogLine {
     pub(crate) severity: SeverityNumber,
     pub(crate) body: String,
     /// The record's target or else the name of its instrumentation scope. It may be empty.
-    pub(crate) target: String,
+    pub(crate) target: Cow<'static, str>,
     /// The record's event name. It may be empty.
-    pub(crate) event_name: String,
+    pub(crate) event_name: Cow<'static, str>,
     pub(crate) attributes: Vec<KeyValue>,
     /// What the sampler decided about the trace. Only a record with an exception has it: error events leave without
     /// their trace, so nothing else would know the context of an unsampled one.
@@ -40,8 +40,8 @@ impl Default for LogLine {
             is_sampled: None,
             severity: SeverityNumber::INFO,
             body: String::new(),
-            target: String::new(),
-            event_name: String::new(),
+            target: Cow::Borrowed(""),
+            event_name: Cow::Borrowed(""),
             attributes: Vec::new(),
             context: None,
             size: 0,

@@ -1,7 +1,7 @@
 //! When logs leave, and that none is lost without being counted.
 
 use super::simulation::{Plan, Simulation, accepted, hangs, millis, refused, seconds};
-use crate::{account::DropReason, packing::Rules};
+use crate::{account::DropReason, engine::EngineOptions, packing::Rules};
 
 /// The number of logs of each request, and when it was sent.
 fn logs(sim: &Simulation) -> Vec<(u64, u128)> {
@@ -26,6 +26,20 @@ fn logs_leave_five_seconds_after_the_first_or_when_a_hundred_wait() {
     assert_eq!(logs(&sim)[4..], [(1, 55_000)], "the timer starts anew");
     let stats = sim.stats();
     assert_eq!((stats.logs_received, stats.logs_sent, stats.logs_pending), (253, 253, 0));
+}
+
+#[test]
+fn a_small_limit_drops_nothing_that_the_worker_can_pick_up() {
+    let plan = Plan { engine: EngineOptions { log_limit: 10, ..EngineOptions::default() }, ..Plan::default() };
+    let mut sim = Simulation::new(plan, |_| accepted(millis(10)));
+    for _ in 0..25 {
+        sim.logs(10, "a line");
+        sim.run_for(millis(10));
+    }
+    assert_eq!(sim.stats().logs_dropped(), 0);
+    sim.run_for(seconds(20));
+    assert_eq!(logs(&sim).iter().map(|(count, _)| count).collect::<Vec<_>>(), [&100, &100, &50], "envelopes stay full");
+    assert_eq!(sim.stats().logs_sent, 250);
 }
 
 #[test]
