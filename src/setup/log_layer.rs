@@ -3,35 +3,69 @@
 use std::{
     error::Error,
     fmt::{self, Write as _},
+    sync::OnceLock,
 };
 
 use opentelemetry::{
-    Key,
+    Context, Key,
     logs::{AnyValue, LogRecord as _, Logger, Severity},
 };
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger};
 use opentelemetry_sentry_protocol::__shared::{causes, contain};
 use opentelemetry_sentry_semantics::semconv;
 use tracing_core::{
-    Event, Level, Metadata, Subscriber,
+    Dispatch, Event, Level, Metadata, Subscriber,
+    dispatcher::WeakDispatch,
     field::{Field, Visit},
+    span::Id,
 };
-use tracing_subscriber::layer::{Context, Layer};
+use tracing_opentelemetry::get_otel_context;
+use tracing_subscriber::{
+    Registry,
+    layer::{self, Layer},
+    registry::LookupSpan as _,
+};
 
 /// The layer of [`Sentry::log_layer`](crate::Sentry::log_layer), for events of all levels.
 #[derive(Debug)]
 pub struct EventLayer {
     logger: SdkLogger,
+    /// The subscriber that has this layer. The spans of an event's `parent:` are found through it.
+    dispatch: OnceLock<WeakDispatch>,
 }
 
 impl EventLayer {
     pub(super) const fn new(logger: SdkLogger) -> Self {
-        Self { logger }
+        Self { logger, dispatch: OnceLock::new() }
+    }
+
+    /// The context in which an event belongs if it names its parent; `None` if it belongs to the active span.
+    fn context_of(&self, event: &Event<'_>) -> Option<Context> {
+        if event.is_root() {
+            return Some(Context::new());
+        }
+        let parent = event.parent()?;
+        let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
+        Some(dispatch.and_then(|dispatch| context_of_span(&dispatch, parent)).unwrap_or_default())
+    }
+}
+
+/// The context of a span, or of its nearest ancestor that the layer for spans records.
+fn context_of_span(dispatch: &Dispatch, id: &Id) -> Option<Context> {
+    // The layer's own view of the registry has only the spans that pass its filter.
+    match dispatch.downcast_ref::<Registry>() {
+        Some(registry) => registry.span(id)?.scope().find_map(|span| get_otel_context(&span.id(), dispatch)),
+        None => get_otel_context(id, dispatch),
     }
 }
 
 impl<S: Subscriber> Layer<S> for EventLayer {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        // A layer has one subscriber.
+        let _ = self.dispatch.set(dispatch.downgrade());
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
         let metadata = event.metadata();
         let severity = severity(*metadata.level());
         // Under suppressed telemetry, as on the exporter's thread, this is false.
@@ -56,6 +90,8 @@ impl<S: Subscriber> Layer<S> for EventLayer {
                 add_place(&mut record, metadata);
             }
         }
+        // A record gets its trace and span from the current context.
+        let _in_parent = self.context_of(event).map(Context::attach);
         self.logger.emit(record);
     }
 }

@@ -6,7 +6,10 @@ use opentelemetry::logs::{LogRecord as _, Logger, LoggerProvider, Severity};
 use opentelemetry_sentry::{LogFilter, Sentry, exporter::testing::LocalIngest};
 use serde_json::{Value, json};
 use tracing::{debug, error, info, info_span, trace};
-use tracing_subscriber::{filter::LevelFilter, prelude::*};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
 
 use crate::support::{NoStock, PATIENCE, run_alone, sentry_to_ingest};
 
@@ -158,6 +161,101 @@ fn the_second_error_of_a_line_does_not_take_the_causes_of_the_first() {
     let values: Vec<_> = values.iter().map(|one| one["value"].as_str().unwrap_or_default()).collect();
     assert_eq!(values, ["disk full", "no stock"]);
     assert_eq!(ingest.log("order failed").attributes["second"], fmt::Error.to_string());
+}
+
+#[test]
+fn a_line_that_names_its_parent_belongs_to_it() {
+    for rate in [1.0, 0.0] {
+        let (ingest, sentry) = started(rate);
+        // Another layer sees spans that ours leave out.
+        let terminal = tracing_subscriber::fmt::layer().with_writer(io::sink).with_filter(LevelFilter::DEBUG);
+        let layers = tracing_subscriber::registry().with(sentry.tracing_layer()).with(sentry.log_layer());
+        tracing::subscriber::with_default(layers.with(terminal), || {
+            let (checkout, payment) = (info_span!("checkout"), info_span!("payment"));
+            let (active, other) = (payment.enter(), &checkout);
+            let unseen = tracing::debug_span!(parent: other, "below INFO");
+            info!("of payment");
+            info!(parent: other, "of checkout");
+            info!(parent: &unseen, "below checkout");
+            info!(parent: None, "of no span");
+            error!(parent: other, error = &no_stock() as &dyn Error, "failed in checkout");
+            info!("payment again");
+            drop(active);
+        });
+        sentry.flush(PATIENCE).expect("everything arrives");
+        let of = |body| {
+            let log = ingest.log(body);
+            (log.trace_id, log.span_id)
+        };
+        let ids =
+            |root: &str| (rate == 1.0).then(|| ingest.transaction(root)).map(|root| (root.trace_id, root.span_id));
+        for (bodies, root) in [
+            (&["of checkout", "below checkout", "failed in checkout"][..], "checkout"),
+            (&["of payment", "payment again"], "payment"),
+        ] {
+            let first = of(bodies[0]);
+            if let Some((trace_id, span_id)) = ids(root) {
+                assert_eq!(first, (trace_id, Some(span_id)));
+            }
+            bodies.iter().for_each(|body| assert_eq!(of(body), first, "{body}"));
+        }
+        let traces = ["of checkout", "of payment", "of no span"].map(|body| of(body).0);
+        assert!(traces[0] != traces[1] && traces[1] != traces[2] && traces[0] != traces[2], "{traces:?}");
+        assert_eq!(of("of no span").1, None);
+        let [event] = &ingest.errors()[..] else { panic!("one failure") };
+        assert_eq!(
+            (&event["contexts"]["trace"]["trace_id"], &event["transaction"]),
+            (&json!(traces[0]), &json!("checkout"))
+        );
+    }
+}
+
+#[test]
+fn lines_have_a_filter_of_their_own_with_levels_by_target() {
+    let (ingest, sentry) = started(1.0);
+    let levels = Targets::new().with_default(LevelFilter::WARN).with_target("shop", LevelFilter::DEBUG);
+    let lines = sentry.unfiltered_log_layer().with_filter(levels);
+    let subscriber = tracing_subscriber::registry().with(sentry.tracing_layer()).with(lines);
+    tracing::subscriber::with_default(subscriber, || {
+        info_span!("checkout").in_scope(|| {
+            debug!(target: "shop::orders", "debug of shop");
+            trace!(target: "shop::orders", "trace of shop");
+            info!("info of the rest");
+            tracing::warn!("warn of the rest");
+        });
+    });
+    sentry.flush(PATIENCE).expect("everything arrives");
+    let root = ingest.transaction("checkout");
+    let mut found: Vec<_> = ingest.logs().into_iter().map(|log| (log.body, log.span_id)).collect();
+    found.sort();
+    let wanted = ["debug of shop", "warn of the rest"].map(|body| (body.to_owned(), Some(root.span_id.clone())));
+    assert_eq!(found, wanted);
+}
+
+/// Logs a line as `tracing-log` does for an application that uses the `log` crate.
+fn of_log(level: log::Level, args: fmt::Arguments<'_>) {
+    let mut record = log::Record::builder();
+    record.level(level).target("shop::orders").module_path(Some("shop::orders::rules"));
+    record.file(Some("src/orders.rs")).line(Some(68)).args(args);
+    tracing_log::format_trace(&record.build()).expect("a subscriber");
+}
+
+#[test]
+fn a_line_of_the_log_crate_has_its_own_target_and_place() {
+    let (ingest, sentry) = started(1.0);
+    with_layers(&sentry, || {
+        info_span!("checkout").in_scope(|| {
+            of_log(log::Level::Warn, format_args!("low stock: {}", 3));
+            of_log(log::Level::Debug, format_args!("below INFO"));
+        });
+    });
+    let [log] = &ingest.logs()[..] else { panic!("one log") };
+    assert_eq!((log.body.as_str(), log.level.as_str()), ("low stock: 3", "warn"));
+    assert_eq!(log.span_id, Some(ingest.transaction("checkout").span_id));
+    let own = ["logger.name", "code.file.path", "code.line.number"].map(|key| &log.attributes[key]);
+    assert_eq!(own, [&json!("shop::orders"), &json!("src/orders.rs"), &json!(68)]);
+    let leftover = log.attributes.keys().find(|key| key.starts_with("log."));
+    assert_eq!(leftover, None, "fields of the bridge");
 }
 
 #[test]
