@@ -148,8 +148,8 @@ pub use opentelemetry_sentry_semantics as semantics;
 
 #[doc(inline)]
 pub use opentelemetry_sentry_exporter::{
-    ErrorEvent, FlushError, LogEvent, LogFilter, Problem, SentryExporter, SentrySpanProcessor, SpanEvent, SpanFilter,
-    Stats, TraceLifecycle, TransactionEvent,
+    Delivery, ErrorEvent, FlushError, LogEvent, LogFilter, Outgoing, Problem, SentryExporter, SentrySpanProcessor,
+    SpanEvent, SpanFilter, Stats, Take, TraceLifecycle, TransactionEvent,
 };
 #[doc(inline)]
 pub use opentelemetry_sentry_propagator::SentryPropagator;

@@ -61,6 +61,7 @@ pub(crate) use self::{
     event_line::line_of,
     exception::{Exception, Exceptions, MAX_VALUE, UNKNOWN_TYPE},
     fixed::{FixedAttributes, InvalidAttribute},
+    ids::random_id,
     log::LogItem,
     record_error::RecordError,
     sender::{SDK_NAME, SDK_VERSION, Sdk, Sender},

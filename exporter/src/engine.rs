@@ -40,8 +40,6 @@ mod records;
 mod tests;
 mod worker;
 
-#[cfg(feature = "metrics")]
-use std::time::SystemTime;
 use std::{
     io, process,
     sync::{
@@ -50,13 +48,14 @@ use std::{
         mpsc::{self, RecvTimeoutError},
     },
     thread::{self, ThreadId},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use opentelemetry::{Context, SpanId, TraceId};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
+use web_time::Instant;
 
 #[cfg(feature = "metrics")]
 pub(crate) use self::metrics::{Instrument, InstrumentId, MetricStore, NumberType, Observe, Role, Sink, info};
@@ -72,6 +71,7 @@ use self::{
 use crate::trace::LogFilters;
 use crate::{
     account::{DropReason, Ledger, Now, Stats, unsampled},
+    convert::random_id,
     packing::Filters,
     transport::{Asker, Destination, Problem, of_answer, of_arrivals},
 };
@@ -128,7 +128,7 @@ impl Engine {
 
     /// Makes an engine without a thread, and what the application drives.
     pub(crate) fn driven(setup: Setup, now: Now) -> (Self, Driven) {
-        let drive = |shared, setup| Driven::new(worker::machine(shared, setup, fastrand::Rng::new(), now));
+        let drive = |shared, setup| Driven::new(worker::machine(shared, setup, random(), now));
         Self::around(setup, drive)
     }
 
@@ -142,8 +142,8 @@ impl Engine {
             metrics: Arc::new(MetricStore::new(
                 Arc::clone(&ledger),
                 setup.ignored_metrics.clone(),
-                SystemTime::now,
-                fastrand::u64(..),
+                opentelemetry::time::now,
+                random_id().as_u64_pair().0,
             )),
             ledger,
             mailbox: Arc::new(Mailbox::new()),
@@ -395,6 +395,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.mailbox.leave(Instant::now(), |orders| orders.is_abandoned = true);
     }
+}
+
+/// What varies pauses. Its seed is random on all targets, unlike that of `fastrand::Rng::new`.
+fn random() -> fastrand::Rng {
+    fastrand::Rng::with_seed(random_id().as_u64_pair().0)
 }
 
 /// The number of this process; zero where there are no processes, and asking for one panics.

@@ -21,6 +21,7 @@
 //! | `options` | settings |
 
 mod checkup;
+#[cfg_attr(target_family = "wasm", path = "transport/no_client.rs")]
 mod client;
 mod compress;
 mod delivery;

@@ -5,10 +5,11 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use opentelemetry_sentry_protocol::{InvalidSampleRate, SampleRand, SampleRate};
+use web_time::Instant;
 
 use crate::limiter::{InvalidLimit, Limiter};
 

@@ -21,7 +21,8 @@ use opentelemetry_sentry_exporter::SentryLogProcessor;
 #[cfg(feature = "metrics")]
 use opentelemetry_sentry_exporter::SentryMeterProvider;
 use opentelemetry_sentry_exporter::{
-    ErrorEvent, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor, TraceLifecycle, TransactionEvent,
+    Delivery, ErrorEvent, ExporterBuildError, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor,
+    TraceLifecycle, TransactionEvent,
 };
 use opentelemetry_sentry_propagator::SentryPropagator;
 use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
@@ -339,6 +340,44 @@ impl SentryBuilder {
         self.build_with(Environment::read())
     }
 
+    /// Sets everything up without a thread for delivery, and without touching anything global. The application takes the
+    /// requests from the [`Delivery`] and sends them itself: on runtimes without threads, such as browsers and edge workers,
+    /// and on those that freeze between two invocations.
+    ///
+    /// ```
+    /// use opentelemetry_sentry::{Delivery, Sentry, Take};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (sentry, delivery) = Sentry::builder().with_traces_sample_rate(1.0).build_driven()?;
+    /// // … at the end of an invocation, with the HTTP client of the runtime:
+    /// # async fn at_the_end(delivery: Delivery) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn fetch(_: http::Request<opentelemetry_http::Bytes>) -> Result<http::Response<()>, std::io::Error> {
+    /// #     Ok(http::Response::new(()))
+    /// # }
+    /// delivery.flush_with(Take::Everything, fetch).await?;
+    /// # Ok(()) }
+    /// # drop(at_the_end(delivery));
+    /// # sentry.shutdown(std::time::Duration::ZERO)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If a setting is invalid, or needs the thread, as a spool directory does.
+    pub fn build_driven(self) -> Result<(Sentry, Delivery), SetupError> {
+        self.build_by(Environment::read(), SentryExporterBuilder::build_driven)
+    }
+
+    /// As [`build_driven`](Self::build_driven), and makes propagator and tracer provider the global ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`build_driven`](Self::build_driven), and if this process has called it or [`install`](Self::install) before.
+    pub fn install_driven(self) -> Result<(Sentry, Delivery), SetupError> {
+        let (sentry, delivery) = self.build_driven()?;
+        Ok((Self::make_global(sentry)?, delivery))
+    }
+
     /// Sets everything up, and makes propagator and tracer provider the global ones; with the feature `metrics` and
     /// `with_metrics`, also the meter provider.
     ///
@@ -346,9 +385,12 @@ impl SentryBuilder {
     ///
     /// As [`build`](Self::build), and if this process has called it before.
     pub fn install(self) -> Result<Sentry, SetupError> {
+        Self::make_global(self.build()?)
+    }
+
+    fn make_global(mut sentry: Sentry) -> Result<Sentry, SetupError> {
         static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-        let mut sentry = self.build()?;
         if INSTALLED.swap(true, Ordering::AcqRel) {
             // Not by a drop, which would warn that nothing is sent any more.
             let _ = sentry.shutdown(DROP_TIMEOUT);
@@ -365,6 +407,16 @@ impl SentryBuilder {
     }
 
     fn build_with(self, environment: Environment) -> Result<Sentry, SetupError> {
+        let (sentry, ()) = self.build_by(environment, |exporter| Ok((exporter.build()?, ())))?;
+        Ok(sentry)
+    }
+
+    /// Sets everything up, with an exporter that is built in one of two ways.
+    fn build_by<D>(
+        self,
+        environment: Environment,
+        build: impl FnOnce(SentryExporterBuilder) -> Result<(SentryExporter, D), ExporterBuildError>,
+    ) -> Result<(Sentry, D), SetupError> {
         #[cfg(feature = "logs")]
         let with_logs = self.logs;
         #[cfg(feature = "metrics")]
@@ -387,8 +439,8 @@ impl SentryBuilder {
             .with_decision_log(sampler.decision_log())
             .build()
             .map_err(Kind::Propagator)?;
-        let exporter =
-            sender.give_to(exporter).with_decision_log(sampler.decision_log()).build().map_err(Kind::Exporter)?;
+        let exporter = sender.give_to(exporter).with_decision_log(sampler.decision_log());
+        let (exporter, delivery) = build(exporter).map_err(Kind::Exporter)?;
         let processor = SentrySpanProcessor::from(exporter);
         let (handle, decisions) = (sampler.handle(), sampler.decision_log());
         #[cfg(feature = "logs")]
@@ -397,7 +449,7 @@ impl SentryBuilder {
         let meters = meter_provider(with_metrics.then_some(&processor), inner);
         let provider = provider.with_resource(resource).with_sampler(sampler);
         let provider = provider.with_span_processor(processor.clone()).build();
-        Ok(Sentry {
+        let sentry = Sentry {
             provider,
             propagator,
             processor,
@@ -412,7 +464,8 @@ impl SentryBuilder {
             meters,
             #[cfg(feature = "metrics")]
             has_metrics: with_metrics,
-        })
+        };
+        Ok((sentry, delivery))
     }
 }
 

@@ -15,7 +15,8 @@ use super::{
 /// The sender. Propagator, sampler and exporter get the same one, so that headers and envelopes agree.
 pub(super) struct Sender {
     pub(super) service: Service,
-    server_name: String,
+    /// `None` where a machine has no name.
+    server_name: Option<String>,
     spotlight: Option<String>,
     lifecycle: TraceLifecycle,
 }
@@ -42,7 +43,7 @@ impl Sender {
             otel_debug!(name: "Sentry.NoDsn", message = "headers are passed on, and no span is sent");
         }
         let server_name = code.server_name.or_else(|| environment.server_name.clone());
-        let server_name = server_name.or_else(|| text(resource, semconv::HOST_NAME)).unwrap_or_else(host_name);
+        let server_name = server_name.or_else(|| text(resource, semconv::HOST_NAME)).or_else(host_name);
         let spotlight = code.spotlight.or_else(|| environment.spotlight.clone());
         let lifecycle = match (code.lifecycle, &environment.lifecycle) {
             (Some(lifecycle), _) => lifecycle,
@@ -61,8 +62,8 @@ impl Sender {
     }
 
     pub(super) fn give_to(self, exporter: SentryExporterBuilder) -> SentryExporterBuilder {
-        let exporter =
-            exporter.with_service(self.service).with_server_name(self.server_name).with_lifecycle(self.lifecycle);
+        let exporter = exporter.with_service(self.service).with_lifecycle(self.lifecycle);
+        let exporter = self.server_name.into_iter().fold(exporter, SentryExporterBuilder::with_server_name);
         self.spotlight.into_iter().fold(exporter, SentryExporterBuilder::with_spotlight)
     }
 }
@@ -80,6 +81,12 @@ fn text(resource: &Resource, key: &'static str) -> Option<String> {
     resource.get(&Key::from_static_str(key)).map(|value| value.to_string()).filter(|text| !text.is_empty())
 }
 
-fn host_name() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
+#[cfg(not(target_family = "wasm"))]
+fn host_name() -> Option<String> {
+    Some(gethostname::gethostname().to_string_lossy().into_owned())
+}
+
+#[cfg(target_family = "wasm")]
+const fn host_name() -> Option<String> {
+    None
 }

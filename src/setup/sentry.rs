@@ -1,9 +1,6 @@
 //! Sentry, set up and running.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{global, otel_warn};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -11,6 +8,7 @@ use opentelemetry_sentry_exporter::{FlushError, Problem, SentrySpanProcessor, St
 use opentelemetry_sentry_propagator::SentryPropagator;
 use opentelemetry_sentry_protocol::DecisionLog;
 use opentelemetry_sentry_sampler::SamplerHandle;
+use web_time::Instant;
 
 use super::checkup::{is_ours, propagator_problem};
 

@@ -6,11 +6,12 @@
 use std::{
     collections::BTreeMap,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use opentelemetry_sentry_protocol::DecisionLog;
 use serde::Serialize;
+use web_time::Instant;
 
 use super::{
     drop_reason::DropReason,

@@ -1,8 +1,9 @@
 //! The time of a step, and times in Sentry's formats.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
+use web_time::Instant;
 
 /// The time, which the driver hands in. No other code reads a clock.
 #[derive(Clone, Copy, Debug)]

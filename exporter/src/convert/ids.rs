@@ -3,8 +3,14 @@
 use std::str;
 
 use opentelemetry::{SpanId, TraceId};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanData};
 use serde::{Serialize, Serializer};
+use uuid::{Builder, Uuid};
+
+/// A new id of an event. Its randomness is that of trace ids, which exists on all targets that have a tracer.
+pub(crate) fn random_id() -> Uuid {
+    Builder::from_random_bytes(RandomIdGenerator::default().new_trace_id().to_bytes()).into_uuid()
+}
 
 /// An id. It is serialised without an allocation.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -13,6 +13,7 @@ use http::{HeaderMap, Response, StatusCode};
 use opentelemetry::Context;
 use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sentry_protocol::__shared::own_thread;
+use web_time::Instant;
 
 use crate::{
     account::{Now, Stats},

@@ -3,12 +3,10 @@
 //!
 //! Time is an argument.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry_sentry_protocol::DecisionLog;
+use web_time::Instant;
 
 /// How often the worker checks whether the server keeps up.
 const CHECK_UP: Duration = Duration::from_secs(10);

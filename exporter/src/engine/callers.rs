@@ -1,9 +1,8 @@
 //! The callers that wait for a flush, and what they are answered.
 
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+use std::{mem, time::Duration};
+
+use web_time::Instant;
 
 use super::{flush_error::FlushError, order::Waiter};
 use crate::account::Ledger;

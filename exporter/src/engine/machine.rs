@@ -22,10 +22,11 @@ mod shutdown;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use opentelemetry::TraceId;
+use web_time::Instant;
 
 #[cfg(feature = "metrics")]
 use super::metrics::Walk;

@@ -3,11 +3,11 @@
 use std::{
     mem,
     sync::{Mutex, MutexGuard, PoisonError, mpsc},
-    time::Instant,
 };
 
 use opentelemetry_sdk::Resource;
 use tokio::sync::Notify;
+use web_time::Instant;
 
 use super::flush_error::FlushError;
 use crate::transport::Asker;

@@ -1,6 +1,6 @@
 //! How far a shutdown has come.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use super::order::Waiter;
 

@@ -8,7 +8,7 @@ use std::{
     io, mem,
     sync::{Arc, mpsc},
     thread::{self, ThreadId},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use opentelemetry::{Context, otel_debug, otel_warn};
@@ -20,8 +20,9 @@ use opentelemetry_sentry_protocol::{
 use tokio::{
     runtime::{self, Runtime},
     task::{Id, JoinError, JoinSet, yield_now},
-    time::sleep_until,
+    time::sleep,
 };
+use web_time::Instant;
 
 use super::{
     backpressure::Backpressure,
@@ -205,7 +206,7 @@ impl Worker {
             () = shared.intake.jobs.wait() => {}
             () = shared.logs.wait() => machine.logs_arrived(read_clocks()),
             () = metrics_arrived(shared) => machine.metrics_arrived(read_clocks()),
-            () = sleep_until(wake_at.into()) => {}
+            () = sleep(wake_at.saturating_duration_since(now.instant)) => {}
         }
         self.take_answers();
     }

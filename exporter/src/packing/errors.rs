@@ -3,14 +3,12 @@
 //! One failure is often recorded twice, by a span and by a record. A record comes first, and a span knows more: its place,
 //! the user and the request. So an error of a record waits a few seconds for the span.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::SpanId;
 use opentelemetry_sentry_protocol::DynamicSamplingContext;
-use uuid::{Uuid, fmt::Simple};
+use uuid::fmt::Simple;
+use web_time::Instant;
 
 use super::{
     contain::contain,
@@ -20,7 +18,7 @@ use super::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger},
-    convert::{Breadcrumb, EventContext, Exception, ExceptionEvent, RecordError},
+    convert::{Breadcrumb, EventContext, Exception, ExceptionEvent, RecordError, random_id},
     trace::{EndedSpan, LogLine, Trace, known_or_minimal},
 };
 
@@ -72,7 +70,7 @@ impl Packer {
             return Vec::new();
         }
         let new_id = || {
-            let [id @ .., _, _, _, _, _, _, _, _] = *Uuid::new_v4().as_bytes();
+            let [id @ .., _, _, _, _, _, _, _, _] = *random_id().as_bytes();
             SpanId::from_bytes(id)
         };
         let record = RecordError::of(line, self.process, new_id).map(|mut record| {
@@ -148,7 +146,7 @@ impl Packer {
             [] => self.trails.before(exception.trace_id(), exception.timestamp(), exception.line()),
             known => known.to_vec(),
         };
-        let id = Uuid::new_v4().simple();
+        let id = random_id().simple();
         let mut event_id = [0; Simple::LENGTH];
         let event = ExceptionEvent {
             event_id: id.encode_lower(&mut event_id),

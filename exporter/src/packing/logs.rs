@@ -1,8 +1,7 @@
 //! Makes log items of records.
 
-use std::time::Instant;
-
 use opentelemetry::{KeyValue, StringValue, Value, otel_warn};
+use web_time::Instant;
 
 use super::{
     batch::MAX_BYTES,

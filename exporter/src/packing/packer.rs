@@ -9,12 +9,11 @@
 //! that is removed on the way is counted. The application's functions run here, on the worker's thread, without any
 //! lock.
 
-use std::time::Instant;
-
 use opentelemetry::{TraceId, otel_warn};
 use opentelemetry_sdk::Resource;
 use serde::Serialize;
-use uuid::{Uuid, fmt::Simple};
+use uuid::fmt::Simple;
+use web_time::Instant;
 
 use super::{
     batch::{Batch, LOGS, Sequence},
@@ -30,7 +29,7 @@ use super::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
-    convert::{Exceptions, RecordError, Sender, Transaction},
+    convert::{Exceptions, RecordError, Sender, Transaction, random_id},
     json,
     trace::{MAX_BUCKET, Trace, TraceLifecycle, split_by_count, split_by_size, without},
 };
@@ -107,7 +106,7 @@ impl Packer {
             buffer: vec![0; MAX_TRANSACTION].into(),
             container_limit: MAX_BUCKET,
             beside_limit: MAX_BESIDE,
-            process: TraceId::from_bytes(*Uuid::new_v4().as_bytes()),
+            process: TraceId::from_bytes(*random_id().as_bytes()),
             logs: Batch::new(&LOGS),
             #[cfg(feature = "metrics")]
             metrics: Batch::new(&super::batch::METRICS),
@@ -189,7 +188,7 @@ impl Packer {
 
     /// Makes the envelope of a part, or returns smaller parts if it is too large for one.
     pub(crate) fn pack(&mut self, part: Part, ledger: &Ledger) -> Packed {
-        let id = Uuid::new_v4().simple();
+        let id = random_id().simple();
         match self.serialise(id, &part.trace) {
             None => {
                 failed(ledger, Counts::transaction(part.len()));

@@ -2,10 +2,10 @@
 
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::Service;
-use uuid::{Uuid, fmt::Simple};
+use uuid::fmt::Simple;
 
 use crate::{
-    convert::{Sender, TagRules},
+    convert::{Sender, TagRules, random_id},
     packing::{Packer, Rules, take_gen_ai},
     trace::{EndedSpan, Fate, Trace},
 };
@@ -46,7 +46,7 @@ impl Conversion {
         spans.iter_mut().for_each(EndedSpan::index);
         let mut trace = Trace { context: None, spans, fate: Fate::Whole };
         let _ = take_gen_ai(&mut trace);
-        Self { packer: Packer::new(sender, Rules::default()), trace, event_id: Uuid::new_v4().simple() }
+        Self { packer: Packer::new(sender, Rules::default()), trace, event_id: random_id().simple() }
     }
 
     /// Sets the resource, which provides release, environment and contexts. Defaults to an empty one.

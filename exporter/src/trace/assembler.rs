@@ -6,11 +6,12 @@
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use foldhash::fast::RandomState;
 use opentelemetry::{SpanId, TraceId};
+use web_time::Instant;
 
 use super::{
     context::TraceContext,

@@ -7,11 +7,12 @@ use std::{
     collections::{BTreeSet, HashMap},
     iter, mem,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use foldhash::fast::RandomState;
 use opentelemetry::TraceId;
+use web_time::Instant;
 
 use super::{context::TraceContext, ended::EndedSpan, pick_up::PickUp, split::MAX_SPANS};
 

@@ -1,8 +1,9 @@
 //! Gathers ended spans until they leave: into traces, or into buckets. The lifecycle is chosen once, here.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use opentelemetry::TraceId;
+use web_time::Instant;
 
 use super::{
     assembler::{Assembler, OpenRoots, WaitLimits},

@@ -1,6 +1,8 @@
 //! When a span was picked up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 /// When a span was picked up, and since when it may have been waiting for that.
 #[derive(Clone, Copy, Debug)]

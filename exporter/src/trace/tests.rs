@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use opentelemetry::{
@@ -10,6 +10,7 @@ use opentelemetry::{
     trace::{SpanContext, TraceState},
 };
 use proptest::prelude::*;
+use web_time::Instant;
 
 use super::{
     assembler::{Assembler, MAX_WAIT, OpenRoots, WaitLimits},

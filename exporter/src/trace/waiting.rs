@@ -3,11 +3,11 @@
 use std::{
     collections::{HashMap, HashSet},
     mem,
-    time::Instant,
 };
 
 use foldhash::fast::RandomState;
 use opentelemetry::SpanId;
+use web_time::Instant;
 
 use super::{ended::EndedSpan, trace::Fate};
 

@@ -1,10 +1,9 @@
 //! What goes to the disk and comes from it, as jobs. The driver of the machine runs them on a [`Spool`], so the outbox
 //! itself never blocks and needs no disk in tests.
 
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+use std::{mem, time::Duration};
+
+use web_time::Instant;
 
 use super::{
     queue::Queued,

@@ -2,8 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use web_time::Instant;
 
 use super::{checkup::Asker, queue::Queued, rate_limit::Category};
 use crate::account::Report;

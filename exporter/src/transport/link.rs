@@ -1,6 +1,8 @@
 //! Can the server be reached? While it cannot, one request at a time tries it, with pauses, and all others wait.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 /// Different envelopes in a row without an answer after which the server is believed to be away. Fewer may be the fault
 /// of the envelopes: some proxies reset the connection of what they do not like. Where they do so to every fifth, eight

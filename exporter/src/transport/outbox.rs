@@ -13,9 +13,10 @@ mod answers;
 mod keeping;
 mod limited;
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{mem, sync::Arc};
 
 use opentelemetry_http::{Bytes, Request};
+use web_time::Instant;
 
 use super::{
     checkup::Asker,

@@ -6,8 +6,10 @@
 use std::{
     collections::{BTreeMap, VecDeque, btree_map::Entry},
     mem,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use web_time::Instant;
 
 use super::{rate_limit::Category, spool::RecordId};
 use crate::packing::Envelope;

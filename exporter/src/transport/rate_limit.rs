@@ -5,10 +5,11 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use web_time::Instant;
 
 const RATE_LIMITS: &str = "x-sentry-rate-limits";
 

@@ -20,10 +20,11 @@
 //! | `store`, `writer`, `record` | appends records to a segment; the format |
 //! | `take`, `reader`, `window` | hands out records, and marks those that are done |
 //! | `room`, `index`, `name` | which segments exist, and which must make room |
-//! | `folder`, `lock`, `file_system` | the directory, locks, and the calls on files |
+//! | `folder`, `lock`, `file_lock`, `file_system` | the directory, locks, and the calls on files |
 //! | `trouble`, `error` | what is logged, and why a record is not kept |
 
 mod error;
+mod file_lock;
 mod file_system;
 mod folder;
 mod index;
@@ -49,13 +50,15 @@ use std::{
 };
 
 use opentelemetry_http::Bytes;
-use uuid::Uuid;
 
 pub(crate) use self::{error::SpoolError, record::Record};
 use self::{
     folder::Folder, index::Index, name::Name, reader::Reader, trouble::Troubles, window::Window, writer::Writer,
 };
-use crate::account::{Counts, Now};
+use crate::{
+    account::{Counts, Now},
+    convert::random_id,
+};
 
 /// The directory, and its limits.
 #[derive(Clone, Debug)]
@@ -155,7 +158,7 @@ impl Spool {
             folder: Folder::new(dir),
             max_bytes,
             max_age,
-            id: Uuid::new_v4().as_u64_pair().0,
+            id: random_id().as_u64_pair().0,
             next_number: 0,
             opened: now,
             index: Index::new(max_bytes),

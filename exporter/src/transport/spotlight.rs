@@ -1,11 +1,9 @@
 //! Copies for a local Spotlight. They may be lost, and never delay what goes to Sentry.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Duration};
 
 use opentelemetry::otel_warn;
+use web_time::Instant;
 
 use crate::{account::Now, packing::Envelope};
 

@@ -1,6 +1,8 @@
 //! Log records on their way through the machine.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::{
     super::lines::{Lines, Then},

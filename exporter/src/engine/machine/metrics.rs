@@ -1,6 +1,8 @@
 //! What instruments have measured, on its way through the machine.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::{super::metrics::Walk, Machine, Ready};
 use crate::{

@@ -1,6 +1,6 @@
 //! The same without the feature `metrics`.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use super::Machine;
 use crate::account::{DropReason, Now};

@@ -1,6 +1,8 @@
 //! The end of a machine: by a shutdown, or by a panic.
 
-use std::{mem, sync::Arc, thread, time::Instant};
+use std::{mem, sync::Arc, thread};
+
+use web_time::Instant;
 
 use super::{
     super::{callers::time_for_disk, order::Waiter, phase::Phase},

@@ -6,7 +6,7 @@ use std::{
     mem,
     path::PathBuf,
     sync::{Arc, mpsc::Receiver},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -21,6 +21,7 @@ use opentelemetry_sdk::{
     trace::SpanData,
 };
 use opentelemetry_sentry_protocol::{Dsn, Service};
+use web_time::Instant;
 use wildmatch::WildMatch;
 
 use super::super::{

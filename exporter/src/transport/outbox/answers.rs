@@ -1,6 +1,8 @@
 //! What becomes of an envelope when the answer to its request arrives.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::{Check, Outbox};
 use crate::{

@@ -1,6 +1,6 @@
 //! What the server's rate limits remove from an envelope.
 
-use std::time::Instant;
+use web_time::Instant;
 
 use super::Outbox;
 use crate::{

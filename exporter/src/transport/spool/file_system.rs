@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use fs4::{FileExt, TryLockError};
+use super::file_lock::{TryLockError, try_lock};
 
 /// How open files are used.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub(super) struct FileSystem {
 
 impl Default for FileSystem {
     fn default() -> Self {
-        Self { lock: FileExt::try_lock, read, write, sync: File::sync_data, sync_directory, truncate: File::set_len }
+        Self { lock: try_lock, read, write, sync: File::sync_data, sync_directory, truncate: File::set_len }
     }
 }
 

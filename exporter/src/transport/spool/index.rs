@@ -1,10 +1,8 @@
 //! The segments in the directory, as this process knows them.
 
-use std::{
-    collections::BTreeMap,
-    mem,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, mem, time::Duration};
+
+use web_time::Instant;
 
 use super::{folder::Listing, name::Name};
 use crate::account::Counts;

@@ -10,9 +10,10 @@ use std::{
     process,
 };
 
-use fs4::{FileExt, TryLockError};
-
-use super::file_system::FileSystem;
+use super::{
+    file_lock::{TryLockError, unlock},
+    file_system::FileSystem,
+};
 
 /// The result of an attempt to lock a file.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Drop for Locked {
         // A forked child shares the open file. If it still runs, closing the file here would not release the lock, so
         // it is unlocked explicitly. The child itself must not unlock a file that its parent still uses.
         if self.holder == Some(process::id()) {
-            let _ = FileExt::unlock(&self.file);
+            unlock(&self.file);
         }
     }
 }

@@ -10,10 +10,11 @@ use std::{
     fs,
     path::Path,
     sync::LazyLock,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use tempfile::TempDir;
+use web_time::Instant;
 
 use super::{trouble::Trouble, *};
 

@@ -3,10 +3,9 @@
 //! A record is kept when the file is on the disk (`fdatasync`), and for a new segment also its name (`fsync` of the
 //! directory). This is done once for each call, after the last record.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
+
+use web_time::Instant;
 
 use super::{
     file_system::FileSystem,

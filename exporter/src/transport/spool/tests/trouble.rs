@@ -2,9 +2,7 @@
 
 use std::{cell::Cell, fs::File, io};
 
-use fs4::TryLockError;
-
-use super::{file_system::FileSystem, *};
+use super::{file_lock::TryLockError, file_system::FileSystem, *};
 
 thread_local! {
     /// How many bytes the disk still has room for.

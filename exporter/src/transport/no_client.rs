@@ -1,0 +1,35 @@
+//! Takes the place of the HTTP client on targets without sockets.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use opentelemetry_http::HttpClient;
+use opentelemetry_sentry_protocol::Dsn;
+
+/// The settings of the client that other targets have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientSettings {
+    pub(crate) root_certificates: Vec<Vec<u8>>,
+}
+
+impl ClientSettings {
+    pub(crate) fn without_http2() -> Self {
+        Self::default()
+    }
+}
+
+/// Fails: there is no client.
+pub(crate) fn default_client(_: Option<&Dsn>, _: &ClientSettings) -> Result<Arc<dyn HttpClient>, ClientError> {
+    Err(ClientError)
+}
+
+/// There is no HTTP client.
+#[derive(Debug)]
+pub(crate) struct ClientError;
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this target has no threads and no built-in HTTP client: use `build_driven`")
+    }
+}
+
+impl Error for ClientError {}
