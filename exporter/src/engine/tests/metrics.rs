@@ -360,7 +360,9 @@ fn what_threads_add_while_the_engine_closes_is_sent_or_counted() {
     let mut sim = Simulation::with_server(millis(1));
     let orders = sim.instrument("orders", Role::Sum);
     let threads = adding(&orders);
-    assert_eq!(sim.shutdown(seconds(5)), Ok(()));
+    // What a thread adds after the shutdown began is lost, and the shutdown may see it or not.
+    let result = sim.shutdown(seconds(5));
+    assert!(matches!(result, Ok(()) | Err(FlushError::MetricsUndelivered { .. })), "{result:?}");
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     let stats = sim.stats();
     let refused = stats.dropped.get(&DropReason::Shutdown).map_or(0, |dropped| dropped.metrics);
