@@ -11,6 +11,7 @@
 //! | when spans leave, what can be lost, and where to see it | [`delivery`] |
 //! | which log lines are sent, as what, and what they cost | `logs` (feature `logs`) |
 //! | what becomes of counters, gauges and histograms, and what they cost | `metrics` (feature `metrics`) |
+//! | which queries become spans by themselves | `queries` (feature `tracing`) |
 //! | which environment variables are read | [`environment`] |
 //! | what servers and clients get: outgoing requests, the tunnel, server actions | [`web`] |
 //!
@@ -62,6 +63,10 @@ pub mod next_js;
 pub mod privacy {}
 
 pub mod queues_and_jobs;
+
+#[cfg(feature = "tracing")]
+#[doc = include_str!("guide/queries.md")]
+pub mod queries {}
 
 #[doc = include_str!("guide/sampling.md")]
 pub mod sampling {}

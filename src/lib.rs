@@ -38,6 +38,7 @@
 //! | an attribute on every streamed span | [`with_attribute`](SentryBuilder::with_attribute) |
 //! | tags, and the user | [`with_tag`], [`with_tag_attributes`]; attributes `user.id`, `user.email`, … ([mapping](crate::guide::mapping#tags)) |
 //! | measurements | an event with `sentry.measurement_value` ([mapping](crate::guide::mapping#measurements)) |
+//! | no spans of `sqlx`'s queries, or the name of their database | [`with_query_spans`](SentryBuilder::with_query_spans), [`with_database_system`](SentryBuilder::with_database_system) ([queries](crate::guide::queries)) |
 //! | errors beside traces | [`with_exceptions_as_errors`] |
 //! | metrics: counters, gauges, and histograms with true percentiles | `with_metrics` (feature `metrics`; guide, page `metrics`) |
 //! | log lines, and errors from them in any trace | `with_logs` and `Sentry::log_layer` (feature `logs`; guide, page `logs`) |
@@ -160,12 +161,11 @@ pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 #[doc(inline)]
 pub use opentelemetry_sentry_exporter::SentryLogProcessor;
 
+#[cfg(all(feature = "logs", feature = "tracing"))]
+pub use crate::setup::{EventLayer, LogLayer};
+#[cfg(feature = "tracing")]
+pub use crate::setup::{QueryFilter, QueryLayer, QuerySpans, TracingLayer, WithoutQueries};
+pub use crate::setup::{Sentry, SentryBuilder, SetupError};
 #[cfg(feature = "metrics")]
 #[doc(inline)]
 pub use opentelemetry_sentry_exporter::{MetricEvent, SentryMeterProvider, SentryMetricExporter};
-
-#[cfg(feature = "tracing")]
-pub use crate::setup::TracingLayer;
-#[cfg(all(feature = "logs", feature = "tracing"))]
-pub use crate::setup::{EventLayer, LogLayer};
-pub use crate::setup::{Sentry, SentryBuilder, SetupError};

@@ -11,13 +11,20 @@ mod log_layer;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "tracing")]
+mod queries;
+#[cfg(feature = "tracing")]
+mod query_settings;
 mod sender;
 mod sentry;
 
 #[cfg(feature = "tower")]
 pub(crate) use self::globals::note_use_of_provider;
-#[cfg(feature = "tracing")]
-pub use self::sentry::TracingLayer;
 pub use self::{builder::SentryBuilder, error::SetupError, sentry::Sentry};
 #[cfg(all(feature = "logs", feature = "tracing"))]
 pub use self::{log_layer::EventLayer, sentry::LogLayer};
+#[cfg(feature = "tracing")]
+pub use self::{
+    queries::{QueryFilter, QueryLayer, QuerySpans, WithoutQueries},
+    sentry::TracingLayer,
+};

@@ -1,16 +1,8 @@
-//! An embedded SQLite database. Every statement is a span.
+//! An embedded SQLite database. Each query is a span, and no line here makes it: the layer of `tracing` reads `sqlx`'s events.
 //!
-//! Sentry shows a span with `db.system.name` as a query, with the text of `db.query.text`. Statements have placeholders,
-//! so that no customer data gets into the trace.
+//! Statements have placeholders, so that no customer data gets into the trace.
 
-use std::{
-    panic::resume_unwind,
-    sync::{Arc, Mutex, PoisonError},
-};
-
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
-use tokio::task::spawn_blocking;
-use tracing::Span;
+use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
 
 const SCHEMA: &str = "
     CREATE TABLE stock (sku TEXT PRIMARY KEY, quantity INTEGER NOT NULL) STRICT;
@@ -22,65 +14,34 @@ const SALES: &str = "SELECT count(*) FROM sales";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
-    connection: Arc<Mutex<Connection>>,
+    pool: SqlitePool,
 }
 
 impl Database {
-    pub(crate) fn open() -> rusqlite::Result<Self> {
-        let connection = Connection::open_in_memory()?;
-        connection.execute_batch(SCHEMA)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    pub(crate) async fn open() -> sqlx::Result<Self> {
+        // A database in memory belongs to its connection.
+        let one = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let pool = one.connect("sqlite::memory:").await?;
+        sqlx::raw_sql(SCHEMA).execute(&pool).await?;
+        Ok(Self { pool })
     }
 
     /// The quantity in stock; `None` for an unknown product.
-    pub(crate) async fn quantity(&self, sku: String) -> rusqlite::Result<Option<i64>> {
-        self.run(move |connection| quantity(connection, &sku)).await
+    pub(crate) async fn quantity(&self, sku: &str) -> sqlx::Result<Option<i64>> {
+        sqlx::query_scalar(QUANTITY).bind(sku).fetch_optional(&self.pool).await
     }
 
     /// Takes one from the stock, and returns the rest; `None` if the product is unknown or out of stock.
-    pub(crate) async fn reserve(&self, sku: String) -> rusqlite::Result<Option<i64>> {
-        self.run(move |connection| {
-            let immediate = TransactionBehavior::Immediate;
-            let transaction = query("BEGIN IMMEDIATE", |_| connection.transaction_with_behavior(immediate))?;
-            let Some(stock) = quantity(&transaction, &sku)?.filter(|stock| *stock > 0) else {
-                return Ok(None);
-            };
-            query(RESERVE, |sql| transaction.execute(sql, [&sku]))?;
-            query("COMMIT", |_| transaction.commit())?;
-            Ok(Some(stock - 1))
-        })
-        .await
+    pub(crate) async fn reserve(&self, sku: &str) -> sqlx::Result<Option<i64>> {
+        let mut transaction = self.pool.begin().await?;
+        let stock: Option<i64> = sqlx::query_scalar(QUANTITY).bind(sku).fetch_optional(&mut *transaction).await?;
+        let Some(stock) = stock.filter(|stock| *stock > 0) else { return Ok(None) };
+        sqlx::query(RESERVE).bind(sku).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(Some(stock - 1))
     }
 
-    pub(crate) async fn sales(&self) -> rusqlite::Result<i64> {
-        self.run(|connection| query(SALES, |sql| connection.query_row(sql, [], |row| row.get(0)))).await
+    pub(crate) async fn sales(&self) -> sqlx::Result<i64> {
+        sqlx::query_scalar(SALES).fetch_one(&self.pool).await
     }
-
-    /// Runs on a thread that may block, inside of the caller's span.
-    async fn run<T, F>(&self, f: F) -> rusqlite::Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let (caller, connection) = (Span::current(), Arc::clone(&self.connection));
-        let work = move || {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            caller.in_scope(|| f(&mut connection))
-        };
-        spawn_blocking(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
-    }
-}
-
-fn quantity(connection: &Connection, sku: &str) -> rusqlite::Result<Option<i64>> {
-    query(QUANTITY, |sql| connection.query_row(sql, [sku], |row| row.get(0)).optional())
-}
-
-/// One statement, in a span of its own.
-#[tracing::instrument(
-    skip_all,
-    err,
-    fields(otel.kind = "client", db.system.name = "sqlite", db.namespace = "main", db.query.text = sql)
-)]
-fn query<T>(sql: &str, execute: impl FnOnce(&str) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    execute(sql)
 }

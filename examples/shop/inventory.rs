@@ -22,21 +22,21 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .route("/stock/{sku}", get(stock))
         .route("/stock/{sku}/reservations", post(reserve))
         .route("/sales", get(sales))
-        .with_state(Database::open()?)
+        .with_state(Database::open().await?)
         .layer(ServerLayer::new());
     service::run("inventory@1.0.0", router, TaskTracker::new()).await
 }
 
 #[tracing::instrument(skip_all, fields(%sku, tenant = tenant()), err)]
 async fn stock(State(database): State<Database>, Path(sku): Path<String>) -> Result<Json<Value>, Failure> {
-    let quantity = database.quantity(sku.clone()).await?.ok_or(Failure::Unknown)?;
+    let quantity = database.quantity(&sku).await?.ok_or(Failure::Unknown)?;
     tracing::info!(quantity, "in stock");
     Ok(Json(json!({ "sku": sku, "quantity": quantity })))
 }
 
 #[tracing::instrument(skip_all, fields(%sku, tenant = tenant()), err)]
 async fn reserve(State(database): State<Database>, Path(sku): Path<String>) -> Result<Json<Value>, Failure> {
-    let left = database.reserve(sku.clone()).await?.ok_or(Failure::Unknown)?;
+    let left = database.reserve(&sku).await?.ok_or(Failure::Unknown)?;
     tracing::info!(left, "one reserved");
     Ok(Json(json!({ "sku": sku, "quantity": left })))
 }
@@ -55,11 +55,11 @@ fn tenant() -> Option<String> {
 #[derive(Debug)]
 enum Failure {
     Unknown,
-    Database(rusqlite::Error),
+    Database(sqlx::Error),
 }
 
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
     }
 }

@@ -54,7 +54,7 @@ use std::{
 use opentelemetry::{Context, SpanId, TraceId};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::{Resource, trace::SpanData};
-use opentelemetry_sentry_protocol::{DecisionLog, RemoteTrace, SampleRand};
+use opentelemetry_sentry_protocol::{__shared::Databases, DecisionLog, RemoteTrace, SampleRand};
 use web_time::Instant;
 
 #[cfg(feature = "metrics")]
@@ -169,6 +169,11 @@ impl Engine {
     /// Whether each start of a span is to be noted.
     pub(crate) fn is_stream(&self) -> bool {
         self.shared.intake.is_stream()
+    }
+
+    /// Where spans of databases are noted.
+    pub(crate) fn databases(&self) -> &Databases {
+        self.decisions.databases()
     }
 
     /// Notes that a span of a stream begins, which has a parent in this process.

@@ -3,6 +3,7 @@
 mod arrivals;
 mod causes;
 mod contain;
+mod databases;
 mod debug;
 mod feedback;
 pub mod hex;
@@ -17,6 +18,7 @@ pub use self::{
     arrivals::Arrivals,
     causes::{MAX_CAUSES, causes},
     contain::{contain, forget},
+    databases::Databases,
     debug::debug_as_message,
     feedback::Feedback,
     probe::Probe,

@@ -8,7 +8,7 @@ use std::{
 use opentelemetry::TraceId;
 
 use crate::{
-    __shared::{Arrivals, Feedback, Streaming},
+    __shared::{Arrivals, Databases, Feedback, Streaming},
     decision::Decision,
     remote_trace::RemoteTrace,
 };
@@ -29,6 +29,7 @@ pub struct DecisionLog {
     /// Set if spans are streamed.
     streaming: OnceLock<Streaming>,
     arrivals: Arrivals,
+    databases: Databases,
 }
 
 /// The trace id is stored beside its decision because several traces share a slot.
@@ -87,6 +88,13 @@ impl DecisionLog {
     pub const fn arrivals(&self) -> &Arrivals {
         &self.arrivals
     }
+
+    /// Which spans are of databases.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn databases(&self) -> &Databases {
+        &self.databases
+    }
 }
 
 impl Default for DecisionLog {
@@ -96,6 +104,7 @@ impl Default for DecisionLog {
             feedback: Feedback::default(),
             streaming: OnceLock::new(),
             arrivals: Arrivals::default(),
+            databases: Databases::default(),
         }
     }
 }

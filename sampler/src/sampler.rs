@@ -12,7 +12,7 @@ use opentelemetry_sentry_protocol::{
     Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate, Unsampled,
 };
 use opentelemetry_sentry_semantics::{
-    Attributes, Source, describe, has_host, host_of_url, semconv, shortened, without_secrets,
+    Attributes, Source, describe, has_host, host_of_url, is_database, semconv, shortened, without_secrets,
 };
 
 use crate::{
@@ -325,6 +325,9 @@ impl ShouldSample for SentrySampler {
         }
         // Sentry expects a check-in of each job, whether its trace is sampled or not.
         let unsampled = if is_monitored { SamplingDecision::RecordOnly } else { SamplingDecision::Drop };
+        if local.is_none_or(SpanContext::is_sampled) {
+            self.shared.decisions.databases().starting(|| is_database(attributes));
+        }
         // Most spans are such children, and are done here.
         if let Some(local) = local.filter(|local| self.only_follows(local.is_sampled(), span_kind, attributes)) {
             let decision = if local.is_sampled() {

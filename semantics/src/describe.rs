@@ -123,6 +123,29 @@ impl<'a> Attributes<'a> {
     }
 }
 
+/// Whether a span with these attributes is of a database.
+#[must_use]
+pub fn is_database(attributes: &[KeyValue]) -> bool {
+    attributes.iter().any(|KeyValue { key, value, .. }| match key.as_str() {
+        semconv::SENTRY_OP => value.as_str().split('.').next() == Some("db"),
+        key => is_database_key(key),
+    })
+}
+
+/// Whether only spans of databases have this attribute.
+#[must_use]
+pub fn is_database_key(key: &str) -> bool {
+    const KEYS: [&str; 5] = [
+        semconv::DB_SYSTEM_NAME,
+        semconv::DB_SYSTEM,
+        semconv::DB_QUERY_TEXT,
+        semconv::DB_STATEMENT,
+        semconv::DB_QUERY_SUMMARY,
+    ];
+    // Most attributes are of other families, which one comparison tells.
+    key.starts_with("db.") && KEYS.contains(&key)
+}
+
 /// The source that the application has set.
 fn source_override(attributes: Attributes<'_>) -> Option<Source> {
     let names = [semconv::SENTRY_SOURCE, semconv::SENTRY_SEGMENT_NAME_SOURCE, semconv::SENTRY_SPAN_SOURCE];

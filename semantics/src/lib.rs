@@ -20,7 +20,7 @@ pub use crate::{
 // For the sibling crates only: these may change in any release.
 #[doc(hidden)]
 pub use crate::{
-    describe::{cut, shortened},
+    describe::{cut, is_database, is_database_key, shortened},
     keys::Keys,
     secrets::without_parameters,
 };

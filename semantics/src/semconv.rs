@@ -69,6 +69,12 @@ pub const CACHE_OPERATION: &str = "cache.operation";
 pub const CACHE_HIT: &str = "cache.hit";
 /// Caches: the keys, always a list.
 pub const CACHE_KEY: &str = "cache.key";
+/// Database: the table or collection.
+pub const DB_COLLECTION_NAME: &str = "db.collection.name";
+/// Database: the stored procedure.
+pub const DB_STORED_PROCEDURE_NAME: &str = "db.stored_procedure.name";
+/// Database: the number of rows that a query has returned.
+pub const DB_RESPONSE_RETURNED_ROWS: &str = "db.response.returned_rows";
 /// Serverless functions: the event that started it.
 pub const FAAS_TRIGGER: &str = "faas.trigger";
 /// Generative models: the operation, such as `chat`.

@@ -27,6 +27,8 @@ use opentelemetry_sentry_exporter::{
 use opentelemetry_sentry_propagator::SentryPropagator;
 use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 
+#[cfg(feature = "tracing")]
+use super::queries::Known;
 use super::{
     environment::Environment,
     error::{Kind, SetupError},
@@ -78,6 +80,10 @@ pub struct SentryBuilder {
     /// Gets every measurement too.
     #[cfg(feature = "metrics")]
     pub(super) inner_meters: Option<Box<dyn MeterProvider + Send + Sync>>,
+    #[cfg(feature = "tracing")]
+    pub(super) query_spans: bool,
+    #[cfg(feature = "tracing")]
+    pub(super) database_system: Option<String>,
 }
 
 impl fmt::Debug for SentryBuilder {
@@ -102,6 +108,10 @@ impl Default for SentryBuilder {
             metrics: false,
             #[cfg(feature = "metrics")]
             inner_meters: None,
+            #[cfg(feature = "tracing")]
+            query_spans: true,
+            #[cfg(feature = "tracing")]
+            database_system: None,
         }
     }
 }
@@ -421,6 +431,9 @@ impl SentryBuilder {
         let with_logs = self.logs;
         #[cfg(feature = "metrics")]
         let (with_metrics, inner) = (self.metrics, self.inner_meters);
+        #[cfg(feature = "tracing")]
+        let queries =
+            self.query_spans.then(|| Known::new(self.database_system.clone(), environment.database_scheme.as_deref()));
         let Self { rate, sampler, org_id, strict, resource, mut exporter, provider, .. } = self;
         let resource = resource.unwrap_or_else(|| Resource::builder().build());
         let sender = Sender::new(exporter.take_sender(), org_id, &environment, &resource)?;
@@ -458,6 +471,8 @@ impl SentryBuilder {
             decisions,
             is_installed: false,
             is_shut_down: false,
+            #[cfg(feature = "tracing")]
+            queries,
             #[cfg(feature = "logs")]
             loggers,
             #[cfg(feature = "metrics")]

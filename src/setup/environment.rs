@@ -11,6 +11,9 @@ const SPOTLIGHT_URL: &str = "http://localhost:8969/stream";
 
 const RATE: &str = "SENTRY_TRACES_SAMPLE_RATE";
 
+#[cfg(feature = "tracing")]
+const DATABASE_URL: &str = "DATABASE_URL";
+
 pub(super) const LIFECYCLE: &str = "SENTRY_TRACE_LIFECYCLE";
 
 /// The variables that are set and valid.
@@ -26,6 +29,9 @@ pub(super) struct Environment {
     pub(super) spotlight: Option<String>,
     /// In which form spans leave, or the text of the variable if it names none.
     pub(super) lifecycle: Option<Result<TraceLifecycle, String>>,
+    /// The scheme of `DATABASE_URL`. The rest of it may be secret.
+    #[cfg(feature = "tracing")]
+    pub(super) database_scheme: Option<String>,
 }
 
 impl Environment {
@@ -50,8 +56,21 @@ impl Environment {
             bad_sample_rate,
             spotlight: text("SENTRY_SPOTLIGHT").and_then(spotlight),
             lifecycle: text(LIFECYCLE).map(lifecycle),
+            #[cfg(feature = "tracing")]
+            database_scheme: text(DATABASE_URL).and_then(scheme),
         }
     }
+}
+
+/// The scheme of `DATABASE_URL`, which `sqlx` and its users read.
+#[cfg(feature = "tracing")]
+pub(super) fn database_scheme() -> Option<String> {
+    env::var(DATABASE_URL).ok().and_then(scheme)
+}
+
+#[cfg(feature = "tracing")]
+fn scheme(url: String) -> Option<String> {
+    url.split_once(':').map(|(scheme, _)| scheme.trim().to_owned())
 }
 
 /// The rate, or the text if it is not one.

@@ -11,12 +11,18 @@ use opentelemetry_sentry_sampler::SamplerHandle;
 use web_time::Instant;
 
 use super::checkup::{is_ours, propagator_problem};
+#[cfg(feature = "tracing")]
+use super::queries::{Known, QueryLayer, QuerySpans};
 
 /// The layer of [`Sentry::tracing_layer`].
 #[cfg(feature = "tracing")]
-pub type TracingLayer<S> = tracing_subscriber::filter::Filtered<
-    tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>,
-    tracing_subscriber::filter::LevelFilter,
+pub type TracingLayer<S> = tracing_subscriber::layer::Layered<
+    QueryLayer<S>,
+    tracing_subscriber::filter::Filtered<
+        tracing_opentelemetry::OpenTelemetryLayer<S, opentelemetry_sdk::trace::SdkTracer>,
+        super::queries::WithoutQueries,
+        S,
+    >,
     S,
 >;
 
@@ -55,6 +61,9 @@ pub struct Sentry {
     pub(super) is_installed: bool,
     /// Otherwise a drop after a shutdown would warn, too.
     pub(super) is_shut_down: bool,
+    /// `None` if queries get no spans.
+    #[cfg(feature = "tracing")]
+    pub(super) queries: Option<Known>,
     #[cfg(feature = "logs")]
     pub(super) loggers: opentelemetry_sdk::logs::SdkLoggerProvider,
     #[cfg(feature = "metrics")]
@@ -92,7 +101,7 @@ impl Sentry {
     }
 
     /// A layer for `tracing_subscriber` that turns `tracing` spans of level INFO and above into OpenTelemetry spans of
-    /// this provider, as `sentry-tracing` does. Spans at DEBUG and TRACE show the inside of libraries such as `h2`; for
+    /// this provider, as `sentry-tracing` does, and makes spans of [queries](crate::guide::queries). Spans at DEBUG and TRACE show the inside of libraries such as `h2`; for
     /// these, and for other options, see [`unfiltered_tracing_layer`](Self::unfiltered_tracing_layer).
     ///
     /// A subscriber can have only one layer of `tracing-opentelemetry`: with two, the first span panics. To send spans to
@@ -115,7 +124,37 @@ impl Sentry {
         S: tracing_core::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
     {
         use tracing_subscriber::Layer as _;
-        self.unfiltered_tracing_layer().with_filter(tracing_subscriber::filter::LevelFilter::INFO)
+        let queries = self.query_spans();
+        self.unfiltered_tracing_layer().with_filter(queries.neighbour()).and_then(queries.into_layer())
+    }
+
+    /// The layer that makes spans of queries: for use beside the
+    /// [`unfiltered_tracing_layer`](Self::unfiltered_tracing_layer), which does not contain it.
+    ///
+    /// ```
+    /// use tracing_subscriber::{filter::LevelFilter, prelude::*};
+    ///
+    /// # let sentry = opentelemetry_sentry::Sentry::builder().with_dsn("").build()?;
+    /// let layer = sentry.unfiltered_tracing_layer().with_location(false);
+    /// let subscriber =
+    ///     tracing_subscriber::registry().with(layer.with_filter(LevelFilter::INFO)).with(sentry.query_layer());
+    /// # drop(subscriber);
+    /// # Ok::<(), opentelemetry_sentry::SetupError>(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn query_layer<S>(&self) -> QueryLayer<S>
+    where
+        S: tracing_core::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    {
+        self.query_spans().into_layer()
+    }
+
+    #[cfg(feature = "tracing")]
+    fn query_spans(&self) -> QuerySpans {
+        use opentelemetry::trace::TracerProvider as _;
+        let tracer = self.queries.is_some().then(|| self.provider.tracer(SCOPE));
+        QuerySpans::with(tracer, self.queries.clone().unwrap_or_default(), Some(Arc::clone(&self.decisions)))
     }
 
     /// The layer of [`tracing_layer`](Self::tracing_layer) for spans of all levels, with all its options. Attributes that

@@ -47,7 +47,7 @@ type Infer = for<'a> fn(&'a Data<'_>) -> Option<Inferred<'a>>;
 
 /// The keys that are not simply copied, in the order in which they are written: how the value is inferred, and what
 /// happens to an attribute with the same key.
-const OWN: [(&str, Attribute, Infer); 22] = [
+const OWN: [(&str, Attribute, Infer); 26] = [
     (semconv::SENTRY_OP, Removed, |data| data.op.and_then(text)),
     (semconv::SENTRY_ORIGIN, Removed, |data| Some(Inferred::Text(data.origin))),
     (semconv::SENTRY_SOURCE, Fallback, |data| Some(Inferred::Text(data.root.as_ref()?.source))),
@@ -64,6 +64,11 @@ const OWN: [(&str, Attribute, Infer); 22] = [
     (semconv::SENTRY_HTTP_QUERY, Fallback, |data| text(data.url.as_ref()?.query)),
     (semconv::SENTRY_HTTP_FRAGMENT, Fallback, |data| text(data.url.as_ref()?.fragment)),
     (semconv::SERVER_ADDRESS, Fallback, |data| text(data.server.as_deref()?)),
+    // Older servers read one name of the two, newer ones the other.
+    (semconv::DB_SYSTEM, Fallback, |data| data.renamed(semconv::DB_SYSTEM, &[semconv::DB_SYSTEM_NAME])),
+    (semconv::DB_SYSTEM_NAME, Fallback, |data| data.renamed(semconv::DB_SYSTEM_NAME, &[semconv::DB_SYSTEM])),
+    (semconv::DB_OPERATION_NAME, Fallback, |data| data.renamed(semconv::DB_OPERATION_NAME, &[semconv::DB_OPERATION])),
+    (semconv::DB_COLLECTION_NAME, Fallback, |data| data.renamed(semconv::DB_COLLECTION_NAME, &OLD_COLLECTIONS)),
     (semconv::SENTRY_STATUS_MESSAGE, Fallback, |data| text(data.status_message)),
     (semconv::OTEL_SCOPE_NAME, Removed, |data| text(data.span.data.instrumentation_scope.name())),
     (semconv::OTEL_SCOPE_VERSION, Removed, |data| text(data.span.data.instrumentation_scope.version()?)),
@@ -77,6 +82,9 @@ const OWN: [(&str, Attribute, Infer); 22] = [
     // The span's name is made from it.
     (semconv::SENTRY_CUSTOM_SPAN_NAME, Removed, nothing),
 ];
+
+/// The old names of a table.
+const OLD_COLLECTIONS: [&str; 3] = ["db.sql.table", "db.mongodb.collection", "db.cassandra.table"];
 
 /// Headers that only repeat the ids of the trace.
 const TRACE_HEADERS: [&str; 5] = ["sentry-trace", "baggage", "traceparent", "tracestate", "server-timing"];
@@ -157,6 +165,19 @@ impl Data<'_> {
     fn is_read(&self) -> bool {
         let methods = [semconv::HTTP_REQUEST_METHOD, semconv::HTTP_METHOD];
         self.url.is_some() && self.span.attributes.first_text(methods).is_none()
+    }
+
+    /// The text of an attribute by another one of its names, if it is not there by this one.
+    fn renamed(&self, name: &str, others: &[&str]) -> Option<Inferred<'_>> {
+        let attributes = self.span.attributes;
+        // Most spans are of no database.
+        if !self.op.is_some_and(|op| op.starts_with("db")) || attributes.get(name).is_some() {
+            return None;
+        }
+        others.iter().find_map(|other| match attributes.get(other)? {
+            Value::String(value) => text(value.as_str()),
+            _ => None,
+        })
     }
 }
 

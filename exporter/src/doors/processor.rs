@@ -110,6 +110,9 @@ impl From<SentryExporter> for SentrySpanProcessor {
 
 impl SpanProcessor for SentrySpanProcessor {
     fn on_start(&self, span: &mut Span, cx: &Context) {
+        if let Some(engine) = &self.engine {
+            engine.databases().started(|| span.span_context().span_id());
+        }
         let parent = cx.span();
         let is_local_root = !parent.span_context().is_valid() || parent.span_context().is_remote();
         let cx_of_span = span.span_context();

@@ -37,7 +37,8 @@ pub(super) fn current_op(op: Cow<'_, str>) -> Cow<'_, str> {
 
 const PORTS: [&str; 2] = [semconv::SERVER_PORT, semconv::NET_PEER_PORT];
 const QUERIES: [&str; 2] = [semconv::DB_QUERY_TEXT, semconv::DB_STATEMENT];
-const COLLECTIONS: [&str; 4] = ["db.collection.name", "db.sql.table", "db.mongodb.collection", "db.cassandra.table"];
+const COLLECTIONS: [&str; 4] =
+    [semconv::DB_COLLECTION_NAME, "db.sql.table", "db.mongodb.collection", "db.cassandra.table"];
 
 const fn described<'a>(op: Cow<'a, str>, name: Cow<'a, str>, source: Source) -> Option<Description<'a>> {
     Some(Description { op: Some(op), name, source })
@@ -73,7 +74,7 @@ fn db<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> {
     // Each part is a name by itself as well, if there is no operation.
     let part = |part: usize| match part {
         0 => attributes.first_text(COLLECTIONS),
-        1 => attributes.text("db.stored_procedure.name"),
+        1 => attributes.text(semconv::DB_STORED_PROCEDURE_NAME),
         2 => attributes.first_text(["db.namespace", "db.name"]),
         _ => address(attributes),
     };
