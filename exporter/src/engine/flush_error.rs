@@ -68,39 +68,46 @@ pub enum FlushError {
     Waiting,
 }
 
+impl FlushError {
+    /// What this is about, and how many, where something was lost or kept.
+    const fn count(&self) -> (&'static str, u64) {
+        match self {
+            Self::CheckInsKeptOnDisk { check_ins } | Self::CheckInsUndelivered { check_ins } => {
+                ("check-ins", *check_ins)
+            }
+            Self::KeptOnDisk { spans } | Self::Undelivered { spans } => ("spans", *spans),
+            Self::LogsKeptOnDisk { logs } | Self::LogsUndelivered { logs } => ("logs", *logs),
+            Self::MetricsKeptOnDisk { metrics } | Self::MetricsUndelivered { metrics } => ("metrics", *metrics),
+            _ => ("", 0),
+        }
+    }
+}
+
 impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, count) = self.count();
         match self {
             Self::AlreadyShutdown => f.write_str("the exporter was shut down before"),
-            Self::CheckInsKeptOnDisk { check_ins } => {
-                write!(f, "not everything was delivered yet; check-ins kept on disk: {check_ins}")
+            Self::CheckInsKeptOnDisk { .. }
+            | Self::KeptOnDisk { .. }
+            | Self::LogsKeptOnDisk { .. }
+            | Self::MetricsKeptOnDisk { .. } => {
+                write!(f, "not everything was delivered yet; {what} kept on disk: {count}")
             }
-            Self::CheckInsUndelivered { check_ins } => {
-                write!(f, "not everything could be delivered; check-ins lost: {check_ins}")
+            Self::CheckInsUndelivered { .. }
+            | Self::LogsUndelivered { .. }
+            | Self::MetricsUndelivered { .. }
+            | Self::Undelivered { .. } => {
+                write!(f, "not everything could be delivered; {what} lost: {count}, for the reasons in Stats::dropped")
             }
             Self::Forked => f.write_str("this process was forked, and the exporter's thread runs in its parent"),
-            Self::KeptOnDisk { spans } => {
-                write!(f, "not everything was delivered yet; spans kept on disk: {spans}")
-            }
-            Self::LogsKeptOnDisk { logs } => {
-                write!(f, "not everything was delivered yet; logs kept on disk: {logs}")
-            }
-            Self::LogsUndelivered { logs } => write!(f, "not everything could be delivered; logs lost: {logs}"),
-            Self::MetricsKeptOnDisk { metrics } => {
-                write!(f, "not everything was delivered yet; metrics kept on disk: {metrics}")
-            }
-            Self::MetricsUndelivered { metrics } => {
-                write!(f, "not everything could be delivered; metrics lost: {metrics}")
-            }
             Self::OnWorkerThread => f.write_str("the exporter's own thread cannot wait for itself"),
             Self::Stopped => f.write_str("the exporter's thread has ended because of a bug"),
             Self::Timeout(timeout) => write!(f, "not everything was delivered within {timeout:?}"),
-            Self::Waiting => {
-                f.write_str("the exporter has no thread, and something waits for the next `Delivery::take`")
-            }
-            Self::Undelivered { spans } => {
-                write!(f, "not everything could be delivered; spans lost: {spans}, for the reasons in stats().dropped")
-            }
+            Self::Waiting => f.write_str(
+                "not everything was delivered yet: the exporter has no thread, so send what `Delivery::take` returns, \
+                 or call `Delivery::flush_with`, again if the server did not answer",
+            ),
         }
     }
 }
@@ -108,3 +115,34 @@ impl fmt::Display for FlushError {
 opentelemetry_sentry_protocol::__shared::debug_as_message!(FlushError);
 
 impl Error for FlushError {}
+
+#[cfg(test)]
+mod tests {
+    use super::FlushError;
+
+    #[test]
+    fn each_loss_names_what_was_lost_and_where_the_reasons_are() {
+        for (error, lost) in [
+            (FlushError::CheckInsUndelivered { check_ins: 2 }, "check-ins lost: 2"),
+            (FlushError::LogsUndelivered { logs: 3 }, "logs lost: 3"),
+            (FlushError::MetricsUndelivered { metrics: 4 }, "metrics lost: 4"),
+            (FlushError::Undelivered { spans: 5 }, "spans lost: 5"),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(lost) && text.ends_with("Stats::dropped"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_disk_is_not_called_lost() {
+        for (error, kept) in [
+            (FlushError::CheckInsKeptOnDisk { check_ins: 2 }, "check-ins kept on disk: 2"),
+            (FlushError::LogsKeptOnDisk { logs: 3 }, "logs kept on disk: 3"),
+            (FlushError::MetricsKeptOnDisk { metrics: 4 }, "metrics kept on disk: 4"),
+            (FlushError::KeptOnDisk { spans: 5 }, "spans kept on disk: 5"),
+        ] {
+            let text = error.to_string();
+            assert!(text.ends_with(kept) && !text.contains("lost"), "{text}");
+        }
+    }
+}
