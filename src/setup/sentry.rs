@@ -315,6 +315,9 @@ impl Sentry {
 
     /// Sends every span that has ended so far, and shuts the tracer provider down.
     ///
+    /// It takes the `Sentry`. A clone of its [`span_processor`](Self::span_processor) has the [`stats`](Self::stats) also
+    /// afterwards, with the reasons of what was lost.
+    ///
     /// # Errors
     ///
     /// If a span was lost since the last flush or is kept on disk for later, or if the tracer provider was shut down

@@ -3,6 +3,26 @@
 use std::fmt;
 
 /// A mistake in the setup that keeps spans from Sentry or makes them misleading there. It prints as a sentence.
+///
+/// Log all of them, and act on those that matter to the application:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use opentelemetry_sentry_exporter::{Problem, SentryExporter, SentrySpanProcessor, testing::LocalIngest};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ingest = LocalIngest::start()?;
+/// ingest.answer_with(opentelemetry_sentry_exporter::testing::Answer::status(403));
+/// let processor = SentrySpanProcessor::from(SentryExporter::builder().with_dsn(ingest.dsn()).build()?);
+///
+/// let problems = processor.check(Duration::from_secs(10));
+/// for problem in &problems {
+///     eprintln!("{problem}"); // "Sentry at 127.0.0.1:40000 refuses what this DSN sends, with status 403."
+/// }
+/// assert!(problems.iter().any(|problem| matches!(problem, Problem::Refused { status: 403, .. })));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
