@@ -41,13 +41,14 @@ impl Drop for Capturing {
     }
 }
 
-/// Runs a closure, and returns what it has sent to Sentry: transactions, spans, errors and metrics as typed values.
+/// Runs a closure, and returns what it has sent to Sentry: transactions, spans, errors, check-ins, log lines (feature `logs`)
+/// and metrics (feature `metrics`) as typed values.
 ///
 /// Spans leave as [transactions](TraceLifecycle::Transactions), whatever `SENTRY_TRACE_LIFECYCLE` says. Those of generative
 /// models leave beside them, and are in [`Captured::spans`]. A test of streamed spans sets up a `Sentry` of its own.
 ///
 /// For the time of the closure Sentry is installed: OpenTelemetry's global tracer provider and propagator are its own, and
-/// `tracing` has a subscriber with its layer (feature `tracing`). So middleware and handlers work as they do in the
+/// `tracing` has a subscriber with its layers (feature `tracing`). So middleware and handlers work as they do in the
 /// service. Every trace is sampled unless its headers say "no", and exceptions of spans become errors.
 ///
 /// ```
@@ -111,12 +112,17 @@ impl Stage {
         let builder = builder.with_exceptions_as_errors(true);
         #[cfg(feature = "metrics")]
         let builder = builder.with_metrics(true);
+        #[cfg(feature = "logs")]
+        let builder = builder.with_logs(true);
         let sentry = builder.build();
         let sentry = sentry.unwrap_or_else(|error| panic!("capture: {error}"));
         #[cfg(feature = "tracing")]
         let subscriber = {
             use tracing_subscriber::layer::SubscriberExt as _;
-            let subscriber = tracing::Dispatch::new(tracing_subscriber::registry().with(sentry.tracing_layer()));
+            let subscriber = tracing_subscriber::registry().with(sentry.tracing_layer());
+            #[cfg(feature = "logs")]
+            let subscriber = subscriber.with(sentry.log_layer());
+            let subscriber = tracing::Dispatch::new(subscriber);
             // For the other threads of the closure. Where the tests have a subscriber of their own, it stays.
             let _ = tracing::dispatcher::set_global_default(subscriber.clone());
             subscriber

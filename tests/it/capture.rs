@@ -31,6 +31,7 @@ fn closures_are_captured_one_by_one_with_middleware_that_uses_the_globals() {
 #[ignore = "takes the globals; the test before runs it in a process of its own"]
 fn alone() {
     each_capture_has_only_what_its_closure_sent();
+    lines_and_jobs_are_captured_too();
     middleware_continues_the_trace_on_all_threads();
     a_closure_that_panics_leaves_nothing_behind();
     a_capture_inside_of_another_panics_and_does_not_hang();
@@ -50,6 +51,24 @@ fn each_capture_has_only_what_its_closure_sent() {
             scope.spawn(move || capture_one(number));
         }
     });
+}
+
+fn lines_and_jobs_are_captured_too() {
+    let work = || {
+        let job = tracing::info_span!("job", sentry.monitor.slug = "nightly");
+        job.in_scope(|| tracing::info!(lamps = 2_u64, "counted"));
+        tracing::info!("outside of any span");
+        tracing::debug!("below the level of the layer");
+    };
+    for _ in 0..2 {
+        let sent = capture(work);
+        assert_eq!(sent.logs.len(), 2, "{:?}", sent.logs);
+        let counted = sent.log("counted");
+        assert_eq!(counted.span_id.as_ref(), Some(&sent.transaction("job").span_id));
+        assert_eq!((&counted.attributes["lamps"], sent.log("outside").span_id.as_ref()), (&2.into(), None));
+        let statuses: Vec<_> = sent.check_ins.iter().map(|one| one.status.as_str()).collect();
+        assert_eq!(statuses, ["in_progress", "ok"]);
+    }
 }
 
 fn middleware_continues_the_trace_on_all_threads() {
@@ -73,6 +92,7 @@ fn middleware_continues_the_trace_on_all_threads() {
     assert_eq!((request.trace_id.as_str(), request.op.as_deref()), (TRACE, Some("http.server")));
     assert_eq!(sent.error("no funds").span_id, request.span("charge").span_id);
     assert_eq!(sent.errors.len(), 1);
+    assert_eq!(sent.log("refused").trace_id, TRACE);
 }
 
 fn a_closure_that_panics_leaves_nothing_behind() {
