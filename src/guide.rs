@@ -9,6 +9,7 @@
 //! | which traces are sampled | [`sampling`] |
 //! | what leaves the process, and how to hide more | [`privacy`] |
 //! | when spans leave, what can be lost, and where to see it | [`delivery`] |
+//! | what works in browsers, edge workers and WASI, without a thread | [`edge`] |
 //! | which log lines are sent, as what, and what they cost | `logs` (feature `logs`) |
 //! | what becomes of counters, gauges and histograms, and what they cost | `metrics` (feature `metrics`) |
 //! | which queries become spans by themselves | `queries` (feature `tracing`) |
@@ -26,6 +27,9 @@
 
 #[doc = include_str!("guide/delivery.md")]
 pub mod delivery {}
+
+#[doc = include_str!("guide/edge.md")]
+pub mod edge {}
 
 #[doc = include_str!("guide/environment.md")]
 pub mod environment {}

@@ -24,8 +24,10 @@
 //!
 //! The [`guide`] says what becomes of your spans: [op, name, status and data](crate::guide::mapping),
 //! [headers](crate::guide::headers), [sampling](crate::guide::sampling), [privacy](crate::guide::privacy),
-//! [transactions or streamed spans](crate::guide::lifecycles), [delivery](crate::guide::delivery), [environment variables](crate::guide::environment), [servers and
-//! clients](crate::guide::web).
+//! [transactions or streamed spans](crate::guide::lifecycles), [delivery](crate::guide::delivery),
+//! [environment variables](crate::guide::environment), [servers and clients](crate::guide::web),
+//! [Sentry's pages for queries, caches, queues and AI agents](crate::guide::modules),
+//! [browsers, edge workers and WASI](crate::guide::edge).
 //!
 //! # What you write
 //!
@@ -54,6 +56,7 @@
 //! | a local viewer | [`with_spotlight`], or `SENTRY_SPOTLIGHT=1` |
 //! | to know why nothing arrives | [`Sentry::check`] |
 //! | to know what was lost | [`Sentry::stats`], [`with_internal_metrics`] ([delivery](crate::guide::delivery)) |
+//! | to deliver without a thread, in browsers, edge workers and WASI | [`build_driven`](SentryBuilder::build_driven), and [`Delivery::flush_with`] ([edge](crate::guide::edge)) |
 //! | headers for some hosts only | [`PropagationTargets`](crate::propagator::PropagationTargets) ([headers](crate::guide::headers#where-headers-go)) |
 //! | pages that continue the trace | [`meta_tags`](crate::propagator::meta_tags), or `ServerLayer::with_server_timing` ([headers](crate::guide::headers#pages)) |
 //! | a span for each request that comes in, until its body has ended | `web::ServerLayer` ([web](crate::guide::web#incoming-requests)) |
