@@ -123,13 +123,13 @@ impl Problem {
                  headers, or uses another opentelemetry than 0.33, which `cargo tree -d` shows: use web::ServerLayer."
             }
             Self::NoPropagator => {
-                "The global propagator is not Sentry's, so traces end at this service: call install(), or \
-                 opentelemetry::global::set_text_map_propagator with sentry.propagator(), and nothing after it."
+                "The global propagator is not Sentry's, so traces end at this service: call install() or install_driven(), \
+                 or opentelemetry::global::set_text_map_propagator with sentry.propagator(), and nothing after it."
             }
             Self::OtherProvider => {
                 "The global tracer provider is not Sentry's, so spans of middleware and clients that use it do not \
-                 arrive: call install(), or opentelemetry::global::set_tracer_provider with sentry.tracer_provider(), \
-                 and nothing after it. For a second back end use with_span_processor."
+                 arrive: call install() or install_driven(), or opentelemetry::global::set_tracer_provider with \
+                 sentry.tracer_provider(), and nothing after it. For a second back end use with_span_processor."
             }
             Self::BaggageOverwritten => {
                 "Another propagator writes `baggage` after Sentry's, so its context is lost: leave out \
