@@ -1,4 +1,4 @@
-//! What all candidates do: they make the traces of a service, or read and write the headers of its requests.
+//! What all candidates do: they make the traces of a service, read and write the headers of its requests, or log lines.
 //!
 //! The command is the port of the server and some `name=value`:
 //!
@@ -6,15 +6,15 @@
 //! | --- | --- | --- |
 //! | `work` | a name in [`Work::named`] | `api` |
 //! | `times` | how often it is done | 1 |
-//! | `rate` | traces a second; 0: as fast as possible | 0 |
+//! | `rate` | traces, or hundreds of log lines, a second; 0: as fast as possible | 0 |
 //! | `sample` | the sample rate | 1 |
 //! | `patience` | the timeout of the shutdown in seconds; the default is that of all candidates | 2 |
 //! | `encoding` | how envelopes are compressed, for ours only: `gzip`, `zstd` | `gzip` |
 //! | `lifecycle` | what a trace becomes, for ours only: `transactions`, `stream` | `transactions` |
 //!
-//! It prints a line of JSON: `units` is the number of spans that were made, or of calls; `caller` is the CPU time of the
-//! calling thread without its pauses and `all` that of all threads, in nanoseconds; `took` is the time of the work and
-//! `shutdown` that of the shutdown, in milliseconds; `resident` is the peak of the resident memory in kB.
+//! It prints a line of JSON: `units` is the number of spans that were made, of log lines, or of calls; `caller` is the
+//! CPU time of the calling thread without its pauses and `all` that of all threads, in nanoseconds; `took` is the time of
+//! the work and `shutdown` that of the shutdown, in milliseconds; `resident` is the peak of the resident memory in kB.
 
 use std::{
     collections::HashMap,
@@ -42,6 +42,9 @@ use crate::{
 
 /// Traces that are open at the same time in [`Work::Lockstep`].
 const TOGETHER: usize = 200;
+
+/// Lines of [`Work::Logs`] that are logged at once. They fill an envelope.
+const LINES: usize = 100;
 
 /// What a process does, by its command.
 pub struct Plan {
@@ -82,7 +85,7 @@ impl Plan {
 /// What is measured, ready to work.
 pub struct Candidate<E> {
     pub tracer: SdkTracer,
-    /// Turns spans of `tracing` into spans of the tracer.
+    /// Turns spans of `tracing` into spans of the tracer, or its events into logs.
     pub dispatch: Dispatch,
     pub propagator: Box<dyn TextMapPropagator>,
     /// Shuts it down.
@@ -94,6 +97,7 @@ enum Work {
     Traces(Through),
     Wide,
     Lockstep,
+    Logs,
     Extract(&'static [(&'static str, &'static str)]),
     Inject,
 }
@@ -105,6 +109,7 @@ impl Work {
             "tracing" => Self::Traces(Through::Tracing),
             "wide" => Self::Wide,
             "lockstep" => Self::Lockstep,
+            "logs" => Self::Logs,
             "extract" => Self::Extract(&HEADERS),
             "extract_sentry" => Self::Extract(&SENTRY_HEADERS),
             "nothing" => Self::Extract(headers_without_trace()),
@@ -119,6 +124,7 @@ impl Work {
             Self::Traces(_) => SPANS,
             Self::Wide => WIDE_SPANS,
             Self::Lockstep => TOGETHER * SPANS,
+            Self::Logs => LINES,
             Self::Extract(_) | Self::Inject => 1,
         }
     }
@@ -136,6 +142,10 @@ impl Work {
                 pace.pause();
             }),
             Self::Lockstep => times.for_each(|_| make_traces_in_lockstep(tracer, TOGETHER, || pace.pause())),
+            Self::Logs => times.for_each(|_| {
+                (0..LINES).for_each(log_line);
+                pace.pause();
+            }),
             Self::Extract(headers) => {
                 let headers = header_map(headers);
                 let extract =
@@ -154,6 +164,11 @@ impl Work {
             }
         }
     }
+}
+
+/// A line outside of any span, so that nothing but the line is measured.
+fn log_line(order: usize) {
+    tracing::info!(order.items = 3, customer = "bob", paid = true, "order {order} placed");
 }
 
 fn header_map(headers: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -1,4 +1,4 @@
-//! `sentry` and `sentry-opentelemetry`, set up as their documentation says.
+//! `sentry`, `sentry-opentelemetry` and the layer of `sentry-tracing` for logs, set up as their documentation says.
 
 #[path = "../driver.rs"]
 mod driver;
@@ -17,8 +17,13 @@ use opentelemetry::{global, trace::TracerProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use sentry::{
     ClientOptions,
-    integrations::opentelemetry::{SentryPropagator, SentrySpanProcessor},
+    integrations::{
+        opentelemetry::{SentryPropagator, SentrySpanProcessor},
+        tracing::LogLayer,
+    },
 };
+use tracing::{Dispatch, level_filters::LevelFilter};
+use tracing_subscriber::{Layer, layer::SubscriberExt};
 
 fn main() -> io::Result<()> {
     driver::run(|plan| {
@@ -30,7 +35,13 @@ fn main() -> io::Result<()> {
         let tracer = provider.tracer("driver");
         global::set_tracer_provider(provider);
         Ok(Candidate {
-            dispatch: stock::dispatch(&tracer),
+            dispatch: match plan.text("work", "") == "logs" {
+                true => {
+                    let layer = LogLayer::new().with_filter(LevelFilter::INFO);
+                    Dispatch::new(tracing_subscriber::registry().with(layer))
+                }
+                false => stock::dispatch(&tracer),
+            },
             tracer,
             propagator: Box::new(SentryPropagator::new()),
             end: move || drop(guard),

@@ -1,5 +1,7 @@
 """How a figure is measured. A measure says what a process does; `once` does it once, for one candidate.
 
+A log line counts as a span.
+
 | figure | of | meaning |
 | --- | --- | --- |
 | `caller` | `Counted`, `Sampled`, `Timed` | instructions or CPU nanoseconds of the calling thread, for each span or call |

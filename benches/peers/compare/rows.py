@@ -32,6 +32,8 @@ BOTH_ENCODINGS = (GZIP, ZSTD, BRIDGE, OTLP, FLOOR)
 ONE_OF_OURS = (GZIP, BRIDGE, OTLP, FLOOR)
 SENDING = (GZIP, ZSTD, BRIDGE, OTLP)
 PEERS = (GZIP, BRIDGE, OTLP)
+# Lines of `tracing`, which OTLP's exporter for spans does not take.
+LOGGING = (GZIP, BRIDGE)
 GATED = (GZIP, ZSTD, STREAM)
 
 
@@ -70,6 +72,10 @@ EXTRACT, EXTRACT_SENTRY, NOTHING, INJECT = (
     Counted(work, 100, 1100) for work in ("extract", "extract_sentry", "nothing", "inject")
 )
 
+# A hundred lines at once, which are an envelope of both candidates.
+LOGS = Counted("logs", 10, 60, rate=4)
+
+PACED_LOGS = Timed("logs", 300, rate=100)
 PACED = Timed("api", 5000, rate=1000)
 SLOW = Timed("api", 2000, rate=200)
 PACED_WIDE = Timed("wide", 20, rate=10)
@@ -109,6 +115,12 @@ ROWS = (
     Row("throughput without loss", "spans/s", Ladder("api", seconds=3), "rate", SENDING),
     Row("on the wire", "bytes a span", PACED, "bytes", SENDING),
     Row("on the wire, wide trace", "bytes a span", PACED_WIDE, "bytes", SENDING),
+    Row("log lines: calling thread, `tracing`", "Ir a line", LOGS, "caller", LOGGING),
+    Row("log lines: all threads", "Ir a line", LOGS, "all", LOGGING),
+    Row("log lines: allocations of the calling thread", "a line", LOGS, "allocations", LOGGING, 2),
+    Row("log lines: CPU time of all threads, 10,000 lines/s", "ns a line", PACED_LOGS, "all", LOGGING),
+    Row("log lines: CPU time of the calling thread, 10,000 lines/s", "ns a line", PACED_LOGS, "caller", LOGGING),
+    Row("log lines: on the wire", "bytes a line", PACED_LOGS, "bytes", LOGGING),
     Row("peak of the resident memory, 1000 traces/s", "MB", PACED, "resident", BOTH_ENCODINGS, 1),
     Row("lost, 500 traces/s, server 20 ms", "%", losing("api", 5000, 500, "20"), "lost", PEERS, 1),
     Row("lost, 50 traces/s, server 100 ms", "%", losing("api", 500, 50, "100"), "lost", PEERS, 1),

@@ -1,8 +1,10 @@
-//! How many spans a request has.
+//! How many spans or logs a request has.
 
-/// In an envelope, each span has one `span_id`: those of a transaction, its trace context, and streamed ones.
+/// In an envelope, each span has one `span_id`: those of a transaction, its trace context, and streamed ones. Each log has
+/// one `body`, and no span here.
 pub fn in_envelope(body: &[u8]) -> usize {
-    memchr::memmem::find_iter(body, b"\"span_id\":\"").count()
+    let count = |key: &[u8]| memchr::memmem::find_iter(body, key).count();
+    count(b"\"span_id\":\"") + count(b"\"body\":\"")
 }
 
 /// In an `ExportTraceServiceRequest`: it has `ResourceSpans`, these have `ScopeSpans`, and these have spans.

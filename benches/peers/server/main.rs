@@ -1,4 +1,4 @@
-//! An ingest for envelopes and OTLP that answers 200 after a delay and counts spans.
+//! An ingest for envelopes and OTLP that answers 200 after a delay and counts spans and logs.
 //!
 //! | command | what it does |
 //! | --- | --- |
@@ -6,8 +6,8 @@
 //! | `server <milliseconds> outage <seconds>` | closes all connections for this long, from the third second on |
 //! | `server <milliseconds> poison` | closes the connection, always, when it gets one of the traces whose id ends in a byte below 26: one in ten |
 //!
-//! It prints its port. When standard input ends, it prints a line of JSON: the numbers of `spans`, `requests`, `bytes` of
-//! the requests with their heads, and `poisoned` traces.
+//! It prints its port. When standard input ends, it prints a line of JSON: the numbers of `spans` (with the logs), of
+//! `requests`, of `bytes` of the requests with their heads, and of `poisoned` traces.
 
 mod count;
 
