@@ -126,9 +126,11 @@ impl<'a> Attributes<'a> {
 /// Whether a span with these attributes is of a database.
 #[must_use]
 pub fn is_database(attributes: &[KeyValue]) -> bool {
-    attributes.iter().any(|KeyValue { key, value, .. }| match key.as_str() {
-        semconv::SENTRY_OP => value.as_str().split('.').next() == Some("db"),
-        key => is_database_key(key),
+    // Every span with a sampled parent is asked, and one byte tells most attributes.
+    attributes.iter().any(|KeyValue { key, value, .. }| match key.as_str().as_bytes() {
+        [b'd', ..] => is_database_key(key.as_str()),
+        [b's', ..] => key.as_str() == semconv::SENTRY_OP && value.as_str().split('.').next() == Some("db"),
+        _ => false,
     })
 }
 
