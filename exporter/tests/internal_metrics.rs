@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
     trace::SdkTracerProvider,
 };
 use opentelemetry_sentry_exporter::{
-    DropReason, SentryExporter, SentryLogProcessor, SentrySpanProcessor, testing::LocalIngest,
+    DropReason, SentryExporter, SentryLogProcessor, SentryMeterProvider, SentrySpanProcessor, testing::LocalIngest,
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -83,4 +83,32 @@ fn spans_and_logs_are_counted_and_what_is_dropped_has_a_reason() {
         ("sentry.spans.pending", 0),
     ];
     assert_eq!(numbers(&metrics, "sentry.spans"), wanted.map(|(name, value)| (name.to_owned(), value)).into());
+}
+
+#[test]
+fn application_metrics_are_counted_too() {
+    let internal = InMemoryMetricExporter::default();
+    let meters = SdkMeterProvider::builder().with_periodic_exporter(internal.clone()).build();
+    let ingest = LocalIngest::start().expect("a free port");
+    let builder = SentryExporter::builder().with_dsn(ingest.dsn()).with_internal_metrics(&meters.meter("sentry"));
+    let builder = builder.with_before_send_metric(|metric| (metric.name != "unwanted").then_some(metric));
+    let spans = SentrySpanProcessor::from(builder.build().expect("a valid setup"));
+    let meter = SentryMeterProvider::from(&spans).meter("shop");
+    for name in ["orders", "baskets", "unwanted"] {
+        meter.u64_counter(name).build().add(1, &[]);
+    }
+    spans.flush(PATIENCE).expect("everything arrives");
+    meters.force_flush().expect("metrics are collected");
+
+    let size = spans.stats().dropped[&DropReason::BeforeSend].metric_bytes;
+    assert!(size > 0);
+    let wanted = [
+        ("sentry.metrics.received", 3),
+        ("sentry.metrics.sent", 2),
+        ("sentry.metrics.spooled", 0),
+        ("sentry.metrics.pending", 0),
+        ("sentry.metrics.dropped before_send", 1),
+        ("sentry.metrics.dropped.size before_send", size),
+    ];
+    assert_eq!(numbers(&internal, "sentry.metrics"), wanted.map(|(name, value)| (name.to_owned(), value)).into());
 }

@@ -145,9 +145,11 @@ impl SentryExporterBuilder {
     /// | `sentry.spans.received`, `sentry.spans.sent`, `sentry.spans.spooled` | counter |
     /// | `sentry.transactions.sent`, `sentry.errors.sent`, `sentry.check_ins.sent` | counter |
     /// | `sentry.logs.received`, `sentry.logs.sent`, `sentry.logs.spooled` | counter |
+    /// | `sentry.metrics.received`, `sentry.metrics.sent`, `sentry.metrics.spooled` | counter |
     /// | `sentry.spans.dropped`, `sentry.errors.dropped`, `sentry.logs.dropped`, with the attribute `reason` | counter |
-    /// | `sentry.logs.dropped.size`, with the attribute `reason` | counter, in bytes as Sentry counts them |
-    /// | `sentry.spans.pending`, `sentry.logs.pending` | gauge |
+    /// | `sentry.metrics.dropped`, with the attribute `reason` | counter |
+    /// | `sentry.logs.dropped.size`, `sentry.metrics.dropped.size`, with the attribute `reason` | counter, in bytes as Sentry counts them |
+    /// | `sentry.spans.pending`, `sentry.logs.pending`, `sentry.metrics.pending` | gauge |
     /// | `sentry.buffer.size`, `sentry.queue.size` | gauge, in bytes |
     pub fn with_internal_metrics(mut self, meter: &Meter) -> Self {
         self.options.meter = Some(meter.clone());

@@ -16,7 +16,7 @@ use crate::{
 type Number = fn(&Stats) -> u64;
 
 /// Counters without attributes: name, description, number.
-const COUNTERS: [(&str, &str, Number); 9] = [
+const COUNTERS: [(&str, &str, Number); 12] = [
     ("sentry.spans.received", "Spans that ended.", |stats| stats.spans_received),
     ("sentry.spans.sent", "Spans that Sentry accepted.", |stats| stats.spans_sent),
     ("sentry.spans.spooled", "Spans that were kept on disk.", |stats| stats.spans_spooled),
@@ -26,23 +26,31 @@ const COUNTERS: [(&str, &str, Number); 9] = [
     ("sentry.logs.received", "Logs that were emitted.", |stats| stats.logs_received),
     ("sentry.logs.sent", "Logs that Sentry accepted.", |stats| stats.logs_sent),
     ("sentry.logs.spooled", "Logs that were kept on disk.", |stats| stats.logs_spooled),
+    ("sentry.metrics.received", "Metrics that were to be sent.", |stats| stats.metrics_received),
+    ("sentry.metrics.sent", "Metrics that Sentry accepted.", |stats| stats.metrics_sent),
+    ("sentry.metrics.spooled", "Metrics that were kept on disk.", |stats| stats.metrics_spooled),
 ];
 
 /// Reads one number of what was dropped for a reason.
 type OfDropped = fn(&Dropped) -> u64;
 
 /// Counters with the attribute `reason`: name, description, number.
-const DROPPED: [(&str, &str, OfDropped); 4] = [
+const DROPPED: [(&str, &str, OfDropped); 6] = [
     ("sentry.spans.dropped", "Spans that were dropped.", |dropped| dropped.spans),
     ("sentry.errors.dropped", "Error events that were dropped.", |dropped| dropped.errors),
     ("sentry.logs.dropped", "Logs that were dropped.", |dropped| dropped.logs),
     ("sentry.logs.dropped.size", "The size of these logs, as Sentry counts it.", |dropped| dropped.log_bytes),
+    ("sentry.metrics.dropped", "Metrics that were dropped.", |dropped| dropped.metrics),
+    ("sentry.metrics.dropped.size", "The size of these metrics, as Sentry counts it.", |dropped| dropped.metric_bytes),
 ];
 
 /// Gauges: name, unit, description, number.
-const GAUGES: [(&str, &str, &str, Number); 4] = [
+const GAUGES: [(&str, &str, &str, Number); 5] = [
     ("sentry.spans.pending", "{span}", "Spans that were neither sent nor dropped yet.", |stats| stats.spans_pending),
     ("sentry.logs.pending", "{log}", "Logs that were neither sent nor dropped yet.", |stats| stats.logs_pending),
+    ("sentry.metrics.pending", "{metric}", "Metrics that were neither sent nor dropped yet.", |stats| {
+        stats.metrics_pending
+    }),
     ("sentry.buffer.size", "By", "Estimated bytes of spans that wait to be converted.", |stats| stats.pending_bytes),
     ("sentry.queue.size", "By", "Serialised envelopes that wait to be sent.", |stats| stats.queued_bytes),
 ];

@@ -227,7 +227,7 @@ async fn metrics_arrived(shared: &Shared) {
 
 #[cfg(not(feature = "metrics"))]
 async fn metrics_arrived(_: &Shared) {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn answered(machine: &mut Machine, numbers: &mut HashMap<Id, u64>, done: Result<(Id, (u64, Answer)), JoinError>) {
