@@ -424,3 +424,11 @@ fn after_the_shutdown_records_are_dropped_and_counted() {
     assert_eq!((stats.logs_received, stats.logs_sent, stats.dropped[&DropReason::Shutdown].logs), (2, 1, 1));
     assert_eq!(stats.logs_pending, 0);
 }
+
+#[test]
+fn debug_output_shows_no_record_that_waits() {
+    let logs = Logs::start(|exporter| exporter);
+    logs.line(Severity::Info, "shop", "a line of a customer");
+    let debug = format!("{:?}", logs.processor);
+    assert!(!debug.contains("customer"), "{debug}");
+}

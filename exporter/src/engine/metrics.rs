@@ -18,7 +18,7 @@ mod walk;
 
 use std::{
     collections::HashMap,
-    mem,
+    fmt, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -59,7 +59,6 @@ pub(crate) struct InstrumentId {
 }
 
 /// Instruments, and what they have measured.
-#[derive(Debug)]
 pub(crate) struct MetricStore {
     instruments: Mutex<HashMap<InstrumentId, Arc<Instrument>>>,
     /// What a metric exporter has handed over.
@@ -70,6 +69,13 @@ pub(crate) struct MetricStore {
     /// Names of metrics that are not sent.
     ignored: Vec<WildMatch>,
     arrived: Notify,
+}
+
+impl fmt::Debug for MetricStore {
+    /// Leaves out the series: their attributes contain user data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricStore").field("is_used", &self.is_used).finish_non_exhaustive()
+    }
 }
 
 /// What becomes of the measurements of an instrument.
