@@ -10,6 +10,7 @@
 //! | `log_processor` | the door for log records |
 //! | `meter_provider`, `meter` | the door for metrics: instruments whose values are raw |
 //! | `metric_exporter` | the door for metrics that OpenTelemetry's SDK has collected |
+//! | `sharing` | how the doors for logs and metrics come to an engine |
 //! | `membership` | whether a provider has a processor, and whether the engine ends with it |
 //! | `metrics` | the numbers of `Stats` as OpenTelemetry metrics |
 
@@ -29,6 +30,8 @@ mod metric_exporter;
 mod metrics;
 mod options;
 mod processor;
+#[cfg(any(feature = "logs", feature = "metrics"))]
+mod sharing;
 
 #[cfg(feature = "logs")]
 pub use self::log_processor::SentryLogProcessor;

@@ -18,10 +18,12 @@
 //! | `backpressure` | halves the sample rate while the server does not keep up |
 //! | `worker` | the thread that drives the machine |
 //! | `driven` | the machine without a thread, for an application that drives it |
+//! | `clock` | the time and the randomness of both drivers |
 //! | `options`, `flush_error` | settings, and the answer of a flush |
 
 mod backpressure;
 mod callers;
+mod clock;
 mod driven;
 mod flush_error;
 mod held;
@@ -59,19 +61,19 @@ use web_time::Instant;
 
 #[cfg(feature = "metrics")]
 pub(crate) use self::metrics::{Instrument, InstrumentId, MetricStore, NumberType, Observe, Role, Sink, info};
-pub(crate) use self::{driven::Driven, options::EngineOptions, worker::Setup};
-pub use self::{driven::Take, flush_error::FlushError};
 use self::{
+    clock::random,
     intake::{Intake, Place},
     logs::LogIntake,
     machine::Shared,
     order::{Mailbox, Waiter},
 };
+pub(crate) use self::{clock::read_clocks, driven::Driven, options::EngineOptions, worker::Setup};
+pub use self::{driven::Take, flush_error::FlushError};
 #[cfg(feature = "logs")]
 use crate::trace::LogFilters;
 use crate::{
-    account::{DropReason, Ledger, Now, Stats, unsampled},
-    convert::random_id,
+    account::{DropReason, Ledger, Stats, unsampled},
     packing::Filters,
     transport::{Asker, Destination, Problem, of_answer, of_arrivals},
 };
@@ -127,8 +129,8 @@ impl Engine {
     }
 
     /// Makes an engine without a thread, and what the application drives.
-    pub(crate) fn driven(setup: Setup, now: Now) -> (Self, Driven) {
-        let drive = |shared, setup| Driven::new(worker::machine(shared, setup, random(), now));
+    pub(crate) fn driven(setup: Setup) -> (Self, Driven) {
+        let drive = |shared, setup| Driven::new(worker::machine(shared, setup, random(), read_clocks()));
         Self::around(setup, drive)
     }
 
@@ -143,7 +145,7 @@ impl Engine {
                 Arc::clone(&ledger),
                 setup.ignored_metrics.clone(),
                 opentelemetry::time::now,
-                random_id().as_u64_pair().0,
+                random().u64(..),
             )),
             ledger,
             mailbox: Arc::new(Mailbox::new()),
@@ -400,11 +402,6 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.shared.mailbox.leave(Instant::now(), |orders| orders.is_abandoned = true);
     }
-}
-
-/// What varies pauses. Its seed is random on all targets, unlike that of `fastrand::Rng::new`.
-fn random() -> fastrand::Rng {
-    fastrand::Rng::with_seed(random_id().as_u64_pair().0)
 }
 
 /// The number of this process; zero where there are no processes, and asking for one panics.

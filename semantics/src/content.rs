@@ -37,7 +37,7 @@ const KEYS: [&str; 33] = [
     "ai.tool_calls",
 ];
 
-/// The keys of which a part is the place of a message, or the name of an argument.
+/// The keys that contain the place of a message, or the name of an argument.
 const PREFIXES: [&str; 6] = [
     "gen_ai.completion.",
     "gen_ai.input.messages.",

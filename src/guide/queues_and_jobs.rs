@@ -377,7 +377,7 @@
 //! | --- | --- |
 //! | whose span has the status `ok` ([status](crate::guide::mapping)), or ends without one | as `ok` |
 //! | whose span has another status, such as `cancelled`, or that panics | as `error` |
-//! | of which the slug is set after the start of its span | once, when it ends |
+//! | whose slug is set after the start of its span | once, when it ends |
 //! | of a service with a `SentryExporter` behind OpenTelemetry's processors, which sees no start | once, when it ends, if its trace is sampled |
 //! | with OpenTelemetry's own sampler instead of `SentrySampler` | at its start only if it is a local root; at its end in any case, if its trace is sampled |
 //! | that never ends, or runs at a shutdown | as `in_progress` alone: Sentry reports it when its `max_runtime` is over |

@@ -59,7 +59,7 @@ fn a_span_that_the_layer_does_not_see_changes_nothing() {
     assert_eq!(transaction.span("SELECT 2 FROM a").parent_span_id.as_ref(), Some(&transaction.span_id));
 }
 
-/// The transaction of a `tracing` span, inside of which some work makes spans without `tracing`.
+/// The transaction of a `tracing` span. The work inside of it makes spans without `tracing`.
 fn with_tracer(work: impl FnOnce(&Sentry)) -> Transaction {
     let (ingest, builder) = sentry_to_ingest();
     let sentry = builder.build().expect("a valid setup");

@@ -110,7 +110,7 @@ pub(crate) fn sentry_unit(unit: &str) -> Option<&'static str> {
     UNITS.iter().find(|(ucum, word)| *ucum == unit || *word == unit).map(|(_, word)| *word)
 }
 
-/// A unit that Sentry does not know, unless it says that there is none.
+/// A unit that Sentry does not know, unless it stands for "no unit".
 pub(crate) fn other_unit(unit: &str) -> Option<String> {
     let is_none = matches!(unit, "" | "1" | "none") || sentry_unit(unit).is_some();
     (!is_none).then(|| opentelemetry_sentry_semantics::cut(unit, MAX_UNIT).to_owned())

@@ -21,7 +21,7 @@ use opentelemetry_sentry_protocol::{DecisionLog, Dsn, Service};
 
 use super::{
     build_error::{ExporterBuildError, Kind},
-    delivery::{Delivery, read_clocks},
+    delivery::Delivery,
     exporter::SentryExporter,
     metrics::export,
     options::{Options, SenderSettings},
@@ -198,7 +198,7 @@ impl SentryExporterBuilder {
             return Err(Kind::SpoolWithoutThread.into());
         }
         let Some((setup, _)) = self.into_setup()? else { return Ok((SentryExporter::new(None), Delivery::new(None))) };
-        let (engine, driven) = Engine::driven(setup, read_clocks());
+        let (engine, driven) = Engine::driven(setup);
         let engine = Arc::new(engine);
         if let Some(meter) = &meter {
             export(meter, &engine);

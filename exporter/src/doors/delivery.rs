@@ -13,11 +13,10 @@ use http::{HeaderMap, Response, StatusCode};
 use opentelemetry::Context;
 use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sentry_protocol::__shared::own_thread;
-use web_time::Instant;
 
 use crate::{
-    account::{Now, Stats},
-    engine::{Driven, Engine, FlushError, Take},
+    account::Stats,
+    engine::{Driven, Engine, FlushError, Take, read_clocks},
     transport::{self, Answer},
 };
 
@@ -199,10 +198,6 @@ impl Drop for Outgoing {
     fn drop(&mut self) {
         self.answer(Answer::Nothing("the request was dropped".to_owned()));
     }
-}
-
-pub(super) fn read_clocks() -> Now {
-    Now { instant: Instant::now(), wall: opentelemetry::time::now() }
 }
 
 /// Runs a step of the application's HTTP client: what it records would have to be delivered as well.

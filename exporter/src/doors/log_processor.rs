@@ -11,9 +11,9 @@ use opentelemetry_sdk::{
 use opentelemetry_sentry_protocol::__shared::own_thread;
 
 use super::{
-    exporter::{FLUSH_TIMEOUT, SentryExporter, sdk_result},
+    exporter::{FLUSH_TIMEOUT, sdk_result},
     membership::Membership,
-    processor::SentrySpanProcessor,
+    sharing::shares_engine,
 };
 use crate::{
     account::Stats,
@@ -97,26 +97,7 @@ impl SentryLogProcessor {
     }
 }
 
-/// For logs without spans.
-impl From<SentryExporter> for SentryLogProcessor {
-    fn from(exporter: SentryExporter) -> Self {
-        Self::new(exporter.into_engine())
-    }
-}
-
-/// Shares thread, queue and statistics with a span processor.
-impl From<&SentrySpanProcessor> for SentryLogProcessor {
-    fn from(spans: &SentrySpanProcessor) -> Self {
-        Self::new(spans.engine().cloned())
-    }
-}
-
-/// Shares thread, queue and statistics with an exporter.
-impl From<&SentryExporter> for SentryLogProcessor {
-    fn from(exporter: &SentryExporter) -> Self {
-        Self::new(exporter.engine().cloned())
-    }
-}
+shares_engine!(SentryLogProcessor, "For logs without spans.");
 
 impl LogProcessor for SentryLogProcessor {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {

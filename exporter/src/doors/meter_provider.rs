@@ -8,7 +8,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::Resource;
 
-use super::{exporter::SentryExporter, meter::SentryMeter, processor::SentrySpanProcessor};
+use super::{meter::SentryMeter, sharing::shares_engine};
 use crate::{
     account::Stats,
     engine::{Engine, FlushError},
@@ -113,26 +113,7 @@ impl SentryMeterProvider {
     }
 }
 
-/// For metrics without spans.
-impl From<SentryExporter> for SentryMeterProvider {
-    fn from(exporter: SentryExporter) -> Self {
-        Self::new(exporter.into_engine())
-    }
-}
-
-/// Shares thread, queue and statistics with a span processor.
-impl From<&SentrySpanProcessor> for SentryMeterProvider {
-    fn from(spans: &SentrySpanProcessor) -> Self {
-        Self::new(spans.engine().cloned())
-    }
-}
-
-/// Shares thread, queue and statistics with an exporter.
-impl From<&SentryExporter> for SentryMeterProvider {
-    fn from(exporter: &SentryExporter) -> Self {
-        Self::new(exporter.engine().cloned())
-    }
-}
+shares_engine!(SentryMeterProvider, "For metrics without spans.");
 
 impl MeterProvider for SentryMeterProvider {
     fn meter_with_scope(&self, scope: InstrumentationScope) -> Meter {

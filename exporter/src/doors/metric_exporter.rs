@@ -16,10 +16,10 @@ use opentelemetry_sdk::{
 };
 
 use super::{
-    exporter::{FLUSH_TIMEOUT, SentryExporter, sdk_result},
+    exporter::{FLUSH_TIMEOUT, sdk_result},
     membership::Membership,
     meter::Measurable,
-    processor::SentrySpanProcessor,
+    sharing::shares_engine,
 };
 use crate::{
     engine::{Engine, MetricStore, info},
@@ -71,26 +71,7 @@ impl SentryMetricExporter {
     }
 }
 
-/// For metrics without spans.
-impl From<SentryExporter> for SentryMetricExporter {
-    fn from(exporter: SentryExporter) -> Self {
-        Self::new(exporter.into_engine())
-    }
-}
-
-/// Shares thread, queue and statistics with a span processor.
-impl From<&SentrySpanProcessor> for SentryMetricExporter {
-    fn from(spans: &SentrySpanProcessor) -> Self {
-        Self::new(spans.engine().cloned())
-    }
-}
-
-/// Shares thread, queue and statistics with an exporter.
-impl From<&SentryExporter> for SentryMetricExporter {
-    fn from(exporter: &SentryExporter) -> Self {
-        Self::new(exporter.engine().cloned())
-    }
-}
+shares_engine!(SentryMetricExporter, "For metrics without spans.");
 
 impl PushMetricExporter for SentryMetricExporter {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {

@@ -21,7 +21,7 @@ use crate::{
 pub enum Take {
     /// What is due: traces whose wait for late spans is over, full envelopes, and what waited for a pause to end.
     Ready,
-    /// Besides, what has ended of this trace, and all logs. Spans below a local root that is still open stay, so this is for
+    /// Besides, what has ended of this trace, all logs and all check-ins of jobs. Spans below a local root that is still open stay, so this is for
     /// the end of a request.
     Trace(TraceId),
     /// Everything, also spans whose local root is still open: before a runtime freezes or ends.
@@ -49,7 +49,7 @@ impl Driven {
             match what {
                 Take::Ready => {}
                 Take::Trace(trace_id) => machine.take_in_trace(trace_id, now),
-                Take::Everything => machine.take_in_everything(now),
+                Take::Everything => machine.take_in_all(now),
             }
             let mut requests = machine.requests(now);
             if what == Take::Everything && requests.is_empty() {

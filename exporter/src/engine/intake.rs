@@ -227,7 +227,7 @@ impl Intake {
         self.pending() >= self.crowded_at()
     }
 
-    /// Whether so many bytes wait that spans should lose their spare room. That costs the worker time, and a service that
+    /// Whether the buffer is full enough that spans should lose their spare room. That costs the worker time, and a service that
     /// is not flooded has room enough.
     pub(crate) fn is_filling(&self) -> bool {
         self.pending() >= self.limit / 16

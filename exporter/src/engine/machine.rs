@@ -274,7 +274,8 @@ impl Machine {
         }
     }
 
-    fn take_in_all(&mut self, now: Now) {
+    /// Lines up everything, also spans whose local root is still open.
+    pub(super) fn take_in_all(&mut self, now: Now) {
         self.take_in(now);
         let rest = self.gatherer.drain(&*self.shared.intake);
         self.line_up(rest);

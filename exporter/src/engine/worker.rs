@@ -8,7 +8,7 @@ use std::{
     io, mem,
     sync::{Arc, mpsc},
     thread::{self, ThreadId},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use opentelemetry::{Context, otel_debug, otel_warn};
@@ -22,10 +22,10 @@ use tokio::{
     task::{Id, JoinError, JoinSet, yield_now},
     time::sleep,
 };
-use web_time::Instant;
 
 use super::{
     backpressure::Backpressure,
+    clock::{random, read_clocks},
     machine::{Machine, Shared},
     options::EngineOptions,
 };
@@ -118,15 +118,11 @@ pub(super) fn machine(shared: Shared, setup: Setup, random: fastrand::Rng, now: 
     Machine::new(shared, packer, gatherer, Outbox::new(outbox), backpressure, now)
 }
 
-fn read_clocks() -> Now {
-    Now { instant: Instant::now(), wall: SystemTime::now() }
-}
-
 impl Worker {
     fn new(shared: Shared, setup: Setup, client: Arc<dyn HttpClient>) -> Self {
         let now = read_clocks();
         let spool = setup.delivery.spool_dir.clone().map(|dir| Spool::open(SpoolOptions::new(dir), now));
-        let machine = machine(shared.clone(), setup, fastrand::Rng::new(), now);
+        let machine = machine(shared.clone(), setup, random(), now);
         Self { shared, machine, client, requests: JoinSet::new(), numbers: HashMap::new(), spool }
     }
 

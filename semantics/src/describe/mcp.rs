@@ -15,7 +15,7 @@ pub(super) fn describe<'a>(span: &Described<'a, '_>) -> Option<Description<'a>> 
         (true, SpanKind::Client | SpanKind::Producer) => "mcp.notification.server_to_client",
         (true, _) => "mcp.notification.client_to_server",
     };
-    // Not the URI of a resource, of which there are too many.
+    // Not the URI of a resource: there are too many different ones.
     let target = attributes.first_text(semconv::TOOL_NAMES).or_else(|| attributes.first_text(semconv::PROMPT_NAMES));
     let name = joined(Some(&method), target).unwrap_or(method);
     Some(Description { op: Some(Cow::Borrowed(op)), name, source: Source::Route })

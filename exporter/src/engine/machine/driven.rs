@@ -9,11 +9,6 @@ use super::{
 use crate::{account::Now, transport::Outgoing};
 
 impl Machine {
-    /// Lines up everything, also spans whose local root is still open.
-    pub(in crate::engine) fn take_in_everything(&mut self, now: Now) {
-        self.take_in_all(now);
-    }
-
     /// Lines up what has ended of one trace, without the wait for late spans, and all logs. What is below a local root that
     /// is still open stays, so nothing of another request is torn.
     pub(in crate::engine) fn take_in_trace(&mut self, trace_id: TraceId, now: Now) {

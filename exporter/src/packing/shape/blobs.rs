@@ -60,7 +60,7 @@ fn next_blob(text: &str) -> Option<Range<usize>> {
     None
 }
 
-/// Where the data of a URI begin, of which this is the media type.
+/// Where the data of a URI with this media type begin.
 fn data_of_uri(text: &str, at: usize) -> Option<usize> {
     let ends = |byte: &u8| matches!(byte, b',' | b'"' | b'\'' | b'<' | b'>') || byte.is_ascii_whitespace();
     let length = text.as_bytes()[at..].iter().take(MAX_MEDIA_TYPE).position(ends)?;
@@ -106,11 +106,11 @@ const fn is_base64(byte: u8) -> bool {
 /// The keys under which libraries keep bytes.
 const DATA_KEYS: [&str; 8] = ["audio", "b64_json", "base64", "blob", "bytes", "data", "file_data", "image"];
 
-/// The keys that say of which type the bytes beside them are.
+/// The keys that name the type of the bytes beside them.
 const MEDIA_TYPES: [&str; 4] = ["media_type", "mediaType", "mime_type", "mimeType"];
 
 /// Replaces long Base64 in the parts of messages: `{"type": "blob", "mime_type": "image/png", "content": ".."}`. A long word
-/// of a text is none.
+/// of a text is not Base64.
 fn without_data_of_parts(text: &str) -> Option<String> {
     if !text.trim_start().starts_with(['[', '{']) || !has_long_run(text.as_bytes()) {
         return None;
