@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Condvar, Mutex, OnceLock},
+    sync::{Arc, Condvar, OnceLock},
 };
 
 use opentelemetry_sentry::{
@@ -10,6 +10,7 @@ use opentelemetry_sentry::{
     exporter::testing::{LocalIngest, Transaction},
 };
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool, sqlite::SqlitePoolOptions};
+use tokio::sync::Mutex;
 use tracing::{Instrument, Subscriber, info_span, span::Id};
 use tracing_subscriber::{
     layer::{Context, Layer},
@@ -20,7 +21,7 @@ use crate::support::{PATIENCE, queries, sentry_to_ingest, texts};
 
 /// Which spans have ended. SQLite's thread keeps the span of a query for a moment after the answer.
 #[derive(Clone, Default)]
-pub(crate) struct Ended(Arc<(Mutex<HashSet<Id>>, Condvar)>);
+pub(crate) struct Ended(Arc<(std::sync::Mutex<HashSet<Id>>, Condvar)>);
 
 impl Ended {
     fn wait_for(&self, id: &Id) {
@@ -53,7 +54,10 @@ pub(crate) fn process() -> &'static (LocalIngest, Sentry, Ended) {
 
 /// The transaction of some work.
 pub(crate) async fn transaction_of(name: &'static str, work: impl Future<Output = ()>) -> Transaction {
+    // A flush also sends spans whose root is still open, so that of one test would tear the transaction of another.
+    static TURN: Mutex<()> = Mutex::const_new(());
     let (ingest, sentry, ended) = process();
+    let _turn = TURN.lock().await;
     let span = info_span!("work", otel.name = name);
     let id = span.id().expect("a span");
     work.instrument(span).await;
