@@ -4,7 +4,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use opentelemetry::{KeyValue, trace::SpanKind};
-use opentelemetry_sentry_semantics::{Attributes, cut, sanitize_url, semconv};
+use opentelemetry_sentry_semantics::{Attributes, sanitize_url, semconv};
 use serde::Serialize;
 
 use super::{data::is_removed, status::http_status, value::text_of, view::Span};
@@ -60,7 +60,7 @@ impl<'a> Request<'a> {
                 && method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-' || b == b'_')
         };
         let query_string = query.map(|query| Cow::Owned(query.trim_start_matches('?').to_owned()));
-        Some(Self { method: method.filter(is_method), url: cut(&url, MAX_URL).to_owned(), query_string, headers })
+        Some(Self { method: method.filter(is_method), url: kept(&url).to_owned(), query_string, headers })
     }
 }
 
@@ -99,6 +99,20 @@ fn url(attributes: Attributes<'_>) -> Option<String> {
     is_scheme.then(|| sanitize_url(&format!("{scheme}://{host}{slash}{path}")).into_owned())
 }
 
+/// The beginning of a URL that Sentry keeps. Before Sentry counts, it writes each byte that has no place in a URL as `%` and two
+/// digits.
+fn kept(url: &str) -> &str {
+    let mut room = MAX_URL;
+    let fits = |&(_, c): &(usize, char)| {
+        let is_plain = c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c);
+        let left = room.checked_sub(if is_plain { 1 } else { 3 * c.len_utf8() });
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    let length = url.char_indices().take_while(fits).last().map_or(0, |(start, c)| start + c.len_utf8());
+    &url[..length]
+}
+
 fn is_whole(url: &str) -> bool {
     url.find("://").is_some_and(|end| (1..=MAX_SCHEME).contains(&end))
 }
@@ -123,4 +137,19 @@ fn headers<'a>(attributes: &'a [KeyValue], prefix: &str) -> BTreeMap<&'a str, Co
         left.is_some()
     };
     attributes.iter().filter_map(header).filter(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_cut_where_it_is_too_long_once_it_is_encoded() {
+        let long = |part: &str| format!("https://h.io/{}", part.repeat(300));
+        for (part, count) in [("a", 243), ("%41", 81), ("é", 40), ("\u{1F600}", 20), (" ", 81), ("|", 81)] {
+            assert_eq!(kept(&long(part)).chars().count(), 13 + count * part.chars().count(), "{part}");
+        }
+        assert_eq!(kept("https://h.io/é"), "https://h.io/é");
+        assert_eq!(kept(""), "");
+    }
 }
