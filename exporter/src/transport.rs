@@ -21,7 +21,7 @@
 //! | `options` | settings |
 
 mod checkup;
-#[cfg_attr(target_family = "wasm", path = "transport/no_client.rs")]
+#[cfg_attr(any(target_family = "wasm", not(feature = "reqwest-client")), path = "transport/no_client.rs")]
 mod client;
 mod compress;
 mod delivery;

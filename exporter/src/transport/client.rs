@@ -12,23 +12,17 @@ pub(crate) struct ClientSettings {
     pub(crate) root_certificates: Vec<Vec<u8>>,
     /// Disables HTTP/2. For each connection `h2` creates a `tracing` span without a parent, which the suppression of
     /// telemetry does not reach.
-    #[cfg(feature = "reqwest-client")]
     http1_only: bool,
 }
 
 impl ClientSettings {
     /// For a client whose connections must not become spans.
     pub(crate) fn without_http2() -> Self {
-        Self {
-            #[cfg(feature = "reqwest-client")]
-            http1_only: true,
-            ..Self::default()
-        }
+        Self { http1_only: true, ..Self::default() }
     }
 }
 
 /// Builds the client that the crate's features provide.
-#[cfg(feature = "reqwest-client")]
 pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Result<Arc<dyn HttpClient>, ClientError> {
     if dsn.is_some_and(Dsn::is_https) && !cfg!(feature = "reqwest-rustls") {
         return Err(ClientError::new(
@@ -65,7 +59,7 @@ fn trusting(client: reqwest::ClientBuilder, certificates: &[Vec<u8>]) -> Result<
     })
 }
 
-#[cfg(all(feature = "reqwest-client", not(feature = "reqwest-rustls")))]
+#[cfg(not(feature = "reqwest-rustls"))]
 fn trusting(client: reqwest::ClientBuilder, certificates: &[Vec<u8>]) -> Result<reqwest::ClientBuilder, ClientError> {
     if certificates.is_empty() {
         return Ok(client);
@@ -73,14 +67,12 @@ fn trusting(client: reqwest::ClientBuilder, certificates: &[Vec<u8>]) -> Result<
     Err(ClientError::new("with_root_certificate needs TLS: enable the feature `reqwest-rustls`"))
 }
 
-#[cfg(feature = "reqwest-client")]
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
     address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 
 /// Whether a list such as `example.com:443,.internal:8080` names this host with this port.
-#[cfg(feature = "reqwest-client")]
 fn is_listed_with_port(list: &str, host: &str, port: u16) -> bool {
     let names = |entry: &str| {
         let Some((name, number)) = entry.trim().rsplit_once(':') else { return false };
@@ -93,7 +85,7 @@ fn is_listed_with_port(list: &str, host: &str, port: u16) -> bool {
     list.split(',').any(names)
 }
 
-#[cfg(all(test, feature = "reqwest-client"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -117,7 +109,6 @@ mod tests {
     }
 }
 
-#[cfg(feature = "reqwest-client")]
 mod reqwest_client {
     use std::{
         pin::Pin,
@@ -209,17 +200,6 @@ mod reqwest_client {
     }
 }
 
-/// Fails: no feature provides a client.
-#[cfg(not(feature = "reqwest-client"))]
-pub(crate) fn default_client(
-    _dsn: Option<&Dsn>,
-    _settings: &ClientSettings,
-) -> Result<Arc<dyn HttpClient>, ClientError> {
-    Err(ClientError::new(
-        "there is no HTTP client: enable the feature `reqwest-rustls`, or set one with `with_http_client`",
-    ))
-}
-
 /// No HTTP client can be built.
 #[derive(Debug)]
 pub(crate) struct ClientError {
@@ -232,7 +212,6 @@ impl ClientError {
         Self { message, source: None }
     }
 
-    #[cfg(feature = "reqwest-client")]
     fn because(message: &'static str, source: reqwest::Error) -> Self {
         Self { message, source: Some(Box::new(source)) }
     }

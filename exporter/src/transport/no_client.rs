@@ -1,11 +1,11 @@
-//! Takes the place of the HTTP client on targets without sockets.
+//! Takes the place of the HTTP client where no feature provides one, and on targets without sockets.
 
 use std::{error::Error, fmt, sync::Arc};
 
 use opentelemetry_http::HttpClient;
 use opentelemetry_sentry_protocol::Dsn;
 
-/// The settings of the client that other targets have.
+/// The settings of the client that there is elsewhere.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientSettings {
     pub(crate) root_certificates: Vec<Vec<u8>>,
@@ -28,7 +28,11 @@ pub(crate) struct ClientError;
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this target has no threads and no built-in HTTP client: use `build_driven`")
+        f.write_str(if cfg!(target_family = "wasm") {
+            "this target has no threads and no built-in HTTP client: use `build_driven`"
+        } else {
+            "there is no HTTP client: enable the feature `reqwest-rustls`, or set one with `with_http_client`"
+        })
     }
 }
 
