@@ -14,6 +14,7 @@
 //! | `order` | the mailbox: flush, shutdown, check and resource, from callers to the worker |
 //! | `held` | ends of cron jobs that wait for their start |
 //! | `machine`, `phase` | all state between an ended span and its delivery, without thread, clock, socket and disk; how far a shutdown has come |
+//! | `ready` | what waits to be packed |
 //! | `callers` | the callers that wait for a flush |
 //! | `backpressure` | halves the sample rate while the server does not keep up |
 //! | `worker` | the thread that drives the machine |
@@ -36,6 +37,7 @@ mod metrics;
 mod options;
 mod order;
 mod phase;
+mod ready;
 #[cfg(feature = "logs")]
 mod records;
 #[cfg(test)]

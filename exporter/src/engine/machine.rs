@@ -17,6 +17,7 @@ mod logs;
 mod metrics;
 #[cfg(not(feature = "metrics"))]
 mod no_metrics;
+mod packing;
 mod shutdown;
 
 use std::{
@@ -28,23 +29,21 @@ use std::{
 use opentelemetry::TraceId;
 use web_time::Instant;
 
-#[cfg(feature = "metrics")]
-use super::metrics::Walk;
 use super::{
     backpressure::Backpressure,
     callers::Callers,
     held::CheckIns,
     intake::Intake,
-    lines::{Lines, Then},
+    lines::Then,
     logs::LogIntake,
     order::{Mailbox, Orders},
     phase::Phase,
+    ready::Ready,
 };
 use crate::{
     account::{Counts, DropReason, Ledger, Now},
-    convert::CheckIn,
-    packing::{Envelope, Packed, Packer, Part},
-    trace::{Bucket, EndedSpan, Gathered, Gatherer, PickUp, Trace},
+    packing::Packer,
+    trace::{EndedSpan, Gathered, Gatherer, PickUp, Trace},
     transport::{Answer, DiskDone, DiskJob, Outbox, Outgoing},
 };
 
@@ -116,24 +115,6 @@ pub(super) struct Machine {
     /// The disk got a job since the last step. A second one would keep orders, answers and deadlines waiting longer, and a
     /// disk can be slow.
     has_used_disk: bool,
-}
-
-/// A trace on its way through packing. Each step is one call of [`Machine::work`], so that requests get their turn.
-#[derive(Debug)]
-enum Ready {
-    /// As the assembler returned it.
-    Trace(Trace),
-    /// Scrubbed, filtered, and with no more spans than a transaction can have.
-    Part(Part),
-    /// Streamed spans.
-    Bucket(Bucket),
-    Logs(Lines),
-    /// A collection of all instruments.
-    #[cfg(feature = "metrics")]
-    Metrics(Walk),
-    CheckIn(CheckIn),
-    /// An error event, logs, metrics, or a container of streamed spans.
-    Envelope(Envelope),
 }
 
 impl Machine {
@@ -293,13 +274,6 @@ impl Machine {
         }
     }
 
-    /// Lines up what is ready to be packed.
-    fn number(&mut self, ready: Ready) {
-        self.pieces.insert(self.next_number, 1);
-        self.ready.push_back((self.next_number, ready));
-        self.next_number += 1;
-    }
-
     /// A trace that leaves before its root has no context by itself.
     fn with_context(&self, mut trace: Trace) -> Trace {
         if trace.context.is_none() {
@@ -316,78 +290,6 @@ impl Machine {
         } else if self.crowded_at.is_some_and(|at| now >= at + PRESSURE_OVER) {
             self.crowded_at = None;
             self.shared.intake.forgive();
-        }
-    }
-
-    /// Whether [`work`](Self::work) can do something now. While the queue is full, traces wait.
-    pub(super) fn has_work(&self) -> bool {
-        match self.phase {
-            Phase::Running | Phase::Closing { .. } | Phase::Reporting { .. } => {
-                !self.ready.is_empty() && !self.outbox.is_full()
-            }
-            Phase::GivingUp { .. } => !self.ready.is_empty() && self.outbox.has_spool(),
-            Phase::Stopped => false,
-        }
-    }
-
-    /// Packs one piece: prepares a trace, or makes an envelope of a part.
-    pub(super) fn work(&mut self, now: Now) {
-        let Some((number, ready)) = self.ready.pop_front() else { return };
-        let Shared { intake, ledger, .. } = &self.shared;
-        match ready {
-            Ready::Trace(trace) => {
-                let before = trace.size();
-                let prepared = self.packer.prepare(trace, ledger);
-                let after: usize = prepared.parts.iter().map(Part::size).sum();
-                intake.release(before - after);
-                let parts = prepared.parts.into_iter().map(Ready::Part);
-                self.pieces(number, parts.chain(prepared.envelopes.into_iter().map(Ready::Envelope)));
-            }
-            Ready::Part(part) => {
-                let size = part.size();
-                match self.packer.pack(part, ledger) {
-                    Packed::Parts(parts) => return self.pieces(number, parts.into_iter().map(Ready::Part)),
-                    Packed::Envelope(envelope) => self.outbox.push(number, envelope, now),
-                    Packed::Envelopes(all) => self.pieces(number, all.into_iter().map(Ready::Envelope)),
-                    Packed::Nothing => self.piece_left(number),
-                }
-                self.shared.intake.release(size);
-            }
-            Ready::Bucket(bucket) => {
-                let size = bucket.size();
-                let envelopes = self.packer.pack_bucket(bucket, ledger);
-                intake.release(size);
-                self.pieces(number, envelopes.into_iter().map(Ready::Envelope));
-            }
-            Ready::Logs(lines) => self.work_on_logs(number, lines, now),
-            #[cfg(feature = "metrics")]
-            Ready::Metrics(walk) => self.work_on_metrics(number, walk),
-            Ready::CheckIn(check_in) => self.work_on_check_in(number, &check_in, now),
-            Ready::Envelope(envelope) => self.outbox.push(number, envelope, now),
-        }
-        self.set_logs_due(now);
-    }
-
-    /// Replaces one piece of a trace by several, which are packed next.
-    fn pieces(&mut self, number: u64, pieces: impl Iterator<Item = Ready>) {
-        let pieces: Vec<_> = pieces.collect();
-        *self.pieces.entry(number).or_default() += pieces.len();
-        // At the front: the parts of a trace take the memory of the whole until they are packed.
-        pieces.into_iter().rev().for_each(|piece| self.ready.push_front((number, piece)));
-        self.piece_left(number);
-    }
-
-    fn pieces_left(&mut self) {
-        self.outbox.take_left().into_iter().for_each(|number| self.piece_left(number));
-    }
-
-    /// Notes that a piece of this trace was delivered, dropped or kept on disk.
-    fn piece_left(&mut self, number: u64) {
-        if let Some(pieces) = self.pieces.get_mut(&number) {
-            *pieces -= 1;
-            if *pieces == 0 {
-                self.pieces.remove(&number);
-            }
         }
     }
 
