@@ -82,7 +82,7 @@ impl SentryLogProcessor {
     ///
     /// # Errors
     ///
-    /// See [`SentrySpanProcessor::flush`].
+    /// See [`SentrySpanProcessor::flush`](crate::SentrySpanProcessor::flush).
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.flush(timeout))
     }
@@ -91,7 +91,7 @@ impl SentryLogProcessor {
     ///
     /// # Errors
     ///
-    /// See [`SentrySpanProcessor::shutdown`].
+    /// See [`SentrySpanProcessor::shutdown`](crate::SentrySpanProcessor::shutdown).
     pub fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.shutdown(timeout))
     }

@@ -97,7 +97,7 @@ impl SentryMeterProvider {
     ///
     /// # Errors
     ///
-    /// See [`SentrySpanProcessor::flush`].
+    /// See [`SentrySpanProcessor::flush`](crate::SentrySpanProcessor::flush).
     pub fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.flush(timeout))
     }
@@ -107,7 +107,7 @@ impl SentryMeterProvider {
     ///
     /// # Errors
     ///
-    /// See [`SentrySpanProcessor::shutdown`].
+    /// See [`SentrySpanProcessor::shutdown`](crate::SentrySpanProcessor::shutdown).
     pub fn shutdown(&self, timeout: Duration) -> Result<(), FlushError> {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.shutdown(timeout))
     }
