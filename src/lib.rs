@@ -56,7 +56,7 @@
 //! | a local viewer | [`with_spotlight`], or `SENTRY_SPOTLIGHT=1` |
 //! | to know why nothing arrives | [`Sentry::check`] |
 //! | to know what was lost | [`Sentry::stats`], [`with_internal_metrics`] ([delivery](crate::guide::delivery)) |
-//! | to deliver without a thread, in browsers, edge workers and WASI | [`build_driven`](SentryBuilder::build_driven), and [`Delivery::flush_with`] ([edge](crate::guide::edge)) |
+//! | to deliver without a thread, in browsers, edge workers and WASI | [`build_driven`](SentryBuilder::build_driven), and [`DrivenSentry::flush_with`] ([edge](crate::guide::edge)) |
 //! | headers for some hosts only | [`PropagationTargets`](crate::propagator::PropagationTargets) ([headers](crate::guide::headers#where-headers-go)) |
 //! | pages that continue the trace | [`meta_tags`](crate::propagator::meta_tags), or `ServerLayer::with_server_timing` ([headers](crate::guide::headers#pages)) |
 //! | a span for each request that comes in, until its body has ended | `web::ServerLayer` ([web](crate::guide::web#incoming-requests)) |
@@ -164,11 +164,11 @@ pub use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 #[doc(inline)]
 pub use opentelemetry_sentry_exporter::SentryLogProcessor;
 
+pub use crate::setup::{DrivenSentry, Sentry, SentryBuilder, SetupError};
 #[cfg(all(feature = "logs", feature = "tracing"))]
 pub use crate::setup::{EventLayer, LogLayer};
 #[cfg(feature = "tracing")]
 pub use crate::setup::{QueryFilter, QueryLayer, QuerySpans, TracingLayer, WithoutQueries};
-pub use crate::setup::{Sentry, SentryBuilder, SetupError};
 #[cfg(feature = "metrics")]
 #[doc(inline)]
 pub use opentelemetry_sentry_exporter::{MetricEvent, SentryMeterProvider, SentryMetricExporter};

@@ -2,6 +2,7 @@
 
 mod builder;
 mod checkup;
+mod driven;
 mod environment;
 mod error;
 #[cfg(feature = "tower")]
@@ -20,7 +21,7 @@ mod sentry;
 
 #[cfg(feature = "tower")]
 pub(crate) use self::globals::note_use_of_provider;
-pub use self::{builder::SentryBuilder, error::SetupError, sentry::Sentry};
+pub use self::{builder::SentryBuilder, driven::DrivenSentry, error::SetupError, sentry::Sentry};
 #[cfg(all(feature = "logs", feature = "tracing"))]
 pub use self::{log_layer::EventLayer, sentry::LogLayer};
 #[cfg(feature = "tracing")]

@@ -21,7 +21,7 @@ use opentelemetry_sentry_exporter::SentryLogProcessor;
 #[cfg(feature = "metrics")]
 use opentelemetry_sentry_exporter::SentryMeterProvider;
 use opentelemetry_sentry_exporter::{
-    Delivery, ErrorEvent, ExporterBuildError, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor,
+    ErrorEvent, ExporterBuildError, Problem, SentryExporter, SentryExporterBuilder, SentrySpanProcessor,
     TraceLifecycle, TransactionEvent,
 };
 use opentelemetry_sentry_propagator::SentryPropagator;
@@ -30,6 +30,7 @@ use opentelemetry_sentry_sampler::{SamplingContext, SentrySampler};
 #[cfg(feature = "tracing")]
 use super::queries::Known;
 use super::{
+    driven::DrivenSentry,
     environment::Environment,
     error::{Kind, SetupError},
     sender::Sender,
@@ -351,31 +352,31 @@ impl SentryBuilder {
     }
 
     /// Sets everything up without a thread for delivery, and without touching anything global. The application takes the
-    /// requests from the [`Delivery`] and sends them itself: on runtimes without threads, such as browsers and edge workers,
-    /// and on those that freeze between two invocations.
+    /// requests from the [`DrivenSentry`] and sends them itself: on runtimes without threads, such as browsers and edge
+    /// workers, and on those that freeze between two invocations.
     ///
     /// ```
-    /// use opentelemetry_sentry::{Delivery, Sentry, Take};
+    /// use opentelemetry_sentry::{DrivenSentry, Sentry, Take};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let (sentry, delivery) = Sentry::builder().with_traces_sample_rate(1.0).build_driven()?;
+    /// let sentry = Sentry::builder().with_traces_sample_rate(1.0).build_driven()?;
     /// // … at the end of an invocation, with the HTTP client of the runtime:
-    /// # async fn at_the_end(delivery: Delivery) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn at_the_end(sentry: DrivenSentry) -> Result<(), Box<dyn std::error::Error>> {
     /// # async fn fetch(_: http::Request<opentelemetry_http::Bytes>) -> Result<http::Response<()>, std::io::Error> {
     /// #     Ok(http::Response::new(()))
     /// # }
-    /// delivery.flush_with(Take::Everything, fetch).await?;
+    /// sentry.flush_with(Take::Everything, fetch).await?;
     /// # Ok(()) }
-    /// # drop(at_the_end(delivery));
-    /// # sentry.shutdown(std::time::Duration::ZERO)?;
+    /// # drop(at_the_end(sentry));
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
     ///
     /// If a setting is invalid, or needs the thread, as a spool directory does.
-    pub fn build_driven(self) -> Result<(Sentry, Delivery), SetupError> {
-        self.build_by(Environment::read(), SentryExporterBuilder::build_driven)
+    pub fn build_driven(self) -> Result<DrivenSentry, SetupError> {
+        let (sentry, delivery) = self.build_by(Environment::read(), SentryExporterBuilder::build_driven)?;
+        Ok(DrivenSentry::new(sentry, delivery))
     }
 
     /// As [`build_driven`](Self::build_driven), and makes propagator and tracer provider the global ones.
@@ -383,9 +384,9 @@ impl SentryBuilder {
     /// # Errors
     ///
     /// As [`build_driven`](Self::build_driven), and if this process has called it or [`install`](Self::install) before.
-    pub fn install_driven(self) -> Result<(Sentry, Delivery), SetupError> {
-        let (sentry, delivery) = self.build_driven()?;
-        Ok((Self::make_global(sentry)?, delivery))
+    pub fn install_driven(self) -> Result<DrivenSentry, SetupError> {
+        let (sentry, delivery) = self.build_driven()?.into_parts();
+        Ok(DrivenSentry::new(Self::make_global(sentry)?, delivery))
     }
 
     /// Sets everything up, and makes propagator and tracer provider the global ones; with the feature `metrics` and

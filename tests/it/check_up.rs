@@ -18,7 +18,7 @@ use tower_otel::trace::HttpLayer;
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{filter::filter_fn, prelude::*, reload};
 
-use crate::support::{PATIENCE, processor_to, run_alone, sentry_to_ingest};
+use crate::support::{PATIENCE, block_on, processor_to, run_alone, sentry_to_ingest};
 
 #[test]
 fn a_set_up_that_works_has_only_the_problems_of_what_is_not_installed() {
@@ -83,10 +83,6 @@ fn only_one_check_at_a_time_asks_a_server_that_does_not_answer() {
 fn read_headers(propagator: &dyn TextMapPropagator, sentry_trace: Option<&str>) -> Context {
     let lines = sentry_trace.map(|line| ("sentry-trace".to_owned(), line.to_owned()));
     propagator.extract_with_context(&Context::new(), &lines.into_iter().collect::<HashMap<_, _>>())
-}
-
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(work)
 }
 
 const TRACE: Option<&str> = Some("771a43a4192642f0b136d5159a501700-7c7c2e6c5e1c4b0a-1");

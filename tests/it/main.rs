@@ -6,6 +6,7 @@ mod check_ins;
 mod check_up;
 mod composite;
 mod delivery;
+mod driven;
 #[cfg(feature = "internal-logs")]
 mod dropped;
 mod exceptions;

@@ -199,3 +199,8 @@ impl IdGenerator for Ids {
         SpanId::from_bytes(last.to_be_bytes())
     }
 }
+
+/// Runs a future on this thread.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(work)
+}

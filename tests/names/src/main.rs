@@ -16,9 +16,9 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanExporter, SpanProcessor},
 };
 use opentelemetry_sentry::{
-    EventLayer, FlushError, LogEvent, LogFilter, LogLayer, MetricEvent, Problem, SamplingContext, Sentry,
+    Delivery, DrivenSentry, EventLayer, FlushError, LogEvent, LogFilter, LogLayer, MetricEvent, Outgoing, Problem, SamplingContext, Sentry,
     SentryBuilder, SentryExporter, SentryLogProcessor, SentryMeterProvider, SentryMetricExporter, SentryPropagator,
-    SentrySampler, SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, TraceLifecycle, TransactionEvent,
+    SentrySampler, SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, Take, TraceLifecycle, TransactionEvent,
     exporter::{
         DropReason, Dropped, Encoding, ExporterBuildError, SentryExporterBuilder, Trimmed,
         testing::{self, Captured, LocalIngest, Log, Metric, StreamedSpan, Transaction},
@@ -67,6 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     logs()?;
     metrics()?;
     web(&ingest)?;
+    without_a_thread(&ingest)?;
     sentry_sdk(&ingest)?;
     captured();
     Ok(())
@@ -312,6 +313,17 @@ fn web(ingest: &LocalIngest) -> Result<(), TunnelBuildError> {
     let outcome = |status: &http::StatusCode| ActionOutcome::from(*status);
     drop(server_action::<u8>("a").run_with(async { Err(http::StatusCode::NOT_FOUND) }, outcome));
     drop(deferred("work", async {}));
+    Ok(())
+}
+
+fn without_a_thread(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
+    let driven: DrivenSentry = Sentry::builder().with_dsn(ingest.dsn()).build_driven()?;
+    let requests: Vec<Outgoing> = driven.take(Take::Everything);
+    for outgoing in requests {
+        outgoing.answered(http::StatusCode::OK, &http::HeaderMap::new());
+    }
+    let (_sentry, delivery): (Sentry, Delivery) = driven.into_parts();
+    drop(delivery.take(Take::Ready));
     Ok(())
 }
 
