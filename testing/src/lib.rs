@@ -32,7 +32,7 @@
 //!
 //! - It does not check the content of items: a transaction must be a JSON object, and that is all. Streamed spans,
 //!   logs, metrics and check-ins are checked: where Sentry would drop or change one or an attribute of it in silence, the
-//!   envelope is refused.
+//!   envelope is refused. Only a unit that Sentry does not know is read as Sentry does: the metric has none.
 //! - It does not trim, normalise or group events, and it keeps everything in memory until [`LocalIngest::clear`].
 //! - It speaks HTTP/1.1 without TLS, and knows one project with one key.
 
@@ -54,6 +54,7 @@ mod record;
 mod refusal;
 mod server;
 mod typed;
+mod unit;
 mod wait_timeout;
 
 use std::{

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Map, Value};
 
+use crate::unit;
+
 /// A transaction that arrived.
 ///
 /// ```
@@ -166,7 +168,8 @@ pub struct Metric {
     pub metric_type: String,
     /// The sum of a counter, the value of a gauge, or one value of a histogram.
     pub value: f64,
-    /// The unit in Sentry's words, such as `millisecond`.
+    /// The unit in Sentry's words, such as `millisecond`. Of a unit that Sentry does not know it stores none, and neither is
+    /// it here; `json` has it.
     pub unit: Option<String>,
     /// The trace's id, 32 digits.
     pub trace_id: String,
@@ -184,7 +187,7 @@ impl Metric {
             name: text(&json["name"]),
             metric_type: text(&json["type"]),
             value: json["value"].as_f64().unwrap_or(f64::NAN),
-            unit: some_text(&json["unit"]),
+            unit: json["unit"].as_str().and_then(unit::known).map(str::to_owned),
             trace_id: text(&json["trace_id"]),
             span_id: some_text(&json["span_id"]),
             attributes: values(&json["attributes"]),
