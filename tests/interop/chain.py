@@ -11,22 +11,18 @@ Values are compared, not texts: SDKs differ in the order and escaping of `baggag
 """
 
 import atexit
-import gzip
 import json
 import os
 import subprocess
 import sys
 import threading
-import time
-import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from itertools import product
 from urllib.parse import unquote
 from urllib.request import urlopen
 
-# Seconds. Only a fault makes a test wait this long.
-PATIENCE = 60
-PLACES = ("first", "middle", "last")
+from ingest import NAMES_NO_SPAN, PATIENCE, PLACES, Ingest, segments, wait
+from metrics import check_metrics, check_sums
 
 # rates, orgs: of the three services; without a rate, tracing is off. strict: for all three.
 # joined: whether the middle continues the trace of the first, and the last that of the middle. Defaults to both.
@@ -57,10 +53,7 @@ SERVERS = ("by hand", "ServerLayer", "tower-otel")
 NUMBERS = {"sample_rate", "sample_rand"}
 # SDKs that replace the rate of an inherited decision by 1 or 0, in what they send and pass on.
 REWRITES_RATE = {"python 3"}
-# SDKs whose lines inside an incoming request belong to the trace alone.
-NAMES_NO_SPAN = {("node 10", LAST)}
-# The line that each service logs in each request, inside the span of the request.
-LINE = "checkout"
+# The attributes of the line that each service logs in each request.
 LINE_ATTRIBUTES = {
     "order.items": ("integer", 3),
     "order.total": ("double", 9.5),
@@ -89,62 +82,6 @@ def rand_of(trace):
     """The random value of the trace, if it is valid."""
     rand = trace.dsc.get("sample_rand")
     return rand if rand is not None and 0 <= rand < 1 else "a number in 0..1"
-
-
-class Ingest(BaseHTTPRequestHandler):
-    """Receives envelopes; the project id is the number of the place."""
-
-    transactions = []
-
-    spans = []
-
-    logs = []
-
-    def do_POST(self):
-        length = self.headers["content-length"]
-        body = self.chunks() if length is None else self.rfile.read(int(length))
-        encoding = self.headers.get("content-encoding", "")
-        body = {"": bytes, "gzip": gzip.decompress, "deflate": zlib.decompress}[encoding](body)
-        place = PLACES[int(self.path.split("/")[2]) - 1]
-        headers, *rest = body.split(b"\n")  # no SDK's payload contains a newline
-        for header, payload in zip(rest[::2], rest[1::2]):
-            kind, trace, payload = json.loads(header)["type"], json.loads(headers).get("trace") or {}, json.loads(payload)
-            if kind == "transaction":
-                self.transactions.append((place, trace, payload))
-            if kind == "span":
-                self.spans.extend((place, trace, span) for span in payload["items"])
-            if kind == "log":
-                self.logs.extend((place, log) for log in payload["items"] if log["body"] == LINE)
-        self.send_response(200)
-        self.send_header("content-length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def chunks(self):
-        whole = b""
-        while size := int(self.rfile.readline(), 16):
-            whole += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return whole
-
-    def log_message(self, *_):
-        pass
-
-
-def segments():
-    """The segments of streamed spans as transactions. Their spans may arrive in several envelopes."""
-    spans = list(Ingest.spans)
-    segment = lambda span: span["attributes"].get("sentry.segment.id", {}).get("value")
-    for place, trace, root in spans:
-        # Relay drops all spans of an envelope whose context is another trace's or missing.
-        if trace.get("trace_id") != root["trace_id"] or "public_key" not in trace:
-            sys.exit(f"{place}: {root['name']} has the context {trace}")
-    return [
-        (place, trace, {"contexts": {"trace": root}, "spans": [
-            span for at, _, span in spans if at == place and segment(span) == root["span_id"] != span["span_id"]]})
-        for place, trace, root in spans if root["is_segment"]
-    ]
 
 
 class Services:
@@ -293,15 +230,15 @@ class Walk:
         ours = found[MIDDLE][1].get("spans", []) if MIDDLE in found else []
         names = [span.get("description") or span.get("name") for span in ours]
         self.same("spans of requests to Sentry", [name for name in names if "envelope" in (name or "")], [])
-        self.check_logs()
-
-    def check_logs(self):
-        """The lines at Sentry: also those of services that drop the trace or do not trace."""
         traces = {FIRST: self.sent.id, MIDDLE: self.passed.id, LAST: self.last.id}
         contexts = [(place, event["contexts"]["trace"]) for place, _, event in list(Ingest.transactions) + segments()]
         roots = {place: context["span_id"] for place, context in contexts if context["trace_id"] == traces[place]}
-        logs = self.wait(lambda: [(place, log) for place, log in list(Ingest.logs) if log["trace_id"] == traces[place]],
-                         PLACES)
+        self.check_logs(traces, roots)
+        check_metrics(self.same, self.name, traces, roots)
+
+    def check_logs(self, traces, roots):
+        """The lines at Sentry: also those of services that drop the trace or do not trace."""
+        logs = wait(lambda: [(place, log) for place, log in list(Ingest.logs) if log["trace_id"] == traces[place]], PLACES)
         self.same("lines in the traces of their services", sorted(place for place, _ in logs), sorted(PLACES))
         for place, log in logs:
             attributes = {key: (typed["type"], typed["value"]) for key, typed in log["attributes"].items()}
@@ -318,36 +255,32 @@ class Walk:
     def arrived(self, senders):
         for url in self.urls:
             get(f"{url}/flush")
-        here = self.wait(
+        here = wait(
             lambda: [(place, (header, event)) for place, header, event in list(Ingest.transactions) + segments()
                      if event["contexts"]["trace"]["trace_id"] == self.last.id],
             senders)
         self.same("transactions", len(here), len(senders))
         return dict(here)
 
-    @staticmethod
-    def wait(look, places):
-        """What is found when something of all places has arrived, or after a long time."""
-        deadline = time.monotonic() + PATIENCE
-        while not set(dict(found := look())) >= set(places) and time.monotonic() <= deadline:
-            time.sleep(0.02)
-        return found
-
 
 def main(name, middle, lifecycle, *command):
     services = Services(middle, lifecycle, command)
-    failed = 0
+    failed = walks = 0
     for server, case in product(SERVERS, CASES):
         for _ in range(case.get("walks", 1)):
             wrong = Walk(name, services, case, server).check()
+            walks += 1
             failed += bool(wrong)
             for what in wrong:
                 print(f"{name}, {lifecycle}: {server}: {case['name']}: {what}")
+    for what in check_sums(walks):
+        failed += 1
+        print(f"{name}, {lifecycle}: {what}")
     found = [word for word, all in (("static", Ingest.transactions), ("stream", Ingest.spans)) if all]
     if found != [lifecycle]:
         failed += 1
         print(f"{name}, {lifecycle}: what arrived is {' and '.join(found)}")
-    compared = "trace id, parents, decision, DSC, trace headers, foreign baggage, organisations, strict, logs"
+    compared = "trace id, parents, decision, DSC, trace headers, foreign baggage, organisations, strict, logs, metrics"
     print(f"{name}, {lifecycle}: {len(CASES)} cases, {', '.join(SERVERS)}: {compared}: {f'{failed} FAILED' if failed else 'ok'}")
     return 1 if failed else 0
 

@@ -1,12 +1,19 @@
 //! The service in the middle: it continues the incoming trace, calls the next service, and returns the headers of both.
 //!
-//! `GET /middle?next=URL` logs a line, and answers with the incoming headers (`in`) and their number of `baggage` lines (`lines`), the
+//! `GET /middle?next=URL` logs a line, measures two metrics, and answers with the incoming headers (`in`) and their number of `baggage` lines (`lines`), the
 //! outgoing headers (`out`) and the next service's answer (`next`). The variable `SERVER` says what makes the span of a
 //! request: `by hand`, `ServerLayer` or `tower-otel`. `GET /flush` answers when everything has been sent to Sentry. The
 //! process ends when its standard input is closed.
 #![expect(clippy::print_stdout, reason = "the caller reads the URL from standard output")]
 
-use std::{env, error::Error, io, sync::Arc, thread, time::Duration};
+use std::{
+    env,
+    error::Error,
+    io,
+    sync::{Arc, LazyLock},
+    thread,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -16,6 +23,7 @@ use axum::{
 };
 use opentelemetry::{
     Context, KeyValue, global,
+    metrics::{Counter, Histogram},
     propagation::Extractor as _,
     trace::{FutureExt as _, SpanKind, TraceContextExt as _, Tracer as _},
 };
@@ -28,6 +36,11 @@ use tracing::info;
 use tracing_subscriber::prelude::*;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+static DURATION: LazyLock<Histogram<f64>> =
+    LazyLock::new(|| global::meter("middle").f64_histogram("checkout.duration").with_unit("ms").build());
+static ORDERS: LazyLock<Counter<u64>> =
+    LazyLock::new(|| global::meter("middle").u64_counter("checkout.orders").build());
 
 /// The answer if the next service fails.
 type Failure = (StatusCode, String);
@@ -45,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Reads `SENTRY_*` as always. `ORG_ID` and `STRICT` are settings without a variable of Sentry's.
 fn install() -> Result<Sentry, Box<dyn Error>> {
-    let mut builder = Sentry::builder().with_logs(true);
+    let mut builder = Sentry::builder().with_logs(true).with_metrics(true);
     builder = builder.with_strict_trace_continuation(env::var_os("STRICT").is_some());
     if let Ok(id) = env::var("ORG_ID") {
         builder = builder.with_org_id(id.parse()?);
@@ -73,9 +86,13 @@ async fn by_hand(uri: Uri, headers: HeaderMap) -> Result<Json<Value>, Failure> {
     answer
 }
 
-/// Logs a line, and calls the next service in a span below that of the request.
+/// Logs a line, measures, and calls the next service in a span below that of the request.
 async fn middle(uri: Uri, headers: HeaderMap) -> Result<Json<Value>, Failure> {
     info!(order.items = 3, order.total = 9.5, order.paid = true, order.sku = "lamp", "checkout");
+    let order =
+        [KeyValue::new("order.sku", "lamp"), KeyValue::new("order.items", 3), KeyValue::new("order.paid", true)];
+    DURATION.record(187.5, &order);
+    ORDERS.add(1, &order);
     let client = start("GET", SpanKind::Client, &[KeyValue::new("http.request.method", "GET")], &Context::current());
 
     let mut out = HeaderMap::new();

@@ -1,8 +1,8 @@
 // A service with Sentry's SDK for Node on plain `http`. The SDK instruments incoming and outgoing requests.
 //
 // `GET /start?next=URL` begins a trace and calls the next service. `GET /end` is the last service; it answers with the
-// headers that it would send on. Both log a line. `GET /flush` answers when everything has been sent. Ends when standard
-// input is closed.
+// headers that it would send on. Both log a line and measure two metrics. `GET /flush` answers when everything has been sent.
+// Ends when standard input is closed.
 "use strict";
 
 const Sentry = require("@sentry/node"); // before `http`
@@ -29,20 +29,24 @@ const fetchJson = (url, headers) =>
     request.on("error", reject);
   });
 
-// The same line as in the service in the middle.
-const logLine = () =>
-  Sentry.logger.info("checkout", { "order.items": 3, "order.total": 9.5, "order.paid": true, "order.sku": "lamp" });
+// The same line and the same metrics as in the service in the middle.
+const report = () => {
+  const attributes = { "order.items": 3, "order.paid": true, "order.sku": "lamp" };
+  Sentry.logger.info("checkout", { ...attributes, "order.total": 9.5 });
+  Sentry.metrics.distribution("checkout.duration", 187.5, { unit: "millisecond", attributes });
+  Sentry.metrics.count("checkout.orders", 1, { attributes });
+};
 
 const start = next =>
   Sentry.startNewTrace(() =>
     Sentry.startSpan({ name: "GET /checkout", op: "http.server", attributes: { "sentry.source": "route" } }, () => {
-      logLine();
+      report();
       return fetchJson(next, { baggage: "tenant=acme" });
     }),
   );
 
 const end = () => {
-  logLine();
+  report();
   return Sentry.getTraceData();
 };
 

@@ -1,8 +1,8 @@
 """A service with Sentry's SDK for Python on the standard library. The SDK instruments outgoing requests.
 
 `GET /start?next=URL` begins a trace and calls the next service. `GET /end` is the last service; it answers with the
-headers that it would send on. Both log a line. `GET /flush` answers when everything has been sent. Ends when standard
-input is closed.
+headers that it would send on. Both log a line and measure two metrics. `GET /flush` answers when everything has been sent.
+Ends when standard input is closed.
 """
 
 import json
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
 import sentry_sdk
-from sentry_sdk import logger
+from sentry_sdk import logger, metrics
 
 # Version 3 always sends logs.
 LOGS = {"enable_logs": True} if hasattr(sentry_sdk, "start_transaction") else {}
@@ -40,22 +40,24 @@ def request(name, headers):
     return sentry_sdk.start_span(name=name, attributes=attributes)
 
 
-def log_line():
-    """The same line as in the service in the middle."""
-    attributes = {"order.items": 3, "order.total": 9.5, "order.paid": True, "order.sku": "lamp"}
-    logger.info("checkout", attributes=attributes)
+def report():
+    """The same line and the same metrics as in the service in the middle."""
+    attributes = {"order.items": 3, "order.paid": True, "order.sku": "lamp"}
+    logger.info("checkout", attributes=attributes | {"order.total": 9.5})
+    metrics.distribution("checkout.duration", 187.5, unit="millisecond", attributes=attributes)
+    metrics.count("checkout.orders", 1, attributes=attributes)
 
 
 def start(url):
     with sentry_sdk.isolation_scope(), request("GET /checkout", {}):
-        log_line()
+        report()
         with urlopen(Request(url, headers={"baggage": "tenant=acme"})) as answer:
             return json.load(answer)
 
 
 def end(headers):
     with sentry_sdk.isolation_scope(), request("GET /end", headers):
-        log_line()
+        report()
         return {"sentry-trace": sentry_sdk.get_traceparent(), "baggage": sentry_sdk.get_baggage()}
 
 
