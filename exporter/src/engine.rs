@@ -12,7 +12,7 @@
 //! | `logs`, `lines`, `records` | the same for log records |
 //! | `metrics` | what instruments have measured |
 //! | `order` | the mailbox: flush, shutdown, check and resource, from callers to the worker |
-//! | `held` | ends of cron jobs that wait for their start |
+//! | `held` | check-ins of cron jobs that wait to be packed, and ends that wait for their start |
 //! | `machine`, `phase` | all state between an ended span and its delivery, without thread, clock, socket and disk; how far a shutdown has come |
 //! | `ready` | what waits to be packed |
 //! | `callers` | the callers that wait for a flush |

@@ -170,7 +170,6 @@ impl Machine {
             backpressure.check_up(now.instant, || self.outbox.is_unhealthy(now.instant));
         }
         self.pieces_left();
-        self.release_check_ins(false);
         // Before the answers: a caller that gets one reads the statistics at once.
         self.outbox.publish();
         self.answer_callers(now);

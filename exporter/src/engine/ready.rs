@@ -4,7 +4,6 @@ use super::lines::Lines;
 #[cfg(feature = "metrics")]
 use super::metrics::Walk;
 use crate::{
-    convert::CheckIn,
     packing::{Envelope, Part},
     trace::{Bucket, Trace},
 };
@@ -23,7 +22,6 @@ pub(super) enum Ready {
     /// A collection of all instruments.
     #[cfg(feature = "metrics")]
     Metrics(Walk),
-    CheckIn(CheckIn),
     /// An error event, logs, metrics, or a container of streamed spans.
     Envelope(Envelope),
 }

@@ -2,8 +2,12 @@
 
 use std::mem;
 
-use super::{super::intake::received, Machine, Ready};
-use crate::{account::Now, convert::CheckIn, trace::EndedSpan};
+use super::{super::intake::received, Machine};
+use crate::{
+    account::{Counts, DropReason, Now},
+    convert::CheckIn,
+    trace::EndedSpan,
+};
 
 impl Machine {
     /// Lines up the check-ins that wait in the intake.
@@ -34,42 +38,12 @@ impl Machine {
 
     fn line_up_check_in(&mut self, check_in: CheckIn) {
         let number = self.next_number;
+        if !self.check_ins.add(number, check_in) {
+            return self.shared.ledger.dropped(DropReason::QueueOverflow, Counts::CHECK_IN);
+        }
         self.next_number += 1;
         // From here on a flush waits for it, also while it is held back.
         self.pieces.insert(number, 1);
-        if check_in.is_start() {
-            self.check_ins.starts.insert(check_in.id(), number);
-        } else if self.is_start_here(&check_in) {
-            self.check_ins.held.push_back((number, check_in));
-            return;
-        }
-        self.is_next(number, check_in);
-    }
-
-    /// Puts it before the traces, which can be many and slow: Sentry must hear of a start soon.
-    fn is_next(&mut self, number: u64, check_in: CheckIn) {
-        let place = self.ready.iter().take_while(|(_, ready)| matches!(ready, Ready::CheckIn(_))).count();
-        self.ready.insert(place, (number, Ready::CheckIn(check_in)));
-    }
-
-    fn is_start_here(&self, check_in: &CheckIn) -> bool {
-        self.check_ins.starts.get(&check_in.id()).is_some_and(|start| self.pieces.contains_key(start))
-    }
-
-    /// Lets the ends go on whose start has left, or all of them.
-    pub(super) fn release_check_ins(&mut self, are_all: bool) {
-        if self.check_ins.starts.is_empty() {
-            return;
-        }
-        let pieces = &self.pieces;
-        self.check_ins.starts.retain(|_, number| pieces.contains_key(number));
-        for (number, check_in) in mem::take(&mut self.check_ins.held) {
-            if !are_all && self.is_start_here(&check_in) {
-                self.check_ins.held.push_back((number, check_in));
-            } else {
-                self.is_next(number, check_in);
-            }
-        }
     }
 
     /// Makes the envelope of a check-in.

@@ -50,7 +50,7 @@ impl Machine {
 
     /// What became of everything that was taken so far.
     pub(in crate::engine) fn result(&mut self) -> Result<(), FlushError> {
-        let is_waiting = !self.outbox.is_empty() || !self.ready.is_empty();
+        let is_waiting = !self.outbox.is_empty() || self.has_ready();
         if is_waiting { Err(FlushError::Waiting) } else { self.callers.result(false, &self.shared.ledger) }
     }
 }

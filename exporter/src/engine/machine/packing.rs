@@ -19,15 +19,23 @@ impl Machine {
     pub(in crate::engine) fn has_work(&self) -> bool {
         match self.phase {
             Phase::Running | Phase::Closing { .. } | Phase::Reporting { .. } => {
-                !self.ready.is_empty() && !self.outbox.is_full()
+                self.has_ready() && !self.outbox.is_full()
             }
-            Phase::GivingUp { .. } => !self.ready.is_empty() && self.outbox.has_spool(),
+            Phase::GivingUp { .. } => self.has_ready() && self.outbox.has_spool(),
             Phase::Stopped => false,
         }
     }
 
+    /// Whether something waits to be packed.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || self.check_ins.has_ready()
+    }
+
     /// Packs one piece: prepares a trace, or makes an envelope of a part.
     pub(in crate::engine) fn work(&mut self, now: Now) {
+        if let Some((number, check_in)) = self.check_ins.next() {
+            return self.work_on_check_in(number, &check_in, now);
+        }
         let Some((number, ready)) = self.ready.pop_front() else { return };
         let Shared { intake, ledger, .. } = &self.shared;
         match ready {
@@ -58,7 +66,6 @@ impl Machine {
             Ready::Logs(lines) => self.work_on_logs(number, lines, now),
             #[cfg(feature = "metrics")]
             Ready::Metrics(walk) => self.work_on_metrics(number, walk),
-            Ready::CheckIn(check_in) => self.work_on_check_in(number, &check_in, now),
             Ready::Envelope(envelope) => self.outbox.push(number, envelope, now),
         }
         self.set_logs_due(now);
@@ -83,6 +90,7 @@ impl Machine {
             *pieces -= 1;
             if *pieces == 0 {
                 self.pieces.remove(&number);
+                self.check_ins.left(number);
             }
         }
     }

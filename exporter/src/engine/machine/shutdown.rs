@@ -49,8 +49,8 @@ impl Machine {
             self.outbox.give_up(DropReason::Shutdown);
             self.pieces_left();
             // Its start is on disk or dropped, so nothing waits for it any more.
-            self.release_check_ins(true);
-            let is_kept = self.outbox.is_empty() && (self.ready.is_empty() || !self.outbox.has_spool());
+            self.check_ins.release();
+            let is_kept = self.outbox.is_empty() && (!self.has_ready() || !self.outbox.has_spool());
             if is_kept || deadline <= now.instant {
                 if let Phase::GivingUp { waiter, .. } = mem::replace(&mut self.phase, Phase::Stopped) {
                     self.drop_rest(DropReason::Shutdown);
@@ -78,7 +78,6 @@ impl Machine {
                 Ready::Trace(trace) => ledger.dropped(reason, Counts::transaction(trace.spans.len())),
                 Ready::Part(part) => ledger.dropped(reason, Counts::transaction(part.len())),
                 Ready::Bucket(bucket) => ledger.dropped(reason, Counts::spans(bucket.spans.len())),
-                Ready::CheckIn(_) => ledger.dropped(reason, Counts::CHECK_IN),
                 Ready::Logs(lines) => self.packer.drop_logs(lines.lines, reason, &ledger),
                 #[cfg(feature = "metrics")]
                 Ready::Metrics(walk) => uncollected.extend(walk.into_ready()),
@@ -92,7 +91,7 @@ impl Machine {
         uncollected.iter().for_each(|measured| self.drop_measured(measured, reason));
         self.drop_metrics(reason);
         ledger.dropped(reason, Counts::errors(self.packer.drop_errors()));
-        ledger.dropped(reason, Counts::check_ins(self.check_ins.held.drain(..).count()));
+        ledger.dropped(reason, Counts::check_ins(self.check_ins.drain()));
         self.outbox.give_up(reason);
         self.outbox.abandon_jobs(reason);
         self.pieces.clear();

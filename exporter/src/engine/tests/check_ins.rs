@@ -176,6 +176,26 @@ fn above_the_limit_the_newest_check_ins_are_dropped() {
 }
 
 #[test]
+fn jobs_that_go_on_while_the_queue_is_full_take_a_bounded_amount_of_memory() {
+    let mut sim = Simulation::new(Plan { queue_limit: 4 << 20, ..Plan::default() }, |_| hangs());
+    for round in 1..=30 {
+        for _ in 0..1000 {
+            let one = job(&mut sim);
+            sim.start(&one);
+        }
+        sim.run_for(seconds(1));
+        let stats = sim.stats();
+        assert_eq!(stats.check_ins_received, round * 1000);
+        assert_eq!(stats.check_ins_received, stats.check_ins_pending + stats.check_ins_dropped());
+        assert!(stats.check_ins_pending <= 20_000, "{stats}");
+    }
+    assert!(sim.stats().dropped[&DropReason::QueueOverflow].check_ins > 0);
+    assert!(sim.shutdown(seconds(2)).is_err());
+    let stats = sim.stats();
+    assert_eq!((stats.check_ins_dropped(), stats.check_ins_pending), (30_000, 0));
+}
+
+#[test]
 fn a_shutdown_while_a_job_runs_invents_no_end_and_counts_the_one_that_comes_later() {
     let mut sim = Simulation::with_server(millis(10));
     let one = job(&mut sim);
