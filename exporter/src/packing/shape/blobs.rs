@@ -79,8 +79,10 @@ fn end_of_base64(bytes: &[u8], start: usize) -> usize {
             [b'\\', b'/', ..] => at += 2,
             rest => {
                 let gap = line_break(rest);
-                let continues = rest[gap..].iter().take(MIN_LINE).filter(|byte| is_base64(**byte)).count() == MIN_LINE;
-                if gap == 0 || !continues {
+                let continues =
+                    || rest.iter().skip(gap).take(MIN_LINE).filter(|byte| is_base64(**byte)).count() == MIN_LINE;
+                // Most ends are no line breaks, and need no look at what follows.
+                if gap == 0 || !continues() {
                     return at;
                 }
                 at += gap;
