@@ -5,6 +5,7 @@ mod causes;
 mod contain;
 mod databases;
 mod debug;
+mod ending_thread;
 mod feedback;
 pub mod hex;
 pub mod monitored;
@@ -20,6 +21,7 @@ pub use self::{
     contain::{contain, forget},
     databases::Databases,
     debug::debug_as_message,
+    ending_thread::has_context,
     feedback::Feedback,
     probe::Probe,
     setting_error::SettingError,

@@ -11,7 +11,7 @@ use opentelemetry::{
     logs::{AnyValue, LogRecord as _, Logger, Severity},
 };
 use opentelemetry_sdk::logs::{SdkLogRecord, SdkLogger};
-use opentelemetry_sentry_protocol::__shared::{causes, contain};
+use opentelemetry_sentry_protocol::__shared::{causes, contain, has_context};
 use opentelemetry_sentry_semantics::semconv;
 use tracing_core::{
     Dispatch, Event, Level, Metadata, Subscriber,
@@ -66,6 +66,10 @@ impl<S: Subscriber> Layer<S> for EventLayer {
     }
 
     fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
+        // The SDK looks into the context. A panic in the destructor of a `thread_local!` would abort the process.
+        if !has_context() {
+            return;
+        }
         let metadata = event.metadata();
         let severity = severity(*metadata.level());
         // Under suppressed telemetry, as on the exporter's thread, this is false.

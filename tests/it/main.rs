@@ -9,6 +9,8 @@ mod delivery;
 mod driven;
 #[cfg(feature = "internal-logs")]
 mod dropped;
+#[cfg(feature = "logs")]
+mod ending_thread;
 mod exceptions;
 mod hops;
 mod hostile_server;

@@ -11,7 +11,10 @@ use opentelemetry::{
     trace::{Span as _, SpanBuilder, SpanKind, TraceContextExt, Tracer as _},
 };
 use opentelemetry_sdk::trace::SdkTracer;
-use opentelemetry_sentry_protocol::{__shared::own_thread, DecisionLog};
+use opentelemetry_sentry_protocol::{
+    __shared::{has_context, own_thread},
+    DecisionLog,
+};
 use opentelemetry_sentry_semantics::{is_database_key, semconv};
 use tracing_core::{
     Dispatch, Event, LevelFilter, Metadata, Subscriber, dispatcher::WeakDispatch, subscriber::Interest,
@@ -143,12 +146,12 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for QuerySpans {
 
 impl Shared {
     /// The context whose span has made a query. `None` if the query gets no span: outside of all spans, in a trace that is
-    /// not sampled, or in a span of the same query.
+    /// not sampled, in a span of the same query, or on a thread that ends.
     fn parent<S>(&self, event: &Event<'_>, cx: &Context<'_, S>) -> Option<OtelContext>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
-        if own_thread::is_marked() || event.metadata().fields().field(SUMMARY).is_none() {
+        if own_thread::is_marked() || event.metadata().fields().field(SUMMARY).is_none() || !has_context() {
             return None;
         }
         let of_tracing = cx.event_span(event);
