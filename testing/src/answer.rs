@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use hyper::{StatusCode, header::CONTENT_TYPE};
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use opentelemetry_http::{Bytes, Response};
 use serde_json::json;
 use tokio::time;
 
 use crate::{
+    check::Payload,
     gate::Gate,
     refusal::{ERROR_HEADER, Refusal},
 };
@@ -33,14 +37,16 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Accepts with status 200. The body is `{"id":"<event id>"}`, or `{}` for an envelope without an event id.
+    /// Accepts as Sentry does: an envelope with status 200 and the body `{"id":"<event id>"}`, or `{}` if it has no event id;
+    /// an OTLP request with status 202 and an empty body.
     pub fn ok() -> Self {
-        Self::status(200)
+        Self::new(Outcome::Accept)
     }
 
     /// Answers with a status from 200 to 999. Any 2xx accepts the envelope.
     ///
-    /// Without [`with_body`](Self::with_body), a 2xx has the body of [`ok`](Self::ok) and any other status has
+    /// It is sent as it is to envelopes and to OTLP requests. (Sentry never answers 429 to logs by OTLP: it answers 202, and
+    /// drops them.) Without [`with_body`](Self::with_body), a 2xx has the body of [`ok`](Self::ok) and any other status has
     /// `{"detail":"the test answers <status>"}`. An answer that HTTP cannot express (a status outside of the
     /// range, a header with a line break) is sent as a 500 with the reason in `X-Sentry-Error`.
     pub fn status(status: u16) -> Self {
@@ -100,16 +106,21 @@ impl Answer {
         }
     }
 
-    /// What to do with a request whose envelope has this event id.
-    pub(super) fn reply(self, event_id: Option<&str>) -> Reply {
+    /// What to do with a request that contained this.
+    pub(super) fn reply(self, payload: &Payload) -> Reply {
+        let accepted = match payload {
+            Payload::Envelope(_) => 200,
+            Payload::Otlp(_) => 202,
+        };
         match self.outcome {
-            Outcome::Status(status) => Reply::Response(self.response(status, event_id)),
+            Outcome::Accept => Reply::Response(self.response(accepted, payload)),
+            Outcome::Status(status) => Reply::Response(self.response(status, payload)),
             Outcome::Close => Reply::Close,
             Outcome::Hang => Reply::Hang,
         }
     }
 
-    fn response(self, status: u16, event_id: Option<&str>) -> Response<Bytes> {
+    fn response(self, status: u16, payload: &Payload) -> Response<Bytes> {
         if status < 200 {
             return not_http(&"a status below 200 is no final answer");
         }
@@ -117,11 +128,12 @@ impl Answer {
         for (name, value) in self.headers {
             response = response.header(name, value);
         }
-        let body = match self.body {
-            Some(body) => body,
-            None => {
+        let body = match (self.body, payload) {
+            (Some(body), _) => body,
+            (None, Payload::Otlp(_)) if (200..300).contains(&status) => Bytes::new(),
+            (None, _) => {
                 response = response.header(CONTENT_TYPE, "application/json");
-                default_body(status, event_id)
+                default_body(status, payload)
             }
         };
         response.body(body).unwrap_or_else(|e| not_http(&e))
@@ -136,6 +148,7 @@ impl Default for Answer {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
+    Accept,
     Status(u16),
     Close,
     Hang,
@@ -148,6 +161,13 @@ pub(super) enum Reply {
     Hang,
 }
 
+/// The response of Spotlight, whatever it was sent.
+pub(super) fn spotlight() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(b"{}"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
 /// The response to a request that fails a check: a body of `{detail, causes}`, as Sentry sends it.
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     let body = json!({ "detail": refusal.detail(), "causes": [refusal.cause()] });
@@ -158,9 +178,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     if let Ok(value) = text.parse() {
         headers.insert(ERROR_HEADER, value);
     }
-    if let Ok(value) = "application/json".parse() {
-        headers.insert(CONTENT_TYPE, value);
-    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -168,7 +186,8 @@ fn not_http(reason: &dyn ToString) -> Response<Bytes> {
     refuse(&Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the test's answer is not HTTP", reason.to_string()))
 }
 
-fn default_body(status: u16, event_id: Option<&str>) -> Bytes {
+fn default_body(status: u16, payload: &Payload) -> Bytes {
+    let event_id = if let Payload::Envelope(envelope) = payload { envelope.event_id() } else { None };
     let body = match (status, event_id) {
         (200..=299, Some(id)) => json!({ "id": id }),
         (200..=299, None) => json!({}),

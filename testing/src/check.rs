@@ -8,7 +8,12 @@ use hyper::{
 use opentelemetry_http::Bytes;
 
 use crate::{
-    check_in::check_check_ins, container::check_containers, decode::decode, envelope::Envelope, item::Item,
+    check_in::check_check_ins,
+    container::check_containers,
+    decode::decode,
+    envelope::Envelope,
+    item::Item,
+    otlp::{Format, Otlp, Signal},
     refusal::Refusal,
 };
 
@@ -16,7 +21,15 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Ingest,
+    Otlp(Signal),
     Spotlight,
+}
+
+/// What a request contained that passed the checks. A clone shares its content.
+#[derive(Clone, Debug)]
+pub(super) enum Payload {
+    Envelope(Envelope),
+    Otlp(Otlp),
 }
 
 impl Route {
@@ -24,10 +37,13 @@ impl Route {
         let route = match head.uri.path() {
             ENVELOPE_PATH => Self::Ingest,
             SPOTLIGHT_PATH => Self::Spotlight,
-            path => {
-                let reason = format!("expected {ENVELOPE_PATH}, found {path}");
-                return Err(Refusal::new(StatusCode::NOT_FOUND, "no such path", reason));
-            }
+            path => match otlp_signal(path) {
+                Some(signal) => Self::Otlp(signal),
+                None => {
+                    let reason = format!("expected {ENVELOPE_PATH} or {OTLP_PATH}{{traces,logs}}, found {path}");
+                    return Err(Refusal::new(StatusCode::NOT_FOUND, "no such path", reason));
+                }
+            },
         };
         if head.method != Method::POST {
             let reason = format!("expected POST, found {}", head.method);
@@ -36,17 +52,45 @@ impl Route {
         Ok(route)
     }
 
-    /// Reads the envelope. Spotlight requires no credentials and takes items of any type.
-    pub(super) fn read(self, head: &Parts, body: &Bytes) -> Result<Envelope, Refusal> {
+    /// Reads the body. Spotlight requires no credentials and takes items of any type.
+    pub(super) fn read(self, head: &Parts, body: &Bytes) -> Result<Payload, Refusal> {
         match self {
-            Self::Ingest => admit(head, body),
-            Self::Spotlight => unpack(&head.headers, body),
+            Self::Ingest => admit(head, body).map(Payload::Envelope),
+            Self::Otlp(signal) => admit_otlp(signal, head, body).map(Payload::Otlp),
+            Self::Spotlight => unpack(&head.headers, body).map(Payload::Envelope),
         }
     }
 }
 
+/// The signal of a path such as `/api/1/integration/otlp/v1/traces`. Sentry has no path for metrics.
+fn otlp_signal(path: &str) -> Option<Signal> {
+    let name = path.strip_prefix(OTLP_PATH)?;
+    match name.strip_suffix('/').unwrap_or(name) {
+        "traces" => Some(Signal::Traces),
+        "logs" => Some(Signal::Logs),
+        _ => None,
+    }
+}
+
+fn admit_otlp(signal: Signal, head: &Parts, body: &Bytes) -> Result<Otlp, Refusal> {
+    if !authenticate(head, Version::Optional)? {
+        return Err(forbidden("expected X-Sentry-Auth or ?sentry_key="));
+    }
+    let format = match essence(&head.headers).as_deref() {
+        Some("application/x-protobuf") => Format::Protobuf,
+        Some("application/json") => Format::Json,
+        found => return Err(wrong_type("application/x-protobuf or application/json", found.unwrap_or_default())),
+    };
+    let body = decode(&text(head.headers.get(CONTENT_ENCODING)), body)?;
+    if body.len() > MAX_OTLP {
+        let reason = format!("expected at most {MAX_OTLP} bytes, found {}", body.len());
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "OTLP request too large", reason));
+    }
+    Otlp::read(signal, format, &body).map_err(|reason| bad_request("bad OTLP request", reason))
+}
+
 fn admit(head: &Parts, body: &Bytes) -> Result<Envelope, Refusal> {
-    let authenticated = authenticate(head)?;
+    let authenticated = authenticate(head, Version::Required)?;
     check_content_type(&head.headers)?;
     let envelope = unpack(&head.headers, body)?;
     match envelope.dsn() {
@@ -60,23 +104,30 @@ fn admit(head: &Parts, body: &Bytes) -> Result<Envelope, Refusal> {
     Ok(envelope)
 }
 
+/// Whether credentials must have `sentry_version`. For OTLP the key is enough.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Required,
+    Optional,
+}
+
 /// Checks the credentials in the header or the query. `false` if there are none; then the envelope must have them.
-fn authenticate(head: &Parts) -> Result<bool, Refusal> {
+fn authenticate(head: &Parts, version: Version) -> Result<bool, Refusal> {
     if let Some(value) = head.headers.get("x-sentry-auth") {
         let value = value.to_str().unwrap_or_default();
         let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
         if !scheme.eq_ignore_ascii_case("sentry") {
             return Err(forbidden("expected X-Sentry-Auth to start with `Sentry `"));
         }
-        return check_credentials(rest.split(',')).map(|()| true);
+        return check_credentials(rest.split(','), version).map(|()| true);
     }
     match head.uri.query() {
-        Some(query) if query.contains("sentry_key=") => check_credentials(query.split('&')).map(|()| true),
+        Some(query) if query.contains("sentry_key=") => check_credentials(query.split('&'), version).map(|()| true),
         _ => Ok(false),
     }
 }
 
-fn check_credentials<'a>(pairs: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+fn check_credentials<'a>(pairs: impl Iterator<Item = &'a str>, needs: Version) -> Result<(), Refusal> {
     let (mut key, mut version) = (None, None);
     for pair in pairs {
         let Some((name, value)) = pair.trim().split_once('=') else {
@@ -90,6 +141,7 @@ fn check_credentials<'a>(pairs: impl Iterator<Item = &'a str>) -> Result<(), Ref
     }
     match (key, version) {
         (Some(PUBLIC_KEY), Some("7")) => Ok(()),
+        (Some(PUBLIC_KEY), None) if needs == Version::Optional => Ok(()),
         (Some(PUBLIC_KEY), _) => Err(forbidden("expected sentry_version 7")),
         (Some(_), _) => Err(forbidden("unknown sentry_key")),
         (None, _) => Err(forbidden("expected a sentry_key")),
@@ -111,17 +163,21 @@ fn check_dsn(dsn: &str) -> Result<(), Refusal> {
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     // Without one, Relay takes an envelope for what it is. The transports of Sentry's Rust SDK send none.
-    let Some(found) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let found = text(Some(found));
-    let essence = found.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(ENVELOPE_TYPE) {
-        return Ok(());
+    match essence(headers) {
+        Some(found) if found != ENVELOPE_TYPE => Err(wrong_type(ENVELOPE_TYPE, &found)),
+        _ => Ok(()),
     }
-    Err(Refusal::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "wrong content type",
-        format!("expected {ENVELOPE_TYPE}, found {found:?}"),
-    ))
+}
+
+/// The content type without its parameters, in lower case.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let found = text(Some(headers.get(CONTENT_TYPE)?));
+    Some(found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+fn wrong_type(expected: &str, found: &str) -> Refusal {
+    let reason = format!("expected {expected}, found {found:?}");
+    Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong content type", reason)
 }
 
 fn unpack(headers: &HeaderMap, body: &Bytes) -> Result<Envelope, Refusal> {
@@ -196,9 +252,14 @@ pub(super) const SPOTLIGHT_PATH: &str = "/stream";
 
 const ENVELOPE_PATH: &str = "/api/1/envelope/";
 const ENVELOPE_TYPE: &str = "application/x-sentry-envelope";
+/// The start of the paths at which OTLP over HTTP is taken, with and without a slash at the end.
+const OTLP_PATH: &str = "/api/1/integration/otlp/v1/";
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+
+/// Relay's default limit for the body of an OTLP request after decompression, in bytes.
+const MAX_OTLP: usize = 12 * MIB;
 
 /// Relay's default limits for one item by type, in bytes. A larger item is refused with 413; other types have no limit.
 const ITEM_LIMITS: [(&str, usize); 7] = [

@@ -9,7 +9,13 @@ use std::{
 
 use hyper::{HeaderMap, http::request::Parts};
 
-use crate::{answer::Answer, check::Route, envelope::Envelope, refusal::Refusal};
+use crate::{
+    answer::Answer,
+    check::{Payload, Route},
+    envelope::Envelope,
+    otlp::Otlp,
+    refusal::Refusal,
+};
 
 /// One HTTP request as it arrived, and how it was answered.
 #[derive(Clone, Debug)]
@@ -80,13 +86,16 @@ pub(super) struct Arrival {
     pub(super) head: Parts,
     pub(super) body_size: usize,
     pub(super) route: Option<Route>,
-    pub(super) verdict: Result<Envelope, Refusal>,
+    pub(super) verdict: Result<Payload, Refusal>,
 }
 
 impl Arrival {
     /// The envelope, if it was sent to Sentry's path and passed the checks. It shares its content.
     pub(super) fn for_sentry(&self) -> Option<Envelope> {
-        self.verdict.as_ref().ok().filter(|_| self.route == Some(Route::Ingest)).cloned()
+        match &self.verdict {
+            Ok(Payload::Envelope(envelope)) if self.route == Some(Route::Ingest) => Some(envelope.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -94,14 +103,25 @@ impl Arrival {
 struct Record {
     request: RecordedRequest,
     route: Option<Route>,
-    envelope: Option<Envelope>,
+    payload: Option<Payload>,
 }
 
 impl Record {
-    /// The envelope, if it came by this route and was answered with a 2xx status.
-    fn accepted(&self, route: Route) -> Option<&Envelope> {
-        let accepted = matches!(self.request.status, Some(200..=299));
-        self.envelope.as_ref().filter(|_| accepted && self.route == Some(route))
+    /// What was answered with a 2xx status.
+    fn accepted(&self) -> Option<&Payload> {
+        self.payload.as_ref().filter(|_| matches!(self.request.status, Some(200..=299)))
+    }
+
+    /// The envelope, if it came by this route and was accepted.
+    fn envelope(&self, route: Route) -> Option<&Envelope> {
+        match self.accepted() {
+            Some(Payload::Envelope(envelope)) if self.route == Some(route) => Some(envelope),
+            _ => None,
+        }
+    }
+
+    fn otlp(&self) -> Option<&Otlp> {
+        if let Some(Payload::Otlp(otlp)) = self.accepted() { Some(otlp) } else { None }
     }
 }
 
@@ -118,12 +138,12 @@ pub(super) struct Journal {
 impl Journal {
     /// Records a request and returns the number by which [`answered`](Self::answered) finds it.
     pub(super) fn arrived(&mut self, arrival: Arrival) -> u64 {
-        let (envelope, refusal) = match arrival.verdict {
-            Ok(envelope) => (Some(envelope), None),
+        let (payload, refusal) = match arrival.verdict {
+            Ok(payload) => (Some(payload), None),
             Err(refusal) => (None, Some(refusal.to_string())),
         };
         let request = RecordedRequest { head: arrival.head, body_size: arrival.body_size, status: None, refusal };
-        let record = Record { request, route: arrival.route, envelope };
+        let record = Record { request, route: arrival.route, payload };
         // Each arrival is one change, so the count of changes is a new and larger number each time.
         self.records.insert(self.changes, record);
         self.changes
@@ -144,7 +164,7 @@ impl Journal {
         if let Some(refusal) = refusal {
             record.request.refusal = Some(refusal.to_string());
         }
-        if record.accepted(Route::Ingest).is_some() {
+        if record.envelope(Route::Ingest).is_some() {
             self.accepted += 1;
         }
     }
@@ -170,6 +190,11 @@ impl Journal {
         self.by_route(Route::Spotlight)
     }
 
+    /// The accepted OTLP requests.
+    pub(super) fn otlp(&self) -> Vec<Otlp> {
+        self.records.values().filter_map(Record::otlp).cloned().collect()
+    }
+
     pub(super) fn requests(&self) -> Vec<RecordedRequest> {
         self.records.values().map(|record| record.request.clone()).collect()
     }
@@ -179,7 +204,7 @@ impl Journal {
     }
 
     fn by_route(&self, route: Route) -> Vec<Envelope> {
-        self.records.values().filter_map(|record| record.accepted(route)).cloned().collect()
+        self.records.values().filter_map(|record| record.envelope(route)).cloned().collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`LocalIngest`] is an HTTP server on a free port of 127.0.0.1. It makes the checks that Sentry makes
 //! (credentials, content type, compression, framing, sizes), refuses a request with Sentry's status and reason, and keeps
-//! the parsed envelopes. With [`Answer`] a test chooses how the ingest answers well-formed requests: rate limits, outages
+//! the parsed envelopes, and what comes by OTLP. With [`Answer`] a test chooses how the ingest answers well-formed requests: rate limits, outages
 //! and slow servers.
 //!
 //! ```
@@ -39,6 +39,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
+mod by_otlp;
 mod captured;
 mod check;
 mod check_in;
@@ -50,6 +51,7 @@ mod gate;
 mod invalid_envelope;
 mod item;
 mod journal;
+mod otlp;
 mod record;
 mod refusal;
 mod server;
@@ -75,6 +77,7 @@ pub use self::{
     invalid_envelope::InvalidEnvelope,
     item::Item,
     journal::RecordedRequest,
+    otlp::{OtlpLog, OtlpSpan},
     typed::{ErrorEvent, Log, Metric, Span, StreamedSpan, Transaction},
     wait_timeout::WaitTimeout,
 };
@@ -87,6 +90,12 @@ use self::{
 ///
 /// It runs on its own thread with telemetry suppressed, and works inside and outside of an async runtime. Dropping it
 /// closes all connections and joins the thread. It keeps everything that arrives until [`clear`](Self::clear).
+///
+/// # OTLP
+///
+/// It takes protocol buffers or JSON of up to 12 MiB at the paths of `Dsn::otlp_traces_url` and `otlp_logs_url`, and answers
+/// 202 without a body. `X-Sentry-Auth` needs only the key. A span or log with invalid ids is refused.
+/// [`otlp_spans`](Self::otlp_spans) and [`otlp_logs`](Self::otlp_logs) return what arrived.
 ///
 /// # Files for other programs
 ///

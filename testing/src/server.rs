@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    answer::{Answer, Reply, refuse},
+    answer::{Answer, Reply, refuse, spotlight},
     check::Route,
     decode::{MAX_ENVELOPE, too_large},
     journal::{Arrival, Journal, SharedJournal},
@@ -163,11 +163,11 @@ async fn receive(request: Request<Incoming>) -> Result<Arrival, Unanswered> {
 /// What to do with a request, and the test's answer if that is to be waited for first.
 fn decide(journal: &mut Journal, arrival: &Arrival) -> (Option<Answer>, Reply) {
     match (arrival.route, &arrival.verdict) {
-        (Some(Route::Spotlight), _) => (None, Answer::ok().reply(None)),
+        (Some(Route::Spotlight), _) => (None, Reply::Response(spotlight())),
         (_, Err(refusal)) => (None, Reply::Response(refuse(refusal))),
-        (_, Ok(envelope)) => {
+        (_, Ok(payload)) => {
             let answer = journal.next_answer();
-            let reply = answer.clone().reply(envelope.event_id());
+            let reply = answer.clone().reply(payload);
             (Some(answer), reply)
         }
     }

@@ -8,6 +8,7 @@ mod framing;
 mod http;
 mod logs;
 mod metrics;
+mod otlp;
 mod recording;
 mod refusals;
 mod support;

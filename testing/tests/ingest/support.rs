@@ -23,7 +23,7 @@ pub(crate) struct Client(BufReader<TcpStream>);
 pub(crate) struct Response {
     pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
