@@ -10,6 +10,7 @@
 //! | what leaves the process, and how to hide more | [`privacy`] |
 //! | when spans leave, what can be lost, and where to see it | [`delivery`] |
 //! | what works in browsers, edge workers and WASI, without a thread | [`edge`] |
+//! | what a tunnel or a Relay between needs, and what it changes | [`gateways`] |
 //! | which log lines are sent, as what, and what they cost | `logs` (feature `logs`) |
 //! | what becomes of counters, gauges and histograms, and what they cost | `metrics` (feature `metrics`) |
 //! | which queries become spans by themselves | `queries` (feature `tracing`) |
@@ -39,6 +40,9 @@ pub mod from_otlp {}
 
 #[cfg(feature = "sentry-sdk")]
 pub mod from_sentry;
+
+#[doc = include_str!("guide/gateways.md")]
+pub mod gateways {}
 
 #[doc = include_str!("guide/headers.md")]
 pub mod headers {}

@@ -53,6 +53,7 @@
 //! | other limits of memory | [`with_buffer_limit`], [`with_queue_limit`], [`with_trace_limit`] |
 //! | zstd, your own certificate, your own HTTP client | [`with_encoding`], [`with_root_certificate`], [`with_http_client`] |
 //! | a second destination for spans | [`with_span_processor`] |
+//! | a tunnel between, such as Sentry's Lambda extension | [`with_tunnel`], or `SENTRY_TUNNEL` ([gateways](crate::guide::gateways)) |
 //! | a local viewer | [`with_spotlight`], or `SENTRY_SPOTLIGHT=1` |
 //! | to know why nothing arrives | [`Sentry::check`] |
 //! | to know what was lost | [`Sentry::stats`], [`with_internal_metrics`] ([delivery](crate::guide::delivery)) |
@@ -77,6 +78,7 @@
 //! [`with_spool_dir`]: SentryBuilder::with_spool_dir
 //! [`with_http_client`]: SentryBuilder::with_http_client
 //! [`with_span_processor`]: SentryBuilder::with_span_processor
+//! [`with_tunnel`]: SentryBuilder::with_tunnel
 //! [`with_spotlight`]: SentryBuilder::with_spotlight
 //! [`with_tag`]: crate::exporter::SentryExporterBuilder::with_tag
 //! [`with_tag_attributes`]: crate::exporter::SentryExporterBuilder::with_tag_attributes

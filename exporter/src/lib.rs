@@ -24,7 +24,8 @@ pub mod testing;
 pub fn http_client(
     dsn: &opentelemetry_sentry_protocol::Dsn,
 ) -> Result<std::sync::Arc<dyn opentelemetry_http::HttpClient>, opentelemetry_http::HttpError> {
-    Ok(transport::default_client(Some(dsn), &transport::ClientSettings::without_http2())?)
+    let url = dsn.envelope_url().parse()?;
+    Ok(transport::default_client(Some(&url), &transport::ClientSettings::without_http2())?)
 }
 
 #[doc(hidden)]

@@ -3,11 +3,11 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use opentelemetry_sentry_protocol::{__shared::SettingError, InvalidSampleRate, SampleRate};
-use opentelemetry_sentry_semantics::host_of_url;
 
 use crate::{
     context::SamplingContext,
     decision::Policy,
+    excluded::Excluded,
     function::Function,
     limiter::InvalidLimit,
     rules::Rule,
@@ -51,7 +51,7 @@ pub struct SentrySamplerBuilder {
     rate: Option<f64>,
     limit: Option<f64>,
     record_all: bool,
-    excluded: Vec<String>,
+    excluded: Vec<Excluded>,
     policy: Policy,
 }
 
@@ -132,7 +132,7 @@ impl SentrySamplerBuilder {
     /// `Sentry` of the crate `opentelemetry-sentry` excludes the host of its DSN, so that a request to Sentry never makes
     /// another one. Defaults to no exclusions.
     pub fn without_requests_to(mut self, url: &str) -> Self {
-        self.excluded.extend(host_of_url(url));
+        self.excluded.extend(Excluded::host_of(url));
         self
     }
 

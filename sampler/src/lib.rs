@@ -36,6 +36,7 @@ mod builder;
 mod choice;
 mod context;
 mod decision;
+mod excluded;
 mod function;
 mod limiter;
 mod rules;

@@ -11,14 +11,13 @@ use opentelemetry_sentry_protocol::{
     __shared::{Probe, monitored, not_sampled, own_thread},
     Decision, DecisionLog, Incoming, RemoteTrace, SampleRand, SampleRate, Unsampled,
 };
-use opentelemetry_sentry_semantics::{
-    Attributes, Source, describe, has_host, host_of_url, is_database, semconv, shortened, without_secrets,
-};
+use opentelemetry_sentry_semantics::{Attributes, Source, describe, is_database, semconv, shortened, without_secrets};
 
 use crate::{
     choice::Choice,
     context::SamplingContext,
     decision::{Policy, is_probe},
+    excluded::Excluded,
     tunables::{SamplerHandle, Tunables},
 };
 
@@ -28,8 +27,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct SentrySampler {
     shared: Arc<Shared>,
-    /// The hosts to which requests are never sampled, as `host:port`.
-    excluded: Vec<String>,
+    /// Requests to these are never sampled.
+    excluded: Vec<Excluded>,
 }
 
 #[derive(Debug)]
@@ -50,7 +49,7 @@ struct Start<'a> {
 }
 
 impl SentrySampler {
-    pub(crate) fn new(shared: Shared, excluded: Vec<String>) -> Self {
+    pub(crate) fn new(shared: Shared, excluded: Vec<Excluded>) -> Self {
         Self { shared: Arc::new(shared), excluded }
     }
 
@@ -59,7 +58,15 @@ impl SentrySampler {
     #[doc(hidden)]
     #[must_use]
     pub fn excluding_requests_to(mut self, url: &str) -> Self {
-        self.excluded.extend(host_of_url(url));
+        self.excluded.extend(Excluded::host_of(url));
+        self
+    }
+
+    /// The same for this URL only: the facade's tunnel may be a path of a host that is otherwise traced.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn excluding_url(mut self, url: &str) -> Self {
+        self.excluded.extend(Excluded::url(url));
         self
     }
 
@@ -80,7 +87,7 @@ impl SentrySampler {
         !is_sampled || !(self.shared.record_all || self.may_be_excluded(kind, attributes))
     }
 
-    /// Whether a span may be a request to an excluded host: most clients' spans are queries, without a URL.
+    /// Whether a span may be an excluded request: most clients' spans are queries, without a URL.
     fn may_be_excluded(&self, kind: &SpanKind, attributes: &[KeyValue]) -> bool {
         let is_url = |attribute: &KeyValue| matches!(attribute.key.as_str(), semconv::URL_FULL | semconv::HTTP_URL);
         *kind == SpanKind::Client && !self.excluded.is_empty() && attributes.iter().any(is_url)
@@ -274,13 +281,13 @@ impl SentrySampler {
         }
     }
 
-    /// Whether a span is a request to an excluded host.
+    /// Whether a span is an excluded request.
     fn is_excluded(&self, start: &Start<'_>) -> bool {
         if !self.may_be_excluded(start.kind, start.attributes) {
             return false;
         }
         let url = Attributes::unindexed(start.attributes).first_text([semconv::URL_FULL, semconv::HTTP_URL]);
-        url.is_some_and(|url| self.excluded.iter().any(|host| has_host(&url, host)))
+        url.is_some_and(|url| self.excluded.iter().any(|excluded| excluded.contains(&url)))
     }
 
     /// Whether a span is not real: a check starts it to see whether this sampler is behind the global tracer provider.

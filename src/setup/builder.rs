@@ -299,6 +299,19 @@ impl SentryBuilder {
         self.with_exporter(|exporter| exporter.with_http_client(client))
     }
 
+    /// Sets the URL of a tunnel, as the option `tunnel` of Sentry's SDKs: a server that forwards envelopes to Sentry. Sentry's
+    /// Lambda extension is one, another service with a `web::Tunnel` is one too. Defaults to `SENTRY_TUNNEL`, else to none. An
+    /// empty text means none, also if the variable is set. See [`SentryExporterBuilder::with_tunnel`].
+    ///
+    /// ```
+    /// use opentelemetry_sentry::Sentry;
+    ///
+    /// let builder = Sentry::builder().with_tunnel("http://localhost:9000/envelope");
+    /// ```
+    pub fn with_tunnel(self, url: impl Into<String>) -> Self {
+        self.with_exporter(|exporter| exporter.with_tunnel(url))
+    }
+
     /// Sets the URL of a local [Spotlight](https://spotlightjs.com), which gets a copy of everything, with or without
     /// a DSN. Defaults to `SENTRY_SPOTLIGHT`, else to none.
     ///
@@ -530,5 +543,18 @@ mod tests {
         assert!(bad.to_string().contains("\"10%\""));
         assert!(problems(Sentry::builder().with_dsn("")).contains(&bad));
         assert!(!problems(Sentry::builder().with_dsn("").with_traces_sample_rate(0.5)).contains(&bad));
+    }
+
+    #[test]
+    fn a_tunnel_comes_from_code_or_from_its_variable() {
+        let environment = |url: &str| Environment { tunnel: Some(url.to_owned()), ..Environment::default() };
+        let build =
+            |builder: SentryBuilder, url| builder.with_dsn("http://public@127.0.0.1/1").build_with(environment(url));
+        let error = build(Sentry::builder(), "nowhere").unwrap_err();
+        assert!(error.to_string().contains("SENTRY_TUNNEL") && error.to_string().contains("\"nowhere\""), "{error}");
+        for code in ["", "http://localhost:9000/envelope"] {
+            let sentry = build(Sentry::builder().with_tunnel(code), "nowhere").unwrap();
+            let _ = sentry.shutdown(std::time::Duration::ZERO);
+        }
     }
 }

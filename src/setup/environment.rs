@@ -26,6 +26,7 @@ pub(super) struct Environment {
     pub(super) traces_sample_rate: Option<f64>,
     /// The text of `SENTRY_TRACES_SAMPLE_RATE`, if it is no rate.
     pub(super) bad_sample_rate: Option<String>,
+    pub(super) tunnel: Option<String>,
     pub(super) spotlight: Option<String>,
     /// In which form spans leave, or the text of the variable if it names none.
     pub(super) lifecycle: Option<Result<TraceLifecycle, String>>,
@@ -54,6 +55,7 @@ impl Environment {
             server_name: text("SENTRY_NAME"),
             traces_sample_rate,
             bad_sample_rate,
+            tunnel: text("SENTRY_TUNNEL"),
             spotlight: text("SENTRY_SPOTLIGHT").and_then(spotlight),
             lifecycle: text(LIFECYCLE).map(lifecycle),
             #[cfg(feature = "tracing")]
@@ -119,6 +121,7 @@ mod tests {
     fn values_are_trimmed_and_empty_ones_are_ignored() {
         assert_eq!(read("SENTRY_RELEASE", " shop@1 ").release.as_deref(), Some("shop@1"));
         assert_eq!(read("SENTRY_DSN", "  ").dsn, None);
+        assert_eq!(read("SENTRY_TUNNEL", " http://tunnel/ ").tunnel.as_deref(), Some("http://tunnel/"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) struct Sender {
     pub(super) service: Service,
     /// `None` where a machine has no name.
     server_name: Option<String>,
+    tunnel: Option<String>,
     spotlight: Option<String>,
     lifecycle: TraceLifecycle,
 }
@@ -44,6 +45,7 @@ impl Sender {
         }
         let server_name = code.server_name.or_else(|| environment.server_name.clone());
         let server_name = server_name.or_else(|| text(resource, semconv::HOST_NAME)).or_else(host_name);
+        let tunnel = code.tunnel.or_else(|| environment.tunnel.clone());
         let spotlight = code.spotlight.or_else(|| environment.spotlight.clone());
         let lifecycle = match (code.lifecycle, &environment.lifecycle) {
             (Some(lifecycle), _) => lifecycle,
@@ -51,19 +53,21 @@ impl Sender {
             (None, Some(Err(text))) => return Err(Kind::Lifecycle(text.clone()).into()),
             (None, None) => TraceLifecycle::default(),
         };
-        Ok(Self { service, server_name, spotlight, lifecycle })
+        Ok(Self { service, server_name, tunnel, spotlight, lifecycle })
     }
 
-    /// Excludes client spans of requests to Sentry and Spotlight. The exporter's own requests make no spans; this is for
+    /// Excludes client spans of requests to Sentry, its tunnel and Spotlight. The exporter's own requests make no spans; this is for
     /// requests that the application makes to the same places, such as those of a tunnel.
     pub(super) fn without_own_requests(&self, sampler: SentrySampler) -> SentrySampler {
         let own = self.service.dsn().map(Dsn::envelope_url).into_iter().chain(self.spotlight.clone());
-        own.fold(sampler, |sampler, url| sampler.excluding_requests_to(&url))
+        let sampler = own.fold(sampler, |sampler, url| sampler.excluding_requests_to(&url));
+        self.tunnel.iter().fold(sampler, |sampler, url| sampler.excluding_url(url))
     }
 
     pub(super) fn give_to(self, exporter: SentryExporterBuilder) -> SentryExporterBuilder {
         let exporter = exporter.with_service(self.service).with_lifecycle(self.lifecycle);
         let exporter = self.server_name.into_iter().fold(exporter, SentryExporterBuilder::with_server_name);
+        let exporter = self.tunnel.into_iter().fold(exporter, SentryExporterBuilder::with_tunnel);
         self.spotlight.into_iter().fold(exporter, SentryExporterBuilder::with_spotlight)
     }
 }

@@ -9,4 +9,5 @@ mod hostile;
 mod pages;
 mod server;
 mod support;
+mod through_tunnel;
 mod tunnel;

@@ -43,6 +43,9 @@ impl fmt::Display for ExporterBuildError {
             Kind::Url(BadUrl::Spotlight(url)) => {
                 write!(f, "with_spotlight: it must be an absolute http URL, found {url:?}")
             }
+            Kind::Url(BadUrl::Tunnel(url)) => {
+                write!(f, "with_tunnel, SENTRY_TUNNEL: it must be an absolute http or https URL, found {url:?}")
+            }
             Kind::Client(error) => error.fmt(f),
             Kind::Tag(error) => write!(f, "with_tag: {error}"),
             Kind::Attribute(error) => write!(f, "with_attribute: {error}"),

@@ -30,7 +30,7 @@ use crate::{
     engine::{Engine, Setup},
     packing::Packer,
     trace::TraceLifecycle,
-    transport::{Destinations, default_client},
+    transport::{Destination, Destinations, default_client},
 };
 
 /// Builds a [`SentryExporter`]. Every setting has a default.
@@ -90,6 +90,27 @@ impl SentryExporterBuilder {
     /// `Service`. Defaults to a service with the values of these setters.
     pub fn with_service(mut self, service: Service) -> Self {
         self.options.sender.service = Some(service);
+        self
+    }
+
+    /// Sets the URL of a tunnel, as the option `tunnel` of Sentry's SDKs: everything goes there and not to the DSN's host, and
+    /// the header of each envelope names the DSN, by which the tunnel knows the project. An empty text is the same as no
+    /// tunnel. Defaults to none.
+    ///
+    /// Bodies are then not compressed, unless [`with_encoding`](Self::with_encoding) says so. A tunnel that has answered has
+    /// the envelope: what it loses later is not in [`Stats`](crate::Stats).
+    ///
+    /// ```
+    /// use opentelemetry_sentry_exporter::SentryExporter;
+    ///
+    /// let exporter = SentryExporter::builder()
+    ///     .with_dsn("https://public@o1.ingest.sentry.io/1")
+    ///     .with_tunnel("http://localhost:9000/envelope") // Sentry's Lambda extension
+    ///     .build()?;
+    /// # Ok::<(), opentelemetry_sentry_exporter::ExporterBuildError>(())
+    /// ```
+    pub fn with_tunnel(mut self, url: impl Into<String>) -> Self {
+        self.options.sender.tunnel = Some(url.into());
         self
     }
 
@@ -167,14 +188,14 @@ impl SentryExporterBuilder {
     ///
     /// # Errors
     ///
-    /// If the DSN, the Spotlight URL, a certificate, a tag, an attribute or a filter's regular expression is invalid, if a
+    /// If the DSN, the URL of the tunnel or of Spotlight, a certificate, a tag, an attribute or a filter's regular expression is invalid, if a
     /// setting holds for transactions only and spans are streamed, if no feature provides an HTTP client for the DSN, or if
     /// the system cannot start another thread.
     pub fn build(mut self) -> Result<SentryExporter, ExporterBuildError> {
         let Options { meter, http_client, client, .. } = &mut self.options;
         let (meter, http_client, client) = (meter.take(), http_client.take(), mem::take(client));
-        let Some((setup, dsn)) = self.into_setup()? else { return Ok(SentryExporter::new(None)) };
-        let default = || default_client(dsn.as_ref(), &client);
+        let Some(setup) = self.into_setup()? else { return Ok(SentryExporter::new(None)) };
+        let default = || default_client(setup.destinations.sentry.as_ref().map(Destination::url), &client);
         let client = http_client.map_or_else(default, Ok).map_err(Kind::Client)?;
         let engine = Arc::new(Engine::start(setup, client).map_err(Kind::Thread)?);
         if let Some(meter) = &meter {
@@ -197,7 +218,7 @@ impl SentryExporterBuilder {
         if self.options.delivery.spool_dir.is_some() {
             return Err(Kind::SpoolWithoutThread.into());
         }
-        let Some((setup, _)) = self.into_setup()? else { return Ok((SentryExporter::new(None), Delivery::new(None))) };
+        let Some(setup) = self.into_setup()? else { return Ok((SentryExporter::new(None), Delivery::new(None))) };
         let (engine, driven) = Engine::driven(setup);
         let engine = Arc::new(engine);
         if let Some(meter) = &meter {
@@ -207,7 +228,7 @@ impl SentryExporterBuilder {
     }
 
     /// Checks all settings but those of the HTTP client. `None` without a destination.
-    fn into_setup(self) -> Result<Option<(Setup, Option<Dsn>)>, ExporterBuildError> {
+    fn into_setup(self) -> Result<Option<Setup>, ExporterBuildError> {
         let Options {
             mut sender,
             tags,
@@ -230,10 +251,11 @@ impl SentryExporterBuilder {
             return Err(Kind::OnlyTransactions(setting, instead).into());
         }
         let ignored = if engine.lifecycle.is_stream() { rules.share_ignored(&decisions) } else { None };
-        let spotlight = sender.spotlight.take();
+        let (tunnel, spotlight) = (sender.tunnel.take().filter(|url| !url.trim().is_empty()), sender.spotlight.take());
         let sender = sender.into_sender(tags, attributes)?;
         let dsn = sender.service.dsn().cloned();
-        let destinations = Destinations::new(dsn.as_ref(), spotlight.as_deref(), delivery.has_simple_requests);
+        let (tunnel, spotlight) = (tunnel.as_deref(), spotlight.as_deref());
+        let destinations = Destinations::new(dsn.as_ref(), tunnel, spotlight, delivery.has_simple_requests);
         let Some(destinations) = destinations.map_err(Kind::Url)? else { return Ok(None) };
         let setup = Setup {
             delivery: delivery.of_project(dsn.as_ref()),
@@ -247,6 +269,6 @@ impl SentryExporterBuilder {
             ignored_metrics,
             options: engine,
         };
-        Ok(Some((setup, dsn)))
+        Ok(Some(setup))
     }
 }

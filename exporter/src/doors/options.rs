@@ -50,6 +50,8 @@ pub struct SenderSettings {
     pub server_name: Option<String>,
     /// DSN, release and environment at once. It overrides the three.
     pub service: Option<Service>,
+    /// The URL of a tunnel; blank for none.
+    pub tunnel: Option<String>,
     /// The URL of a local Spotlight.
     pub spotlight: Option<String>,
     /// In which form spans leave.

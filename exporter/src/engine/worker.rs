@@ -33,7 +33,7 @@ use crate::{
     account::{Now, Reports},
     packing::{Filters, Packer},
     trace::{Gatherer, LogFilters, WaitLimits},
-    transport::{Answer, DeliveryOptions, Destinations, Encoding, Outbox, OutboxSetup, Spool, SpoolOptions, deliver},
+    transport::{Answer, DeliveryOptions, Destinations, Outbox, OutboxSetup, Spool, SpoolOptions, deliver},
 };
 
 /// How long the thread packs at a time. Requests run on this thread too, and make progress only between two turns.
@@ -103,10 +103,10 @@ pub(super) fn spawn(shared: Shared, setup: Setup, client: Arc<dyn HttpClient>) -
 pub(super) fn machine(shared: Shared, setup: Setup, random: fastrand::Rng, now: Now) -> Machine {
     let packer = setup.packer.with_queue_limit(setup.delivery.queue_limit);
     let outbox = OutboxSetup {
+        encoding: setup.delivery.encoding(setup.destinations.sentry.as_ref()),
         destinations: setup.destinations,
         ledger: Arc::clone(&shared.ledger),
         limit: setup.delivery.queue_limit,
-        encoding: if setup.delivery.has_simple_requests { Encoding::Identity } else { setup.delivery.encoding },
         reports: Reports::new(Arc::clone(&shared.ledger), Arc::clone(&setup.decisions)),
         largest: packer.largest(setup.options.lifecycle),
         lifecycle: setup.options.lifecycle,

@@ -93,16 +93,26 @@ impl Envelope {
     /// The body of a request at this time.
     pub(crate) fn body(&self, now: SystemTime) -> Vec<u8> {
         let mut body = Vec::new();
-        self.write_body(now, &[], &mut body);
+        self.write_body(now, None, &[], &mut body);
         body
     }
 
-    /// Writes the body of a request at this time, with another item (empty for none).
-    pub(crate) fn write_body(&self, now: SystemTime, more: &[u8], body: &mut Vec<u8>) {
-        body.reserve(self.size() + more.len() + 64);
+    /// Writes the body of a request at this time, with the DSN for a tunnel and another item (empty for none).
+    ///
+    /// The DSN is written with each request, so that what comes from the disk has it too: the process that has written it may
+    /// have used no tunnel, or another one.
+    pub(crate) fn write_body(&self, now: SystemTime, dsn: Option<&str>, more: &[u8], body: &mut Vec<u8>) {
+        body.reserve(self.size() + more.len() + dsn.map_or(0, str::len) + 64);
         let headers = self.headers.strip_prefix(b"{").unwrap_or(&self.headers);
         let comma = if headers == b"}" { "" } else { "," };
-        body.extend_from_slice(b"{\"sent_at\":");
+        body.extend_from_slice(b"{");
+        // First, so that a tunnel finds it at once.
+        if let Some(dsn) = dsn {
+            body.extend_from_slice(b"\"dsn\":");
+            body.extend_from_slice(&json::to_vec(&dsn));
+            body.extend_from_slice(b",");
+        }
+        body.extend_from_slice(b"\"sent_at\":");
         body.extend_from_slice(&json::to_vec(&Rfc3339(now)));
         body.extend_from_slice(comma.as_bytes());
         body.extend_from_slice(headers);

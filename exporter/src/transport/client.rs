@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
+use http::Uri;
 use opentelemetry_http::HttpClient;
-use opentelemetry_sentry_protocol::Dsn;
 
 /// The settings of the built-in client.
 #[derive(Clone, Debug, Default)]
@@ -23,10 +23,16 @@ impl ClientSettings {
 }
 
 /// Builds the client that the crate's features provide.
-pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Result<Arc<dyn HttpClient>, ClientError> {
-    if dsn.is_some_and(Dsn::is_https) && !cfg!(feature = "reqwest-rustls") {
+///
+/// `server` is the URL to which envelopes go; `None` if only a Spotlight gets them.
+pub(crate) fn default_client(
+    server: Option<&Uri>,
+    settings: &ClientSettings,
+) -> Result<Arc<dyn HttpClient>, ClientError> {
+    let is_https = server.is_some_and(|url| url.scheme_str() == Some("https"));
+    if is_https && !cfg!(feature = "reqwest-rustls") {
         return Err(ClientError::new(
-            "an https DSN needs TLS: enable the feature `reqwest-rustls`, or set a client with `with_http_client`",
+            "an https URL needs TLS: enable the feature `reqwest-rustls`, or set a client with `with_http_client`",
         ));
     }
     let mut client = reqwest::Client::builder()
@@ -35,7 +41,12 @@ pub(crate) fn default_client(dsn: Option<&Dsn>, settings: &ClientSettings) -> Re
         .redirect(reqwest::redirect::Policy::none());
     // No proxy can reach what listens on this machine only. The client itself does not read ports in `NO_PROXY`.
     let no_proxy = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).unwrap_or_default();
-    if dsn.is_none_or(|dsn| is_loopback(dsn.host()) || is_listed_with_port(&no_proxy, dsn.host(), dsn.port())) {
+    let port = |url: &Uri| url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let is_near = |url: &Uri| {
+        let host = url.host().unwrap_or_default();
+        is_loopback(host) || is_listed_with_port(&no_proxy, host, port(url))
+    };
+    if server.is_none_or(is_near) {
         client = client.no_proxy();
     }
     if settings.http1_only {

@@ -23,6 +23,9 @@ pub(crate) struct Destinations {
 #[derive(Debug)]
 pub(crate) struct Destination {
     url: Uri,
+    /// The DSN that the header of each envelope names, without its secret. Behind a tunnel nothing else says which project an
+    /// envelope is for; elsewhere the URL does, and this is `None`.
+    dsn: Option<String>,
     /// The headers of each request. One of them contains the DSN's key. It is marked as sensitive, so that `Debug` does not
     /// print it.
     headers: HeaderMap,
@@ -33,14 +36,20 @@ impl Destinations {
     ///
     /// # Errors
     ///
-    /// If a URL is invalid.
+    /// If a URL is invalid, also that of a tunnel that is not used, because there is no DSN.
     pub(crate) fn new(
         dsn: Option<&Dsn>,
+        tunnel: Option<&str>,
         spotlight: Option<&str>,
         has_simple_requests: bool,
     ) -> Result<Option<Self>, BadUrl> {
-        let sentry = if has_simple_requests { Destination::simple } else { Destination::sentry };
-        let sentry = dsn.map(|dsn| sentry(dsn).map_err(BadUrl::Sentry)).transpose()?;
+        let tunnel = tunnel.map(|url| http_url(url).ok_or_else(|| BadUrl::Tunnel(without_secrets(url)))).transpose()?;
+        let sentry = dsn.map(|dsn| match tunnel {
+            Some(url) => Ok(Destination::tunnel(url, dsn, has_simple_requests)),
+            None if has_simple_requests => Destination::simple(dsn),
+            None => Destination::sentry(dsn),
+        });
+        let sentry = sentry.transpose().map_err(BadUrl::Sentry)?;
         let spotlight =
             spotlight.map(|url| Destination::spotlight(url).ok_or_else(|| BadUrl::Spotlight(url.to_owned())));
         let spotlight = spotlight.transpose()?;
@@ -54,6 +63,8 @@ impl Destinations {
 pub(crate) enum BadUrl {
     Sentry(http::Error),
     Spotlight(String),
+    /// It contains no secret.
+    Tunnel(String),
 }
 
 impl Destination {
@@ -66,8 +77,14 @@ impl Destination {
             "{}?sentry_version=7&sentry_client={SDK_NAME}%2F{SDK_VERSION}&sentry_key={key}",
             dsn.envelope_url()
         );
-        let content_type = HeaderValue::from_static("text/plain;charset=UTF-8");
-        Ok(Self { url: url.parse()?, headers: HeaderMap::from_iter([(CONTENT_TYPE, content_type)]) })
+        Ok(Self { url: url.parse()?, dsn: None, headers: simple_headers() })
+    }
+
+    /// A tunnel, which forwards envelopes to the project that their header names. As with Sentry's SDKs, that DSN is all that
+    /// authenticates a request.
+    fn tunnel(url: Uri, dsn: &Dsn, has_simple_requests: bool) -> Self {
+        let headers = if has_simple_requests { simple_headers() } else { headers() };
+        Self { url, dsn: Some(dsn.to_string()), headers }
     }
 
     fn sentry(dsn: &Dsn) -> Result<Self, http::Error> {
@@ -79,15 +96,20 @@ impl Destination {
         auth.set_sensitive(true);
         let mut headers = headers();
         headers.insert("x-sentry-auth", auth);
-        Ok(Self { url: dsn.envelope_url().parse()?, headers })
+        Ok(Self { url: dsn.envelope_url().parse()?, dsn: None, headers })
     }
 
-    /// `None` if it is not an absolute URL with the scheme `http` or `https`.
     fn spotlight(url: &str) -> Option<Self> {
-        let url: Uri = url.parse().ok()?;
-        let is_http = url.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
-        let has_host = url.host().is_some_and(|host| !host.is_empty());
-        (is_http && has_host).then(|| Self { url, headers: headers() })
+        Some(Self { url: http_url(url)?, dsn: None, headers: headers() })
+    }
+
+    pub(crate) const fn url(&self) -> &Uri {
+        &self.url
+    }
+
+    /// The DSN that the headers of its envelopes name.
+    pub(super) fn dsn(&self) -> Option<&str> {
+        self.dsn.as_deref()
     }
 
     /// The server's host, with its port if the URL has one.
@@ -114,4 +136,22 @@ fn headers() -> HeaderMap {
     let mut headers: HeaderMap = client.into_iter().map(|client| (USER_AGENT, client)).collect();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-sentry-envelope"));
     headers
+}
+
+/// The headers of requests that a browser sends without asking the server before.
+fn simple_headers() -> HeaderMap {
+    HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"))])
+}
+
+/// `None` if it is not an absolute URL with the scheme `http` or `https`.
+fn http_url(url: &str) -> Option<Uri> {
+    let url: Uri = url.trim().parse().ok()?;
+    let is_http = url.scheme_str().is_some_and(|scheme| scheme == "http" || scheme == "https");
+    let has_host = url.host().is_some_and(|host| !host.is_empty());
+    (is_http && has_host).then_some(url)
+}
+
+/// An invalid URL as an error may show it: a user name and a query can be secret.
+fn without_secrets(url: &str) -> String {
+    if url.contains(['@', '?', '#']) { "***".to_owned() } else { url.to_owned() }
 }

@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
+use http::Uri;
 use opentelemetry_http::HttpClient;
-use opentelemetry_sentry_protocol::Dsn;
 
 /// The settings of the client that there is elsewhere.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ impl ClientSettings {
 }
 
 /// Fails: there is no client.
-pub(crate) fn default_client(_: Option<&Dsn>, _: &ClientSettings) -> Result<Arc<dyn HttpClient>, ClientError> {
+pub(crate) fn default_client(_: Option<&Uri>, _: &ClientSettings) -> Result<Arc<dyn HttpClient>, ClientError> {
     Err(ClientError)
 }
 

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use flate2::Crc;
 use opentelemetry_sentry_protocol::Dsn;
 
-use super::compress::Encoding;
+use super::{compress::Encoding, destination::Destination};
 
 /// How envelopes are queued, compressed and kept.
 #[derive(Debug)]
 pub(crate) struct DeliveryOptions {
     /// Bytes of serialised envelopes that may wait in memory.
     pub(crate) queue_limit: usize,
-    pub(crate) encoding: Encoding,
+    /// `None` for the default.
+    pub(crate) encoding: Option<Encoding>,
     /// Requests are such that a browser sends them without asking the server before.
     pub(crate) has_simple_requests: bool,
     /// The directory for envelopes that could not be delivered.
@@ -21,11 +22,21 @@ pub(crate) struct DeliveryOptions {
 
 impl Default for DeliveryOptions {
     fn default() -> Self {
-        Self { queue_limit: 32 << 20, encoding: Encoding::default(), has_simple_requests: false, spool_dir: None }
+        Self { queue_limit: 32 << 20, encoding: None, has_simple_requests: false, spool_dir: None }
     }
 }
 
 impl DeliveryOptions {
+    /// How bodies are compressed on their way to this server.
+    ///
+    /// Most tunnels, that of Sentry's Lambda extension among them, read the first line of the body as it is, so a compressed
+    /// one would be refused.
+    pub(crate) fn encoding(&self, sentry: Option<&Destination>) -> Encoding {
+        let is_tunnel = sentry.is_some_and(|sentry| sentry.dsn().is_some());
+        let default = if is_tunnel { Encoding::Identity } else { Encoding::default() };
+        if self.has_simple_requests { Encoding::Identity } else { self.encoding.unwrap_or(default) }
+    }
+
     /// The options with this project's folder in the spool directory, because projects may share the directory.
     pub(crate) fn of_project(mut self, dsn: Option<&Dsn>) -> Self {
         // Absolute from now on, so that the process may change its directory.

@@ -218,11 +218,14 @@ impl Outbox {
             return None;
         }
         let Check::Asked(asker) = mem::take(&mut self.check) else { return None };
-        let body = self.compressor.plain(Envelope::empty().body(now.wall));
-        let Some(request) = self.destinations.sentry.as_ref().map(|sentry| sentry.request(body)) else {
+        let destinations = Arc::clone(&self.destinations);
+        let Some(sentry) = &destinations.sentry else {
             asker.answer(Err("there is no DSN".to_owned()));
             return None;
         };
+        let mut body = Vec::new();
+        Envelope::empty().write_body(now.wall, sentry.dsn(), &[], &mut body);
+        let request = sentry.request(self.compressor.plain(body));
         self.check = Check::Out;
         Some(self.out(Flight::Check(asker), request, now.instant))
     }
@@ -282,7 +285,7 @@ impl Outbox {
         if queued.envelope.items.is_empty() && item.is_empty() {
             return None;
         }
-        let write = |body: &mut Vec<u8>| queued.envelope.write_body(now.wall, &item, body);
+        let write = |body: &mut Vec<u8>| queued.envelope.write_body(now.wall, destination.dsn(), &item, body);
         let body =
             if to_sentry { self.compressor.body(write) } else { self.compressor.plain(queued.envelope.body(now.wall)) };
         let encoding = body.encoding;

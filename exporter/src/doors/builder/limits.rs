@@ -75,9 +75,10 @@ impl SentryExporterBuilder {
         self
     }
 
-    /// Sets how bodies of more than 1 KiB are compressed. Defaults to gzip.
+    /// Sets how bodies of more than 1 KiB are compressed. Defaults to gzip; with a [tunnel](Self::with_tunnel) to
+    /// [`Encoding::Identity`], because most tunnels cannot read what is compressed.
     pub const fn with_encoding(mut self, encoding: Encoding) -> Self {
-        self.options.delivery.encoding = encoding;
+        self.options.delivery.encoding = Some(encoding);
         self
     }
 

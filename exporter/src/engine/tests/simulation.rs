@@ -556,7 +556,7 @@ fn answer_of(answer: &Answer) -> Answer {
 fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
     let dsn: Option<Dsn> = plan.has_dsn.then(|| "http://key@sentry/1".parse().unwrap());
     let spotlight = plan.has_spotlight.then_some("http://spotlight/stream");
-    let destinations = Destinations::new(dsn.as_ref(), spotlight, false).unwrap().unwrap();
+    let destinations = Destinations::new(dsn.as_ref(), None, spotlight, false).unwrap().unwrap();
     let sender = Sender::new(Service::new(dsn), None, TagRules::default());
     let ledger: Arc<Ledger> = Arc::default();
     let shared = Shared {
