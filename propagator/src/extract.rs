@@ -7,7 +7,8 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sentry_protocol::{
-    __shared::is_visible, Baggage, DynamicSamplingContext, Essentials, Incoming, RemoteTrace, SentryTrace, TraceParent,
+    __shared::is_visible, Baggage, DynamicSamplingContext, Essentials, Incoming, OtState, RemoteTrace, SentryTrace,
+    TraceParent,
 };
 
 use crate::settings::Settings;
@@ -58,21 +59,26 @@ fn continued(
     if !may_continue(settings.strict, essentials.org_id(), settings.service.org_id()) {
         return Verdict::Rejected;
     }
-    let state = |trace_id| w3c.filter(|w3c| w3c.trace_id() == trace_id).map(|_| tracestate(&states));
-    let (trace_id, span_id, incoming) = match (sentry, w3c) {
+    let Some((trace_id, span_id)) =
+        sentry.map(|header| (header.trace_id(), header.span_id())).or(w3c.map(|w3c| (w3c.trace_id(), w3c.span_id())))
+    else {
+        return Verdict::New;
+    };
+    let state = w3c.filter(|w3c| w3c.trace_id() == trace_id).map(|_| tracestate(&states)).unwrap_or_default();
+    let ot = state.get(OtState::KEY).map(OtState::read);
+    let incoming = match (sentry, w3c) {
         (Some(sentry), _) => {
-            let incoming = Incoming::from_essentials(sentry.trace_id(), sentry.sampled(), dsc, essentials);
-            (sentry.trace_id(), sentry.span_id(), incoming)
+            let randomness = ot.and_then(|ot| ot.decided_by(trace_id));
+            Incoming::from_essentials(trace_id, sentry.sampled(), dsc, essentials, randomness)
         }
-        (None, Some(w3c)) => {
-            let undecided = settings.undecided_traceparent && !w3c.is_sampled();
-            let sampled = (!undecided).then_some(w3c.is_sampled());
-            (w3c.trace_id(), w3c.span_id(), Incoming::from_w3c(w3c.trace_id(), sampled))
+        (None, w3c) => {
+            let is_sampled = w3c.is_some_and(|w3c| w3c.is_sampled());
+            let undecided = settings.undecided_traceparent && !is_sampled;
+            let incoming = Incoming::from_w3c(trace_id, (!undecided).then_some(is_sampled));
+            ot.into_iter().fold(incoming, Incoming::with_ot_state)
         }
-        (None, None) => return Verdict::New,
     };
     let flags = TraceFlags::default().with_sampled(incoming.sampled == Some(true));
-    let state = state(trace_id).unwrap_or_default();
     Verdict::Continue(SpanContext::new(trace_id, span_id, flags, true, state), incoming)
 }
 

@@ -92,6 +92,29 @@ fn tracestate_passes_only_with_the_traceparent_that_it_belongs_to() {
 }
 
 #[test]
+fn the_randomness_of_a_tracestate_is_the_random_value_of_the_trace() {
+    let hop = |headers: &[(&str, &str)]| {
+        let cx = SentryPropagator::new().extract_with_context(&Context::new(), &Headers::new(headers));
+        let sent = inject(&SentryPropagator::new(), &cx);
+        let baggage = sent.get("baggage").cloned().unwrap_or_default();
+        let rand = baggage.split(',').find_map(|member| member.strip_prefix("sentry-sample_rand=")).map(str::to_owned);
+        (rand, sent.get("tracestate").cloned())
+    };
+    let state = "a=1,ot=k:v;rv:bfffffffffffff;th:8000,b=2";
+    let (sentry, traceparent) = (format!("{T}-{P}-1"), format!("00-{T}-{P}-01"));
+    let passed = |rand: &str| (Some(rand.to_owned()), Some(state.to_owned()));
+    assert_eq!(hop(&[("traceparent", &traceparent), ("tracestate", state)]), passed("0.250000"));
+    let both = [("sentry-trace", &*sentry), ("traceparent", &traceparent), ("tracestate", state)];
+    assert_eq!(hop(&[&both[..], &[("baggage", "sentry-release=a")]].concat()), passed("0.250000"));
+    assert_eq!(hop(&[&both[..], &[("baggage", "sentry-sample_rand=0.7,sentry-release=a")]].concat()), passed("0.7"));
+    // The state of another trace says nothing about this one.
+    let (rand, other) =
+        hop(&[("sentry-trace", &sentry), ("traceparent", W3C), ("tracestate", state), ("baggage", "sentry-release=a")]);
+    assert_eq!(other, None);
+    assert_ne!(rand.as_deref(), Some("0.250000"));
+}
+
+#[test]
 fn only_visible_ascii_goes_out() {
     for state in ["k=v\r\nX-Injected: 1", "k=\u{e9}", "k=\0", "k=a\tb"] {
         let headers = [("traceparent", W3C), ("tracestate", state), ("baggage", "a=\t\u{e9},b=1\r\nc,d=2")];

@@ -12,6 +12,7 @@ mod essentials;
 mod found;
 mod header;
 mod member;
+mod ot_state;
 mod percent;
 mod remote_trace;
 mod sampling;
@@ -19,8 +20,6 @@ mod sentry_trace;
 mod service;
 mod traceparent;
 
-#[doc(hidden)]
-pub use crate::essentials::Essentials;
 pub use crate::{
     baggage::Baggage,
     decision::Decision,
@@ -32,4 +31,9 @@ pub use crate::{
     sentry_trace::{InvalidSentryTrace, SentryTrace},
     service::{DEFAULT_ENVIRONMENT, Service},
     traceparent::{InvalidTraceParent, TraceParent},
+};
+#[doc(hidden)]
+pub use crate::{
+    essentials::Essentials,
+    ot_state::{OtState, Randomness, Threshold},
 };

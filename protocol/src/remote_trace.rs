@@ -13,6 +13,7 @@ use crate::{
     dsc::DynamicSamplingContext,
     essentials::Essentials,
     member,
+    ot_state::{OtState, Randomness},
     sampling::{SampleRand, SampleRate},
 };
 
@@ -106,6 +107,8 @@ pub struct Incoming {
     pub sampled: Option<bool>,
     /// The random value that every service of this trace compares with its rate.
     pub sample_rand: SampleRand,
+    /// The rate at which a sampler upstream, which is none of Sentry's, has sampled the trace; `None` if it is not known.
+    pub sampled_at: Option<SampleRate>,
     /// The origin of the trace's dynamic sampling context.
     pub dsc: IncomingDsc,
 }
@@ -128,10 +131,11 @@ impl Incoming {
     #[must_use]
     pub fn from_sentry(trace_id: TraceId, flag: Option<bool>, dsc: Option<DynamicSamplingContext>) -> Self {
         let said = dsc.as_ref().map(DynamicSamplingContext::essentials).unwrap_or_default();
-        Self::from_essentials(trace_id, flag, dsc, said)
+        Self::from_essentials(trace_id, flag, dsc, said, None)
     }
 
-    /// The same for a context whose essentials are known from reading its header.
+    /// The same for a context whose essentials are known from reading its header, and with the randomness of OpenTelemetry's
+    /// `tracestate`. That is used if no random value came, and if it does not contradict what came.
     #[doc(hidden)]
     #[must_use]
     pub fn from_essentials(
@@ -139,10 +143,13 @@ impl Incoming {
         flag: Option<bool>,
         dsc: Option<DynamicSamplingContext>,
         said: Essentials,
+        randomness: Option<Randomness>,
     ) -> Self {
         let dsc = dsc.unwrap_or_default();
         let sampled = flag.or(said.sampled);
-        let sample_rand = said.rand.unwrap_or_else(|| SampleRand::within(trace_id, said.rate, sampled));
+        let agrees = |rand: &SampleRand| said.rate.zip(sampled).is_none_or(|(rate, is)| rand.is_below(rate) == is);
+        let sample_rand = said.rand.or_else(|| randomness.map(Randomness::rand).filter(agrees));
+        let sample_rand = sample_rand.unwrap_or_else(|| SampleRand::within(trace_id, said.rate, sampled));
         let dsc = match said.rand {
             Some(_) if said.has_more => IncomingDsc::Frozen(dsc),
             Some(_) => IncomingDsc::Own,
@@ -150,13 +157,23 @@ impl Incoming {
             // No Sentry members, or only an invalid `sample_rand`.
             None => IncomingDsc::Frozen(DynamicSamplingContext::default()),
         };
-        Self { trace_id, sampled, sample_rand, dsc }
+        Self { trace_id, sampled, sample_rand, sampled_at: None, dsc }
     }
 
     /// A trace that came with `traceparent` alone.
     #[must_use]
     pub fn from_w3c(trace_id: TraceId, sampled: Option<bool>) -> Self {
-        Self { trace_id, sampled, sample_rand: SampleRand::from_trace_id(trace_id), dsc: IncomingDsc::Own }
+        let sample_rand = SampleRand::from_trace_id(trace_id);
+        Self { trace_id, sampled, sample_rand, sampled_at: None, dsc: IncomingDsc::Own }
+    }
+
+    /// The same with what OpenTelemetry's `tracestate` says of the trace: its randomness, and the rate of the sampler upstream.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_ot_state(self, state: OtState<'_>) -> Self {
+        let sample_rand = state.decided_by(self.trace_id).map_or(self.sample_rand, Randomness::rand);
+        let sampled_at = state.rate(self.trace_id, self.sampled == Some(true));
+        Self { sample_rand, sampled_at, ..self }
     }
 
     /// The context to pass on; `None` if this service fills in its own.
@@ -171,6 +188,6 @@ impl Incoming {
     /// The rate that was applied where the trace began, if it is known.
     #[must_use]
     pub fn sample_rate(&self) -> Option<SampleRate> {
-        self.frozen()?.sample_rate()
+        self.frozen().map_or(self.sampled_at, DynamicSamplingContext::sample_rate)
     }
 }

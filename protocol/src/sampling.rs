@@ -102,6 +102,9 @@ pub struct SampleRand {
 const STEPS: u32 = 1_000_000;
 const DECIMALS: usize = 6;
 
+/// The decimals of most numbers from 0.1 on that are not rounded.
+const EXACT_DECIMALS: usize = 17;
+
 /// More decimals are not kept: an `f64` has no use for them, and a sender must not choose how much is printed.
 const MAX_DECIMALS: usize = 20;
 
@@ -137,6 +140,16 @@ impl SampleRand {
     #[must_use]
     pub fn is_below(self, rate: SampleRate) -> bool {
         self.value < rate.get()
+    }
+
+    /// The value with six decimals that is nearest to this number, which is in `0.0..1.0`.
+    pub(crate) fn nearest(number: f64) -> Self {
+        Self::from_steps(((number * f64::from(STEPS)).round() as u32).min(STEPS - 1))
+    }
+
+    /// This number, which is in `0.0..1.0`, with as many decimals as it needs.
+    pub(crate) const fn exact(number: f64) -> Self {
+        Self { value: number, decimals: EXACT_DECIMALS }
     }
 
     fn from_steps(steps: u32) -> Self {

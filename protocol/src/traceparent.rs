@@ -47,7 +47,8 @@ impl TraceParent {
     /// The name of the header, in lower case.
     pub const HEADER: &'static str = "traceparent";
 
-    /// The name of the header that accompanies it, in lower case. Its content is passed on unchanged.
+    /// The name of the header that accompanies it, in lower case. Of its content only OpenTelemetry's `ot` is read and, by a
+    /// sampler, changed.
     pub const STATE_HEADER: &'static str = "tracestate";
 
     /// Makes a header from its parts.

@@ -51,6 +51,7 @@ pub struct SentrySamplerBuilder {
     rate: Option<f64>,
     limit: Option<f64>,
     record_all: bool,
+    adds_threshold: bool,
     excluded: Vec<Excluded>,
     policy: Policy,
 }
@@ -58,7 +59,7 @@ pub struct SentrySamplerBuilder {
 impl Default for SentrySamplerBuilder {
     fn default() -> Self {
         let policy = Policy { rules: Vec::new(), function: None, parent_based: true, probes: false };
-        Self { rate: None, limit: None, record_all: false, excluded: Vec::new(), policy }
+        Self { rate: None, limit: None, record_all: false, adds_threshold: false, excluded: Vec::new(), policy }
     }
 }
 
@@ -127,6 +128,25 @@ impl SentrySamplerBuilder {
         self
     }
 
+    /// Sets whether OpenTelemetry's `ot=th:…;rv:…` is added to the `tracestate` of traces that come without: the rate as a
+    /// threshold, and the random value. A second back end then counts each span as often as its rate says, and services
+    /// downstream with OpenTelemetry's samplers decide about the trace as Sentry does.
+    ///
+    /// It costs each span some allocations, because OpenTelemetry copies the `tracestate` into every span; so it is off unless
+    /// there is a second back end. A threshold and a random value that came in are used and kept true in any case. Defaults
+    /// to `false`.
+    ///
+    /// ```
+    /// use opentelemetry_sentry_sampler::SentrySampler;
+    ///
+    /// let sampler = SentrySampler::builder().with_rate(0.25).with_tracestate(true).build()?; // ot=th:c;rv:…
+    /// # Ok::<(), opentelemetry_sentry_sampler::SamplerBuildError>(())
+    /// ```
+    pub const fn with_tracestate(mut self, on: bool) -> Self {
+        self.adds_threshold = on;
+        self
+    }
+
     /// Excludes client requests to the host of this URL: their spans are never sampled, not even below a sampled parent.
     ///
     /// `Sentry` of the crate `opentelemetry-sentry` excludes the host of its DSN, so that a request to Sentry never makes
@@ -155,6 +175,7 @@ impl SentrySamplerBuilder {
             policy: self.policy,
             tunables: Arc::new(Tunables::new(rate, limit)),
             record_all: self.record_all,
+            adds_threshold: self.adds_threshold,
             decisions: Arc::default(),
         };
         SentrySampler::new(shared, self.excluded)

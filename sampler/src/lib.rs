@@ -41,6 +41,7 @@ mod function;
 mod limiter;
 mod rules;
 mod sampler;
+mod trace_state;
 mod tunables;
 
 // The error of `SentrySampler::rate`. It is documented in `protocol`, beside `SampleRate`; this is not a second home.

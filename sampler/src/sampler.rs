@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opentelemetry::{
     Context, KeyValue, StringValue, TraceId, Value,
-    trace::{Link, SpanContext, SpanKind, TraceContextExt},
+    trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use opentelemetry_sentry_protocol::{
@@ -18,6 +18,7 @@ use crate::{
     context::SamplingContext,
     decision::{Policy, is_probe},
     excluded::Excluded,
+    trace_state::{Decided, updated},
     tunables::{SamplerHandle, Tunables},
 };
 
@@ -37,7 +38,18 @@ pub(crate) struct Shared {
     pub(crate) tunables: Arc<Tunables>,
     /// Whether every trace is recorded for the application's other span processors.
     pub(crate) record_all: bool,
+    /// Whether threshold and randomness are added to the trace state of a trace that came without.
+    pub(crate) adds_threshold: bool,
     pub(crate) decisions: Arc<DecisionLog>,
+}
+
+/// What becomes of a span.
+#[derive(Debug, Default)]
+struct Outcome {
+    is_recorded: bool,
+    attributes: Vec<KeyValue>,
+    /// `None` for the parent's.
+    trace_state: Option<TraceState>,
 }
 
 /// A span that is about to start.
@@ -46,6 +58,8 @@ struct Start<'a> {
     kind: &'a SpanKind,
     attributes: &'a [KeyValue],
     links: &'a [Link],
+    /// The trace state of its parent.
+    trace_state: &'a TraceState,
 }
 
 impl SentrySampler {
@@ -93,7 +107,7 @@ impl SentrySampler {
         *kind == SpanKind::Client && !self.excluded.is_empty() && attributes.iter().any(is_url)
     }
 
-    /// Whether any other span is recorded, and the attributes it gets.
+    /// What becomes of any other span.
     #[inline(never)] // otherwise spans that only follow pay for its registers and its stack
     fn sample(
         &self,
@@ -101,14 +115,14 @@ impl SentrySampler {
         trace_id: TraceId,
         start: &Start<'_>,
         local: Option<&SpanContext>,
-    ) -> (bool, Vec<KeyValue>) {
+    ) -> Outcome {
         if own_thread::is_marked() || self.is_excluded(start) || self.is_probed(cx, start) {
-            return (false, Vec::new());
+            return Outcome::default();
         }
         match local {
             Some(local) if !local.is_sampled() => {
                 self.count_below(cx, trace_id);
-                (false, Vec::new())
+                Outcome::default()
             }
             Some(local) => self.inherit(cx, trace_id, local.is_sampled()),
             None => self.decide(cx, trace_id, start),
@@ -116,25 +130,26 @@ impl SentrySampler {
     }
 
     /// Decides for a local root: one without a parent, or with a remote one.
-    fn decide(&self, cx: Option<&Context>, trace_id: TraceId, start: &Start<'_>) -> (bool, Vec<KeyValue>) {
+    fn decide(&self, cx: Option<&Context>, trace_id: TraceId, start: &Start<'_>) -> Outcome {
         let remote = cx.and_then(RemoteTrace::from_context);
         let incoming = remote.and_then(|remote| remote.incoming(trace_id));
         self.note_arrival(remote.is_some(), start);
         if let Some(decided) = remote.and_then(|remote| remote.decision(trace_id)) {
             if decided.sampled == Some(true) && self.ignores(start) {
-                return self.ignore(incoming, trace_id);
+                return self.ignore(incoming, trace_id, start);
             }
             self.count_in_stream(decided.unsampled);
-            return (decided.recorded, handed_over(decided, incoming, trace_id));
+            return self.outcome_of(decided, incoming, trace_id, start);
         }
         let parent_sampled = parent_sampled(cx, trace_id, incoming);
         let rand = incoming.map_or_else(|| SampleRand::from_trace_id(trace_id), |incoming| incoming.sample_rand);
         let choice = self.choose(start, incoming, parent_sampled);
         // A trace that the caller did not sample stays the caller's decision, and without tracing nothing is decided here.
         if !matches!(choice, Choice::PassOn | Choice::Inherit(false)) && self.ignores(start) {
-            return self.ignore(incoming, trace_id);
+            return self.ignore(incoming, trace_id, start);
         }
-        let (outcome, is_held_back) = self.outcome(choice, parent_sampled, rand);
+        let sampled_at = incoming.and_then(|incoming| incoming.sampled_at);
+        let (outcome, is_held_back) = self.decision(choice, parent_sampled, sampled_at, rand);
         let unsampled = match outcome.sampled {
             // Another root of this process may have decided, which then knows why.
             Some(false) if parent_sampled.is_some() => self.unsampled_above(remote, incoming, trace_id),
@@ -146,11 +161,26 @@ impl SentrySampler {
             self.shared.decisions.feedback().count_unsampled(why);
         }
         let decision = Arc::new(self.completed(outcome, incoming, start).with_unsampled(unsampled));
-        let result = (decision.recorded, handed_over(&decision, incoming, trace_id));
+        let result = self.outcome_of(&decision, incoming, trace_id, start);
         if !remote.is_some_and(|remote| remote.decide(trace_id, &decision)) {
             self.shared.decisions.record(trace_id, decision);
         }
         result
+    }
+
+    fn outcome_of(
+        &self,
+        decision: &Decision,
+        incoming: Option<&Incoming>,
+        trace_id: TraceId,
+        start: &Start<'_>,
+    ) -> Outcome {
+        let decided = Decided { trace_id, decision, incoming, records_all: self.shared.record_all };
+        Outcome {
+            is_recorded: decision.recorded,
+            attributes: handed_over(decision, incoming, trace_id),
+            trace_state: updated(start.trace_state, decided, self.shared.adds_threshold),
+        }
     }
 
     /// Whether the application's filters ignore a local root of a stream.
@@ -163,11 +193,11 @@ impl SentrySampler {
     ///
     /// The decision is not written into the cell, because it does not hold for other local roots of the request. Nor does it
     /// replace that of a sampled root: a span below an ignored one is known by its own flag.
-    fn ignore(&self, incoming: Option<&Incoming>, trace_id: TraceId) -> (bool, Vec<KeyValue>) {
+    fn ignore(&self, incoming: Option<&Incoming>, trace_id: TraceId, start: &Start<'_>) -> Outcome {
         let Shared { decisions, record_all, .. } = &*self.shared;
         decisions.feedback().count_unsampled(Unsampled::Ignored);
         let decision = Decision::ignored(incoming.and_then(Incoming::frozen)).with_recorded(*record_all);
-        let result = (decision.recorded, handed_over(&decision, incoming, trace_id));
+        let result = self.outcome_of(&decision, incoming, trace_id, start);
         if decisions.get(trace_id).is_none_or(|decision| decision.sampled != Some(true)) {
             decisions.record(trace_id, Arc::new(decision));
         }
@@ -244,7 +274,13 @@ impl SentrySampler {
 
     /// Compares the random value with the rate, after limit and backpressure have lowered it. Also returns whether the
     /// trace is not sampled only because of backpressure.
-    fn outcome(&self, choice: Choice, parent_sampled: Option<bool>, rand: SampleRand) -> (Decision, bool) {
+    fn decision(
+        &self,
+        choice: Choice,
+        parent_sampled: Option<bool>,
+        sampled_at: Option<SampleRate>,
+        rand: SampleRand,
+    ) -> (Decision, bool) {
         let mut is_held_back = false;
         let decision = match choice {
             Choice::Apply(rate) => {
@@ -253,7 +289,7 @@ impl SentrySampler {
                 is_held_back = rand.is_below(limited) && !rand.is_below(applied);
                 Decision::new(Some(rand.is_below(applied))).with_sample_rate(Some(applied))
             }
-            Choice::Inherit(sampled) => Decision::new(Some(sampled)),
+            Choice::Inherit(sampled) => Decision::new(Some(sampled)).with_sample_rate(sampled_at),
             Choice::Refuse => Decision::new(Some(false)),
             Choice::PassOn => Decision::new(parent_sampled),
         };
@@ -299,16 +335,17 @@ impl SentrySampler {
 
     /// The result for a child span: that of its local parent. If every trace is recorded, the decision about Sentry is
     /// looked up, because the parent's flag only says that the span is recorded.
-    fn inherit(&self, cx: Option<&Context>, trace_id: TraceId, is_recorded: bool) -> (bool, Vec<KeyValue>) {
+    fn inherit(&self, cx: Option<&Context>, trace_id: TraceId, is_recorded: bool) -> Outcome {
         if !(is_recorded && self.shared.record_all) {
-            return (is_recorded, Vec::new());
+            return Outcome { is_recorded, ..Outcome::default() };
         }
         let decision = self.shared.decisions.find(cx.and_then(RemoteTrace::from_context), trace_id);
         let is_sampled = decision.as_ref().is_none_or(|decision| decision.sampled == Some(true));
         if !is_sampled {
             self.count_in_stream(decision.and_then(|decision| decision.unsampled));
         }
-        (true, if is_sampled { Vec::new() } else { vec![not_sampled::attribute()] })
+        let attributes = if is_sampled { Vec::new() } else { vec![not_sampled::attribute()] };
+        Outcome { is_recorded: true, attributes, trace_state: None }
     }
 }
 
@@ -345,11 +382,12 @@ impl ShouldSample for SentrySampler {
             };
             return SamplingResult { decision, attributes: Vec::new(), trace_state: local.trace_state().clone() };
         }
-        let start = Start { name, kind: span_kind, attributes, links };
-        let (is_recorded, attributes) = self.sample(parent_context, trace_id, &start, local);
-        let decision = if is_recorded { SamplingDecision::RecordAndSample } else { unsampled };
-        let trace_state = parent.map(|parent| parent.trace_state().clone()).unwrap_or_default();
-        SamplingResult { decision, attributes, trace_state }
+        let trace_state = parent.map_or(&TraceState::NONE, SpanContext::trace_state);
+        let start = Start { name, kind: span_kind, attributes, links, trace_state };
+        let outcome = self.sample(parent_context, trace_id, &start, local);
+        let decision = if outcome.is_recorded { SamplingDecision::RecordAndSample } else { unsampled };
+        let trace_state = outcome.trace_state.unwrap_or_else(|| trace_state.clone());
+        SamplingResult { decision, attributes: outcome.attributes, trace_state }
     }
 }
 

@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, SimpleSpanProcessor};
 use opentelemetry_sentry::{Sentry, SentrySampler, exporter::DropReason};
 use tracing_subscriber::prelude::*;
 
-use crate::support::{PATIENCE, sentry_to_ingest};
+use crate::support::{Headers, PATIENCE, sentry_to_ingest};
 
 #[test]
 fn another_back_end_gets_all_spans_and_sentry_its_sample() {
@@ -102,4 +102,40 @@ fn a_sampling_function_sees_the_fields_that_tracing_records_before_the_span_star
     });
     let expected = ["job Consumer None true", "GET /a Server Some(\"http.server\") false"];
     assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+/// How many spans a span of another back end stands for: the inverse of the probability that its threshold says.
+fn adjusted_count(state: &str) -> f64 {
+    let digits = state.split([';', '=']).find_map(|entry| entry.strip_prefix("th:")).expect("a threshold");
+    let threshold = u64::from_str_radix(&format!("{digits:0<14}"), 16).expect("hex digits");
+    (1_u64 << 56) as f64 / ((1_u64 << 56) - threshold) as f64
+}
+
+#[test]
+fn another_back_end_counts_the_spans_of_a_sample_right() {
+    let others = InMemorySpanExporter::default();
+    let (_ingest, builder) = sentry_to_ingest();
+    let sampler = SentrySampler::builder().with_rate(0.25).with_tracestate(true).build().unwrap();
+    let sentry = builder
+        .with_sampler(sampler)
+        .with_span_processor(SimpleSpanProcessor::new(others.clone()))
+        .with_exporter(|exporter| exporter.with_dsn(""))
+        .build()
+        .unwrap();
+    let tracer = sentry.tracer_provider().tracer("test");
+    // Trace ids whose low 56 bits are spread evenly, each of which comes without a decision.
+    for step in 0..1000_u128 {
+        let trace_id = format!("{:032x}", (1 << 64) + (step << 56) / 1000);
+        let incoming = Headers::new([("sentry-trace", &format!("{trace_id}-b0e6f15b45c36b12"))]);
+        let cx = sentry.propagator().extract(&incoming);
+        let root = cx.with_span(tracer.start_with_context("root", &cx));
+        let mut headers = HashMap::new();
+        sentry.propagator().inject_context(&root, &mut headers);
+        let state = &headers["tracestate"];
+        assert_eq!(state.contains("th:"), headers["sentry-trace"].ends_with("-1"), "{headers:?}");
+        drop(tracer.start_with_context("child", &root));
+    }
+    let spans = others.get_finished_spans().unwrap();
+    let count = spans.iter().map(|span| adjusted_count(&span.span_context.trace_state().header())).sum::<f64>();
+    assert_eq!((spans.len(), count), (500, 2000.0));
 }
