@@ -239,12 +239,12 @@ impl Engine {
         !is_for_others
     }
 
-    /// A place for a span that [`slimmed`](crate::trace::slimmed) has measured, unless it is dropped.
-    pub(crate) fn place(&self, span: &SpanData, size: usize) -> Option<Place<'_>> {
+    /// Measures a span. Returns a place for it, unless it is dropped.
+    pub(crate) fn place(&self, span: &mut SpanData) -> Option<Place<'_>> {
         let Shared { intake, ledger, .. } = &self.shared;
         // Without our span processor a span is seen only now.
         let is_ignored = !intake.knows_roots() && self.ignores(span);
-        intake.place(span, size, is_ignored, ledger)
+        intake.place(span, is_ignored, ledger)
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -11,7 +11,6 @@ use opentelemetry_sdk::{
 use crate::{
     account::Stats,
     engine::{Engine, FlushError},
-    trace::slimmed,
 };
 
 /// How long a flush without a timeout may take, as in the SDK's processors.
@@ -53,8 +52,7 @@ impl SpanExporter for SentryExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         if let Some(engine) = self.engine() {
             for mut span in batch {
-                let size = slimmed(&mut span);
-                if let Some(place) = engine.place(&span, size) {
+                if let Some(place) = engine.place(&mut span) {
                     place.fill(span);
                 }
             }

@@ -20,7 +20,6 @@ use super::{
 use crate::{
     account::Stats,
     engine::{Engine, FlushError},
-    trace::slimmed,
     transport::Problem,
 };
 
@@ -150,8 +149,7 @@ impl SpanProcessor for SentrySpanProcessor {
             if span.status == Status::Unset && thread::panicking() {
                 span.status = Status::error("internal_error");
             }
-            let size = slimmed(&mut span);
-            if let Some(place) = engine.place(&span, size) {
+            if let Some(place) = engine.place(&mut span) {
                 place.fill(span);
             }
         }

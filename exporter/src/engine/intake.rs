@@ -5,6 +5,7 @@
 //! many spans wait.
 
 mod jobs;
+mod place;
 mod shard;
 mod starts;
 
@@ -22,6 +23,7 @@ use opentelemetry_sentry_protocol::{__shared::not_sampled, Decision, SampleRand}
 use tokio::sync::Notify;
 
 pub(super) use self::jobs::received;
+pub(crate) use self::place::Place;
 use self::{
     jobs::Jobs,
     shard::{OpenTrace, Shard},
@@ -30,7 +32,7 @@ use self::{
 use crate::{
     account::{Counts, DropReason, Ledger},
     convert::is_monitored,
-    trace::{EndedSpan, OpenRoots, Segment, Start, TraceContext, TraceLifecycle, is_local_root},
+    trace::{EndedSpan, OpenRoots, Segment, Start, TraceContext, TraceLifecycle, is_local_root, slimmed},
 };
 
 /// More than most machines have request threads, and few enough to visit on every wake-up.
@@ -42,6 +44,9 @@ pub(crate) struct Intake {
     /// The empty list that a pick-up hands to the first shard, in exchange for that shard's; the second shard gets the
     /// first one's, and so on. Otherwise each trace would allocate a list. Only a pick-up locks it.
     spare: Mutex<Vec<EndedSpan>>,
+    /// The shard that the next pick-up begins with. Otherwise, one that takes only a portion would always leave the same
+    /// traces behind.
+    first: AtomicUsize,
     /// The check-ins of cron monitors.
     pub(crate) jobs: Jobs,
     /// Bytes of all spans that were accepted and are not converted yet, here, in the assembler or in the machine. The
@@ -64,42 +69,12 @@ pub(crate) struct Intake {
     crowded: Notify,
 }
 
-/// A place for one span, under the lock of its shard.
-///
-/// The span is lent to get the place, and moved once the place is known: each call that it is moved through would copy
-/// its hundreds of bytes.
-#[must_use]
-pub(crate) struct Place<'a> {
-    shard: MutexGuard<'a, Shard>,
-    size: usize,
-    /// What is known of it since its start, in a stream.
-    started: Option<Started>,
-    is_ignored: bool,
-    /// What wakes the worker, if it is to be woken.
-    wakes: Option<&'a Notify>,
-}
-
-impl Place<'_> {
-    /// Leaves the span to the worker.
-    #[inline]
-    pub(crate) fn fill(self, span: SpanData) {
-        let Self { mut shard, size, started, is_ignored, wakes } = self;
-        shard.spans.push(EndedSpan::measured(span, size, is_ignored));
-        if let Some((started, span)) = started.zip(shard.spans.last_mut()) {
-            started.complete(span);
-        }
-        drop(shard);
-        if let Some(wakes) = wakes {
-            wakes.notify_one();
-        }
-    }
-}
-
 impl Intake {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             shards: Default::default(),
             spare: Mutex::default(),
+            first: AtomicUsize::new(0),
             jobs: Jobs::default(),
             pending: AtomicUsize::new(0),
             limit,
@@ -161,9 +136,15 @@ impl Intake {
         self.knows_roots.load(Ordering::Relaxed)
     }
 
-    /// A place for a span that [`slimmed`](crate::trace::slimmed) has measured. Above the limit there is none, and the span
-    /// and the rest of its trace are dropped.
-    pub(crate) fn place(&self, span: &SpanData, size: usize, is_ignored: bool, ledger: &Ledger) -> Option<Place<'_>> {
+    /// Measures a span. Returns a place for it; above the limit there is none, and the span and the rest of its trace are
+    /// dropped.
+    pub(crate) fn place(&self, span: &mut SpanData, is_ignored: bool, ledger: &Ledger) -> Option<Place<'_>> {
+        if self.is_filling() {
+            // A list that grew to eight has room for seven more. The thread that made the list frees the room: on the worker's
+            // thread the two would wait for each other in the allocator.
+            span.attributes.shrink_to_fit();
+        }
+        let size = slimmed(span);
         if !span.span_context.is_sampled() {
             // The sampler lets it be recorded for its cron monitor alone.
             self.jobs.ended(span, ledger);
@@ -227,9 +208,9 @@ impl Intake {
         self.pending() >= self.crowded_at()
     }
 
-    /// Whether the buffer is full enough that spans should lose their spare room. That costs the worker time, and a service that
-    /// is not flooded has room enough.
-    pub(crate) fn is_filling(&self) -> bool {
+    /// Whether the buffer is full enough that spans should lose the spare room of their attributes. That takes time, and a
+    /// service that is not flooded has room enough.
+    fn is_filling(&self) -> bool {
         self.pending() >= self.limit / 16
     }
 
@@ -256,13 +237,26 @@ impl Intake {
         self.crowded.notified().await;
     }
 
-    /// Picks up all spans, in the order in which they ended within a trace, and the traces that lost a span.
+    /// Picks up spans, in the order in which they ended within a trace, and the traces that lost a span. It visits shard after
+    /// shard until it has at least `most` spans. Returns whether it has visited all; if not, the worker is woken for the rest.
     ///
     /// It counts the spans as received under the shard's lock, so that `stats` never misses a span between the two.
-    pub(crate) fn drain(&self, spans: &mut Vec<EndedSpan>, dropped: &mut Vec<TraceId>, ledger: &Ledger) {
+    pub(crate) fn drain(
+        &self,
+        most: usize,
+        spans: &mut Vec<EndedSpan>,
+        dropped: &mut Vec<TraceId>,
+        ledger: &Ledger,
+    ) -> bool {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        for shard in &self.shards {
-            let mut shard = lock(shard);
+        let first = self.first.load(Ordering::Relaxed);
+        for place in first..first + SHARDS {
+            if spans.len() >= most {
+                self.first.store(place % SHARDS, Ordering::Relaxed);
+                self.root_ended.notify_one();
+                return false;
+            }
+            let mut shard = lock(&self.shards[place % SHARDS]);
             dropped.append(&mut shard.dropped.new);
             ledger.received(shard.all().filter(|span| is_for_sentry(span)).count() as u64);
             let full = shard.take(&mut spare);
@@ -276,6 +270,7 @@ impl Intake {
                 }
             }
         }
+        true
     }
 
     /// Accepts spans again of traces that lost some, because the pressure is over.
@@ -298,8 +293,7 @@ impl Intake {
     /// Measures and accepts a span.
     #[cfg(test)]
     pub(crate) fn end(&self, mut span: SpanData, ledger: &Ledger) {
-        let size = crate::trace::slimmed(&mut span);
-        if let Some(place) = self.place(&span, size, false, ledger) {
+        if let Some(place) = self.place(&mut span, false, ledger) {
             place.fill(span);
         }
     }
@@ -324,7 +318,7 @@ impl Intake {
     /// number.
     pub(crate) fn abandon(&self, ledger: &Ledger) -> Counts {
         let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-        self.drain(&mut spans, &mut dropped, ledger);
+        self.drain(usize::MAX, &mut spans, &mut dropped, ledger);
         let jobs = spans.iter().filter(|span| is_monitored(&span.attributes)).count();
         ledger.check_ins_received(jobs as u64);
         Counts { check_ins: (jobs + self.jobs.take().len()) as u64, ..Counts::spans(spans.len()) }

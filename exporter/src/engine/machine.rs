@@ -18,6 +18,7 @@ mod metrics;
 #[cfg(not(feature = "metrics"))]
 mod no_metrics;
 mod packing;
+mod pick_up;
 mod shutdown;
 
 use std::{
@@ -34,35 +35,23 @@ use super::{
     callers::Callers,
     held::CheckIns,
     intake::Intake,
-    lines::Then,
     logs::LogIntake,
     order::{Mailbox, Orders},
     phase::Phase,
     ready::Ready,
 };
 use crate::{
-    account::{Counts, DropReason, Ledger, Now},
+    account::{Ledger, Now},
     packing::Packer,
-    trace::{EndedSpan, Gathered, Gatherer, PickUp, Trace},
+    trace::{EndedSpan, Gatherer},
     transport::{Answer, DiskDone, DiskJob, Outbox, Outgoing},
 };
 
 /// How often spans under an open local root are picked up. Their waiting time begins with the pick-up.
 const PICK_UP_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a trace waits for late spans under our own span processor, unless the application sets another time. Other
-/// processors hand over spans in batches, so late spans are in the batch of their root.
-const GRACE: Duration = Duration::from_millis(50);
-
 /// When nothing has overflowed for this time, spans of incomplete traces are accepted again.
 const PRESSURE_OVER: Duration = Duration::from_secs(5);
-
-/// To relieve the buffer, traces are sent without their root until this many are ready to be packed. As JSON they take
-/// less memory.
-const MANY_READY: usize = 256;
-
-/// Spans for which `inbox` keeps its memory after a burst.
-const MAX_ROOM: usize = 4096;
 
 /// How long the last envelopes may take if the application dropped the exporter without a shutdown.
 const LAST_CHANCE: Duration = Duration::from_secs(2);
@@ -211,75 +200,6 @@ impl Machine {
         } else if is_abandoned && self.is_running() {
             self.close(None, now.instant + LAST_CHANCE, now);
         }
-    }
-
-    /// Picks up the spans that ended, and lines up the traces that are ready.
-    pub(super) fn take_in(&mut self, now: Now) {
-        // A driver may be late, so the last pick-up may be longer ago.
-        let since = (self.next_pick_up - PICK_UP_EVERY).min(now.instant);
-        self.next_pick_up = now.instant + PICK_UP_EVERY;
-        self.take_in_lines_of_errors();
-        self.shared.intake.drain(&mut self.inbox, &mut self.dropped, &self.shared.ledger);
-        self.check_in_all();
-        let Self { shared, gatherer, inbox, dropped, .. } = self;
-        let Shared { intake, ledger, .. } = shared;
-        let grace = if intake.knows_roots() { GRACE } else { Duration::ZERO };
-        let pick_up = PickUp { now: now.instant, since, grace };
-        let is_filling = intake.is_filling();
-        let mut ready = Vec::new();
-        for mut span in inbox.drain(..) {
-            if span.span_context.is_valid() {
-                if is_filling {
-                    intake.release(span.shrink());
-                }
-                ready.extend(gatherer.push(span, pick_up));
-            } else {
-                // The application has a broken id generator. Sentry refuses a transaction that contains such a span.
-                intake.release(span.size());
-                ledger.dropped(DropReason::Invalid, Counts::spans(1));
-            }
-        }
-        inbox.shrink_to(MAX_ROOM);
-        for trace_id in dropped.drain(..) {
-            self.crowded_at = Some(now.instant);
-            let (counts, bytes) = gatherer.discard(trace_id);
-            intake.release(bytes);
-            ledger.dropped(DropReason::BufferOverflow, counts);
-        }
-        ready.extend(gatherer.expire(now.instant, &**intake));
-        self.line_up(ready);
-        while self.shared.intake.is_crowded() && self.ready.len() < MANY_READY && !self.gatherer.is_empty() {
-            let oldest = self.gatherer.drain_oldest(&*self.shared.intake);
-            self.line_up(oldest);
-        }
-    }
-
-    /// Lines up everything, also spans whose local root is still open.
-    pub(super) fn take_in_all(&mut self, now: Now) {
-        self.take_in(now);
-        let rest = self.gatherer.drain(&*self.shared.intake);
-        self.line_up(rest);
-        self.take_in_logs(Then::Everything);
-        self.take_in_metrics(now);
-    }
-
-    fn line_up(&mut self, gathered: Vec<Gathered>) {
-        for gathered in gathered {
-            let ready = match gathered {
-                Gathered::Trace(trace) => Ready::Trace(self.with_context(trace)),
-                Gathered::Bucket(bucket) => Ready::Bucket(bucket),
-            };
-            self.number(ready);
-        }
-    }
-
-    /// A trace that leaves before its root has no context by itself.
-    fn with_context(&self, mut trace: Trace) -> Trace {
-        if trace.context.is_none() {
-            let trace_id = trace.spans.first().map(|span| span.span_context.trace_id());
-            trace.context = trace_id.and_then(|trace_id| self.shared.intake.context(trace_id)).map(Arc::new);
-        }
-        trace
     }
 
     /// Accepts incomplete traces again when the pressure is over.

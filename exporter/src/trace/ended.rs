@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use opentelemetry::{
-    KeyValue, SpanId,
+    SpanId,
     trace::{SpanContext, Status, TraceState},
 };
 use opentelemetry_sdk::trace::SpanData;
@@ -19,7 +19,7 @@ pub(crate) struct EndedSpan {
     data: SpanData,
     /// The bytes that count against the buffer's limit until the span is converted. They do not change if a scrubber
     /// shortens the span: otherwise fewer bytes would be released than were added, and the buffer would fill up for
-    /// good. Only [`shrink`](Self::shrink) changes them, and its caller releases the difference.
+    /// good.
     size: usize,
     /// `None` until the worker has built it. Without it each lookup would search all attributes.
     index: Option<AttributeIndex>,
@@ -40,17 +40,6 @@ impl EndedSpan {
     /// An estimate of the memory that it takes, in bytes.
     pub(crate) const fn size(&self) -> usize {
         self.size
-    }
-
-    /// Frees the spare room of its attributes: a list that grew to eight has room for seven more. Returns how many of its
-    /// bytes that is, which it does not have from now on.
-    pub(crate) fn shrink(&mut self) -> usize {
-        let attributes = &mut self.data.attributes;
-        let before = attributes.capacity();
-        attributes.shrink_to_fit();
-        let freed = (before - attributes.capacity()) * size_of::<KeyValue>();
-        self.size -= freed;
-        freed
     }
 
     /// Whether it has no parent, or one in another process.

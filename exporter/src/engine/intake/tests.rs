@@ -1,3 +1,5 @@
+use opentelemetry::trace::{SpanContext, TraceState};
+
 use super::*;
 use crate::trace::fixtures::{self, TRACE, span};
 
@@ -7,7 +9,7 @@ fn data(id: u64, parent: u64) -> SpanData {
 
 fn drained(intake: &Intake, ledger: &Ledger) -> usize {
     let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-    intake.drain(&mut spans, &mut dropped, ledger);
+    intake.drain(usize::MAX, &mut spans, &mut dropped, ledger);
     intake.release(spans.iter().map(EndedSpan::size).sum::<usize>());
     spans.len()
 }
@@ -28,7 +30,7 @@ fn spans_are_picked_up_in_the_order_in_which_they_ended() {
         round.clone().for_each(|id| intake.end(data(id, 1), &ledger));
         assert_eq!(intake.waiting(), round.clone().count() as u64);
         let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-        intake.drain(&mut spans, &mut dropped, &ledger);
+        intake.drain(usize::MAX, &mut spans, &mut dropped, &ledger);
         intake.release(spans.iter().map(EndedSpan::size).sum());
         assert_eq!(spans.iter().map(fixtures::id).collect::<Vec<_>>(), round.collect::<Vec<_>>());
     }
@@ -98,7 +100,7 @@ fn the_root_above_a_streamed_span_is_known_until_the_span_ends() {
     intake.child_started(TRACE, id(5), id(9), false);
     (2..6).for_each(|id| intake.end(data(id, 1), &ledger));
     let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-    intake.drain(&mut spans, &mut dropped, &ledger);
+    intake.drain(usize::MAX, &mut spans, &mut dropped, &ledger);
     let roots: Vec<_> = spans.iter().map(|span| span.segment.as_ref().map(|segment| segment.id)).collect();
     assert_eq!(roots, [Some(id(1)), Some(id(1)), Some(id(1)), Some(id(1)), None]);
 }
@@ -118,7 +120,7 @@ fn what_is_ignored_when_it_starts_is_dropped_and_counted_and_its_children_move_u
         intake.end(data(span, parent), &ledger);
     }
     let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-    intake.drain(&mut spans, &mut dropped, &ledger);
+    intake.drain(usize::MAX, &mut spans, &mut dropped, &ledger);
     let sent: Vec<_> = spans.iter().map(|span| (span.span_context.span_id(), span.parent_span_id)).collect();
     assert_eq!(sent, [(id(3), id(1)), (id(1), SpanId::INVALID)]);
     let stats = ledger.stats();
@@ -136,4 +138,24 @@ fn a_stream_that_overflowed_loses_single_spans() {
     assert_eq!(drained(&intake, &ledger), 1);
     let lost = ledger.stats().dropped[&DropReason::BufferOverflow];
     assert_eq!((lost.spans, lost.transactions), (1, 0));
+}
+
+#[test]
+fn a_portion_leaves_the_rest_for_the_next_one() {
+    let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
+    let traces: Vec<_> = (0..4u128).map(|id| TraceId::from_bytes(id.to_be_bytes())).collect();
+    for trace_id in &traces {
+        let mut span = data(2, 1);
+        let cx = span.span_context.clone();
+        span.span_context = SpanContext::new(*trace_id, cx.span_id(), cx.trace_flags(), false, TraceState::NONE);
+        intake.end(span, &ledger);
+    }
+    let mut seen = Vec::new();
+    // The second portion begins where the first one has ended, also if the first shard has got more.
+    for (most, is_all) in [(1, false), (2, false), (1, false), (1, true)] {
+        let (mut spans, mut dropped) = (Vec::new(), Vec::new());
+        assert_eq!(intake.drain(most, &mut spans, &mut dropped, &ledger), is_all);
+        seen.push(spans.len());
+    }
+    assert_eq!((seen, intake.waiting()), (vec![1, 2, 1, 0], 0));
 }

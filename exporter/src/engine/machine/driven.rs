@@ -12,7 +12,7 @@ impl Machine {
     /// Lines up what has ended of one trace, without the wait for late spans, and all logs. What is below a local root that
     /// is still open stays, so nothing of another request is torn.
     pub(in crate::engine) fn take_in_trace(&mut self, trace_id: TraceId, now: Now) {
-        self.take_in(now);
+        self.pick_up(usize::MAX, now);
         let ended = self.gatherer.take_ended(trace_id, &*self.shared.intake);
         self.line_up(ended);
         self.take_in_logs(Then::Everything);

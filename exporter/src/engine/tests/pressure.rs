@@ -6,7 +6,10 @@ use super::{
     super::EngineOptions,
     simulation::{Plan, Simulation, accepted, id_of, millis, pad, seconds},
 };
-use crate::account::DropReason;
+use crate::{
+    account::DropReason,
+    trace::{EndedSpan, fixtures},
+};
 
 #[test]
 fn an_overflow_ends_when_the_pressure_has_ended() {
@@ -86,4 +89,34 @@ fn control_characters_that_grow_as_json_lose_nothing() {
     sim.settle(seconds(60));
     assert_eq!((sim.distinct(), sim.stats().spans_dropped()), (10, 0));
     assert_eq!((sim.shared.intake.pending(), sim.stats().queued_bytes), (0, 0));
+}
+
+#[test]
+fn an_open_trace_is_not_torn_while_complete_ones_wait_in_the_buffer() {
+    let (traces, children) = (300, 30);
+    let size = EndedSpan::from((*fixtures::span(2, 1)).clone()).size();
+    // Half of the buffer is less than they take, so they are picked up in portions.
+    let engine = EngineOptions { buffer_limit: 3 * traces * children * size / 2, ..EngineOptions::default() };
+    let mut sim = Simulation::new(Plan { engine, ..Plan::default() }, |_| accepted(millis(1)));
+    let roots: Vec<_> = (0..=traces)
+        .map(|_| {
+            let trace = sim.new_trace();
+            let root = sim.span(trace, 0);
+            for _ in 0..children {
+                let child = sim.span(trace, id_of(&root));
+                sim.end(child);
+            }
+            root
+        })
+        .collect();
+    let mut roots = roots.into_iter();
+    let open = roots.next().unwrap();
+    roots.for_each(|root| sim.end(root));
+    assert!(sim.shared.intake.is_crowded());
+    sim.run_for(seconds(2));
+    assert_eq!((sim.distinct(), sim.stats().transactions_sent), (traces * (children + 1), traces as u64));
+    sim.end(open);
+    sim.settle(seconds(2));
+    assert_eq!((sim.distinct(), sim.stats().transactions_sent), ((traces + 1) * (children + 1), traces as u64 + 1));
+    assert_eq!((sim.stats().spans_dropped(), sim.shared.intake.pending()), (0, 0));
 }

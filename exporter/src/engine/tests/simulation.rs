@@ -493,9 +493,6 @@ impl Simulation {
                 break;
             }
         }
-        if is_busy && self.shared.intake.is_crowded() {
-            machine.take_in(self.now);
-        }
         self.machine = Some(machine);
         is_busy
     }
