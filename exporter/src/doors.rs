@@ -1,4 +1,4 @@
-//! What does an application touch? The builder, and the doors that it makes: span processor, exporter and log processor.
+//! What does an application touch? The builder, and the doors that it makes: span processor, exporter, log processor, OTLP.
 //!
 //! | file, in the order of use | contains |
 //! | --- | --- |
@@ -10,7 +10,8 @@
 //! | `log_processor` | the door for log records |
 //! | `meter_provider`, `meter` | the door for metrics: instruments whose values are raw |
 //! | `metric_exporter` | the door for metrics that OpenTelemetry's SDK has collected |
-//! | `sharing` | how the doors for logs and metrics come to an engine |
+//! | `otlp_client` | the door for OTLP exporters: an HTTP client that loses nothing |
+//! | `sharing` | how the doors for logs, metrics and OTLP come to an engine |
 //! | `membership` | whether a provider has a processor, and whether the engine ends with it |
 //! | `metrics` | the numbers of `Stats` as OpenTelemetry metrics |
 
@@ -29,8 +30,8 @@ mod meter_provider;
 mod metric_exporter;
 mod metrics;
 mod options;
+mod otlp_client;
 mod processor;
-#[cfg(any(feature = "logs", feature = "metrics"))]
 mod sharing;
 
 #[cfg(feature = "logs")]
@@ -41,6 +42,7 @@ pub use self::{
     delivery::{Delivery, Outgoing},
     exporter::SentryExporter,
     options::SenderSettings,
+    otlp_client::SentryOtlpClient,
     processor::SentrySpanProcessor,
 };
 #[cfg(feature = "metrics")]

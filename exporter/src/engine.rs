@@ -11,6 +11,7 @@
 //! | `intake` | the spans that the application's threads have ended |
 //! | `logs`, `lines`, `records` | the same for log records |
 //! | `metrics` | what instruments have measured |
+//! | `exports`, `otlp` | what OTLP exporters have written |
 //! | `order` | the mailbox: flush, shutdown, check and resource, from callers to the worker |
 //! | `held` | check-ins of cron jobs that wait to be packed, and ends that wait for their start |
 //! | `machine`, `phase` | all state between an ended span and its delivery, without thread, clock, socket and disk; how far a shutdown has come |
@@ -26,6 +27,7 @@ mod backpressure;
 mod callers;
 mod clock;
 mod driven;
+mod exports;
 mod flush_error;
 mod held;
 mod intake;
@@ -36,6 +38,7 @@ mod machine;
 mod metrics;
 mod options;
 mod order;
+mod otlp;
 mod phase;
 mod ready;
 #[cfg(feature = "logs")]
@@ -69,6 +72,7 @@ use self::{
     logs::LogIntake,
     machine::Shared,
     order::{Mailbox, Waiter},
+    otlp::OtlpInbox,
 };
 pub(crate) use self::{clock::read_clocks, driven::Driven, options::EngineOptions, worker::Setup};
 pub use self::{driven::Take, flush_error::FlushError};
@@ -142,6 +146,7 @@ impl Engine {
         let shared = Shared {
             intake: Arc::new(Intake::new(setup.options.buffer_limit).with_lifecycle(setup.options.lifecycle)),
             logs: Arc::new(LogIntake::new(setup.options.log_limit)),
+            otlp: Arc::new(OtlpInbox::new(setup.delivery.queue_limit)),
             #[cfg(feature = "metrics")]
             metrics: Arc::new(MetricStore::new(
                 Arc::clone(&ledger),
@@ -248,12 +253,12 @@ impl Engine {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let Shared { intake, logs, ledger, .. } = &self.shared;
+        let Shared { intake, logs, otlp, ledger, .. } = &self.shared;
         let (logs_waiting, (waiting, mut stats)) =
             logs.read_with_waiting(|| intake.read_with_waiting(|| ledger.stats()));
         stats.logs_received += logs_waiting;
         stats.logs_pending += logs_waiting;
-        stats.pending_bytes = self.shared.intake.pending() as u64;
+        stats.pending_bytes = (intake.pending() + otlp.bytes()) as u64;
         stats.spans_received += waiting;
         stats.spans_pending += waiting;
         for (reason, dropped) in unsampled(&self.decisions) {
@@ -332,6 +337,7 @@ impl Engine {
         }
         self.shared.intake.close(DropReason::Shutdown);
         self.shared.logs.close(DropReason::Shutdown);
+        self.shared.otlp.close(DropReason::Shutdown);
         #[cfg(feature = "metrics")]
         self.shared.metrics.close(DropReason::Shutdown);
         if self.worker.is_none() {

@@ -34,7 +34,10 @@ pub use crate::doors::SenderSettings;
 pub use crate::doors::SentryLogProcessor;
 pub use crate::{
     account::{DropReason, Dropped, Stats, Trimmed},
-    doors::{Delivery, ExporterBuildError, Outgoing, SentryExporter, SentryExporterBuilder, SentrySpanProcessor},
+    doors::{
+        Delivery, ExporterBuildError, Outgoing, SentryExporter, SentryExporterBuilder, SentryOtlpClient,
+        SentrySpanProcessor,
+    },
     engine::{FlushError, Take},
     packing::{ErrorEvent, LogEvent, SpanEvent, SpanFilter, TransactionEvent},
     trace::{LogFilter, TraceLifecycle},

@@ -15,6 +15,7 @@
 //! | `envelope`, `container` | the bytes of an envelope; of one with streamed spans |
 //! | `errors`, `trails` | error events; the log lines before them |
 //! | `logs`, `metrics` | log items; metric items |
+//! | `form`, `otlp` | what an OTLP exporter has written, in parts that Sentry accepts |
 //! | `batch` | the logs or metrics that leave together |
 
 mod batch;
@@ -26,10 +27,12 @@ mod container;
 mod envelope;
 mod errors;
 mod filter;
+mod form;
 mod hook;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod otlp;
 mod packer;
 mod prompts;
 mod rules;
@@ -47,6 +50,8 @@ pub(crate) use self::{
     beside::Part,
     envelope::Envelope,
     filter::{BrokenPattern, Filters},
+    form::{OtlpForm, OtlpFormat, OtlpSignal},
+    otlp::OtlpParts,
     packer::{Packed, Packer},
     rules::Rules,
 };

@@ -44,7 +44,6 @@ impl Clone for SentrySpanProcessor {
 }
 
 impl SentrySpanProcessor {
-    #[cfg(any(feature = "logs", feature = "metrics"))]
     pub(super) const fn engine(&self) -> Option<&Arc<Engine>> {
         self.engine.as_ref()
     }

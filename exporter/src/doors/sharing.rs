@@ -1,4 +1,4 @@
-//! How the doors for logs and metrics come to an engine.
+//! How the doors for logs, metrics and OTLP come to an engine.
 
 /// Such a door takes the engine of an exporter, or shares one.
 macro_rules! shares_engine {

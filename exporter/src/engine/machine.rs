@@ -17,6 +17,7 @@ mod logs;
 mod metrics;
 #[cfg(not(feature = "metrics"))]
 mod no_metrics;
+mod otlp;
 mod packing;
 mod pick_up;
 mod shutdown;
@@ -37,6 +38,7 @@ use super::{
     intake::Intake,
     logs::LogIntake,
     order::{Mailbox, Orders},
+    otlp::OtlpInbox,
     phase::Phase,
     ready::Ready,
 };
@@ -61,6 +63,7 @@ const LAST_CHANCE: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     pub(super) intake: Arc<Intake>,
     pub(super) logs: Arc<LogIntake>,
+    pub(super) otlp: Arc<OtlpInbox>,
     #[cfg(feature = "metrics")]
     pub(super) metrics: Arc<super::metrics::MetricStore>,
     pub(super) ledger: Arc<Ledger>,
@@ -147,6 +150,7 @@ impl Machine {
         let orders = self.shared.mailbox.take();
         self.obey(orders, now);
         self.take_in_check_ins();
+        self.take_in_otlp();
         let is_due = self.gatherer.next_expiry().is_some_and(|expiry| expiry <= now.instant);
         if self.is_running() && (is_due || self.next_pick_up <= now.instant || self.shared.intake.is_crowded()) {
             self.take_in(now);

@@ -22,6 +22,8 @@ pub(super) enum Ready {
     /// A collection of all instruments.
     #[cfg(feature = "metrics")]
     Metrics(Walk),
+    /// A request of an OTLP exporter.
+    Otlp(Envelope),
     /// An error event, logs, metrics, or a container of streamed spans.
     Envelope(Envelope),
 }

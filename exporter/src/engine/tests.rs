@@ -7,6 +7,7 @@ mod gen_ai;
 mod laws;
 mod logs;
 mod metrics;
+mod otlp;
 mod outages;
 mod poison;
 mod pressure;

@@ -199,6 +199,7 @@ impl Worker {
             () = shared.intake.wait_for_root(), if !is_soon => machine.take_in(read_clocks()),
             // The next step takes them.
             () = shared.intake.jobs.wait() => {}
+            () = shared.otlp.wait() => {}
             () = shared.logs.wait() => machine.logs_arrived(read_clocks()),
             () = metrics_arrived(shared) => machine.metrics_arrived(read_clocks()),
             () = sleep(wake_at.saturating_duration_since(now.instant)) => {}

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use uuid::fmt::Simple;
 
+use super::form::OtlpForm;
 use crate::{
     account::{Counts, Rfc3339},
     convert::Sdk,
@@ -24,10 +25,10 @@ pub(crate) const MAX_TRANSACTION: usize = 1_000_000;
 pub(super) const HEAD: &[u8] = br#"{"version":2,"items":["#;
 pub(super) const TAIL: &[u8] = b"]}";
 
-/// One event, ready to be sent. A clone shares its bytes.
+/// One event, or a request of an OTLP exporter, ready to be sent. A clone shares its bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
-    /// The line of headers as a JSON object, without the time of sending.
+    /// The line of headers as a JSON object, without the time of sending; the mark of a request of an OTLP exporter.
     pub(crate) headers: Bytes,
     /// Headers and payload of all items.
     pub(crate) items: Bytes,
@@ -80,6 +81,16 @@ impl Envelope {
         Some((Self { items: self.items.slice(..end), counts, ..self.clone() }, usize::try_from(spans).ok()?))
     }
 
+    /// A request of an OTLP exporter. It has a mark in the place of headers.
+    pub(super) fn otlp(mark: &'static str, body: Bytes, counts: Counts) -> Self {
+        Self { headers: Bytes::from_static(mark.as_bytes()), items: body, counts }
+    }
+
+    /// What it is, if it is a request of an OTLP exporter.
+    pub(crate) fn otlp_form(&self) -> Option<OtlpForm> {
+        OtlpForm::of_mark(&self.headers)
+    }
+
     /// An envelope without an event. It carries a report, or asks the server whether it accepts the DSN.
     pub(crate) const fn empty() -> Self {
         Self { headers: Bytes::from_static(b"{}"), items: Bytes::new(), counts: Counts::spans(0) }
@@ -97,11 +108,15 @@ impl Envelope {
         body
     }
 
-    /// Writes the body of a request at this time, with the DSN for a tunnel and another item (empty for none).
+    /// Writes the body of a request at this time, with the DSN for a tunnel and another item (empty for none). A request of an
+    /// OTLP exporter is its body, without both.
     ///
     /// The DSN is written with each request, so that what comes from the disk has it too: the process that has written it may
     /// have used no tunnel, or another one.
     pub(crate) fn write_body(&self, now: SystemTime, dsn: Option<&str>, more: &[u8], body: &mut Vec<u8>) {
+        if self.otlp_form().is_some() {
+            return body.extend_from_slice(&self.items);
+        }
         body.reserve(self.size() + more.len() + dsn.map_or(0, str::len) + 64);
         let headers = self.headers.strip_prefix(b"{").unwrap_or(&self.headers);
         let comma = if headers == b"}" { "" } else { "," };

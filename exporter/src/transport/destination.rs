@@ -8,7 +8,10 @@ use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sentry_protocol::Dsn;
 
 use super::compress::Body;
-use crate::convert::{SDK_NAME, SDK_VERSION};
+use crate::{
+    convert::{SDK_NAME, SDK_VERSION},
+    packing::{OtlpForm, OtlpSignal},
+};
 
 /// The destinations of all envelopes, at least one of the two.
 #[derive(Debug)]
@@ -29,6 +32,16 @@ pub(crate) struct Destination {
     /// The headers of each request. One of them contains the DSN's key. It is marked as sensitive, so that `Debug` does not
     /// print it.
     headers: HeaderMap,
+    /// Where requests of an OTLP exporter go. Spotlight takes none.
+    otlp: Option<Box<OtlpEndpoints>>,
+}
+
+/// Sentry's endpoints for OTLP. A tunnel takes only envelopes, so these requests go to Sentry itself.
+#[derive(Debug)]
+struct OtlpEndpoints {
+    traces: Uri,
+    logs: Uri,
+    headers: HeaderMap,
 }
 
 impl Destinations {
@@ -44,10 +57,12 @@ impl Destinations {
         has_simple_requests: bool,
     ) -> Result<Option<Self>, BadUrl> {
         let tunnel = tunnel.map(|url| http_url(url).ok_or_else(|| BadUrl::Tunnel(without_secrets(url)))).transpose()?;
-        let sentry = dsn.map(|dsn| match tunnel {
-            Some(url) => Ok(Destination::tunnel(url, dsn, has_simple_requests)),
-            None if has_simple_requests => Destination::simple(dsn),
-            None => Destination::sentry(dsn),
+        let sentry = dsn.map(|dsn| {
+            let sentry = if has_simple_requests { Destination::simple(dsn) } else { Destination::sentry(dsn) }?;
+            Ok(match tunnel {
+                Some(url) => sentry.through_tunnel(url, dsn, has_simple_requests),
+                None => sentry,
+            })
         });
         let sentry = sentry.transpose().map_err(BadUrl::Sentry)?;
         let spotlight =
@@ -73,18 +88,8 @@ impl Destination {
     fn simple(dsn: &Dsn) -> Result<Self, http::Error> {
         // The characters of all three are safe in a query.
         let key = dsn.public_key();
-        let url = format!(
-            "{}?sentry_version=7&sentry_client={SDK_NAME}%2F{SDK_VERSION}&sentry_key={key}",
-            dsn.envelope_url()
-        );
-        Ok(Self { url: url.parse()?, dsn: None, headers: simple_headers() })
-    }
-
-    /// A tunnel, which forwards envelopes to the project that their header names. As with Sentry's SDKs, that DSN is all that
-    /// authenticates a request.
-    fn tunnel(url: Uri, dsn: &Dsn, has_simple_requests: bool) -> Self {
-        let headers = if has_simple_requests { simple_headers() } else { headers() };
-        Self { url, dsn: Some(dsn.to_string()), headers }
+        let query = format!("?sentry_version=7&sentry_client={SDK_NAME}%2F{SDK_VERSION}&sentry_key={key}");
+        Self::of_dsn(dsn, &query, simple_headers())
     }
 
     fn sentry(dsn: &Dsn) -> Result<Self, http::Error> {
@@ -96,11 +101,26 @@ impl Destination {
         auth.set_sensitive(true);
         let mut headers = headers();
         headers.insert("x-sentry-auth", auth);
-        Ok(Self { url: dsn.envelope_url().parse()?, dsn: None, headers })
+        Self::of_dsn(dsn, "", headers)
+    }
+
+    /// The endpoints of a project. Query or headers authenticate the requests.
+    fn of_dsn(dsn: &Dsn, query: &str, headers: HeaderMap) -> Result<Self, http::Error> {
+        let url = |endpoint: String| (endpoint + query).parse::<Uri>();
+        let (traces, logs) = (url(dsn.otlp_traces_url())?, url(dsn.otlp_logs_url())?);
+        let otlp = OtlpEndpoints { traces, logs, headers: headers.clone() };
+        Ok(Self { url: url(dsn.envelope_url())?, dsn: None, headers, otlp: Some(Box::new(otlp)) })
+    }
+
+    /// The same with a tunnel for envelopes, which forwards them to the project that their header names. As with Sentry's SDKs,
+    /// that DSN is all that authenticates a request.
+    fn through_tunnel(self, url: Uri, dsn: &Dsn, has_simple_requests: bool) -> Self {
+        let headers = if has_simple_requests { simple_headers() } else { headers() };
+        Self { url, dsn: Some(dsn.to_string()), headers, ..self }
     }
 
     fn spotlight(url: &str) -> Option<Self> {
-        Some(Self { url: http_url(url)?, dsn: None, headers: headers() })
+        Some(Self { url: http_url(url)?, dsn: None, headers: headers(), otlp: None })
     }
 
     pub(crate) const fn url(&self) -> &Uri {
@@ -117,17 +137,33 @@ impl Destination {
         self.url.authority().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// The request that sends this body.
+    /// The request that sends the body of an envelope.
     pub(super) fn request(&self, body: Body) -> Request<Bytes> {
-        let mut request = Request::new(body.bytes);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.url.clone();
-        *request.headers_mut() = self.headers.clone();
-        if let Some(encoding) = body.encoding {
-            request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        }
-        request
+        post(&self.url, &self.headers, body)
     }
+
+    /// The request that sends the body of one of an OTLP exporter. `None` if they cannot be sent here.
+    pub(super) fn otlp_request(&self, form: OtlpForm, body: Body) -> Option<Request<Bytes>> {
+        let endpoints = self.otlp.as_ref()?;
+        let url = match form.signal {
+            OtlpSignal::Traces => &endpoints.traces,
+            OtlpSignal::Logs => &endpoints.logs,
+        };
+        let mut request = post(url, &endpoints.headers, body);
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+        Some(request)
+    }
+}
+
+fn post(url: &Uri, headers: &HeaderMap, body: Body) -> Request<Bytes> {
+    let mut request = Request::new(body.bytes);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = url.clone();
+    *request.headers_mut() = headers.clone();
+    if let Some(encoding) = body.encoding {
+        request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    request
 }
 
 /// The headers that all destinations get.

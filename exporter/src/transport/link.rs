@@ -103,6 +103,13 @@ impl Link {
         self.is_hurried = is_hurried;
     }
 
+    /// Makes the current pause longer, if there is one: the server asks for it.
+    pub(super) fn wait_until(&mut self, time: Instant) {
+        if let Some(pause) = &mut self.pause {
+            pause.ends = pause.ends.max(time);
+        }
+    }
+
     /// How many more requests may be sent if `out` of `most` are in flight.
     pub(super) fn room(&self, now: Instant, out: usize, most: usize) -> usize {
         let room = most.saturating_sub(out);

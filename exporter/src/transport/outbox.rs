@@ -30,7 +30,7 @@ use super::{
     spotlight::Spotlight,
 };
 use crate::{
-    account::{Counts, DropReason, Ledger, Now, Reports},
+    account::{DropReason, Ledger, Now, Reports},
     packing::Envelope,
     trace::TraceLifecycle,
 };
@@ -49,6 +49,8 @@ pub(crate) struct Outbox {
     largest: usize,
     /// What the envelopes on disk are limited as.
     category: Category,
+    /// Some of them may be requests of an OTLP exporter, which are limited as spans or logs.
+    takes_otlp: bool,
     queue: Queue,
     in_flight: InFlight,
     compressor: Compressor,
@@ -112,6 +114,7 @@ impl Outbox {
             limit,
             largest: largest + MAX_HEADERS,
             category: if lifecycle.is_stream() { Category::Span } else { Category::Transaction },
+            takes_otlp: false,
             queue: Queue::new(),
             in_flight: InFlight::default(),
             compressor: Compressor::new(encoding),
@@ -131,10 +134,20 @@ impl Outbox {
     /// Whether the next transaction may not fit into the queue. With a disk that
     /// works there is room until the disk is behind.
     pub(crate) fn is_full(&self) -> bool {
+        self.is_full_for(0)
+    }
+
+    /// The same for an envelope of this size, which may be larger than a transaction.
+    pub(crate) fn is_full_for(&self, size: usize) -> bool {
         match &self.disk {
             Some(disk) if !disk.has_failed() => disk.is_behind(),
-            _ => !self.queue.is_empty() && self.queue.bytes() + self.largest > self.limit,
+            _ => !self.queue.is_empty() && self.queue.bytes() + self.largest.max(size) > self.limit,
         }
+    }
+
+    /// Requests of OTLP exporters are sent, too, perhaps from the disk. Limits on spans then hold for it.
+    pub(crate) const fn expect_otlp(&mut self) {
+        self.takes_otlp = true;
     }
 
     pub(crate) const fn has_spool(&self) -> bool {
@@ -158,7 +171,8 @@ impl Outbox {
 
     /// Queues an envelope. If the queue is full it goes to the disk or is dropped.
     pub(crate) fn push(&mut self, number: u64, envelope: Envelope, now: Now) {
-        if self.destinations.sentry.is_some() && self.destinations.spotlight.is_some() {
+        let is_otlp = envelope.otlp_form().is_some();
+        if self.destinations.sentry.is_some() && self.destinations.spotlight.is_some() && !is_otlp {
             self.spotlight.copy(&envelope, now);
         }
         let queued = Queued::new(Some(number), envelope, now.instant);
@@ -280,7 +294,9 @@ impl Outbox {
         let destinations = Arc::clone(&self.destinations);
         let to_sentry = destinations.sentry.is_some();
         let destination = destinations.sentry.as_ref().or(destinations.spotlight.as_ref())?;
-        let report = if to_sentry { self.reports.take() } else { None };
+        // A request of an OTLP exporter has no room for a report, which goes out alone.
+        let form = queued.envelope.otlp_form();
+        let report = if to_sentry && form.is_none() { self.reports.take() } else { None };
         let item = report.as_ref().map(|report| report.item(now.wall)).unwrap_or_default();
         if queued.envelope.items.is_empty() && item.is_empty() {
             return None;
@@ -289,7 +305,10 @@ impl Outbox {
         let body =
             if to_sentry { self.compressor.body(write) } else { self.compressor.plain(queued.envelope.body(now.wall)) };
         let encoding = body.encoding;
-        let request = destination.request(body);
+        let request = match form {
+            Some(form) => destination.otlp_request(form, body)?,
+            None => destination.request(body),
+        };
         let in_pause = self.link.is_away();
         self.link.sent(now.instant);
         self.silent_since.get_or_insert(now.instant);
@@ -323,26 +342,5 @@ impl Outbox {
     /// Writes what waits and is in flight into the statistics.
     pub(crate) fn publish(&self) {
         self.ledger.set_in_flight(self.queue.len() + self.in_flight.envelopes(), self.queue.bytes());
-    }
-}
-
-impl Category {
-    /// The category whose rate limits apply to an envelope.
-    pub(super) const fn of(counts: Counts) -> Self {
-        if counts.transactions > 0 {
-            Self::Transaction
-        } else if counts.errors > 0 {
-            Self::Error
-        } else if counts.spans > 0 {
-            Self::Span
-        } else if counts.logs > 0 {
-            Self::LogItem
-        } else if counts.metrics > 0 {
-            Self::TraceMetric
-        } else if counts.check_ins > 0 {
-            Self::Monitor
-        } else {
-            Self::ClientReport
-        }
     }
 }

@@ -142,6 +142,16 @@ impl RateLimits {
     }
 }
 
+/// The pause that an answer asks for in `Retry-After`.
+pub(super) fn asked_pause(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
+    /// A mistake must not hold an envelope longer than an outage does.
+    const LONGEST: Duration = Duration::from_secs(10 * 60);
+    texts(headers, RETRY_AFTER.as_str())
+        .filter_map(|text| retry_after(&text, wall))
+        .max()
+        .map(|pause| pause.min(LONGEST))
+}
+
 /// All lines of a header. Bytes that are not UTF-8 invalidate one limit, but not the others in the line.
 fn texts<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
     headers.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()))

@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
 };
 use opentelemetry_sentry::{
     Delivery, DrivenSentry, EventLayer, FlushError, LogEvent, LogFilter, LogLayer, MetricEvent, Outgoing, Problem, SamplingContext, Sentry,
-    SentryBuilder, SentryExporter, SentryLogProcessor, SentryMeterProvider, SentryMetricExporter, SentryPropagator,
+    SentryBuilder, SentryExporter, SentryLogProcessor, SentryMeterProvider, SentryMetricExporter, SentryOtlpClient, SentryPropagator,
     SentrySampler, SentrySpanProcessor, SetupError, SpanEvent, SpanFilter, Stats, Take, TraceLifecycle, TransactionEvent,
     exporter::{
         DropReason, Dropped, Encoding, ExporterBuildError, SentryExporterBuilder, Trimmed,
@@ -199,6 +199,8 @@ fn parts(ingest: &LocalIngest) -> Result<(), Box<dyn std::error::Error>> {
     let exporter = exporter?;
     is_exporter(&exporter);
     let processor = SentrySpanProcessor::from(exporter);
+    let otlp: SentryOtlpClient = SentryOtlpClient::from(&processor);
+    otlp.flush(Duration::from_secs(2))?;
     is_processor(&processor);
     provider.with_span_processor(processor).build().shutdown()?;
     let second = SentrySpanProcessor::from(SentryExporter::builder().build()?);

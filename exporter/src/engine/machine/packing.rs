@@ -19,7 +19,7 @@ impl Machine {
     pub(in crate::engine) fn has_work(&self) -> bool {
         match self.phase {
             Phase::Running | Phase::Closing { .. } | Phase::Reporting { .. } => {
-                self.has_ready() && !self.outbox.is_full()
+                self.has_ready() && !self.is_queue_full()
             }
             Phase::GivingUp { .. } => self.has_ready() && self.outbox.has_spool(),
             Phase::Stopped => false,
@@ -66,6 +66,10 @@ impl Machine {
             Ready::Logs(lines) => self.work_on_logs(number, lines, now),
             #[cfg(feature = "metrics")]
             Ready::Metrics(walk) => self.work_on_metrics(number, walk),
+            Ready::Otlp(envelope) => {
+                self.shared.otlp.release(envelope.size());
+                self.outbox.push(number, envelope, now);
+            }
             Ready::Envelope(envelope) => self.outbox.push(number, envelope, now),
         }
         self.set_logs_due(now);

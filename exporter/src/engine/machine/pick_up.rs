@@ -72,6 +72,7 @@ impl Machine {
         self.line_up(rest);
         self.take_in_logs(Then::Everything);
         self.take_in_metrics(now);
+        self.take_in_otlp();
     }
 
     pub(super) fn line_up(&mut self, gathered: Vec<Gathered>) {

@@ -14,6 +14,7 @@ impl Machine {
     pub(super) fn close(&mut self, waiter: Option<Waiter>, deadline: Instant, now: Now) {
         self.shared.intake.close(DropReason::Shutdown);
         self.shared.logs.close(DropReason::Shutdown);
+        self.shared.otlp.close(DropReason::Shutdown);
         #[cfg(feature = "metrics")]
         self.shared.metrics.close(DropReason::Shutdown);
         self.take_in_all(now);
@@ -81,7 +82,7 @@ impl Machine {
                 Ready::Logs(lines) => self.packer.drop_logs(lines.lines, reason, &ledger),
                 #[cfg(feature = "metrics")]
                 Ready::Metrics(walk) => uncollected.extend(walk.into_ready()),
-                Ready::Envelope(envelope) => ledger.dropped(reason, envelope.counts),
+                Ready::Envelope(envelope) | Ready::Otlp(envelope) => ledger.dropped(reason, envelope.counts),
             }
         }
         if let Some(envelope) = self.packer.close_logs() {
@@ -101,15 +102,17 @@ impl Machine {
 impl Drop for Machine {
     /// After a shutdown or a panic: counts what did not leave, and answers the callers that wait.
     fn drop(&mut self) {
-        let Shared { intake, logs, ledger, mailbox, .. } = self.shared.clone();
+        let Shared { intake, logs, otlp, ledger, mailbox, .. } = self.shared.clone();
         let is_panicking = thread::panicking();
         let reason = if is_panicking { DropReason::InternalSdkError } else { DropReason::Shutdown };
         intake.close(reason);
         logs.close(reason);
+        otlp.close(reason);
         mailbox.close();
         let unseen = intake.abandon(&ledger);
         ledger.dropped(reason, unseen);
         self.packer.drop_logs(logs.drain(&ledger), reason, &ledger);
+        otlp.drain().iter().for_each(|envelope| ledger.dropped(reason, envelope.counts));
         self.drop_rest(reason);
         if is_panicking {
             // What the panic lost between two stages. The size of logs and metrics is not known any more.

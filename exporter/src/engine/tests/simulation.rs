@@ -31,6 +31,7 @@ use super::super::{
     machine::Machine,
     metrics::{Instrument, InstrumentId, MetricStore, NumberType, Role, Sink},
     order::{Mailbox, Orders},
+    otlp::OtlpInbox,
     waiter, worker,
 };
 use crate::{
@@ -90,9 +91,14 @@ pub(super) fn limited_with(status: u16, limits: &str) -> Reply {
 }
 
 pub(super) fn limited(seconds: u64) -> Reply {
+    asks_to_wait(429, seconds)
+}
+
+/// An answer with `Retry-After`.
+pub(super) fn asks_to_wait(status: u16, seconds: u64) -> Reply {
     let retry_after = HeaderValue::from(seconds);
     let headers = HeaderMap::from_iter([(HeaderName::from_static("retry-after"), retry_after)]);
-    Reply { after: millis(1), answer: Answer::Status(429, headers) }
+    Reply { after: millis(1), answer: Answer::Status(status, headers) }
 }
 
 /// The request is accepted, with limits for what comes later.
@@ -105,6 +111,7 @@ pub(super) fn limits(limits: &'static str) -> Reply {
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) at: Duration,
+    pub(super) path: String,
     /// Before compression.
     pub(super) text: String,
     /// The transaction's own id is the first.
@@ -115,19 +122,28 @@ pub(super) struct Parcel {
 impl Parcel {
     fn new(at: Duration, request: &Request<Bytes>) -> Self {
         let body = request.body();
-        let mut text = String::new();
+        let mut plain = Vec::new();
         if request.headers().contains_key("content-encoding") {
-            flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
+            flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).unwrap();
         } else {
-            text.push_str(std::str::from_utf8(body).unwrap());
+            plain.extend_from_slice(body);
         }
+        let text = String::from_utf8_lossy(&plain).into_owned();
         let mut spans = Vec::new();
-        if text.contains("\"type\":\"transaction\"") || text.contains("\"type\":\"span\"") {
+        if request.headers().get("content-type").is_some_and(|kind| kind == "application/x-protobuf") {
+            spans.extend(super::otlp::ids(&plain));
+        } else if text.contains("\"type\":\"transaction\"") || text.contains("\"type\":\"span\"") {
             const KEY: &str = "\"span_id\":\"";
             let ids = text.match_indices(KEY).map(|(place, _)| &text[place + KEY.len()..place + KEY.len() + 16]);
             spans.extend(ids.map(|id| u64::from_str_radix(id, 16).unwrap()));
         }
-        Self { at, text, spans, is_for_spotlight: request.uri().host() == Some("spotlight") }
+        Self {
+            at,
+            path: request.uri().path().to_owned(),
+            text,
+            spans,
+            is_for_spotlight: request.uri().host() == Some("spotlight"),
+        }
     }
 
     pub(super) fn is_error(&self) -> bool {
@@ -558,6 +574,7 @@ fn process(plan: &Plan, now: Now) -> (Shared, Machine, Option<Spool>) {
     let ledger: Arc<Ledger> = Arc::default();
     let shared = Shared {
         logs: Arc::new(LogIntake::new(plan.engine.log_limit)),
+        otlp: Arc::new(OtlpInbox::new(plan.queue_limit)),
         intake: Arc::new(Intake::new(plan.engine.buffer_limit).with_lifecycle(plan.engine.lifecycle)),
         metrics: Arc::new(MetricStore::new(
             Arc::clone(&ledger),

@@ -11,6 +11,7 @@ use crate::{
         checkup::Reply,
         in_flight::{Flight, Sent},
         queue::{Queued, pause_after},
+        rate_limit::asked_pause,
         verdict::{Answer, Verdict},
     },
 };
@@ -24,6 +25,15 @@ const TRIES_OF_HANGING: u32 = 3;
 
 /// The same for Spotlight without a DSN. Here each request without an answer counts: a developer's viewer is often off.
 const MAX_SPOTLIGHT_TRIES: u32 = 3;
+
+/// How a request failed whose envelope is sent again.
+struct Failure {
+    /// As how many tries it counts.
+    tries: u32,
+    in_pause: bool,
+    /// The pause that the server asks for.
+    retry_after: Option<Duration>,
+}
 
 impl Outbox {
     /// Takes in the answer to a request.
@@ -53,16 +63,23 @@ impl Outbox {
         if !are_out || matches!(answer, Answer::Status(..)) {
             self.silent_since = Some(now.instant).filter(|_| are_out);
         }
-        let verdict = answer.verdict(encoding);
+        let is_otlp = queued.envelope.otlp_form().is_some();
+        let verdict = answer.verdict(encoding, is_otlp);
         if let Some(report) = report.filter(|_| verdict != Verdict::Delivered) {
             self.reports.put_back(report);
         }
+        let mut retry_after = None;
         if let Answer::Status(status, headers) = &answer {
-            if self.link.answered() {
+            // A proxy answers for a server that is away. If that ended the link's pause, requests of an OTLP exporter would be
+            // sent all at once, and reports in between would use up their tries.
+            let is_away =
+                verdict == Verdict::Later || (queued.envelope.items.is_empty() && (502..=504).contains(status));
+            if !is_away && self.link.answered() {
                 self.queue.end_pauses();
                 self.disk.iter_mut().for_each(|disk| disk.look_at(now.instant));
             }
             self.limits.update(*status, headers, now.instant, now.wall);
+            retry_after = asked_pause(headers, now.wall);
         }
         match verdict {
             Verdict::Delivered => {
@@ -77,13 +94,15 @@ impl Outbox {
             }
             Verdict::Later => {
                 let tries = if hangs { TRIES_OF_HANGING } else { 1 };
-                self.again(queued, tries, in_pause, now.instant);
+                let failure = Failure { tries, in_pause, retry_after };
+                self.again(queued, failure, now.instant);
             }
         }
     }
 
     /// Queues an envelope that got no answer again, or drops it after [`MAX_TRIES`].
-    fn again(&mut self, mut queued: Queued, tries: u32, in_pause: bool, now: Instant) {
+    fn again(&mut self, mut queued: Queued, failure: Failure, now: Instant) {
+        let Failure { tries, in_pause, retry_after } = failure;
         let era = self.link.era();
         // Other envelopes got answers since this one failed last, so the link works.
         let is_own_fault = queued.blamed_in.is_some_and(|blamed| blamed != era);
@@ -102,15 +121,17 @@ impl Outbox {
             // It only carried a report, which was put back.
             return;
         }
+        let retry_after = retry_after.filter(|_| !self.is_hurried);
         if self.link.is_away() {
             // The link's pause applies to all envelopes. A pause of its own would only delay this one.
+            retry_after.into_iter().for_each(|asked| self.link.wait_until(now + asked));
             return self.queue.push(queued);
         }
         let pause = pause_after(queued.failures, jitter);
         queued.failures += 1;
         let pause =
             if self.is_hurried { pause.min(Duration::from_millis(50 << queued.failures.min(4))) } else { pause };
-        self.queue.pause(queued, now + pause);
+        self.queue.pause(queued, now + retry_after.map_or(pause, |asked| asked.max(pause)));
     }
 
     pub(super) fn drop_envelope(&mut self, queued: Queued, reason: DropReason) {

@@ -6,6 +6,7 @@ use crate::{
     transport::{
         disk::{Disk, DiskDone, DiskJob},
         queue::Queued,
+        rate_limit::Category,
     },
 };
 
@@ -37,7 +38,9 @@ impl Outbox {
         // `link.room` allows one during an outage: if the queue is empty, an envelope from the disk tries the server.
         let has_room = (self.queue.is_empty() || self.queue.bytes() < self.limit / 4)
             && self.link.room(now.instant, self.in_flight.taking_room(), MAX_IN_FLIGHT) > 0;
-        let is_limited = self.limits.is_limited(self.category, now.instant);
+        // What is limited stays on the disk: in memory it would be dropped.
+        let otlp = [Category::Span, Category::LogItem].into_iter().filter(|_| self.takes_otlp);
+        let is_limited = otlp.chain([self.category]).any(|category| self.limits.is_limited(category, now.instant));
         disk.next_job(now.instant, has_room && !is_limited)
     }
 

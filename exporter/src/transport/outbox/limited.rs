@@ -29,3 +29,24 @@ impl Outbox {
         Some(queued)
     }
 }
+
+impl Category {
+    /// The category whose rate limits apply to an envelope.
+    pub(in crate::transport) const fn of(counts: Counts) -> Self {
+        if counts.transactions > 0 {
+            Self::Transaction
+        } else if counts.errors > 0 {
+            Self::Error
+        } else if counts.spans > 0 {
+            Self::Span
+        } else if counts.logs > 0 {
+            Self::LogItem
+        } else if counts.metrics > 0 {
+            Self::TraceMetric
+        } else if counts.check_ins > 0 {
+            Self::Monitor
+        } else {
+            Self::ClientReport
+        }
+    }
+}
