@@ -54,7 +54,7 @@
 //! | zstd, your own certificate, your own HTTP client | [`with_encoding`], [`with_root_certificate`], [`with_http_client`] |
 //! | a second destination for spans | [`with_span_processor`] |
 //! | a tunnel between, such as Sentry's Lambda extension | [`with_tunnel`], or `SENTRY_TUNNEL` ([gateways](crate::guide::gateways)) |
-//! | to send by OTLP, as OpenTelemetry's exporter writes it | [`SentryOtlpClient`] ([from `opentelemetry-otlp`](crate::guide::from_otlp)) |
+//! | to send by OTLP, as OpenTelemetry's exporter writes it | [`SentryOtlpClient`] ([from `opentelemetry-otlp`](crate::guide::from_otlp#by-otlp)) |
 //! | a local viewer | [`with_spotlight`], or `SENTRY_SPOTLIGHT=1` |
 //! | to know why nothing arrives | [`Sentry::check`] |
 //! | to know what was lost | [`Sentry::stats`], [`with_internal_metrics`] ([delivery](crate::guide::delivery)) |

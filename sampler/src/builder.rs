@@ -52,6 +52,7 @@ pub struct SentrySamplerBuilder {
     limit: Option<f64>,
     record_all: bool,
     adds_threshold: bool,
+    hands_over: bool,
     excluded: Vec<Excluded>,
     policy: Policy,
 }
@@ -59,7 +60,15 @@ pub struct SentrySamplerBuilder {
 impl Default for SentrySamplerBuilder {
     fn default() -> Self {
         let policy = Policy { rules: Vec::new(), function: None, parent_based: true, probes: false };
-        Self { rate: None, limit: None, record_all: false, adds_threshold: false, excluded: Vec::new(), policy }
+        Self {
+            rate: None,
+            limit: None,
+            record_all: false,
+            adds_threshold: false,
+            hands_over: true,
+            excluded: Vec::new(),
+            policy,
+        }
     }
 }
 
@@ -147,6 +156,14 @@ impl SentrySamplerBuilder {
         self
     }
 
+    /// Sets whether sampled local roots get the attributes from which `SentryExporter` and `SentrySpanProcessor` make the
+    /// envelope's `trace` header, and which they remove: `sentry.sample_rate`, `sentry.dsc` and others. Another exporter, such
+    /// as OTLP's, would send them. Set it to `false` where only that one gets the spans. Defaults to `true`.
+    pub const fn with_trace_header(mut self, on: bool) -> Self {
+        self.hands_over = on;
+        self
+    }
+
     /// Excludes client requests to the host of this URL: their spans are never sampled, not even below a sampled parent.
     ///
     /// `Sentry` of the crate `opentelemetry-sentry` excludes the host of its DSN, so that a request to Sentry never makes
@@ -176,6 +193,7 @@ impl SentrySamplerBuilder {
             tunables: Arc::new(Tunables::new(rate, limit)),
             record_all: self.record_all,
             adds_threshold: self.adds_threshold,
+            hands_over: self.hands_over,
             decisions: Arc::default(),
         };
         SentrySampler::new(shared, self.excluded)

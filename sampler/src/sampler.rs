@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) record_all: bool,
     /// Whether threshold and randomness are added to the trace state of a trace that came without.
     pub(crate) adds_threshold: bool,
+    /// Whether Sentry's exporter gets the spans, which removes the attributes that are handed over.
+    pub(crate) hands_over: bool,
     pub(crate) decisions: Arc<DecisionLog>,
 }
 
@@ -175,11 +177,12 @@ impl SentrySampler {
         trace_id: TraceId,
         start: &Start<'_>,
     ) -> Outcome {
-        let decided = Decided { trace_id, decision, incoming, records_all: self.shared.record_all };
+        let Shared { record_all, hands_over, adds_threshold, .. } = *self.shared;
+        let decided = Decided { trace_id, decision, incoming, records_all: record_all };
         Outcome {
             is_recorded: decision.recorded,
-            attributes: handed_over(decision, incoming, trace_id),
-            trace_state: updated(start.trace_state, decided, self.shared.adds_threshold),
+            attributes: if hands_over { handed_over(decision, incoming, trace_id) } else { Vec::new() },
+            trace_state: updated(start.trace_state, decided, adds_threshold),
         }
     }
 

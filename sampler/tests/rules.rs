@@ -274,6 +274,21 @@ fn with_record_all_sentry_still_gets_only_sampled_traces() {
 }
 
 #[test]
+fn without_sentrys_exporter_no_span_gets_its_attributes_and_the_decision_is_the_same() {
+    for rate in [0.0, 0.5, 1.0] {
+        let builder = || SentrySampler::builder().with_rate(rate).with_record_all(true);
+        let [with, without] = [true, false].map(|on| {
+            let sampler = builder().with_trace_header(on).build().unwrap();
+            let root = route("/");
+            let result = sampler.should_sample(Some(&root.cx), T, "GET", &root.kind, &root.attributes, &[]);
+            (result, RemoteTrace::from_context(&root.cx).unwrap().decision(T).unwrap().clone())
+        });
+        assert!(!with.0.attributes.is_empty() && without.0.attributes.is_empty());
+        assert_eq!((&with.0.decision, with.1), (&without.0.decision, without.1));
+    }
+}
+
+#[test]
 fn roots_that_are_not_sampled_are_counted_and_inherited_decisions_are_not() {
     let sampler = SentrySampler::rate(0.0).unwrap();
     route("/").is_sampled(&sampler);
