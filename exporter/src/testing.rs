@@ -5,6 +5,6 @@ mod conversion;
 pub use self::conversion::Conversion;
 #[doc(inline)]
 pub use opentelemetry_sentry_testing::{
-    Answer, Captured, CheckIn, Envelope, ErrorEvent, Gate, InvalidEnvelope, Item, LocalIngest, Log, Metric,
-    RecordedRequest, Span, StreamedSpan, Transaction, WaitTimeout,
+    Answer, Captured, CheckIn, Envelope, ErrorEvent, Gate, InvalidEnvelope, Item, LocalIngest, Log, Metric, OtlpLog,
+    OtlpSpan, RecordedRequest, Span, StreamedSpan, Transaction, WaitTimeout,
 };
