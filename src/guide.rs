@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | what op, name, status, data, tags and errors are made of | [`mapping`] |
 //! | whether to send transactions or streamed spans | [`lifecycles`] |
+//! | which way out: transactions, streamed spans, OTLP, a collector | [`ways_out`] |
 //! | what Sentry's pages for queries, caches, queues, AI agents and others need | [`modules`] |
 //! | which headers are read and written | [`headers`] |
 //! | which traces are sampled | [`sampling`] |
@@ -78,6 +79,9 @@ pub mod queries {}
 
 #[doc = include_str!("guide/sampling.md")]
 pub mod sampling {}
+
+#[doc = include_str!("guide/ways_out.md")]
+pub mod ways_out {}
 
 #[doc = include_str!("guide/web.md")]
 pub mod web {}
