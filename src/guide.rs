@@ -11,6 +11,7 @@
 //! | what leaves the process, and how to hide more | [`privacy`] |
 //! | when spans leave, what can be lost, and where to see it | [`delivery`] |
 //! | what works in browsers, edge workers and WASI, without a thread | [`edge`] |
+//! | what functions need, which freeze between two invocations | [`serverless`] |
 //! | what a tunnel or a Relay between needs, and what it changes | [`gateways`] |
 //! | which log lines are sent, as what, and what they cost | `logs` (feature `logs`) |
 //! | what becomes of counters, gauges and histograms, and what they cost | `metrics` (feature `metrics`) |
@@ -72,6 +73,9 @@ pub mod next_js;
 pub mod privacy {}
 
 pub mod queues_and_jobs;
+
+#[doc = include_str!("guide/serverless.md")]
+pub mod serverless {}
 
 #[cfg(feature = "tracing")]
 #[doc = include_str!("guide/queries.md")]

@@ -65,6 +65,7 @@
 //! | spans and headers for outgoing requests | `web::ClientLayer`, `web::RequestBuilderExt` for reqwest ([web](crate::guide::web#outgoing-requests)) |
 //! | browsers whose ad blockers block Sentry, or of another origin | `web::Tunnel`, `web::TRACE_HEADERS` ([web](crate::guide::web#answers-of-the-tunnel)) |
 //! | server actions, and work after the response | `web::server_action`, `web::deferred` ([web](crate::guide::web#results-of-server-actions)) |
+//! | a flush at the end of each request or invocation, in functions | `web::FlushLayer` ([serverless](crate::guide::serverless)) |
 //! | cron monitors | the attribute `sentry.monitor.slug` on the span of a job ([the guide](crate::guide::queues_and_jobs#cron-monitors)) |
 //! | queues, child processes, cron jobs | [the guide](crate::guide::queues_and_jobs) |
 //! | tests of what a closure sends | `testing::capture` (feature `testing`), also with middleware that uses the globals |

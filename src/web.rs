@@ -8,6 +8,7 @@
 //! | envelopes of browsers whose ad blockers block Sentry | [`Tunnel`] |
 //! | trace headers from browsers of another origin | [`TRACE_HEADERS`] |
 //! | server actions as in Next.js | [`server_action`] |
+//! | a flush at the end of each request or invocation, in functions | [`FlushLayer`] |
 //! | work that outlives its response, as `after()` in Next.js | [`deferred`] |
 //! | spans and headers for outgoing requests | [`ClientLayer`]; `RequestBuilderExt` for reqwest |
 //!
@@ -48,6 +49,7 @@
 mod action;
 mod client;
 mod deferred;
+mod flush;
 mod method;
 mod server;
 mod server_timing;
@@ -62,6 +64,7 @@ pub use self::{
     action::{ActionOutcome, ServerAction, server_action},
     client::{ClientLayer, TracedClient, TracedFuture},
     deferred::deferred,
+    flush::{FlushBody, FlushLayer, Flushed, HttpFlushLayer, HttpFlushed},
     server::{ServerBody, ServerFuture, ServerLayer, TracedServer},
     server_timing::{ServerTiming, ServerTimingFuture, ServerTimingLayer},
     tunnel::{EXPOSED_HEADERS, Tunnel, TunnelBuildError, TunnelBuilder},

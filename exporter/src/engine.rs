@@ -62,6 +62,7 @@ use opentelemetry::{Context, SpanId, TraceId};
 use opentelemetry_http::HttpClient;
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sentry_protocol::{__shared::Databases, DecisionLog, RemoteTrace, SampleRand};
+use tokio::sync::oneshot;
 use web_time::Instant;
 
 #[cfg(feature = "metrics")]
@@ -71,7 +72,7 @@ use self::{
     intake::{Intake, Place},
     logs::LogIntake,
     machine::Shared,
-    order::{Mailbox, Waiter},
+    order::{Mailbox, Reply, Waiter},
     otlp::OtlpInbox,
 };
 pub(crate) use self::{clock::read_clocks, driven::Driven, options::EngineOptions, worker::Setup};
@@ -324,9 +325,34 @@ impl Engine {
         match wait(&answer, timeout) {
             Ok(result) => result,
             Err(NoAnswer::InTime) => Err(FlushError::Timeout(timeout)),
-            Err(NoAnswer::Ever) if self.closed.load(Ordering::Acquire) => Err(FlushError::AlreadyShutdown),
-            Err(NoAnswer::Ever) if self.shared.mailbox.is_closed() => Err(FlushError::Stopped),
-            Err(NoAnswer::Ever) => Err(FlushError::Timeout(timeout)),
+            Err(NoAnswer::Ever) => Err(self.why_no_answer(timeout)),
+        }
+    }
+
+    /// Flushes what has ended and leaves what is below an open local root. It blocks no thread.
+    pub(crate) async fn flush_ended(&self, timeout: Duration) -> Result<(), FlushError> {
+        self.check_thread()?;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(FlushError::AlreadyShutdown);
+        }
+        if self.worker.is_none() {
+            return self.all_delivered();
+        }
+        let now = Instant::now();
+        let (caller, answer) = oneshot::channel();
+        let waiter = Waiter { reply: Reply::ToFuture(caller), leaves_open: true, deadline: now + bounded(timeout) };
+        self.shared.mailbox.leave(now, |orders| orders.flushes.push(waiter));
+        answer.await.unwrap_or_else(|_| Err(self.why_no_answer(timeout)))
+    }
+
+    /// Why the worker has dropped a flush without an answer.
+    fn why_no_answer(&self, timeout: Duration) -> FlushError {
+        if self.closed.load(Ordering::Acquire) {
+            FlushError::AlreadyShutdown
+        } else if self.shared.mailbox.is_closed() {
+            FlushError::Stopped
+        } else {
+            FlushError::Timeout(timeout)
         }
     }
 
@@ -419,7 +445,7 @@ fn process_id() -> u32 {
 
 fn waiter(deadline: Instant) -> (Waiter, mpsc::Receiver<Result<(), FlushError>>) {
     let (reply, answer) = mpsc::channel();
-    (Waiter { reply, deadline }, answer)
+    (Waiter { reply: Reply::ToThread(reply), leaves_open: false, deadline }, answer)
 }
 
 /// Limits a timeout to a year. Adding `Duration::MAX` to an `Instant` would panic.

@@ -109,6 +109,32 @@ fn a_request_that_ends_leaves_alone() {
 }
 
 #[test]
+fn what_has_ended_leaves_of_all_traces_and_nothing_of_an_open_request() {
+    for lifecycle in [TraceLifecycle::Transactions, TraceLifecycle::Stream] {
+        let driven = driven(|builder| builder.with_lifecycle(lifecycle));
+        let (first, second, other) =
+            (driven.request(1, "first"), driven.request(1, "second"), driven.request(2, "other"));
+        for (cx, name) in [(&first, "of first"), (&second, "of second"), (&other, "of other")] {
+            driven.child(cx, name);
+        }
+        first.span().end();
+        driven.request(3, "alone").span().end();
+        let text = driven.accept(Take::Ended).concat();
+        assert!(text.contains("of first") && text.contains("alone"), "{text}");
+        // A stream has no transaction that could be torn.
+        let is_torn = text.contains("of second") || text.contains("of other");
+        assert_eq!(is_torn, lifecycle == TraceLifecycle::Stream, "{text}");
+        second.span().end();
+        other.span().end();
+        let bodies = driven.accept(Take::Ended);
+        assert_eq!(bodies.len(), 2, "each request as a whole: {bodies:?}");
+        assert_eq!(driven.accept(Take::Ended), [""; 0]);
+        let stats = driven.delivery.stats();
+        assert_eq!((stats.spans_received, stats.spans_sent, stats.spans_pending), (7, 7, 0), "{stats:?}");
+    }
+}
+
+#[test]
 fn streamed_spans_of_a_trace_leave_at_its_requests_end() {
     let driven = driven(|builder| builder.with_lifecycle(TraceLifecycle::Stream));
     let (first, other) = (driven.request(1, "first"), driven.request(2, "other"));

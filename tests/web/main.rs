@@ -5,6 +5,7 @@ mod calls;
 #[path = "../support/client.rs"]
 mod client;
 mod deferred;
+mod flush;
 mod hostile;
 mod pages;
 mod server;

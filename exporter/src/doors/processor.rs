@@ -81,6 +81,23 @@ impl SentrySpanProcessor {
         self.engine.as_ref().map_or(Ok(()), |engine| engine.flush(timeout))
     }
 
+    /// Sends what is complete, and waits until the server has accepted it: all traces whose local root has ended, all streamed
+    /// spans, log lines and measurements. Spans below a local root that is still open stay, so no other request is torn. It
+    /// is for the end of a request or an invocation, and blocks no thread.
+    ///
+    /// It needs no runtime. A blocking HTTP client that holds the exporter's thread holds this future beyond `timeout`, too;
+    /// `web::FlushLayer` of the crate `opentelemetry-sentry` has a timer for that. To drop the future is no loss.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    pub async fn flush_ended(&self, timeout: Duration) -> Result<(), FlushError> {
+        match &self.engine {
+            Some(engine) => engine.flush_ended(timeout).await,
+            None => Ok(()),
+        }
+    }
+
     /// Accepts no more spans, sends all that have ended so far, and ends the exporter's thread.
     ///
     /// What is not delivered within `timeout` is kept on disk if there is a spool directory; otherwise it is dropped

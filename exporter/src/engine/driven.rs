@@ -24,6 +24,9 @@ pub enum Take {
     /// Besides, what has ended of this trace, all logs and all check-ins of jobs. Spans below a local root that is still open stay, so this is for
     /// the end of a request.
     Trace(TraceId),
+    /// Everything that is complete, of all traces, with all logs, check-ins and metrics. Spans below a local root that is still
+    /// open stay, so this is for the end of a request whose trace is not known, and for one that may have begun others.
+    Ended,
     /// Everything, also spans whose local root is still open: before a runtime freezes or ends.
     Everything,
 }
@@ -49,10 +52,12 @@ impl Driven {
             match what {
                 Take::Ready => {}
                 Take::Trace(trace_id) => machine.take_in_trace(trace_id, now),
+                Take::Ended => machine.take_in_ended(now),
                 Take::Everything => machine.take_in_all(now),
             }
             let mut requests = machine.requests(now);
-            if what == Take::Everything && requests.is_empty() {
+            // The process may be frozen for long after it.
+            if matches!(what, Take::Ended | Take::Everything) && requests.is_empty() {
                 requests.extend(machine.report_losses(now));
             }
             requests

@@ -193,7 +193,11 @@ impl Machine {
         }
         check.into_iter().for_each(|check| self.outbox.check(check));
         if !flushes.is_empty() {
-            self.take_in_all(now);
+            if flushes.iter().all(|flush| flush.leaves_open) {
+                self.take_in_ended(now);
+            } else {
+                self.take_in_all(now);
+            }
             for waiter in flushes {
                 self.callers.add(waiter, self.next_number, self.outbox.has_spool(), now.instant);
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use opentelemetry_sdk::Resource;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use web_time::Instant;
 
 use super::flush_error::FlushError;
@@ -15,15 +15,27 @@ use crate::transport::Asker;
 /// A caller that waits for everything to leave.
 #[derive(Debug)]
 pub(super) struct Waiter {
-    pub(super) reply: mpsc::Sender<Result<(), FlushError>>,
+    pub(super) reply: Reply,
+    /// Spans below a local root that is still open stay.
+    pub(super) leaves_open: bool,
     /// When the caller stops waiting. After that an answer would reach nothing, so the flush is forgotten.
     pub(super) deadline: Instant,
+}
+
+/// How the caller waits.
+#[derive(Debug)]
+pub(super) enum Reply {
+    ToThread(mpsc::Sender<Result<(), FlushError>>),
+    ToFuture(oneshot::Sender<Result<(), FlushError>>),
 }
 
 impl Waiter {
     pub(super) fn answer(self, result: Result<(), FlushError>) {
         // The caller may have stopped waiting.
-        let _ = self.reply.send(result);
+        match self.reply {
+            Reply::ToThread(caller) => drop(caller.send(result)),
+            Reply::ToFuture(caller) => drop(caller.send(result)),
+        }
     }
 }
 

@@ -122,6 +122,12 @@ impl Assembler {
         if is_ready { self.take_next(trace_id, roots) } else { Vec::new() }
     }
 
+    /// The same of all traces.
+    pub(crate) fn take_all_ended(&mut self, roots: &impl OpenRoots) -> Vec<Trace> {
+        let ended = self.waiting.iter().filter(|(_, waiting)| waiting.has_ready()).map(|(trace_id, _)| *trace_id);
+        ended.collect::<Vec<_>>().into_iter().flat_map(|trace_id| self.take_next(trace_id, roots)).collect()
+    }
+
     /// Returns the spans that would be due next; first those whose root has ended.
     pub(crate) fn drain_oldest(&mut self, roots: &impl OpenRoots) -> Vec<Trace> {
         let oldest = self.due.first().map(|(_, trace_id)| TraceId::from_bytes(*trace_id));

@@ -77,6 +77,14 @@ impl Gatherer {
         }
     }
 
+    /// The same of all traces.
+    pub(crate) fn take_all_ended(&mut self, roots: &impl OpenRoots) -> Vec<Gathered> {
+        match self {
+            Self::Assembler(assembler) => in_traces(assembler.take_all_ended(roots)),
+            Self::Buckets(buckets) => in_buckets(buckets.drain()),
+        }
+    }
+
     /// The spans that would be due next.
     pub(crate) fn drain_oldest(&mut self, roots: &impl OpenRoots) -> Vec<Gathered> {
         match self {

@@ -1,4 +1,4 @@
-//! What a machine does for an application that drives it.
+//! What a machine does for an application that drives it, and at the end of a request.
 
 use opentelemetry::TraceId;
 
@@ -16,6 +16,15 @@ impl Machine {
         let ended = self.gatherer.take_ended(trace_id, &*self.shared.intake);
         self.line_up(ended);
         self.take_in_logs(Then::Everything);
+    }
+
+    /// Lines up everything but what is below a local root that is still open, so nothing of another request is torn.
+    pub(in crate::engine) fn take_in_ended(&mut self, now: Now) {
+        self.take_in(now);
+        let ended = self.gatherer.take_all_ended(&*self.shared.intake);
+        self.line_up(ended);
+        self.take_in_logs(Then::Everything);
+        self.take_in_metrics(now);
     }
 
     /// Packs what is lined up. Returns all requests that may be sent now.
