@@ -18,8 +18,10 @@ mod hostile_server;
 mod logs;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod processes;
 mod propagation;
 mod raw_server;
+mod relays;
 mod set_up;
 mod stream;
 mod support;
