@@ -3,6 +3,7 @@
 mod callers;
 mod check_ins;
 mod fairness;
+mod freezes;
 mod gen_ai;
 mod laws;
 mod logs;

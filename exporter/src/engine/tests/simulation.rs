@@ -25,7 +25,7 @@ use web_time::Instant;
 use wildmatch::WildMatch;
 
 use super::super::{
-    EngineOptions, FlushError, Setup, Shared,
+    Driven, EngineOptions, FlushError, Setup, Shared,
     intake::Intake,
     logs::{LogIntake, RecordKind},
     machine::Machine,
@@ -64,7 +64,7 @@ pub(super) const fn seconds(seconds: u64) -> Duration {
 /// What the server says to a request, and after what time.
 pub(super) struct Reply {
     after: Duration,
-    answer: Answer,
+    pub(super) answer: Answer,
 }
 
 pub(super) fn status(status: u16, after: Duration) -> Reply {
@@ -120,7 +120,7 @@ pub(super) struct Parcel {
 }
 
 impl Parcel {
-    fn new(at: Duration, request: &Request<Bytes>) -> Self {
+    pub(super) fn new(at: Duration, request: &Request<Bytes>) -> Self {
         let body = request.body();
         let mut plain = Vec::new();
         if request.headers().contains_key("content-encoding") {
@@ -258,6 +258,20 @@ impl Simulation {
 
     pub(super) fn jump(&mut self, jump: impl FnOnce(SystemTime) -> SystemTime) {
         self.now.wall = jump(self.now.wall);
+    }
+
+    /// The machine without this driver, for a test that drives it as an application does.
+    pub(super) fn take_driven(&mut self) -> Driven {
+        Driven::new(self.machine.take().expect("it runs"))
+    }
+
+    pub(super) const fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Lets time pass in which nothing runs.
+    pub(super) fn freeze(&mut self, time: Duration) {
+        self.now = Now { instant: self.now.instant + time, wall: self.now.wall + time };
     }
 
     pub(super) fn stats(&self) -> Stats {
