@@ -6,6 +6,8 @@
 //! | `platform` | a stand-in of the runtime's API, by which the function gets its events |
 //! | `stage` | starts both and an ingest, freezes the function between invocations, and checks what arrives |
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
+
 mod function;
 mod platform;
 mod stage;

@@ -56,6 +56,7 @@ impl Form {
 
 #[test]
 #[ignore = "a process of the tests below"]
+#[expect(clippy::print_stdout, reason = "the test reads it there")]
 fn serves_requests() {
     let Ok(task) = env::var(TASK) else { return };
     let Task { dsn, rate, parent_based, requests } = serde_json::from_str(&task).unwrap();
@@ -82,12 +83,13 @@ fn serves_requests() {
 
 /// Runs a process to its end. Returns the headers that it passes on.
 fn process(task: &Task) -> Vec<HashMap<String, String>> {
-    let mut command = Command::new(env::current_exe().unwrap());
+    let mut command = Command::new(env::current_exe().expect("a file"));
     command.args(["--exact", "processes::serves_requests", "--ignored", "--nocapture", "--test-threads=1"]);
-    let output = command.env(TASK, serde_json::to_string(task).unwrap()).stderr(Stdio::inherit()).output().unwrap();
-    let output = String::from_utf8(output.stdout).unwrap();
+    let task = serde_json::to_string(task).expect("JSON");
+    let output = command.env(TASK, task).stderr(Stdio::inherit()).output().expect("a process");
+    let output = String::from_utf8_lossy(&output.stdout);
     let line = output.lines().find_map(|line| line.split_once(RESULT)).unwrap_or_else(|| panic!("{output}"));
-    serde_json::from_str(line.1).unwrap()
+    serde_json::from_str(line.1).expect("headers")
 }
 
 /// Trace ids whose random values are spread over all rates.
@@ -105,14 +107,14 @@ fn undecided() -> Vec<HashMap<String, String>> {
 fn arrived(ingest: &LocalIngest) -> BTreeMap<String, usize> {
     let mut arrived = BTreeMap::new();
     for event in ingest.transactions() {
-        *arrived.entry(event["contexts"]["trace"]["trace_id"].as_str().unwrap().to_owned()).or_default() += 1;
+        *arrived.entry(event["contexts"]["trace"]["trace_id"].as_str().expect("an id").to_owned()).or_default() += 1;
     }
     arrived
 }
 
 /// The traces that Sentry's rule samples at a rate, each with three spans.
 fn expected(rate: f64) -> BTreeMap<String, usize> {
-    let rate = SampleRate::try_from(rate).unwrap();
+    let rate = SampleRate::try_from(rate).expect("a rate");
     let is_sampled = |id: &u128| SampleRand::from_trace_id((*id).into()).is_below(rate);
     trace_ids().filter(is_sampled).map(|id| (format!("{id:032x}"), 3)).collect()
 }
