@@ -242,7 +242,7 @@ impl Machine {
         if is_late || self.is_over() || self.has_used_disk {
             return None;
         }
-        let job = self.outbox.next_job(now);
+        let job = self.outbox.next_job(now).or_else(|| self.outbox.last_job().filter(|_| self.is_at_its_end()));
         self.has_used_disk = job.is_some();
         job
     }

@@ -52,6 +52,8 @@ pub(crate) struct Disk {
     has_looked: bool,
     /// A shutdown has begun. What is on disk then stays there: taking it would delay the shutdown.
     is_closing: bool,
+    /// The last job was done.
+    is_closed: bool,
     /// The disk had nothing to hand out when it was asked last: what counts as kept is being sent by another process, or
     /// was removed. Without it every flush would wait in vain.
     is_elsewhere: bool,
@@ -72,6 +74,8 @@ pub(crate) enum DiskJob {
         removed: Vec<RecordId>,
         put_back: Vec<RecordId>,
     },
+    /// The last one: what another program has removed meanwhile is lost, as only this process can still read it.
+    Close,
 }
 
 /// The result of a job.
@@ -80,6 +84,7 @@ pub(crate) enum DiskDone {
     Stored(Stored),
     Taken(Taken),
     Settled,
+    Closed(Lost),
 }
 
 /// What the outbox has to do after a job.
@@ -110,6 +115,7 @@ impl DiskJob {
                 spool.put_back(&put_back);
                 DiskDone::Settled
             }
+            Self::Close => DiskDone::Closed(spool.close()),
         }
     }
 }
@@ -146,6 +152,16 @@ impl Disk {
     /// Whether a shutdown has begun.
     pub(super) const fn is_closing(&self) -> bool {
         self.is_closing
+    }
+
+    /// Whether the last job was done.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// The last job, once a shutdown has nothing more for the disk.
+    pub(super) fn last_job(&self) -> Option<DiskJob> {
+        (self.is_closing && self.is_idle() && !self.is_closed).then_some(DiskJob::Close)
     }
 
     /// Schedules the next look at the disk.
@@ -254,6 +270,10 @@ impl Disk {
                 settled.taken = records.into_iter().map(|spooled| from_disk(spooled, ledger, now)).collect();
             }
             DiskDone::Settled => {}
+            DiskDone::Closed(lost) => {
+                count_lost(lost, ledger);
+                self.is_closed = true;
+            }
         }
         settled
     }

@@ -38,7 +38,7 @@ impl Machine {
             Phase::Reporting { waiter, deadline, is_sent } => {
                 // One attempt only, see `is_sent`.
                 let is_reported = is_sent || !self.outbox.has_unreported(now.instant);
-                if (is_reported && self.outbox.is_empty()) || deadline <= now.instant {
+                if (is_reported && self.outbox.is_empty() && self.outbox.is_closed()) || deadline <= now.instant {
                     self.stop(waiter)
                 } else {
                     Phase::Reporting { waiter, deadline, is_sent }
@@ -51,13 +51,26 @@ impl Machine {
             self.pieces_left();
             // Its start is on disk or dropped, so nothing waits for it any more.
             self.check_ins.release();
-            let is_kept = self.outbox.is_empty() && (!self.has_ready() || !self.outbox.has_spool());
-            if is_kept || deadline <= now.instant {
+            if (self.is_kept() && self.outbox.is_closed()) || deadline <= now.instant {
                 if let Phase::GivingUp { waiter, .. } = mem::replace(&mut self.phase, Phase::Stopped) {
                     self.drop_rest(DropReason::Shutdown);
                     self.stop(waiter);
                 }
             }
+        }
+    }
+
+    /// Whether all that a shutdown could not deliver is on disk, or there is none.
+    fn is_kept(&self) -> bool {
+        self.outbox.is_empty() && (!self.has_ready() || !self.outbox.has_spool())
+    }
+
+    /// Whether a shutdown has nothing more to store.
+    pub(super) fn is_at_its_end(&self) -> bool {
+        match self.phase {
+            Phase::Running | Phase::Closing { .. } | Phase::Stopped => false,
+            Phase::Reporting { .. } => true,
+            Phase::GivingUp { .. } => self.is_kept(),
         }
     }
 

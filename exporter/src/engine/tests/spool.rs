@@ -1,6 +1,6 @@
 //! What a directory keeps, and what is counted.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
@@ -8,6 +8,7 @@ use super::{
     super::FlushError,
     simulation::{Plan, Simulation, accepted, hangs, millis, pad, refused, seconds},
 };
+use crate::account::DropReason;
 
 fn plan(dir: &Path) -> Plan {
     Plan { dir: Some(dir.to_owned()), disk_time: millis(5), ..Plan::default() }
@@ -42,6 +43,32 @@ fn an_outage_under_load_costs_nothing_with_and_without_a_directory() {
         assert_eq!((sim.distinct(), sim.arrived.len(), sim.stats().spans_dropped()), (3000, 3000, 0));
         assert!(sim.time() < seconds(45), "{:?}", sim.time());
         assert_eq!(sim.shutdown(seconds(2)), Ok(()));
+        check(&sim);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_another_program_has_removed_is_lost_and_counted_when_the_process_ends() {
+    let dir = dir();
+    let path = dir.path().join("spool");
+    for has_time in [true, false] {
+        let mut sim = Simulation::new(plan(&path), |_| refused());
+        sim.singles(20);
+        sim.run_for(seconds(60));
+        fs::remove_dir_all(&path).unwrap();
+        sim.singles(5);
+        sim.run_for(seconds(60));
+        assert_eq!(sim.stats().spans_spooled, 25, "its own files can still be read");
+        if has_time {
+            sim.network = Box::new(|_| accepted(millis(20)));
+            assert_eq!((sim.flush(seconds(10)), sim.shutdown(seconds(5))), (Ok(()), Ok(())));
+            assert_eq!(sim.stats().spans_sent, 25);
+        } else {
+            assert_eq!(sim.shutdown(seconds(5)), Err(FlushError::Undelivered { spans: 20 }));
+            let stats = sim.stats();
+            assert_eq!((stats.spans_spooled, stats.dropped[&DropReason::CacheOverflow].spans), (5, 20));
+        }
         check(&sim);
     }
 }

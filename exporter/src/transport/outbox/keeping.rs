@@ -44,6 +44,16 @@ impl Outbox {
         disk.next_job(now.instant, has_room && !is_limited)
     }
 
+    /// The last job for the disk, when a shutdown has come to its end.
+    pub(crate) fn last_job(&self) -> Option<DiskJob> {
+        self.disk.as_ref()?.last_job()
+    }
+
+    /// Whether the last job was done, or there is no disk.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.disk.as_ref().is_none_or(Disk::is_closed)
+    }
+
     /// Takes in the result of a job.
     pub(crate) fn job_done(&mut self, done: DiskDone, now: Now) {
         let Some(disk) = &mut self.disk else { return };
