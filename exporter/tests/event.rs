@@ -4,8 +4,9 @@
 mod case;
 mod support;
 
+use opentelemetry::{InstrumentationScope, KeyValue, trace::Event};
 use opentelemetry_sdk::{Resource, trace::SpanExporter as _};
-use opentelemetry_sentry_exporter::SentryExporterBuilder;
+use opentelemetry_sentry_exporter::{SentryExporterBuilder, TraceLifecycle};
 use opentelemetry_sentry_vectors::{Attributes, Joined, each};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -91,5 +92,49 @@ fn options_of_the_exporter_are_in_every_transaction() {
         let event = envelopes[0].items()[0].json().unwrap();
         assert_eq!(event["tags"]["team"], "core");
         assert_eq!(event["server_name"], "host-1");
+    }
+}
+
+/// What makes an error event too large for Sentry, by a key of its event; an empty one is the text itself as a key.
+const LARGE: [&str; 3] = ["exception.type", "code.file.path", ""];
+
+#[test]
+fn an_error_that_is_too_large_loses_texts_and_is_sent() {
+    let pipeline = Pipeline::start(|builder| builder.with_exceptions_as_errors(true));
+    for text in ["x".repeat(1_100_000), "\u{1}".repeat(400_000)] {
+        for key in LARGE {
+            let mut failed = span(pipeline.new_trace(), ROOT, 0);
+            let large = match key {
+                "" => KeyValue::new(text.clone(), 1),
+                key => KeyValue::new(key, text.clone()),
+            };
+            let attributes = vec![KeyValue::new("exception.message", "no stock"), large];
+            let time = failed.start_time;
+            failed.events.events = vec![Event::new("exception", time, attributes, 0)];
+            let before = pipeline.exporter.stats();
+            let envelopes = pipeline.send(vec![failed]);
+            let stats = pipeline.exporter.stats();
+            assert_eq!(
+                (stats.errors_sent, stats.spans_sent),
+                (before.errors_sent + 1, before.spans_sent + 1),
+                "{stats}"
+            );
+            assert!(stats.trimmed.values > before.trimmed.values, "{key}");
+            let items: Vec<_> = envelopes.iter().flat_map(|envelope| envelope.items()).collect();
+            let error = items.iter().find(|item| item.item_type() == "event").expect("an error").json().unwrap();
+            assert_eq!(error.pointer("/exception/values/0/value"), Some(&Value::from("no stock")));
+        }
+    }
+}
+
+#[test]
+fn a_long_scope_costs_no_span() {
+    for lifecycle in [TraceLifecycle::Transactions, TraceLifecycle::Stream] {
+        let pipeline = Pipeline::start(|builder| builder.with_lifecycle(lifecycle));
+        let long = "x".repeat(1_100_000);
+        let mut one = span(pipeline.new_trace(), ROOT, 0);
+        one.instrumentation_scope = InstrumentationScope::builder(long.clone()).with_version(long).build();
+        pipeline.send(vec![one]);
+        assert_eq!(pipeline.exporter.stats().spans_sent, 1);
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use opentelemetry::{KeyValue, Value, trace::SpanKind};
-use opentelemetry_sentry_semantics::{Attributes, Keys, sanitize_url, semconv};
+use opentelemetry_sentry_semantics::{Attributes, Keys, cut, sanitize_url, semconv};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{number::Number, value::Plain, view::Span};
@@ -70,8 +70,8 @@ const OWN: [(&str, Attribute, Infer); 26] = [
     (semconv::DB_OPERATION_NAME, Fallback, |data| data.renamed(semconv::DB_OPERATION_NAME, &[semconv::DB_OPERATION])),
     (semconv::DB_COLLECTION_NAME, Fallback, |data| data.renamed(semconv::DB_COLLECTION_NAME, &OLD_COLLECTIONS)),
     (semconv::SENTRY_STATUS_MESSAGE, Fallback, |data| text(data.status_message)),
-    (semconv::OTEL_SCOPE_NAME, Removed, |data| text(data.span.data.instrumentation_scope.name())),
-    (semconv::OTEL_SCOPE_VERSION, Removed, |data| text(data.span.data.instrumentation_scope.version()?)),
+    (semconv::OTEL_SCOPE_NAME, Removed, |data| text(of_scope(data.span.data.instrumentation_scope.name()))),
+    (semconv::OTEL_SCOPE_VERSION, Removed, |data| text(of_scope(data.span.data.instrumentation_scope.version()?))),
     (semconv::OTEL_DROPPED_ATTRIBUTES_COUNT, Removed, |data| count(data.span.data.dropped_attributes_count)),
     (semconv::OTEL_DROPPED_EVENTS_COUNT, Removed, |data| count(data.span.data.events.dropped_count)),
     (semconv::OTEL_DROPPED_LINKS_COUNT, Removed, |data| count(data.span.data.links.dropped_count)),
@@ -85,6 +85,12 @@ const OWN: [(&str, Attribute, Infer); 26] = [
 
 /// The old names of a table.
 const OLD_COLLECTIONS: [&str; 3] = ["db.sql.table", "db.mongodb.collection", "db.cassandra.table"];
+
+/// The name or the version of an instrumentation scope. A span that is too large is cut without its scope.
+pub(super) fn of_scope(text: &str) -> &str {
+    const MAX_SCOPE: usize = 200;
+    cut(text, MAX_SCOPE)
+}
 
 /// Headers that only repeat the ids of the trace.
 const TRACE_HEADERS: [&str; 5] = ["sentry-trace", "baggage", "traceparent", "tracestate", "server-timing"];

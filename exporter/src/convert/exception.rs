@@ -153,6 +153,20 @@ impl<'a> Exception<'a> {
         Some(Self { target: Some(&record.target), breadcrumbs: &record.breadcrumbs, ..exception })
     }
 
+    /// The exception of a copy of this one's span, which has its event alone.
+    pub(crate) fn of_copy<'b>(&'b self, span: &'b EndedSpan) -> Option<Exception<'b>> {
+        let exception = Exception::of(span, span.events.first()?)?;
+        let is_handled = self.is_handled;
+        Some(Exception { is_handled, target: self.target, breadcrumbs: self.breadcrumbs, ..exception })
+    }
+
+    /// Its span, with its event alone.
+    pub(crate) fn copy_of_span(&self) -> EndedSpan {
+        let mut span = self.span.clone();
+        span.data_mut().events.events = vec![self.event.clone()];
+        span
+    }
+
     fn of(span: &'a EndedSpan, event: &'a Event) -> Option<Self> {
         let attributes = Attributes::new(&event.attributes);
         let r#type = attributes.text(semconv::EXCEPTION_TYPE);

@@ -15,9 +15,10 @@ use super::{
     envelope::{Envelope, Item},
     hook::{Hooked, Hooks},
     packer::{Packer, failed, written},
+    trim::trim,
 };
 use crate::{
-    account::{Counts, DropReason, Ledger},
+    account::{Counts, DropReason, Ledger, Trimmed},
     convert::{Breadcrumb, EventContext, Exception, ExceptionEvent, RecordError, random_id},
     trace::{EndedSpan, LogLine, Trace, known_or_minimal},
 };
@@ -156,7 +157,11 @@ impl Packer {
             context,
             breadcrumbs: &breadcrumbs,
         };
-        match write_error(&mut self.buffer, &event, &self.rules.hooks) {
+        let written = match write_error(&mut self.buffer, &event, &self.rules.hooks) {
+            Err(DropReason::Invalid) => write_trimmed(&mut self.buffer, &event, &self.rules.hooks, ledger),
+            written => written,
+        };
+        match written {
             Ok(size) => {
                 let payload = self.buffer.get(..size).unwrap_or_default();
                 let item = Item { r#type: "event", payload, counts: Counts::ERROR };
@@ -167,6 +172,33 @@ impl Packer {
         }
         None
     }
+}
+
+/// Writes an event that is too large: cuts its longest texts until it fits.
+fn write_trimmed(
+    buffer: &mut [u8],
+    event: &ExceptionEvent<'_>,
+    hooks: &Hooks,
+    ledger: &Ledger,
+) -> Result<usize, DropReason> {
+    let mut span = event.exception.copy_of_span();
+    let mut trimmed = Trimmed::default();
+    let mut room = buffer.len();
+    while room > 0 {
+        // Escaping makes a text longer, so the first cut may not be enough.
+        room /= 2;
+        trimmed += trim(span.data_mut(), room);
+        span.index();
+        let Some(exception) = event.exception.of_copy(&span) else { break };
+        match write_error(buffer, &ExceptionEvent { exception: &exception, ..*event }, hooks) {
+            Err(DropReason::Invalid) => {}
+            written => {
+                ledger.trimmed(trimmed);
+                return written;
+            }
+        }
+    }
+    Err(DropReason::Invalid)
 }
 
 /// Writes an error event into the buffer, as the hook returns it. Returns its size, or why it is not sent.
