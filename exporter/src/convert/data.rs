@@ -86,8 +86,9 @@ const OWN: [(&str, Attribute, Infer); 26] = [
 /// The old names of a table.
 const OLD_COLLECTIONS: [&str; 3] = ["db.sql.table", "db.mongodb.collection", "db.cassandra.table"];
 
-/// The name or the version of an instrumentation scope. A span that is too large is cut without its scope.
-pub(super) fn of_scope(text: &str) -> &str {
+/// The name or the version of an instrumentation scope. A span that is too large is cut without its scope. As a streamed span it
+/// leaves alone.
+fn of_scope(text: &str) -> &str {
     const MAX_SCOPE: usize = 200;
     cut(text, MAX_SCOPE)
 }

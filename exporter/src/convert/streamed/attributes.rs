@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::{names::current_name, typed::Typed};
 use crate::{
     convert::{
-        data::{file, is_of_library, is_place, is_removed, of_scope},
+        data::{file, is_of_library, is_place, is_removed},
         ids::{Hex, span_id},
         sender::{SDK_NAME, SDK_VERSION, Sender},
         status::http_status,
@@ -78,8 +78,8 @@ const OWN: [(&str, Attribute, Infer); 17] = [
     ("otel.kind", Removed, nothing),
     // Written by itself, because an id is not a text.
     (SEGMENT_ID, Removed, nothing),
-    (semconv::OTEL_SCOPE_NAME, Removed, |all| text(of_scope(all.span.data.instrumentation_scope.name()))),
-    (semconv::OTEL_SCOPE_VERSION, Removed, |all| text(of_scope(all.span.data.instrumentation_scope.version()?))),
+    (semconv::OTEL_SCOPE_NAME, Removed, |all| text(all.span.data.instrumentation_scope.name())),
+    (semconv::OTEL_SCOPE_VERSION, Removed, |all| text(all.span.data.instrumentation_scope.version()?)),
     ("sentry.trace_lifecycle", Removed, |all| text(word(all.lifecycle))),
     ("sentry.segment.name", Removed, |all| Some(Typed::Text(all.segment?.1))),
 ];
