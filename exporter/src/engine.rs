@@ -66,7 +66,7 @@ use tokio::sync::oneshot;
 use web_time::Instant;
 
 #[cfg(feature = "metrics")]
-pub(crate) use self::metrics::{Instrument, InstrumentId, MetricStore, NumberType, Observe, Role, Sink, info};
+pub(crate) use self::metrics::{Instrument, MetricStore, NumberType, Observe, Role, Sink, Wanted, info};
 use self::{
     clock::random,
     intake::{Intake, Place},

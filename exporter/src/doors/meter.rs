@@ -11,10 +11,10 @@ use opentelemetry::{
     },
     otel_warn,
 };
-use opentelemetry_sentry_protocol::__shared::own_thread;
+use opentelemetry_sentry_protocol::__shared::{contain, own_thread};
 
 use crate::{
-    engine::{Instrument, InstrumentId, MetricStore, NumberType, Observe, Role, Sink},
+    engine::{Instrument, MetricStore, NumberType, Observe, Role, Sink, Wanted},
     trace::Number,
 };
 
@@ -82,7 +82,7 @@ impl<T: Measurable> SyncInstrument<T> for Synchronous<T> {
             }
         }
         if let Some(forward) = &self.forward {
-            forward(value, attributes);
+            contained(|| forward(value, attributes));
         }
     }
 
@@ -103,6 +103,15 @@ impl<T: Measurable> BoundSyncInstrument<T> for Bound<T> {
     }
 }
 
+/// Calls another provider. A panic in it costs its own measurement, and neither ours nor the caller.
+pub(super) fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
+    let value = contain(call);
+    if value.is_none() {
+        otel_warn!(name: "SentryMeter.InnerProviderPanicked");
+    }
+    value
+}
+
 /// Takes what a callback observes.
 struct Observer<'a, T>(&'a Instrument, PhantomData<fn(T)>);
 
@@ -114,14 +123,9 @@ impl<T: Measurable> AsyncInstrument<T> for Observer<'_, T> {
 
 impl SentryMeter {
     fn destination<T: Measurable>(&self, name: &str, unit: Option<&str>, role: Role) -> Option<Sink> {
-        let id = InstrumentId {
-            scope: self.scope.clone(),
-            name: name.to_owned(),
-            unit: unit.unwrap_or_default().to_owned(),
-            role,
-            number_type: T::TYPE,
-        };
-        self.store.as_ref().map(|store| store.instrument(id))
+        let unit = unit.unwrap_or_default();
+        let wanted = Wanted { scope: &self.scope, name, unit, role, number_type: T::TYPE };
+        self.store.as_ref().map(|store| store.instrument(&wanted))
     }
 
     fn observable<T: Measurable>(&self, name: &str, unit: Option<&str>, role: Role, callbacks: Vec<Arc<Callback<T>>>) {
@@ -141,13 +145,13 @@ macro_rules! synchronous {
     ($($method:ident: $builder:ident<$instrument:ident<$number:ty>>, $role:ident, $record:ident $(, $boundaries:ident)?;)*) => {$(
         fn $method(&self, builder: $builder<'_, $instrument<$number>>) -> $instrument<$number> {
             let destination = self.destination::<$number>(&builder.name, builder.unit.as_deref(), Role::$role);
-            let forward = self.inner.as_ref().map(|inner| {
+            let forward = self.inner.as_ref().and_then(|inner| contained(|| {
                 let mut forwarded = inner.$method(builder.name);
                 (forwarded.description, forwarded.unit) = (builder.description, builder.unit);
                 $(forwarded.$boundaries = builder.$boundaries;)?
                 let instrument = forwarded.build();
                 Arc::new(move |value, attributes: &[KeyValue]| instrument.$record(value, attributes)) as Forward<$number>
-            });
+            }));
             $instrument::new(Arc::new(Synchronous { destination, forward }))
         }
     )*};
@@ -164,11 +168,14 @@ macro_rules! observable {
             let callbacks: Vec<_> = callbacks.into_iter().map(Arc::new).collect();
             self.observable::<$number>(&name, unit.as_deref(), Role::$role, callbacks.clone());
             let Some(inner) = &self.inner else { return $instrument::new() };
-            let mut forwarded = inner.$method(name);
-            (forwarded.description, forwarded.unit) = (description, unit);
-            let forward = |callback| -> Callback<$number> { Box::new(move |observer| shared(&callback, observer)) };
-            forwarded.callbacks = callbacks.into_iter().map(forward).collect();
-            forwarded.build()
+            let built = contained(|| {
+                let mut forwarded = inner.$method(name);
+                (forwarded.description, forwarded.unit) = (description, unit);
+                let forward = |callback| -> Callback<$number> { Box::new(move |observer| shared(&callback, observer)) };
+                forwarded.callbacks = callbacks.into_iter().map(forward).collect();
+                forwarded.build()
+            });
+            built.unwrap_or_else($instrument::new)
         }
     )*};
 }

@@ -8,7 +8,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::Resource;
 
-use super::{meter::SentryMeter, sharing::shares_engine};
+use super::{
+    meter::{SentryMeter, contained},
+    sharing::shares_engine,
+};
 use crate::{
     account::Stats,
     engine::{Engine, FlushError},
@@ -70,8 +73,8 @@ impl SentryMeterProvider {
     }
 
     /// Sets another meter provider that gets every measurement too, such as the one of an OTLP pipeline. OpenTelemetry has one
-    /// global meter provider only. Callbacks run for both. The inner provider is not flushed or shut down here. Defaults to
-    /// none.
+    /// global meter provider only. Callbacks run for both. A panic of the inner provider costs what it was called for. It is
+    /// not flushed or shut down here. Defaults to none.
     #[must_use]
     pub fn with_inner(mut self, provider: impl MeterProvider + Send + Sync + 'static) -> Self {
         self.inner = Some(Arc::new(provider));
@@ -117,7 +120,7 @@ shares_engine!(SentryMeterProvider, "For metrics without spans.");
 
 impl MeterProvider for SentryMeterProvider {
     fn meter_with_scope(&self, scope: InstrumentationScope) -> Meter {
-        let inner = self.inner.as_ref().map(|inner| inner.meter_with_scope(scope.clone()));
+        let inner = self.inner.as_ref().and_then(|inner| contained(|| inner.meter_with_scope(scope.clone())));
         let store = self.engine.as_ref().map(|engine| Arc::clone(engine.metrics()));
         Meter::new(Arc::new(SentryMeter { store, scope, inner }))
     }

@@ -3,7 +3,9 @@
 //! | file, in the order of use | contains |
 //! | --- | --- |
 //! | `instrument` | finds the series of a measurement, on the thread that measures |
+//! | `instrument_id` | what an instrument is asked for by |
 //! | `attributes` | sets of attributes as keys |
+//! | `own_values`, `late` | what a thread that ends can still do, and what it measures |
 //! | `series` | sums, totals, last values |
 //! | `reservoir` | a fair sample of a histogram's values |
 //! | `account` | what all instruments share |
@@ -12,6 +14,9 @@
 mod account;
 mod attributes;
 mod instrument;
+mod instrument_id;
+mod late;
+mod own_values;
 mod reservoir;
 mod series;
 mod walk;
@@ -27,12 +32,17 @@ use std::{
 };
 
 use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sentry_semantics::cut;
 use tokio::sync::Notify;
 use wildmatch::WildMatch;
 
-use self::account::MetricAccount;
+use self::{
+    account::MetricAccount,
+    instrument_id::{InstrumentId, MAX_TEXT},
+};
 pub(crate) use self::{
     instrument::{Instrument, Observe},
+    instrument_id::Wanted,
     series::{NumberType, Role},
     walk::Walk,
 };
@@ -48,27 +58,27 @@ const MAX_INSTRUMENTS: usize = 2000;
 /// The most values of a metric exporter that wait, as in Sentry's SDK for Python.
 const MAX_READY: usize = 10_000;
 
-/// What the application asks for. Two instruments that are equal are one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct InstrumentId {
-    pub(crate) scope: InstrumentationScope,
-    pub(crate) name: String,
-    pub(crate) unit: String,
-    pub(crate) role: Role,
-    pub(crate) number_type: NumberType,
-}
+/// The most bytes of their attributes, as for all series.
+const MAX_READY_BYTES: usize = 64 << 20;
 
 /// Instruments, and what they have measured.
 pub(crate) struct MetricStore {
     instruments: Mutex<HashMap<InstrumentId, Arc<Instrument>>>,
     /// What a metric exporter has handed over.
-    ready: Mutex<Vec<Measured>>,
+    ready: Mutex<Collected>,
     /// Whether there is something to collect, now or later. Without it the worker would wake up for nothing.
     is_used: AtomicBool,
     account: Arc<MetricAccount>,
     /// Names of metrics that are not sent.
     ignored: Vec<WildMatch>,
     arrived: Notify,
+}
+
+/// What a metric exporter has handed over, and the size of its attributes.
+#[derive(Default)]
+struct Collected {
+    all: Vec<Measured>,
+    bytes: usize,
 }
 
 impl fmt::Debug for MetricStore {
@@ -93,12 +103,13 @@ pub(crate) enum Sink {
 pub(crate) struct Refused {
     account: Arc<MetricAccount>,
     reason: DropReason,
-    name: String,
+    /// The size of the name and the value, as Sentry counts it.
+    size: usize,
 }
 
 impl Refused {
     pub(crate) fn measure(&self, attributes: &[KeyValue]) {
-        let size = self.name.len() + 8 + size_of_attributes(attributes);
+        let size = self.size + size_of_attributes(attributes);
         self.account.refuse(self.account.closed().unwrap_or(self.reason), size);
     }
 }
@@ -116,23 +127,24 @@ impl MetricStore {
     }
 
     /// The instrument that is asked for, which may exist already.
-    pub(crate) fn instrument(&self, id: InstrumentId) -> Sink {
-        if self.ignores(&id.name) {
+    pub(crate) fn instrument(&self, wanted: &Wanted<'_>) -> Sink {
+        let Wanted { scope, name, unit, role, number_type } = *wanted;
+        if self.ignores(name) {
             return Sink::Ignored;
         }
-        let InstrumentId { scope, name, unit, role, .. } = &id;
         let Some(info) = info(scope, name, unit, role.metric_type()) else {
-            return self.refused(id.name, DropReason::Invalid);
+            return self.refused(0, DropReason::Invalid);
         };
+        let id = InstrumentId::new(wanted);
         let mut instruments = lock(&self.instruments);
         if let Some(known) = instruments.get(&id) {
             return Sink::Instrument(Arc::clone(known));
         }
         if instruments.len() >= MAX_INSTRUMENTS {
             drop(instruments);
-            return self.refused(id.name, DropReason::QueueOverflow);
+            return self.refused(info.name.len(), DropReason::QueueOverflow);
         }
-        let instrument = Arc::new(Instrument::new(info, id.role, id.number_type, Arc::clone(&self.account)));
+        let instrument = Arc::new(Instrument::new(info, role, number_type, Arc::clone(&self.account)));
         instruments.insert(id, Arc::clone(&instrument));
         drop(instruments);
         // It may be created after the engine has closed.
@@ -154,22 +166,24 @@ impl MetricStore {
         self.account.refuse(DropReason::Invalid, 8 + size_of_attributes(attributes));
     }
 
-    fn refused(&self, name: String, reason: DropReason) -> Sink {
-        Sink::Refused(Arc::new(Refused { account: Arc::clone(&self.account), reason, name }))
+    fn refused(&self, name: usize, reason: DropReason) -> Sink {
+        Sink::Refused(Arc::new(Refused { account: Arc::clone(&self.account), reason, size: name + 8 }))
     }
 
     /// Takes what a metric exporter has collected.
     pub(crate) fn push(&self, measured: Measured) {
         let size = measured.info.name.len() + 8 + size_of_attributes(&measured.attributes);
         let mut ready = lock(&self.ready);
+        let is_full = ready.all.len() >= MAX_READY || ready.bytes.saturating_add(size) > MAX_READY_BYTES;
         // Under the lock: the last collection comes after the closing.
-        let reason = self.account.closed().or((ready.len() >= MAX_READY).then_some(DropReason::QueueOverflow));
+        let reason = self.account.closed().or(is_full.then_some(DropReason::QueueOverflow));
         if let Some(reason) = reason {
             drop(ready);
             measured.values.iter().for_each(|_| self.account.refuse(reason, size));
             return;
         }
-        ready.push(measured);
+        ready.bytes += size;
+        ready.all.push(measured);
         drop(ready);
         self.wake();
     }
@@ -196,18 +210,19 @@ impl MetricStore {
 
     /// Begins to collect all instruments.
     pub(crate) fn walk(&self, time: SystemTime) -> Walk {
-        let ready = mem::take(&mut *lock(&self.ready)).into_iter();
+        let ready = mem::take(&mut *lock(&self.ready)).all.into_iter();
         let mut instruments: Vec<_> = lock(&self.instruments).values().cloned().collect();
         // Items of one time keep this order.
         instruments.sort_by(|a, b| a.name().cmp(b.name()));
         Walk { ready, instruments: instruments.into_iter(), current: None, time }
     }
 
-    /// Accepts nothing more: what is measured from now on is dropped for this reason, or for an earlier one.
+    /// Accepts nothing more: what is measured from now on is dropped for this reason, or for an earlier one. What a series that
+    /// exists gets until it is collected is still sent.
     pub(crate) fn close(&self, reason: DropReason) {
+        // It was measured before the end.
+        lock(&self.instruments).values().for_each(|instrument| instrument.take_in_late());
         self.account.close(reason);
-        // Threads look at the mark of a series first.
-        lock(&self.instruments).values().for_each(|instrument| instrument.end());
     }
 
     /// Collects what is there without callbacks, at the end.
@@ -215,7 +230,8 @@ impl MetricStore {
         let mut walk = self.walk(SystemTime::UNIX_EPOCH);
         walk.ready.by_ref().for_each(&mut each);
         for instrument in walk.instruments {
-            instrument.collect_others(SystemTime::UNIX_EPOCH).for_each(&mut each);
+            instrument.take_in_late();
+            instrument.collect_others(SystemTime::UNIX_EPOCH).into_iter().for_each(&mut each);
             for (attributes, series) in instrument.keys() {
                 instrument.collect(attributes, &series, SystemTime::UNIX_EPOCH).into_iter().for_each(&mut each);
             }
@@ -235,7 +251,7 @@ pub(crate) fn info(
         metric_type,
         unit: sentry_unit(unit),
         other_unit: other_unit(unit),
-        scope: [scope.name().to_owned(), scope.version().unwrap_or_default().to_owned()],
+        scope: [scope.name(), scope.version().unwrap_or_default()].map(|text| cut(text, MAX_TEXT).to_owned()),
     })
 }
 

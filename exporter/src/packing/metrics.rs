@@ -94,7 +94,7 @@ impl Packer {
         let buffer = buffer.get_mut(..MAX_BYTES).unwrap_or_default();
         let item = MetricItem::new(metric, sender, *process, sequence);
         let counts = Counts::metric(item.size());
-        // JSON has neither infinities nor NaN. A sum of finite numbers may be infinite.
+        // JSON has neither infinities nor NaN. A hook may set them, and the SDK's sums may become infinite.
         if !metric.measurement.number.is_finite() {
             ledger.dropped(DropReason::Invalid, counts);
             return Vec::new();

@@ -16,6 +16,8 @@ use papaya::HashMap;
 use super::{
     account::MetricAccount,
     attributes::{AttributeSet, Lookup, Ready},
+    late::Late,
+    own_values,
     reservoir::SIZE,
     series::{NumberType, Role, Series, Taken},
 };
@@ -53,6 +55,7 @@ pub(crate) struct Instrument {
     /// The series without attributes.
     bare: Series,
     overflow: OnceLock<Series>,
+    late: Late,
     callbacks: Mutex<Vec<Arc<Observe>>>,
 }
 
@@ -69,6 +72,7 @@ impl Instrument {
             count: AtomicUsize::new(0),
             bare: Series::new(role, seed, false),
             overflow: OnceLock::new(),
+            late: Late::default(),
             callbacks: Mutex::default(),
         }
     }
@@ -81,6 +85,8 @@ impl Instrument {
         }
         let left = if attributes.is_empty() {
             self.bare.add(number, || self.here(number))
+        } else if !own_values::has_guards() {
+            return self.measure_late(number, attributes);
         } else if let Some(lookup) = Lookup::new(attributes, &self.state) {
             let guard = self.series.guard();
             let series = self.series.get(&lookup, &guard);
@@ -89,29 +95,47 @@ impl Instrument {
             Some(number)
         };
         if let Some(left) = left {
-            self.measure_elsewhere(left, attributes);
+            self.measure_elsewhere(left, attributes, &|number| self.here(number));
+        }
+    }
+
+    /// Takes a measurement of a thread that ends and cannot read the map any more.
+    #[cold]
+    fn measure_late(&self, number: Number, attributes: &[KeyValue]) {
+        let measurement = self.here(number);
+        if let Err(reason) = self.late.push(attributes, measurement, &self.account, || self.closed()) {
+            self.refuse(reason, attributes);
+        }
+    }
+
+    /// Adds what threads have measured while they ended to its series.
+    pub(super) fn take_in_late(&self) {
+        // The thread that closes the engine may end itself.
+        let late = if own_values::has_guards() { self.late.take(&self.account) } else { Vec::new() };
+        for (attributes, measurement) in late {
+            self.measure_elsewhere(measurement.number, &attributes, &|number| Measurement { number, ..measurement });
         }
     }
 
     /// Takes a measurement whose series does not exist yet, or has just ended.
     #[cold]
-    fn measure_elsewhere(&self, mut number: Number, attributes: &[KeyValue]) {
+    fn measure_elsewhere(&self, mut number: Number, attributes: &[KeyValue], at: &dyn Fn(Number) -> Measurement) {
         let set = AttributeSet::new(attributes, &self.state);
         loop {
             if let Some(reason) = self.closed() {
                 return self.refuse(reason, attributes);
             }
-            let place = self.find_or_add(&set, attributes);
+            let (place, is_new) = self.find_or_add(&set, attributes);
             let series = match &place {
                 Place::Own(series) => series,
                 Place::Shared(series) => *series,
             };
-            let left = series.add(number, || self.here(number));
+            let left = series.add(number, || at(number));
             // The engine may have closed after it was asked. Either its last collection has seen this series, or this thread
-            // sees that it has closed.
+            // sees that it has closed. A series that was there before is seen, with all that was measured before.
             fence(Ordering::SeqCst);
             if left.is_none() {
-                if let Some(reason) = self.closed() {
+                if let Some(reason) = self.closed().filter(|_| is_new) {
                     series.end();
                     let Taken { values, .. } = self.taken(series, SystemTime::UNIX_EPOCH);
                     values.iter().for_each(|_| self.refuse(reason, attributes));
@@ -120,7 +144,7 @@ impl Instrument {
             }
             number = left.unwrap_or(number);
             // It has ended, but is still in the map. The worker would remove it too.
-            self.remove(&set, series, &self.series.guard());
+            self.remove(&set, series);
         }
     }
 
@@ -133,36 +157,45 @@ impl Instrument {
         matches!(self.role, Role::ObservedSum | Role::Observed)
     }
 
-    fn find_or_add(&self, set: &AttributeSet, attributes: &[KeyValue]) -> Place<'_> {
+    /// The series of a measurement, and whether this call has added it.
+    fn find_or_add(&self, set: &AttributeSet, attributes: &[KeyValue]) -> (Place<'_>, bool) {
         if attributes.is_empty() {
-            return Place::Shared(&self.bare);
+            return (Place::Shared(&self.bare), false);
         }
         let guard = self.series.guard();
         if let Some(series) = self.series.get(&set.lookup(), &guard) {
-            return Place::Own(Arc::clone(series));
+            return (Place::Own(Arc::clone(series)), false);
         }
         let size = self.size(set);
         if self.count.fetch_add(1, Ordering::AcqRel) >= MAX_SERIES || !self.account.reserve(size) {
             self.count.fetch_sub(1, Ordering::AcqRel);
-            return Place::Shared(self.overflow.get_or_init(|| Series::new(self.role, self.account.seed(), true)));
+            let mut is_new = false;
+            let overflow = self.overflow.get_or_init(|| {
+                is_new = true;
+                Series::new(self.role, self.account.seed(), true)
+            });
+            return (Place::Shared(overflow), is_new);
         }
         let series = Arc::new(Series::new(self.role, self.account.seed(), false));
         let set = AttributeSet::new(set.as_slice(), &self.state);
         match self.series.try_insert(set, Arc::clone(&series), &guard) {
-            Ok(_) => Place::Own(series),
+            Ok(_) => (Place::Own(series), true),
             Err(occupied) => {
                 // Another thread was faster.
                 self.count.fetch_sub(1, Ordering::AcqRel);
                 self.account.release(size);
-                Place::Own(Arc::clone(occupied.current))
+                (Place::Own(Arc::clone(occupied.current)), false)
             }
         }
     }
 
     /// Removes a series that has ended, unless another one has its place already.
-    fn remove(&self, set: &AttributeSet, series: &Series, guard: &impl papaya::Guard) {
+    fn remove(&self, set: &AttributeSet, series: &Series) {
         let is_it = |_: &AttributeSet, found: &Arc<Series>| std::ptr::eq(&raw const **found, series);
-        if let Ok(Some(_)) = self.series.remove_if(&set.lookup(), is_it, guard) {
+        // The thread that closes the engine may end itself. Then the series stay until the instrument goes.
+        if own_values::has_guards()
+            && matches!(self.series.remove_if(&set.lookup(), is_it, &self.series.guard()), Ok(Some(_)))
+        {
             self.count.fetch_sub(1, Ordering::AcqRel);
             self.account.release(self.size(set));
         }
@@ -190,6 +223,9 @@ impl Instrument {
     /// The measurement with the time and the active span of this thread.
     fn here(&self, number: Number) -> Measurement {
         let time = self.account.now();
+        if !own_values::has_context() {
+            return Measurement { number, time, trace_id: None, span_id: None };
+        }
         Context::map_current(|cx| {
             let span = cx.span();
             let span = span.span_context();
@@ -224,50 +260,66 @@ impl Instrument {
 
     /// The series with attributes, as they are now.
     pub(super) fn keys(&self) -> Vec<(Vec<KeyValue>, Arc<Series>)> {
-        let guard = self.series.guard();
-        self.series.iter(&guard).map(|(set, series)| (set.as_slice().to_vec(), Arc::clone(series))).collect()
+        let copy = |(set, series): (&AttributeSet, &Arc<Series>)| (set.as_slice().to_vec(), Arc::clone(series));
+        // A guard that every thread can make, also one that ends.
+        let guard = self.series.owned_guard();
+        self.series.iter(&guard).map(copy).collect()
     }
 
-    /// What a series has measured. One that stays idle ends.
-    pub(super) fn collect(&self, attributes: Vec<KeyValue>, series: &Series, time: SystemTime) -> Option<Measured> {
+    /// What a series has measured. One that stays idle ends, and so do all when the engine has closed.
+    pub(super) fn collect(&self, attributes: Vec<KeyValue>, series: &Series, time: SystemTime) -> Vec<Measured> {
+        let is_closed = self.closed().is_some();
         let taken = self.taken(series, time);
-        if !series.is_idle(taken.values.is_empty()) {
-            return self.measured(attributes, taken);
+        let is_idle = series.is_idle(taken.values.is_empty());
+        let late = if is_idle || is_closed { self.end_series(series, time) } else { Taken::default() };
+        if is_idle {
+            self.remove(&AttributeSet::new(&attributes, &self.state), series);
         }
-        series.end();
-        let set = AttributeSet::new(&attributes, &self.state);
-        self.remove(&set, series, &self.series.guard());
-        // What came between the two.
-        self.measured(attributes, self.taken(series, time))
+        self.measured(attributes, [taken, late])
     }
 
     /// The same for what has no place in the map. It never ends before the engine does.
-    pub(super) fn collect_others(&self, time: SystemTime) -> impl Iterator<Item = Measured> {
-        let overflow = self
-            .overflow
-            .get()
-            .and_then(|series| self.measured(vec![KeyValue::new(OVERFLOW, true)], self.taken(series, time)));
-        self.measured(Vec::new(), self.taken(&self.bare, time)).into_iter().chain(overflow)
+    pub(super) fn collect_others(&self, time: SystemTime) -> Vec<Measured> {
+        let overflow = self.overflow.get().map(|series| (vec![KeyValue::new(OVERFLOW, true)], series));
+        let collect = |(attributes, series): (Vec<KeyValue>, &Series)| {
+            let is_closed = self.closed().is_some();
+            let taken = self.taken(series, time);
+            let late = if is_closed { self.end_series(series, time) } else { Taken::default() };
+            self.measured(attributes, [taken, late])
+        };
+        [(Vec::new(), &self.bare)].into_iter().chain(overflow).flat_map(collect).collect()
     }
 
-    /// Ends all series. The engine has closed.
+    /// Ends a series after what it had was taken. Returns what came since. In this order, because a thread that adds to a series
+    /// that has ended takes out all that is there: it would take what was measured before the shutdown.
+    fn end_series(&self, series: &Series, time: SystemTime) -> Taken {
+        series.end();
+        self.taken(series, time)
+    }
+
+    /// Ends an instrument that was made after the engine has closed. It has no attributes yet.
     pub(super) fn end(&self) {
-        if self.is_observable() {
-            return;
+        if !self.is_observable() {
+            self.bare.end();
         }
-        self.bare.end();
-        self.overflow.get().into_iter().for_each(Series::end);
-        let guard = self.series.guard();
-        self.series.iter(&guard).for_each(|(_, series)| series.end());
     }
 
     fn taken(&self, series: &Series, time: SystemTime) -> Taken {
         series.take(self.number_type, |number| Measurement { number, time, trace_id: None, span_id: None })
     }
 
-    fn measured(&self, attributes: Vec<KeyValue>, taken: Taken) -> Option<Measured> {
-        let Taken { values, sample_rate } = taken;
-        (!values.is_empty()).then(|| Measured { info: Arc::clone(&self.info), attributes, values, sample_rate })
+    /// Of totals and last values, the newer one replaces the older one.
+    fn measured(&self, attributes: Vec<KeyValue>, [taken, late]: [Taken; 2]) -> Vec<Measured> {
+        let adds_up = !matches!(self.role, Role::Total | Role::Last);
+        let of = |attributes, Taken { values, sample_rate }| {
+            let info = Arc::clone(&self.info);
+            (!values.is_empty()).then_some(Measured { info, attributes, values, sample_rate })
+        };
+        if late.values.is_empty() {
+            return of(attributes, taken).into_iter().collect();
+        }
+        let taken = of(attributes.clone(), taken).filter(|_| adds_up);
+        taken.into_iter().chain(of(attributes, late)).collect()
     }
 }
 

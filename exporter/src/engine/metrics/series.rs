@@ -1,7 +1,8 @@
 //! What one set of attributes of an instrument has measured since it was collected last.
 //!
 //! A series that ends (because nothing was measured for a while, or at the shutdown) is collected one last time. A thread that
-//! has found it before measures again elsewhere, so each value is counted once:
+//! has found it before measures again elsewhere, so each value is counted once. At the shutdown, elsewhere means that the value is
+//! counted as dropped, so the worker takes what is there before these steps, too:
 //!
 //! * The worker marks the series as ended, and then takes the value in one atomic step.
 //! * A thread adds its value in one atomic step, and then looks at the mark. If its step came after the worker's it sees the
@@ -66,12 +67,13 @@ const fn bits(number: Number) -> u64 {
     }
 }
 
-/// The sum. An integer that is too large stays at the limit, because a sum that wraps around would be a wrong small one.
+/// The sum. One that is too large stays at the limit: an integer that wraps around would be a wrong small one, and infinity would
+/// never become a number again.
 fn plus(sum: u64, number: Number) -> u64 {
     match number {
         Number::U64(number) => sum.saturating_add(number),
         Number::I64(number) => (sum as i64).saturating_add(number) as u64,
-        Number::F64(number) => (f64::from_bits(sum) + number).to_bits(),
+        Number::F64(number) => (f64::from_bits(sum) + number).clamp(f64::MIN, f64::MAX).to_bits(),
     }
 }
 

@@ -67,11 +67,12 @@ impl Turn {
             return Some(Vec::new());
         }
         let Some(series) = &mut self.series else {
+            self.instrument.take_in_late();
             self.series = Some(self.instrument.keys().into_iter());
-            return Some(self.instrument.collect_others(time).collect());
+            return Some(self.instrument.collect_others(time));
         };
         let (attributes, series) = series.next()?;
-        Some(self.instrument.collect(attributes, &series, time).into_iter().collect())
+        Some(self.instrument.collect(attributes, &series, time))
     }
 }
 

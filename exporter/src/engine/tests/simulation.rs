@@ -29,7 +29,7 @@ use super::super::{
     intake::Intake,
     logs::{LogIntake, RecordKind},
     machine::Machine,
-    metrics::{Instrument, InstrumentId, MetricStore, NumberType, Role, Sink},
+    metrics::{Instrument, MetricStore, NumberType, Role, Sink, Wanted},
     order::{Mailbox, Orders},
     otlp::OtlpInbox,
     waiter, worker,
@@ -350,8 +350,8 @@ impl Simulation {
     /// What becomes of the measurements of an instrument.
     pub(super) fn sink(&mut self, name: &str, role: Role) -> Sink {
         let number_type = if role == Role::Total { NumberType::I64 } else { NumberType::U64 };
-        let (scope, name, unit) = (InstrumentationScope::default(), name.to_owned(), String::new());
-        let sink = self.shared.metrics.instrument(InstrumentId { scope, name, unit, role, number_type });
+        let scope = &InstrumentationScope::default();
+        let sink = self.shared.metrics.instrument(&Wanted { scope, name, unit: "", role, number_type });
         self.machine.iter_mut().for_each(|machine| machine.metrics_arrived(self.now));
         sink
     }
