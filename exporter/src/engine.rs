@@ -394,7 +394,11 @@ impl Engine {
     /// Whether nothing waits, for an engine without a thread: a call cannot wait for the application, which delivers.
     fn all_delivered(&self) -> Result<(), FlushError> {
         let Stats { spans_pending, logs_pending, metrics_pending, check_ins_pending, .. } = self.stats();
-        if spans_pending + logs_pending + metrics_pending + check_ins_pending > 0 {
+        #[cfg(feature = "metrics")]
+        let is_measured = !self.shared.metrics.is_empty();
+        #[cfg(not(feature = "metrics"))]
+        let is_measured = false;
+        if is_measured || spans_pending + logs_pending + metrics_pending + check_ins_pending > 0 {
             Err(FlushError::Waiting)
         } else {
             Ok(())

@@ -12,6 +12,7 @@ use http::{HeaderMap, Response, StatusCode};
 use opentelemetry::{
     Context, TraceId,
     logs::{LogRecord as _, Logger as _, LoggerProvider as _},
+    metrics::{AsyncInstrument, MeterProvider as _},
     trace::{
         Span as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceState, Tracer as _, TracerProvider as _,
     },
@@ -19,8 +20,8 @@ use opentelemetry::{
 use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sdk::{logs::SdkLoggerProvider, trace::SdkTracerProvider};
 use opentelemetry_sentry_exporter::{
-    Delivery, DropReason, FlushError, SentryExporter, SentryExporterBuilder, SentryLogProcessor, SentrySpanProcessor,
-    Take, TraceLifecycle,
+    Delivery, DropReason, FlushError, SentryExporter, SentryExporterBuilder, SentryLogProcessor, SentryMeterProvider,
+    SentrySpanProcessor, Take, TraceLifecycle,
 };
 
 /// A process without a thread for delivery.
@@ -160,6 +161,45 @@ fn logs_leave_with_a_trace() {
     let bodies = driven.accept(Take::Trace(TraceId::from(1)));
     assert!(bodies.len() == 1 && bodies[0].contains("order placed"), "{bodies:?}");
     assert_eq!(driven.delivery.stats().logs_sent, 1);
+}
+
+#[test]
+fn metrics_leave_with_everything_and_their_callbacks_may_call_the_delivery() {
+    let delivery: Arc<OnceLock<Delivery>> = Arc::default();
+    let of_hook = Arc::clone(&delivery);
+    let driven = driven(move |builder| {
+        builder.with_before_send_metric(move |metric| {
+            let delivery = of_hook.get()?;
+            assert!(delivery.take(Take::Everything).is_empty());
+            Some(metric)
+        })
+    });
+    delivery.set(driven.delivery.clone()).unwrap();
+    let provider = SentryMeterProvider::from(&driven.processor);
+    let meter = provider.meter("test");
+    let orders = meter.u64_counter("orders").build();
+    let inner = provider.clone();
+    let callback = move |observer: &dyn AsyncInstrument<u64>| {
+        assert!(delivery.get().is_some_and(|delivery| delivery.take(Take::Everything).is_empty()));
+        assert!(inner.flush(std::time::Duration::ZERO).is_err(), "a call of the provider cannot deliver");
+        inner.meter("test").u64_counter("inside").build().add(1, &[]);
+        observer.observe(7, &[]);
+    };
+    meter.u64_observable_gauge("level").with_callback(callback).with_callback(|_| panic!("a bug")).build();
+    orders.add(2, &[]);
+    orders.add(3, &[]);
+    assert!(driven.delivery.due_in() <= std::time::Duration::from_secs(5));
+    assert_eq!(driven.accept(Take::Trace(TraceId::from(1))), [""; 0], "a sum of many requests");
+    let bodies = driven.accept(Take::Everything);
+    assert!(bodies.len() == 1 && bodies[0].contains("\"value\":5") && bodies[0].contains("\"value\":7"), "{bodies:?}");
+    orders.add(4, &[]);
+    assert!(provider.shutdown(std::time::Duration::ZERO).is_err(), "the sum still waits for the delivery");
+    let bodies = driven.accept(Take::Everything);
+    assert!(bodies.len() == 1 && bodies[0].contains("\"value\":4"), "{bodies:?}");
+    orders.add(1, &[]);
+    let stats = provider.stats();
+    assert_eq!((stats.metrics_received, stats.metrics_sent, stats.metrics_pending), (5, 4, 0), "{stats:?}");
+    assert_eq!(stats.dropped[&DropReason::Shutdown].metrics, 1);
 }
 
 #[test]

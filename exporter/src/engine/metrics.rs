@@ -199,6 +199,12 @@ impl MetricStore {
         self.is_used.load(Ordering::Acquire)
     }
 
+    /// Whether nothing was measured since the last collection. Callbacks are not asked.
+    pub(crate) fn is_empty(&self) -> bool {
+        let is_ready = !lock(&self.ready).all.is_empty();
+        !is_ready && lock(&self.instruments).values().all(|instrument| instrument.is_empty())
+    }
+
     /// Waits until there is something to collect.
     pub(crate) async fn wait(&self) {
         self.arrived.notified().await;

@@ -7,6 +7,7 @@ mod freezes;
 mod gen_ai;
 mod laws;
 mod logs;
+mod metric_laws;
 mod metrics;
 mod otlp;
 mod outages;

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, sync::Barrier, thread};
 
 use opentelemetry::{Context, KeyValue, metrics::Meter};
-use opentelemetry_sentry_exporter::{FlushError, testing::Metric};
+use opentelemetry_sentry_exporter::{DropReason, FlushError, testing::Metric};
 
 use crate::{Metrics, PATIENCE, is_balanced};
 
@@ -115,4 +115,34 @@ fn a_shutdown_while_threads_measure_sends_what_was_measured_before() {
         let stats = metrics.provider.stats();
         assert!(is_balanced(&stats) && stats.metrics_dropped() == dropped + 15, "{stats:?}");
     }
+}
+
+#[test]
+fn after_a_shutdown_every_measurement_is_refused_and_counted() {
+    let metrics = Metrics::start(|exporter| exporter);
+    let meter = metrics.meter();
+    let measure_all = |prefix: &str| {
+        let name = |name: &str| format!("{prefix}.{name}");
+        for attributes in [&[][..], &[KeyValue::new("a", 1)]] {
+            meter.u64_counter(name("a")).build().add(1, attributes);
+            meter.f64_counter(name("b")).build().bind(attributes).add(1.0);
+            meter.f64_up_down_counter(name("c")).build().add(1.0, attributes);
+            meter.i64_gauge(name("d")).build().record(1, attributes);
+            meter.u64_histogram(name("e")).build().record(1, attributes);
+        }
+        let callback = meter.u64_observable_gauge(name("f")).with_callback(|observer| observer.observe(1, &[]));
+        callback.build();
+    };
+    measure_all("known");
+    assert_eq!(metrics.provider.shutdown(PATIENCE), Ok(()));
+    assert_eq!(metrics.ingest.metrics().len(), 11);
+    for (round, prefix) in [(1, "known"), (2, "new"), (3, "new")] {
+        measure_all(prefix);
+        let stats = metrics.provider.stats();
+        assert_eq!(stats.dropped[&DropReason::Shutdown].metrics, 10 * round, "{prefix}");
+        assert!(is_balanced(&stats) && stats.metrics_pending == 0, "{stats:?}");
+    }
+    assert_eq!(metrics.provider.flush(PATIENCE), Err(FlushError::AlreadyShutdown));
+    assert_eq!(metrics.provider.shutdown(PATIENCE), Err(FlushError::AlreadyShutdown));
+    assert_eq!(metrics.ingest.metrics().len(), 11);
 }

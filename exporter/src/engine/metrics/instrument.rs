@@ -24,7 +24,7 @@ use super::{
 use crate::{
     account::DropReason,
     convert::size_of_attributes,
-    trace::{Measured, Measurement, MetricInfo, MetricType, Number},
+    trace::{Measured, Measurement, MetricInfo, Number},
 };
 
 /// The most series of an instrument with attributes, as in OpenTelemetry. Further ones share one with this attribute.
@@ -258,6 +258,14 @@ impl Instrument {
         self.callbacks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether nothing was measured since the last collection.
+    pub(super) fn is_empty(&self) -> bool {
+        let others = [&self.bare].into_iter().chain(self.overflow.get());
+        let guard = self.series.owned_guard();
+        let is_empty = |(_, series): (&AttributeSet, &Arc<Series>)| series.is_empty();
+        self.late.is_empty() && others.into_iter().all(Series::is_empty) && self.series.iter(&guard).all(is_empty)
+    }
+
     /// The series with attributes, as they are now.
     pub(super) fn keys(&self) -> Vec<(Vec<KeyValue>, Arc<Series>)> {
         let copy = |(set, series): (&AttributeSet, &Arc<Series>)| (set.as_slice().to_vec(), Arc::clone(series));
@@ -334,16 +342,5 @@ enum Place<'a> {
 impl std::fmt::Debug for Instrument {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Instrument").field("info", &self.info).field("role", &self.role).finish_non_exhaustive()
-    }
-}
-
-impl Role {
-    /// What Sentry calls it.
-    pub(crate) const fn metric_type(self) -> MetricType {
-        match self {
-            Self::Sum | Self::ObservedSum => MetricType::Counter,
-            Self::Total | Self::Last | Self::Observed => MetricType::Gauge,
-            Self::Values => MetricType::Distribution,
-        }
     }
 }

@@ -45,6 +45,10 @@ impl Reservoir {
         }
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.seen == 0
+    }
+
     /// Takes the values, and the number of those that were added.
     pub(super) fn take(&mut self) -> (Vec<Measurement>, u64) {
         // The memory stays: a histogram that was measured is measured again.

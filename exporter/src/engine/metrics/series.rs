@@ -14,7 +14,7 @@ use std::sync::{
 };
 
 use super::reservoir::{Reservoir, SIZE};
-use crate::trace::{Measurement, Number};
+use crate::trace::{Measurement, MetricType, Number};
 
 /// What an instrument makes of its measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,17 @@ pub(crate) enum Role {
     ObservedSum,
     /// Another observable: the last value.
     Observed,
+}
+
+impl Role {
+    /// What Sentry calls it.
+    pub(crate) const fn metric_type(self) -> MetricType {
+        match self {
+            Self::Sum | Self::ObservedSum => MetricType::Counter,
+            Self::Total | Self::Last | Self::Observed => MetricType::Gauge,
+            Self::Values => MetricType::Distribution,
+        }
+    }
 }
 
 /// The type of an instrument's numbers.
@@ -187,6 +198,16 @@ impl Series {
                 Taken { values, sample_rate }
             }
             Cell::Observed(observed) => one(lock(observed).take()),
+        }
+    }
+
+    /// Whether [`take`](Self::take) would return nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.cell {
+            Cell::Sum(sum) => sum.load(Ordering::Acquire) == 0,
+            Cell::Total { is_new, .. } | Cell::Last { is_new, .. } => !is_new.load(Ordering::Acquire),
+            Cell::Values(reservoir) => lock(reservoir).is_empty(),
+            Cell::Observed(observed) => lock(observed).now.is_none(),
         }
     }
 

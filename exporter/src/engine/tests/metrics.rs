@@ -20,7 +20,7 @@ use super::{
 use crate::{account::DropReason, packing::Rules, trace::Number};
 
 /// The metrics that the server accepted or refused, in the order in which they were sent, with the time of their request.
-fn metrics(sim: &Simulation) -> Vec<(u128, Value)> {
+pub(super) fn metrics(sim: &Simulation) -> Vec<(u128, Value)> {
     let requests = sim.requests.iter().filter(|request| request.has("\"type\":\"trace_metric\""));
     let items = requests.flat_map(|request| {
         let lines = request.text.lines().filter(|line| line.starts_with("{\"version\":2"));

@@ -347,9 +347,18 @@ impl Simulation {
         instrument
     }
 
+    /// The same for numbers that are floats.
+    pub(super) fn instrument_of_floats(&mut self, name: &str, role: Role) -> Arc<Instrument> {
+        let Sink::Instrument(instrument) = self.sink_of(name, role, NumberType::F64) else { panic!("{name:?}") };
+        instrument
+    }
+
     /// What becomes of the measurements of an instrument.
     pub(super) fn sink(&mut self, name: &str, role: Role) -> Sink {
-        let number_type = if role == Role::Total { NumberType::I64 } else { NumberType::U64 };
+        self.sink_of(name, role, if role == Role::Total { NumberType::I64 } else { NumberType::U64 })
+    }
+
+    fn sink_of(&mut self, name: &str, role: Role, number_type: NumberType) -> Sink {
         let scope = &InstrumentationScope::default();
         let sink = self.shared.metrics.instrument(&Wanted { scope, name, unit: "", role, number_type });
         self.machine.iter_mut().for_each(|machine| machine.metrics_arrived(self.now));
