@@ -164,7 +164,7 @@ fn check_dsn(dsn: &str) -> Result<(), Refusal> {
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     // Without one, Relay takes an envelope for what it is. The transports of Sentry's Rust SDK send none.
     match essence(headers) {
-        Some(found) if found != ENVELOPE_TYPE => Err(wrong_type(ENVELOPE_TYPE, &found)),
+        Some(found) if !ENVELOPE_TYPES.contains(&&*found) => Err(wrong_type(ENVELOPE_TYPES[0], &found)),
         _ => Ok(()),
     }
 }
@@ -251,7 +251,8 @@ pub(super) const PROJECT_ID: &str = "1";
 pub(super) const SPOTLIGHT_PATH: &str = "/stream";
 
 const ENVELOPE_PATH: &str = "/api/1/envelope/";
-const ENVELOPE_TYPE: &str = "application/x-sentry-envelope";
+/// Servers send the first. Pages send the second: it is the type of a text, for which a browser needs no preflight.
+const ENVELOPE_TYPES: [&str; 2] = ["application/x-sentry-envelope", "text/plain"];
 /// The start of the paths at which OTLP over HTTP is taken, with and without a slash at the end.
 const OTLP_PATH: &str = "/api/1/integration/otlp/v1/";
 

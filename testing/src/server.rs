@@ -9,7 +9,12 @@ use std::{
 };
 
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::Incoming,
+    header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use opentelemetry::Context;
 use opentelemetry_http::{Bytes, Request, Response};
@@ -142,11 +147,23 @@ async fn respond(request: Request<Incoming>, shared: &Shared) -> Result<Response
             let response = refusal.as_ref().map_or(response, refuse);
             let status = response.status().as_u16();
             shared.journal.change(|journal| journal.answered(number, status, refusal.as_ref()));
-            Ok(response.map(Full::new))
+            Ok(for_pages(response).map(Full::new))
         }
         Reply::Close => Err(Unanswered),
         Reply::Hang => future::pending().await,
     }
+}
+
+/// Lets pages of other origins read the answer, as Sentry does. A preflight is refused, so that a
+/// test notices a page whose requests need one; those of Sentry's browser SDK do not.
+fn for_pages(mut response: Response<Bytes>) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("x-sentry-error, x-sentry-rate-limits, retry-after"),
+    );
+    response
 }
 
 /// Reads a request to its end even if it is refused: a client that is still writing may not read the answer.

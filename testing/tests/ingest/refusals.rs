@@ -60,19 +60,24 @@ fn a_request_needs_the_right_path_and_method_and_no_wrong_content_type() {
         (404, "POST /api/1/store/", AUTH, TYPE),
         (405, "PUT /api/1/envelope/", AUTH, TYPE),
         (405, "GET /stream", AUTH, TYPE),
+        (405, "OPTIONS /api/1/envelope/", "Origin: http://localhost", "Access-Control-Request-Method: POST"),
         (415, "POST /api/1/envelope/", AUTH, "Content-Type: application/json"),
         (200, "POST /api/1/envelope/", AUTH, "Accept: */*"),
         (200, "POST /api/1/envelope/", AUTH, "content-type: Application/X-Sentry-Envelope; a=b"),
+        (200, "POST /api/1/envelope/", AUTH, "Content-Type: text/plain;charset=UTF-8"), // from a page
     ];
     let ingest = start();
     for (status, line, auth, content_type) in cases {
         let response = post(&ingest, line, &[auth, content_type], b"{}");
         assert_eq!(response.status, status, "{line} {content_type}");
         assert_eq!(response.header("x-sentry-error").is_some(), status != 200, "{line}");
+        assert_eq!(response.header("access-control-allow-origin"), Some("*"), "a page may read each answer");
+        let exposed = response.header("access-control-expose-headers").unwrap_or_default();
+        assert!(exposed.contains("x-sentry-rate-limits"), "{exposed}");
     }
     let wanted: Vec<_> = cases.iter().map(|case| Some(case.0)).collect();
     assert_eq!(statuses(&ingest), wanted);
-    assert_eq!(ingest.envelopes().len(), 2);
+    assert_eq!(ingest.envelopes().len(), 3);
 }
 
 #[test]
