@@ -79,7 +79,8 @@ impl Delivery {
     /// Takes, sends with `fetch` all requests at a time, and goes on until nothing may be sent any more.
     ///
     /// `fetch` runs with telemetry suppressed. It must return after a time: the future waits for each request. If the future is
-    /// dropped, the requests that are out count as not answered and are sent again later.
+    /// dropped, the requests that are out count as not answered and are sent again later. If the runtime neither polls nor
+    /// drops it any more, they do so after 30 seconds.
     ///
     /// ```
     /// # use opentelemetry_sentry_exporter::{SentryExporter, Take};
@@ -144,7 +145,8 @@ impl Delivery {
 }
 
 /// A request to send. It is answered with [`answered`](Self::answered) or [`failed`](Self::failed); to drop it is the same as
-/// no answer: its envelope is sent again later, a limited number of times, and then counted as lost.
+/// no answer: its envelope is sent again later, a limited number of times, and then counted as lost. After 30 seconds
+/// without either, a call of [`take`](Delivery::take) does not wait for it any more.
 #[derive(Debug)]
 #[must_use = "a request that is dropped got no answer"]
 pub struct Outgoing {

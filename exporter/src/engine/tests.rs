@@ -2,6 +2,7 @@
 
 mod callers;
 mod check_ins;
+mod driven;
 mod fairness;
 mod freezes;
 mod gen_ai;

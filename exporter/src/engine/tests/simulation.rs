@@ -252,6 +252,16 @@ impl Simulation {
         self.now.instant - self.start
     }
 
+    /// Gives the machine to the driver of applications. Time and network are the test's from then on.
+    pub(super) fn driven(&mut self) -> Driven {
+        Driven::new(self.machine.take().expect("a machine"))
+    }
+
+    /// What the clocks show after this time.
+    pub(super) fn clocks(&self, time: Duration) -> Now {
+        Now { instant: self.now.instant + time, wall: self.now.wall + time }
+    }
+
     pub(super) fn later(&self, time: Duration) -> Instant {
         self.now.instant + time
     }
