@@ -4,6 +4,7 @@
 //! different traces seldom share one; one copy of the span; and a wake-up of the worker when a local root has ended or
 //! many spans wait.
 
+mod drain;
 mod jobs;
 mod place;
 mod shard;
@@ -31,7 +32,6 @@ use self::{
 };
 use crate::{
     account::{Counts, DropReason, Ledger},
-    convert::is_monitored,
     trace::{EndedSpan, OpenRoots, Segment, Start, TraceContext, TraceLifecycle, is_local_root, slimmed},
 };
 
@@ -237,42 +237,6 @@ impl Intake {
         self.crowded.notified().await;
     }
 
-    /// Picks up spans, in the order in which they ended within a trace, and the traces that lost a span. It visits shard after
-    /// shard until it has at least `most` spans. Returns whether it has visited all; if not, the worker is woken for the rest.
-    ///
-    /// It counts the spans as received under the shard's lock, so that `stats` never misses a span between the two.
-    pub(crate) fn drain(
-        &self,
-        most: usize,
-        spans: &mut Vec<EndedSpan>,
-        dropped: &mut Vec<TraceId>,
-        ledger: &Ledger,
-    ) -> bool {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = self.first.load(Ordering::Relaxed);
-        for place in first..first + SHARDS {
-            if spans.len() >= most {
-                self.first.store(place % SHARDS, Ordering::Relaxed);
-                self.root_ended.notify_one();
-                return false;
-            }
-            let mut shard = lock(&self.shards[place % SHARDS]);
-            dropped.append(&mut shard.dropped.new);
-            ledger.received(shard.all().filter(|span| is_for_sentry(span)).count() as u64);
-            let full = shard.take(&mut spare);
-            drop(shard);
-            for span in full.into_iter().flatten().chain(spare.drain(..)) {
-                if is_for_sentry(&span) {
-                    spans.push(span);
-                } else {
-                    self.jobs.ended(&span, ledger);
-                    self.release(span.size());
-                }
-            }
-        }
-        true
-    }
-
     /// Accepts spans again of traces that lost some, because the pressure is over.
     pub(crate) fn forgive(&self) {
         for shard in &self.shards {
@@ -312,16 +276,6 @@ impl Intake {
     pub(crate) fn close(&self, reason: DropReason) {
         self.shards.iter().for_each(|shard| _ = lock(shard).closed.get_or_insert(reason));
         self.jobs.close(reason);
-    }
-
-    /// Removes the spans that the worker will never pick up, and counts them and their check-ins as received. Returns their
-    /// number.
-    pub(crate) fn abandon(&self, ledger: &Ledger) -> Counts {
-        let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-        self.drain(usize::MAX, &mut spans, &mut dropped, ledger);
-        let jobs = spans.iter().filter(|span| is_monitored(&span.attributes)).count();
-        ledger.check_ins_received(jobs as u64);
-        Counts { check_ins: (jobs + self.jobs.take().len()) as u64, ..Counts::spans(spans.len()) }
     }
 
     fn shard(&self, trace_id: TraceId) -> &Mutex<Shard> {

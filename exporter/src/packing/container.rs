@@ -28,7 +28,8 @@ const MAX_SPAN: usize = 10 << 20;
 /// bucket counts memory, and text that must be escaped takes more as JSON.
 pub(super) fn envelopes(bucket: Bucket, hooks: &Hooks, mut writer: SpanWriter<'_>, limit: usize) -> Vec<Envelope> {
     let headers = headers(bucket.trace_id, bucket.context.as_deref(), writer.sender);
-    let mut payload = Payload::default();
+    // As JSON, spans take about as much as in memory.
+    let mut payload = Payload { bytes: Vec::with_capacity(bucket.size().min(limit)), ..Payload::default() };
     let mut all = Vec::new();
     for mut span in bucket.spans {
         let span_id = span.span_context.span_id();
