@@ -261,9 +261,14 @@ fn what_is_no_batch_for_sentry_is_refused() {
     ] {
         assert_eq!(answered(&client, path, content_type, encoding, body), status, "{path} {content_type} {encoding}");
     }
-    client.shutdown(LONG).unwrap();
+    assert_eq!(client.shutdown(LONG), Err(FlushError::Undelivered { spans: 6 }));
     assert_eq!(answered(&client, "/v1/traces", PROTOBUF, "", b""), 410);
-    assert_eq!((client.stats().spans_received, ingest.requests().len()), (0, 0));
+    // Each batch that cannot be read is counted, with one span at least.
+    let counted = [(DropReason::Invalid, 5), (DropReason::TooLarge, 1)];
+    assert_eq!(
+        (client.stats().spans_received, lost(&client.stats()), ingest.otlp_spans().len()),
+        (6, counted.to_vec(), 0)
+    );
 }
 
 #[test]

@@ -33,10 +33,10 @@ const MAX_BODY: usize = 64 << 20;
 /// | the answer that the OTLP exporter gets | means |
 /// | --- | --- |
 /// | 202 | the batch was taken: it will be sent, or is counted as dropped |
-/// | 400, 413 | the body is no request of OTLP, or has more than 64 MiB; what was found in it is counted as dropped |
+/// | 400, 413 | the body is no request of OTLP, or has more than 64 MiB; what was found in it is counted as dropped, at least one |
 /// | 404 | Sentry takes only traces and logs; no metrics |
 /// | 410 | the batch came after the shutdown, and is counted as dropped |
-/// | 415 | neither protocol buffers nor JSON, or a compression that cannot be read |
+/// | 415 | neither protocol buffers nor JSON, or a compression that cannot be read; it is counted as one that is dropped |
 ///
 /// ```
 /// use std::time::Duration;
@@ -106,25 +106,10 @@ impl SentryOtlpClient {
     /// Takes a batch. Returns the status for the exporter, which drops the batch in any case.
     fn take(&self, request: Request<Bytes>) -> StatusCode {
         let Some(signal) = signal(request.uri().path()) else { return StatusCode::NOT_FOUND };
-        let Some(format) = format(request.headers()) else { return StatusCode::UNSUPPORTED_MEDIA_TYPE };
         let Some(engine) = &self.engine else { return StatusCode::ACCEPTED };
-        let form = OtlpForm { signal, format };
-        let encoding = text(request.headers(), &CONTENT_ENCODING);
-        let parts = match decoded(&encoding, request.body()) {
-            Ok(body) if body.len() > MAX_BODY => {
-                engine.export(OtlpParts::of_too_large(form, &body));
-                return StatusCode::PAYLOAD_TOO_LARGE;
-            }
-            Ok(body) => OtlpParts::of(form, &body, engine.largest_export()),
-            Err(status) => return status,
-        };
-        let is_valid = parts.is_valid;
+        let (parts, refusal) = read(signal, &request, engine.largest_export());
         let is_open = engine.export(parts);
-        match (is_valid, is_open) {
-            (false, _) => StatusCode::BAD_REQUEST,
-            (true, false) => StatusCode::GONE,
-            (true, true) => StatusCode::ACCEPTED,
-        }
+        refusal.unwrap_or(if is_open { StatusCode::ACCEPTED } else { StatusCode::GONE })
     }
 }
 
@@ -148,6 +133,27 @@ impl HttpClient for SentryOtlpClient {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = self.take(request);
         Box::pin(future::ready(Ok(response)))
+    }
+}
+
+/// Reads a batch. Returns what becomes of it, and the status with which it is refused.
+fn read(signal: OtlpSignal, request: &Request<Bytes>, largest: usize) -> (OtlpParts, Option<StatusCode>) {
+    let format = format(request.headers());
+    let form = OtlpForm { signal, format: format.unwrap_or(OtlpFormat::Protobuf) };
+    let unreadable = |status| (OtlpParts::of_unreadable(form, request.body()), Some(status));
+    if format.is_none() {
+        return unreadable(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    match decoded(&text(request.headers(), &CONTENT_ENCODING), request.body()) {
+        Ok(body) if body.len() > MAX_BODY => {
+            (OtlpParts::of_too_large(form, &body), Some(StatusCode::PAYLOAD_TOO_LARGE))
+        }
+        Ok(body) => {
+            let parts = OtlpParts::of(form, &body, largest);
+            let refusal = (!parts.is_valid).then_some(StatusCode::BAD_REQUEST);
+            (parts, refusal)
+        }
+        Err(status) => unreadable(status),
     }
 }
 

@@ -12,8 +12,8 @@ use crate::{
     packing::Envelope,
 };
 
-/// The share of the send queue's limit that may wait here. It is a batch or two while the worker is busy; while the server is
-/// away, the queue and the disk take what they can, and then this fills.
+/// The share of the send queue's limit above which no further batch is taken. It is a batch or two while the worker is busy;
+/// while the server is away, the queue and the disk take what they can, and then this fills.
 const SHARE: usize = 4;
 
 /// What OTLP exporters have handed over and the worker has not packed.
@@ -50,16 +50,16 @@ impl OtlpInbox {
         self.lock().is_used
     }
 
-    /// Accepts envelopes, or drops those for which there is no room. Each is counted as received. Returns whether it is open.
+    /// Accepts the parts of a batch, or drops all of them. Each is counted as received. Returns whether it is open.
     pub(super) fn push(&self, envelopes: Vec<Envelope>, ledger: &Ledger) -> bool {
         let mut inbox = self.lock();
+        // One batch may go beyond the limit. If it counted before, a batch in several parts would never find room for all.
+        let has_room = inbox.bytes < self.limit.max(1);
         for envelope in envelopes {
             let (counts, size) = (envelope.counts, envelope.size());
             // Before the worker can send it: more must never be sent than was received.
             ledger.received(counts.spans);
             ledger.logs_received(counts.logs);
-            // An empty inbox takes any batch, or a small limit would lose them all.
-            let has_room = inbox.bytes == 0 || inbox.bytes + size <= self.limit;
             match inbox.closed {
                 Some(reason) => ledger.dropped(reason, counts),
                 None if !has_room => ledger.dropped(DropReason::QueueOverflow, counts),
@@ -91,7 +91,7 @@ impl OtlpInbox {
         self.lock().bytes
     }
 
-    /// The most bytes of an envelope that finds room beside others.
+    /// The bytes above which it takes no further batch.
     pub(super) const fn limit(&self) -> usize {
         self.limit
     }

@@ -46,14 +46,21 @@ impl OtlpParts {
     /// The beginning of a body that is too large to be read to its end: what was found in it is dropped.
     pub(crate) fn of_too_large(form: OtlpForm, beginning: &[u8]) -> Self {
         let mut records = Records::default();
+        // It is cut off, so it ends in an error.
         let _ = records.read(beginning);
-        Self::refused(DropReason::TooLarge, form.counts(records.len(), beginning.len()))
+        let records = if form.format == OtlpFormat::Json { count_json(beginning).unwrap_or(0) } else { records.len() };
+        Self::refused(DropReason::TooLarge, form, records, beginning.len())
+    }
+
+    /// A body of which nothing can be read.
+    pub(crate) fn of_unreadable(form: OtlpForm, body: &[u8]) -> Self {
+        Self::refused(DropReason::Invalid, form, 0, body.len())
     }
 
     fn of_protobuf(form: OtlpForm, body: &Bytes, largest: usize) -> Self {
         let mut records = Records::default();
         if records.read(body).is_err() {
-            return Self::refused(DropReason::Invalid, form.counts(records.len(), records.bytes(0..records.len())));
+            return Self::refused(DropReason::Invalid, form, records.len(), body.len());
         }
         let counts = |part: std::ops::Range<usize>| form.counts(part.len(), records.bytes(part));
         let all = 0..records.len();
@@ -76,11 +83,8 @@ impl OtlpParts {
 
     /// A body in JSON is sent as it is: exporters write it only if they are asked to.
     fn of_json(form: OtlpForm, body: &Bytes) -> Self {
-        let Ok(request) = serde_json::from_slice::<JsonRequest>(body) else {
-            return Self::refused(DropReason::Invalid, Counts::NOTHING);
-        };
-        let scopes = request.resources.iter().flat_map(|resource| &resource.scopes);
-        let counts = form.counts(scopes.map(|scope| scope.records.len()).sum(), body.len());
+        let Some(records) = count_json(body) else { return Self::of_unreadable(form, body) };
+        let counts = form.counts(records, body.len());
         match body.len() {
             _ if counts.spans + counts.logs == 0 => Self::sent(Vec::new()),
             0..=MAX_BODY => Self::sent(vec![Envelope::otlp(form.mark(), body.clone(), counts)]),
@@ -92,9 +96,17 @@ impl OtlpParts {
         Self { envelopes, dropped: None, is_valid: true }
     }
 
-    const fn refused(reason: DropReason, counts: Counts) -> Self {
-        Self { envelopes: Vec::new(), dropped: Some((reason, counts)), is_valid: false }
+    /// No exporter sends an empty body, so at least one record is lost.
+    fn refused(reason: DropReason, form: OtlpForm, records: usize, bytes: usize) -> Self {
+        Self { envelopes: Vec::new(), dropped: Some((reason, form.counts(records.max(1), bytes))), is_valid: false }
     }
+}
+
+/// The number of records in a body in JSON; `None` if it is none.
+fn count_json(body: &[u8]) -> Option<usize> {
+    let request: JsonRequest = serde_json::from_slice(body).ok()?;
+    let scopes = request.resources.iter().flat_map(|resource| &resource.scopes);
+    Some(scopes.map(|scope| scope.records.len()).sum())
 }
 
 /// The nesting of a body in JSON.
