@@ -45,7 +45,7 @@ impl Sender {
         }
         let server_name = code.server_name.or_else(|| environment.server_name.clone());
         let server_name = server_name.or_else(|| text(resource, semconv::HOST_NAME)).or_else(host_name);
-        let tunnel = code.tunnel.or_else(|| environment.tunnel.clone());
+        let tunnel = code.tunnel.or_else(|| environment.tunnel.clone()).map(|url| url.trim().to_owned());
         let spotlight = code.spotlight.or_else(|| environment.spotlight.clone());
         let lifecycle = match (code.lifecycle, &environment.lifecycle) {
             (Some(lifecycle), _) => lifecycle,

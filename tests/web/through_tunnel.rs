@@ -129,7 +129,7 @@ async fn what_was_spooled_without_a_tunnel_goes_through_one_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_the_application_to_the_tunnel_make_no_spans_and_others_to_its_host_do() {
     let ingest = LocalIngest::start().expect("a free port");
-    let sentry = through("http://shop.example.com/tunnel", &ingest).build().expect("a valid setup");
+    let sentry = through(" http://shop.example.com/tunnel ", &ingest).build().expect("a valid setup");
     let tracer = sentry.tracer_provider().tracer("test");
     for url in ["http://shop.example.com/tunnel", "http://shop.example.com/tunnel/?a", "http://shop.example.com/cart"] {
         let span = tracer.span_builder("request").with_kind(SpanKind::Client);
