@@ -39,6 +39,7 @@ mod decision;
 mod excluded;
 mod function;
 mod limiter;
+mod parent;
 mod rules;
 mod sampler;
 mod trace_state;
