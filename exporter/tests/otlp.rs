@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider},
 };
 use opentelemetry_sentry_exporter::{
-    DropReason, FlushError, SentryExporter, SentryOtlpClient, SentrySpanProcessor, Stats,
+    DropReason, FlushError, SentryExporter, SentryOtlpClient, SentrySpanProcessor, Stats, Take,
     testing::{Answer, LocalIngest},
 };
 use opentelemetry_sentry_protocol::Dsn;
@@ -36,7 +36,8 @@ fn provider(exporter: SpanExporter) -> SdkTracerProvider {
 }
 
 fn ours(client: &SentryOtlpClient) -> SdkTracerProvider {
-    provider(SpanExporter::builder().with_http().with_http_client(client.clone()).build().expect("valid settings"))
+    let exporter = SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary);
+    provider(exporter.with_http_client(client.clone()).build().expect("valid settings"))
 }
 
 /// The exporter with the client that it has by itself.
@@ -44,7 +45,8 @@ fn theirs(dsn: &str) -> SdkTracerProvider {
     let dsn: Dsn = dsn.parse().expect("valid settings");
     let headers = dsn.otlp_headers();
     let (name, value) = headers.split_once('=').expect("valid settings");
-    let exporter = SpanExporter::builder().with_http().with_endpoint(dsn.otlp_traces_url());
+    let exporter =
+        SpanExporter::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(dsn.otlp_traces_url());
     provider(exporter.with_headers([(name.to_owned(), value.to_owned())].into()).build().expect("valid settings"))
 }
 
@@ -64,7 +66,12 @@ fn spans_and_logs_of_otlps_exporters_arrive_and_are_counted() {
     let client = client(&ingest.dsn());
     let provider = ours(&client);
     spans(&provider, 25).unwrap();
-    let exporter = LogExporter::builder().with_http().with_http_client(client.clone()).build().unwrap();
+    let exporter = LogExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_http_client(client.clone())
+        .build()
+        .unwrap();
     let logs = SdkLoggerProvider::builder().with_batch_exporter(exporter).build();
     let logger = logs.logger("shop");
     let mut record = logger.create_log_record();
@@ -86,8 +93,10 @@ fn spans_and_logs_of_otlps_exporters_arrive_and_are_counted() {
 fn compressed_batches_and_json_are_taken_too() {
     let ingest = LocalIngest::start().unwrap();
     let client = client(&ingest.dsn());
+    // With the feature `http-json` an exporter writes JSON unless it is asked not to.
     let builder = || SpanExporter::builder().with_http().with_http_client(client.clone());
-    spans(&provider(builder().with_compression(Compression::Gzip).build().unwrap()), 3).unwrap();
+    let binary = builder().with_protocol(Protocol::HttpBinary).with_compression(Compression::Gzip);
+    spans(&provider(binary.build().unwrap()), 3).unwrap();
     spans(&provider(builder().with_protocol(Protocol::HttpJson).build().unwrap()), 4).unwrap();
     client.flush(LONG).unwrap();
     assert_eq!((ingest.otlp_spans().len(), client.stats().spans_sent), (7, 7));
@@ -269,6 +278,23 @@ fn what_is_no_batch_for_sentry_is_refused() {
         (client.stats().spans_received, lost(&client.stats()), ingest.otlp_spans().len()),
         (6, counted.to_vec(), 0)
     );
+}
+
+#[test]
+fn without_a_thread_a_batch_is_a_request_that_the_application_sends() {
+    let builder = SentryExporter::builder().with_dsn("https://public@o1.ingest.sentry.io/42");
+    let (exporter, delivery) = builder.build_driven().unwrap();
+    let client = SentryOtlpClient::from(&exporter);
+    spans(&ours(&client), 10).unwrap();
+    let mut requests = delivery.take(Take::Ready);
+    let outgoing = requests.pop().unwrap();
+    let request = outgoing.request();
+    assert_eq!(request.uri(), "https://o1.ingest.sentry.io/api/42/integration/otlp/v1/traces/");
+    assert_eq!(request.headers()["content-type"], "application/x-protobuf");
+    let auth = request.headers()["x-sentry-auth"].to_str().unwrap();
+    assert!(auth.starts_with("Sentry sentry_version=7, ") && auth.contains("sentry_key=public"), "{auth}");
+    outgoing.answered(http::StatusCode::ACCEPTED, &http::HeaderMap::new());
+    assert_eq!((requests.len(), delivery.stats().spans_sent, client.stats().spans_pending), (0, 10, 0));
 }
 
 #[test]

@@ -23,6 +23,8 @@ enum Weather {
     Hanging,
     Broken,
     Limited,
+    /// A proxy answers for a server that is away.
+    Gateway,
     /// One request in this many gets no answer.
     Flaky(u8),
 }
@@ -36,6 +38,12 @@ enum Step {
         is_poison: bool,
     },
     Burst(usize),
+    /// A batch of an OTLP exporter.
+    Export {
+        spans: u64,
+        bytes: usize,
+        is_poison: bool,
+    },
     /// Jobs of a cron monitor, and whether they end.
     Jobs(usize, bool),
     /// Records, and whether one of them has an exception.
@@ -59,6 +67,7 @@ fn weather() -> impl Strategy<Value = Weather> {
         2 => Just(Weather::Hanging),
         1 => Just(Weather::Broken),
         1 => Just(Weather::Limited),
+        1 => Just(Weather::Gateway),
         1 => (2..6_u8).prop_map(Weather::Flaky),
     ]
 }
@@ -68,6 +77,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => trace.prop_map(|(children, bytes, is_open, is_poison)| Step::Trace { children, bytes, is_open, is_poison }),
         2 => (1..100_usize).prop_map(Step::Burst),
+        3 => (1..100_u64, 0..3000_usize, prop::bool::weighted(0.2))
+            .prop_map(|(spans, bytes, is_poison)| Step::Export { spans, bytes, is_poison }),
         2 => (1..20_usize, any::<bool>()).prop_map(|(count, ends)| Step::Jobs(count, ends)),
         3 => (1..700_usize, any::<bool>()).prop_map(|(count, has_error)| Step::Logs(count, has_error)),
         3 => (1..300_u64, 1..5_u64).prop_map(|(count, series)| Step::Metrics(count, series)),
@@ -105,6 +116,7 @@ fn obeys(sky: Rc<RefCell<Weather>>) -> impl FnMut(&super::simulation::Parcel) ->
             Weather::Hanging => hangs(),
             Weather::Broken => status(500, millis(5)),
             Weather::Limited => limited(10),
+            Weather::Gateway => status(503, millis(5)),
             Weather::Flaky(every) if count % every == 0 => refused(),
             Weather::Flaky(_) => accepted(millis(20)),
         }
@@ -173,6 +185,11 @@ proptest! {
                 Step::Burst(count) => {
                     sim.singles(count);
                     all += count as u64;
+                }
+                Step::Export { spans, bytes, is_poison } => {
+                    let ids: Vec<_> = (0..spans).map(|_| id_of(&sim.span(1, 0))).collect();
+                    sim.export_named(ids, &if is_poison { "poison" } else { "fine" }.repeat(bytes / 6 + 1));
+                    all += spans;
                 }
                 Step::Jobs(count, ends) => {
                     for _ in 0..count {

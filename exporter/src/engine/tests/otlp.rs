@@ -30,12 +30,12 @@ pub(super) fn ids(body: &[u8]) -> Vec<u64> {
     spans.map(|span| u64::from_be_bytes(span.span_id.try_into().unwrap())).collect()
 }
 
-/// A request with these spans, each with this many bytes of a name.
-fn batch(ids: impl IntoIterator<Item = u64>, size: usize) -> Bytes {
+/// A request with these spans.
+fn batch(ids: impl IntoIterator<Item = u64>, name: &str) -> Bytes {
     let span = |id: u64| Span {
         trace_id: vec![7; 16],
         span_id: id.to_be_bytes().to_vec(),
-        name: "x".repeat(size),
+        name: name.to_owned(),
         ..Span::default()
     };
     let scope_spans = vec![ScopeSpans { spans: ids.into_iter().map(span).collect(), ..ScopeSpans::default() }];
@@ -44,10 +44,15 @@ fn batch(ids: impl IntoIterator<Item = u64>, size: usize) -> Bytes {
 }
 
 impl Simulation {
-    /// As the client does it. Returns whether the engine is open.
+    /// Exports spans with this many bytes of a name. Returns whether the engine is open.
     fn export(&mut self, ids: impl IntoIterator<Item = u64>, size: usize) -> bool {
+        self.export_named(ids, &"x".repeat(size))
+    }
+
+    /// As the client does it.
+    pub(super) fn export_named(&mut self, ids: impl IntoIterator<Item = u64>, name: &str) -> bool {
         self.shared.otlp.expect();
-        let parts = OtlpParts::of(PROTOBUF, &batch(ids, size), self.shared.otlp.limit());
+        let parts = OtlpParts::of(PROTOBUF, &batch(ids, name), self.shared.otlp.limit());
         assert!(parts.is_valid && parts.dropped.is_none());
         self.shared.otlp.push(parts.envelopes, &self.shared.ledger)
     }
