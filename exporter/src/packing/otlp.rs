@@ -5,12 +5,12 @@
 //!
 //! Specification: <https://opentelemetry.io/docs/specs/otlp/>
 
+mod json;
 mod wire;
 
 use opentelemetry_http::Bytes;
-use serde::{Deserialize, de::IgnoredAny};
 
-use self::wire::Records;
+use self::{json::JsonRecords, wire::Records};
 use super::{
     envelope::Envelope,
     form::{OtlpForm, OtlpFormat},
@@ -39,7 +39,7 @@ impl OtlpParts {
     pub(crate) fn of(form: OtlpForm, body: &Bytes, largest: usize) -> Self {
         match form.format {
             OtlpFormat::Protobuf => Self::of_protobuf(form, body, MAX_PART.min(largest)),
-            OtlpFormat::Json => Self::of_json(form, body),
+            OtlpFormat::Json => Self::of_json(form, body, MAX_PART.min(largest)),
         }
     }
 
@@ -48,7 +48,7 @@ impl OtlpParts {
         let mut records = Records::default();
         // It is cut off, so it ends in an error.
         let _ = records.read(beginning);
-        let records = if form.format == OtlpFormat::Json { count_json(beginning).unwrap_or(0) } else { records.len() };
+        let records = if form.format == OtlpFormat::Json { json::count(beginning).unwrap_or(0) } else { records.len() };
         Self::refused(DropReason::TooLarge, form, records, beginning.len())
     }
 
@@ -67,10 +67,24 @@ impl OtlpParts {
         if body.len() <= largest && !all.is_empty() {
             return Self::sent(vec![Envelope::otlp(form.mark(), body.clone(), counts(all))]);
         }
+        let parts = records.parts(largest).into_iter();
+        Self::in_parts(form, parts.map(|part| (counts(part.clone()), records.write(part))))
+    }
+
+    fn of_json(form: OtlpForm, body: &Bytes, largest: usize) -> Self {
+        let Some(records) = json::count(body) else { return Self::of_unreadable(form, body) };
+        if body.len() <= largest && records > 0 {
+            return Self::sent(vec![Envelope::otlp(form.mark(), body.clone(), form.counts(records, body.len()))]);
+        }
+        let parts = JsonRecords::read(body).map(|records| records.parts(largest)).unwrap_or_default();
+        let parts = parts.into_iter().filter(|(records, _)| *records > 0);
+        Self::in_parts(form, parts.map(|(records, bytes)| (form.counts(records, bytes.len()), bytes)))
+    }
+
+    /// Sends those that the server accepts.
+    fn in_parts(form: OtlpForm, all: impl Iterator<Item = (Counts, Vec<u8>)>) -> Self {
         let mut parts = Self::sent(Vec::new());
-        for part in records.parts(largest) {
-            let counts = counts(part.clone());
-            let bytes = records.write(part);
+        for (counts, bytes) in all {
             if bytes.len() > MAX_BODY {
                 let (_, dropped) = parts.dropped.get_or_insert((DropReason::TooLarge, Counts::NOTHING));
                 *dropped += counts;
@@ -81,17 +95,6 @@ impl OtlpParts {
         parts
     }
 
-    /// A body in JSON is sent as it is: exporters write it only if they are asked to.
-    fn of_json(form: OtlpForm, body: &Bytes) -> Self {
-        let Some(records) = count_json(body) else { return Self::of_unreadable(form, body) };
-        let counts = form.counts(records, body.len());
-        match body.len() {
-            _ if counts.spans + counts.logs == 0 => Self::sent(Vec::new()),
-            0..=MAX_BODY => Self::sent(vec![Envelope::otlp(form.mark(), body.clone(), counts)]),
-            _ => Self { dropped: Some((DropReason::TooLarge, counts)), ..Self::sent(Vec::new()) },
-        }
-    }
-
     const fn sent(envelopes: Vec<Envelope>) -> Self {
         Self { envelopes, dropped: None, is_valid: true }
     }
@@ -100,32 +103,6 @@ impl OtlpParts {
     fn refused(reason: DropReason, form: OtlpForm, records: usize, bytes: usize) -> Self {
         Self { envelopes: Vec::new(), dropped: Some((reason, form.counts(records.max(1), bytes))), is_valid: false }
     }
-}
-
-/// The number of records in a body in JSON; `None` if it is none.
-fn count_json(body: &[u8]) -> Option<usize> {
-    let request: JsonRequest = serde_json::from_slice(body).ok()?;
-    let scopes = request.resources.iter().flat_map(|resource| &resource.scopes);
-    Some(scopes.map(|scope| scope.records.len()).sum())
-}
-
-/// The nesting of a body in JSON.
-#[derive(Deserialize)]
-struct JsonRequest {
-    #[serde(default, rename = "resourceSpans", alias = "resourceLogs")]
-    resources: Vec<JsonResource>,
-}
-
-#[derive(Deserialize)]
-struct JsonResource {
-    #[serde(default, rename = "scopeSpans", alias = "scopeLogs")]
-    scopes: Vec<JsonScope>,
-}
-
-#[derive(Deserialize)]
-struct JsonScope {
-    #[serde(default, rename = "spans", alias = "logRecords")]
-    records: Vec<IgnoredAny>,
 }
 
 #[cfg(test)]

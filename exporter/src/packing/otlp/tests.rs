@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::{
 };
 use proptest::prelude::*;
 use prost::Message;
+use serde_json::json;
 
 use super::{super::form::OtlpSignal, *};
 
@@ -90,6 +91,41 @@ proptest! {
         OtlpParts::of_too_large(TRACES, &body);
     }
 
+    /// The same for JSON: the parts have all records, in their order and their place.
+    #[test]
+    fn parts_of_json_contain_what_the_whole_contained(names in names(), largest in 0..2000_usize) {
+        let span = |name: &String| json!({ "name": name });
+        let scopes = |scopes: &Vec<Vec<String>>| -> serde_json::Value {
+            let scopes = scopes.iter().enumerate();
+            scopes.map(|(number, spans)| json!({ "scope": number, "spans": spans.iter().map(span).collect::<Vec<_>>() })).collect()
+        };
+        let resources = names.iter().enumerate();
+        let resources: Vec<_> = resources.map(|(number, all)| json!({ "resource": number, "scopeSpans": scopes(all) })).collect();
+        let flat = |request: &serde_json::Value| -> Vec<String> {
+            let list = |value: &serde_json::Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+            let of_scope = |resource: String, scope: serde_json::Value| {
+                list(&scope, "spans").into_iter().map(move |span| format!("{resource} {} {}", scope["scope"], span["name"]))
+            };
+            let of_resource = |resource: serde_json::Value| {
+                let name = resource["resource"].to_string();
+                list(&resource, "scopeSpans").into_iter().flat_map(move |scope| of_scope(name.clone(), scope))
+            };
+            list(request, "resourceSpans").into_iter().flat_map(of_resource).collect()
+        };
+        let whole = json!({ "resourceSpans": resources });
+        let form = OtlpForm { format: OtlpFormat::Json, ..TRACES };
+        let parts = OtlpParts::of(form, &whole.to_string().into(), largest);
+        prop_assert!(parts.is_valid && parts.dropped.is_none());
+        let mut spans = Vec::new();
+        for envelope in &parts.envelopes {
+            let part = flat(&serde_json::from_slice(&envelope.items).unwrap());
+            prop_assert_eq!(envelope.counts, Counts::spans(part.len()));
+            prop_assert!(envelope.items.len() <= largest || part.len() == 1, "{} {largest}", envelope.items.len());
+            spans.extend(part);
+        }
+        prop_assert_eq!(spans, flat(&whole));
+    }
+
     #[test]
     fn any_text_can_be_read_as_json(body: String) {
         let form = OtlpForm { format: OtlpFormat::Json, ..TRACES };
@@ -148,7 +184,7 @@ fn json_is_counted_and_sent_as_it_is() {
         (OtlpSignal::Traces, r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"},{}]},{}]},{}]}"#, (2, 0)),
         (OtlpSignal::Logs, r#"{"resourceLogs":[{"resource":{},"scopeLogs":[{"logRecords":[{}]}]}]}"#, (0, 1)),
     ] {
-        let parts = OtlpParts::of(form(signal), &Bytes::from(body), 0);
+        let parts = OtlpParts::of(form(signal), &Bytes::from(body), usize::MAX);
         let [envelope] = &parts.envelopes[..] else { panic!("{body}") };
         assert_eq!((envelope.counts.spans, envelope.counts.logs), counts);
         assert_eq!((&envelope.items[..], envelope.otlp_form()), (body.as_bytes(), Some(form(signal))));
