@@ -37,8 +37,7 @@ pub async fn answer(request: Request, gateway: String, context: Context) -> Resu
     let _ = span.set_parent(caller); // fails only after the span's start
     let trace_id = span.context().span().span_context().trace_id();
 
-    let path = Url::new(&request.url())?.pathname();
-    let (status, body) = match product(format!("{gateway}{path}")).instrument(span.clone()).await {
+    let (status, body) = match product(&gateway, &request.url()).instrument(span.clone()).await {
         Ok(response) => (response.status().as_u16(), response.into_body()),
         Err(error) => (502, error.to_string().into()),
     };
@@ -51,9 +50,15 @@ pub async fn answer(request: Request, gateway: String, context: Context) -> Resu
     respond(status, &body)
 }
 
-#[tracing::instrument(err)]
-async fn product(url: String) -> Result<http::Response<Bytes>, fetch::NoAnswer> {
-    fetch::get(&url).await
+#[tracing::instrument(skip_all, err)]
+async fn product(gateway: &str, url: &str) -> Result<http::Response<Bytes>, fetch::NoAnswer> {
+    fetch::get(&address(gateway, url)?).await
+}
+
+/// Where the gateway has what a request asks for.
+#[tracing::instrument(skip_all)]
+fn address(gateway: &str, url: &str) -> Result<String, JsValue> {
+    Ok(format!("{gateway}{}", Url::new(url)?.pathname()))
 }
 
 fn respond(status: u16, body: &[u8]) -> Result<Response, JsValue> {

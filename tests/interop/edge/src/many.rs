@@ -15,8 +15,8 @@ use crate::{
 };
 
 const MANY: usize = 300;
-/// The spans of one request: itself, its function and its call.
-const SPANS: usize = 3;
+/// The spans of one request: itself, two functions and its call.
+const SPANS: usize = 4;
 
 pub(crate) async fn play(programs: &Programs, claims: &mut Claims) -> Outcome {
     let (ingest, gateway) = (LocalIngest::start()?, Gateway::start().await?);
@@ -153,6 +153,7 @@ impl Scene {
 
     /// At the end of a request nothing of another one leaves, whether that is of the same trace or of another.
     async fn isolated(&self, claims: &mut Claims) -> Outcome {
+        // One of its functions has ended when it asks the gateway.
         let open = Caller { number: 2000, sampled: true };
         let meanwhile = async {
             self.gateway.asked_for("slow").await;
