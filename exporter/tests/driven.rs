@@ -20,8 +20,8 @@ use opentelemetry::{
 use opentelemetry_http::{Bytes, Request};
 use opentelemetry_sdk::{logs::SdkLoggerProvider, trace::SdkTracerProvider};
 use opentelemetry_sentry_exporter::{
-    Delivery, DropReason, FlushError, SentryExporter, SentryExporterBuilder, SentryLogProcessor, SentryMeterProvider,
-    SentrySpanProcessor, Take, TraceLifecycle,
+    Delivery, DropReason, Encoding, FlushError, SentryExporter, SentryExporterBuilder, SentryLogProcessor,
+    SentryMeterProvider, SentrySpanProcessor, Take, TraceLifecycle,
 };
 
 /// A process without a thread for delivery.
@@ -349,4 +349,15 @@ fn what_needs_a_thread_is_refused() {
     let (_, delivery) = SentryExporter::builder().build_driven().unwrap();
     assert!(delivery.take(Take::Everything).is_empty(), "without a DSN there is nothing to send");
     assert_eq!(block_on(delivery.flush_with(Take::Everything, |_| async { ok() })), Ok(()));
+}
+
+#[test]
+fn debug_output_shows_nothing_that_waits() {
+    let driven = driven(|exporter| exporter.with_encoding(Encoding::Identity));
+    driven.request(1, "the order of a customer");
+    driven.child(&driven.request(2, "open"), "a child for a customer");
+    let outgoing = driven.delivery.take(Take::Trace(TraceId::from(1)));
+    assert!(text(outgoing[0].request()).contains("customer"));
+    let debug = format!("{:?} {:?} {outgoing:?}", driven.delivery, driven.processor);
+    assert!(!debug.contains("customer"), "{debug}");
 }

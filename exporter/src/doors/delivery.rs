@@ -50,13 +50,12 @@ const MAX_KEEPALIVE: usize = 60 << 10;
 /// assert_eq!(delivery.stats().spans_sent, 1);
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Delivery {
     /// `None` without a DSN and without Spotlight: then there is nothing to deliver.
     inner: Option<Arc<Inner>>,
 }
 
-#[derive(Debug)]
 struct Inner {
     engine: Arc<Engine>,
     driven: Driven,
@@ -147,7 +146,6 @@ impl Delivery {
 /// A request to send. It is answered with [`answered`](Self::answered) or [`failed`](Self::failed); to drop it is the same as
 /// no answer: its envelope is sent again later, a limited number of times, and then counted as lost. After 30 seconds
 /// without either, a call of [`take`](Delivery::take) does not wait for it any more.
-#[derive(Debug)]
 #[must_use = "a request that is dropped got no answer"]
 pub struct Outgoing {
     id: u64,
@@ -199,6 +197,21 @@ impl Outgoing {
 impl Drop for Outgoing {
     fn drop(&mut self) {
         self.answer(Answer::Nothing("the request was dropped".to_owned()));
+    }
+}
+
+/// What waits is the application's data, so it is not shown.
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("has_destination", &self.inner.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// The body is the application's data, so it is not shown.
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, bytes) = (self.request.uri().host(), self.request.body().len());
+        f.debug_struct("Outgoing").field("host", &host).field("bytes", &bytes).finish_non_exhaustive()
     }
 }
 

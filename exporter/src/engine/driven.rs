@@ -37,7 +37,6 @@ pub enum Take {
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A machine, and the answers to its requests.
-#[derive(Debug)]
 pub(crate) struct Driven {
     machine: Mutex<Machine>,
     /// The requests that are out, by when they were taken: at most as many as the machine lets out. A runtime that ends a

@@ -17,9 +17,11 @@ type Number = u64;
 /// A service can have thousands of jobs that run, so nothing here looks at all of them.
 #[derive(Debug, Default)]
 pub(super) struct CheckIns {
-    /// Those that leave next. They are packed before the traces, which can be many and slow: Sentry must hear of a start
-    /// soon.
+    /// Those that leave next. They overtake the traces, which can be many and slow: Sentry must hear of a start soon.
     ready: VecDeque<(Number, CheckIn)>,
+    /// Whether one was packed last. Then it is the traces' turn: otherwise a slug on a span of each request would keep all
+    /// traces from leaving.
+    had_turn: bool,
     /// Starts that have not left, by job. They are above or in the queue, which bounds them.
     starts: HashMap<[u8; 16], Number>,
     /// The same by number: what leaves is known by its number.
@@ -54,9 +56,10 @@ impl CheckIns {
         !self.ready.is_empty()
     }
 
-    /// The next one to pack.
-    pub(super) fn next(&mut self) -> Option<(Number, CheckIn)> {
-        self.ready.pop_front()
+    /// The next one to pack; `None` also if something else waits and it is its turn.
+    pub(super) fn next(&mut self, others_wait: bool) -> Option<(Number, CheckIn)> {
+        self.had_turn = !(self.had_turn && others_wait);
+        if self.had_turn { self.ready.pop_front() } else { None }
     }
 
     /// Notes that all with this number has left. If it was a start, its end may follow.
@@ -112,14 +115,22 @@ mod tests {
         let last = MAX_WAITING as u64;
         assert!((0..last).all(|number| all.add(number, check_in(number / 2 + 1, number % 2 == 0))));
         assert!(!all.add(last, check_in(last, true)) && !all.add(last, check_in(1, false)));
-        let (number, start) = all.next().expect("the first start");
+        let (number, start) = all.next(false).expect("the first start");
         assert!(start.is_start() && all.add(last, check_in(last, true)));
         all.left(number);
         assert_eq!((all.drain(), all.held.len()), (MAX_WAITING, 0));
         assert!(
-            all.add(last, check_in(1, false)) && all.next().is_some(),
+            all.add(last, check_in(1, false)) && all.next(false).is_some(),
             "an end whose start is gone waits for nothing"
         );
+    }
+
+    #[test]
+    fn check_ins_and_what_else_waits_take_turns() {
+        let mut all = CheckIns::default();
+        (0..4).for_each(|number| assert!(all.add(number, check_in(number + 1, true))));
+        let turns = [true, true, true, false, false].map(|others_wait| all.next(others_wait).map(|(number, _)| number));
+        assert_eq!(turns, [Some(0), None, Some(1), Some(2), Some(3)]);
     }
 
     proptest! {
@@ -134,7 +145,7 @@ mod tests {
                 match step {
                     0 => starts.push(added),
                     1 if starts.is_empty() => continue,
-                    2 | 3 => out.extend(all.next()),
+                    2 | 3 => out.extend(all.next(false)),
                     4 if !out.is_empty() => {
                         let (number, _) = out.remove(any % out.len());
                         all.left(number);

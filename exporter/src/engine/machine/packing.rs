@@ -33,7 +33,7 @@ impl Machine {
 
     /// Packs one piece: prepares a trace, or makes an envelope of a part.
     pub(in crate::engine) fn work(&mut self, now: Now) {
-        if let Some((number, check_in)) = self.check_ins.next() {
+        if let Some((number, check_in)) = self.check_ins.next(!self.ready.is_empty()) {
             return self.work_on_check_in(number, &check_in, now);
         }
         let Some((number, ready)) = self.ready.pop_front() else { return };

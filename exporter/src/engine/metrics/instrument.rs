@@ -11,6 +11,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use opentelemetry_sentry_protocol::__shared::has_context;
 use papaya::HashMap;
 
 use super::{
@@ -223,7 +224,7 @@ impl Instrument {
     /// The measurement with the time and the active span of this thread.
     fn here(&self, number: Number) -> Measurement {
         let time = self.account.now();
-        if !own_values::has_context() {
+        if !has_context() {
             return Measurement { number, time, trace_id: None, span_id: None };
         }
         Context::map_current(|cx| {

@@ -1,9 +1,9 @@
-//! Which thread-local values of libraries a thread still has.
+//! Whether a thread can still read a map of series.
 //!
 //! A thread that ends destroys its thread-local values. One of the application's may measure while it is destroyed, such as the
-//! statistics of a worker. What needs a value that is gone would panic there, and a panic there ends the process.
+//! statistics of a worker. The guard of a map needs a value that may be gone by then: it would panic, and a panic there ends the
+//! process.
 
-use opentelemetry::Context;
 use opentelemetry_sentry_protocol::__shared::contain;
 use papaya::HashMap;
 
@@ -11,31 +11,22 @@ thread_local! {
     static HERE: OwnValues = OwnValues::new();
 }
 
-/// The values are destroyed in the reverse order of their first use. So as long as this one is there, those that it has used
-/// first are there as well.
+/// The values are destroyed in the reverse order of their first use. So as long as this one is there, that of the guards is there
+/// as well, which it has used first.
 struct OwnValues {
-    has_context: bool,
     has_guards: bool,
 }
 
 impl OwnValues {
     fn new() -> Self {
-        Self {
-            // The first use may come too late. It panics then, once for the thread.
-            has_context: contain(|| Context::map_current(|_| ())).is_some(),
-            has_guards: contain(|| drop(HashMap::<(), ()>::new().guard())).is_some(),
-        }
+        // The first use may come too late. It panics then, once for the thread.
+        Self { has_guards: contain(|| drop(HashMap::<(), ()>::new().guard())).is_some() }
     }
 }
 
 impl Drop for OwnValues {
-    /// Nothing. Without it the value would have no end that [`has_context`] and [`has_guards`] could see.
+    /// Nothing. Without it the value would have no end that [`has_guards`] could see.
     fn drop(&mut self) {}
-}
-
-/// Whether the thread has a current context.
-pub(super) fn has_context() -> bool {
-    HERE.try_with(|here| here.has_context).unwrap_or(false)
 }
 
 /// Whether the thread can read a map with its own guard.
