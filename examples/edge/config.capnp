@@ -4,7 +4,7 @@ using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "worker", worker = .worker),
-    (name = "loopback", network = (allow = ["local"])), # the Worker reaches this machine alone
+    (name = "outside", network = (allow = ["public", "local"], tlsOptions = (trustBrowserCas = true))),
   ],
   sockets = [(name = "http", address = "127.0.0.1:8787", http = (), service = "worker")],
 );
@@ -23,5 +23,5 @@ const worker :Workerd.Worker = (
     (name = "SENTRY_DSN", fromEnvironment = "SENTRY_DSN"),
     (name = "GATEWAY", fromEnvironment = "GATEWAY"),
   ],
-  globalOutbound = "loopback",
+  globalOutbound = "outside",
 );

@@ -49,6 +49,7 @@ impl Stage {
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
             .env("SENTRY_DSN", ingest.dsn())
             .env("SENTRY_RELEASE", "stock@1.2.3")
+            .env("RUST_BACKTRACE", "0") // one invocation panics, as it should
             .env_remove("SENTRY_TUNNEL")
             .env_remove("SENTRY_SPOTLIGHT");
         let function = function.stdin(Stdio::null()).kill_on_drop(true).spawn().map_err(|error| error.to_string())?;
@@ -75,7 +76,7 @@ impl Stage {
         self.ingest.answer_with(Answer::ok());
         let account = self.invoke("bed").await?.map_err(|error| error.to_string())?;
         let text = account["report"].as_str().unwrap_or_default();
-        self.check(text.contains("not everything was delivered"), "the function was told what is left")?;
+        self.check(text.contains("not everything was delivered"), "the function gets a report of what is left")?;
         self.check(account["pending"] == SPANS && account["lost"] == 0, "nothing is lost, and one trace waits")?;
 
         let account = self.until_nothing_waits().await?;

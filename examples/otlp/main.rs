@@ -3,7 +3,7 @@
 //! `opentelemetry-otlp` writes the spans and logs. Sentry's propagator and sampler make one trace of them with all other
 //! services, and `SentryOtlpClient` delivers them and counts what is lost. Without `SENTRY_DSN` a local ingest receives them,
 //! and the program prints what has arrived.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
 use std::{collections::HashMap, env, error::Error, time::Duration};
 
@@ -21,7 +21,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanData, SpanProcessor},
 };
 use opentelemetry_sentry::{
-    FlushError, Sentry, SentryOtlpClient, SentryPropagator, SentrySampler, Stats, exporter::testing::LocalIngest,
+    Sentry, SentryOtlpClient, SentryPropagator, SentrySampler, Stats, exporter::testing::LocalIngest,
 };
 
 /// Everything that `main` sets up.
@@ -57,16 +57,13 @@ impl Telemetry {
         self.sentry.propagator()
     }
 
-    /// First the providers, which hand their last batches to the client.
-    fn shutdown(self) -> Result<Stats, Box<dyn Error>> {
-        self.logs.shutdown()?;
-        self.spans.shutdown()?;
+    /// First the providers, which hand their last batches to the client. Returns what became of all spans and logs.
+    fn shutdown(self) -> Stats {
         let processor = self.sentry.span_processor().clone();
-        self.sentry.shutdown(Duration::from_secs(2)).or_else(|error| match error {
-            FlushError::KeptOnDisk { .. } => Ok(()),
-            error => Err(error),
-        })?;
-        Ok(processor.stats())
+        self.logs.shutdown().unwrap_or_else(|error| eprintln!("logs: {error}"));
+        self.spans.shutdown().unwrap_or_else(|error| eprintln!("spans: {error}"));
+        self.sentry.shutdown(Duration::from_secs(2)).unwrap_or_else(|error| eprintln!("Sentry: {error}"));
+        processor.stats()
     }
 }
 
@@ -123,7 +120,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let headers = HashMap::from([("sentry-trace".to_owned(), BROWSER.to_owned())]);
     let outgoing = checkout(&telemetry, &headers).await;
     println!("the next service gets sentry-trace: {}", outgoing["sentry-trace"]);
-    println!("{}", telemetry.shutdown()?);
+    println!("{}", telemetry.shutdown());
     for span in ingest.otlp_spans() {
         println!("span {} {}: {}, parent {:?}", span.trace_id, span.span_id, span.name, span.parent_span_id);
     }
@@ -146,7 +143,7 @@ mod tests {
         let telemetry = Telemetry::new(&ingest.dsn(), 1.0).unwrap();
         let headers = HashMap::from([("sentry-trace".to_owned(), BROWSER.to_owned())]);
         let outgoing = checkout(&telemetry, &headers).await;
-        let stats = telemetry.shutdown().unwrap();
+        let stats = telemetry.shutdown();
         assert_eq!((stats.spans_sent, stats.logs_sent, stats.transactions_sent), (2, 1, 0), "{stats}");
         let [request, call] = ["POST /checkout", "POST"].map(|name| ingest.otlp_span(name));
         let log = ingest.otlp_log("order placed");
@@ -172,7 +169,7 @@ mod tests {
         let headers = HashMap::from([("sentry-trace".to_owned(), dropped.to_owned())]);
         let outgoing = checkout(&telemetry, &headers).await;
         assert!(outgoing["sentry-trace"].ends_with("-0"), "{outgoing:?}");
-        telemetry.shutdown().unwrap();
+        telemetry.shutdown();
         assert_eq!((ingest.otlp_spans().len(), ingest.otlp_logs().len(), ingest.envelopes().len()), (0, 1, 0));
     }
 }

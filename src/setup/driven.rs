@@ -75,7 +75,8 @@ impl DrivenSentry {
         self.delivery.due_in()
     }
 
-    /// Records nothing any more, and sends everything that was recorded with `fetch`. What gets no answer is counted as lost.
+    /// Records nothing any more, and sends everything that was recorded with `fetch`. It does not wait for pauses. What gets no
+    /// answer is counted as lost, unless there is a clone of the [`delivery`](Self::delivery), which can send it later.
     ///
     /// # Errors
     ///

@@ -35,7 +35,9 @@ pub fn start(service: String, dsn: String) -> Result<(), JsError> {
 /// Sends what has ended. What gets no answer is sent again by a later call.
 async fn deliver(what: Take) {
     if let Some(sentry) = SENTRY.get() {
-        let _ = sentry.flush_with(what, fetch::fetch).await; // `stats` counts what is lost
+        if let Err(error) = sentry.flush_with(what, fetch::fetch).await {
+            web_sys::console::warn_1(&format!("Sentry: {error}").into());
+        }
     }
 }
 
