@@ -80,14 +80,11 @@ impl Decided<'_> {
 /// The state with this value of the member `ot`, at the beginning, as W3C wants it of a member that changes. The other members
 /// are not ours to remove: where there is no room for `ot`, it is not added, and one that came in loses its threshold.
 fn with_member(parent: &TraceState, old: Option<&str>, value: String) -> Option<TraceState> {
-    if value.is_empty() {
-        return parent.delete(OtState::KEY).ok();
-    }
-    let length = |value: &str| OtState::KEY.len() + value.len() + 2;
-    let all: usize = parent.into_iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+    let others = without_ot(parent)?;
+    let length: usize = (&others).into_iter().map(|(key, value)| key.len() + value.len() + 2).sum();
     // The last one has no comma.
-    let has_room = (all + length(&value) - old.map_or(0, length)).saturating_sub(1) <= MAX_LENGTH;
-    let has_place = old.is_some() || parent.into_iter().count() < MAX_MEMBERS;
+    let has_room = length + OtState::KEY.len() + value.len() < MAX_LENGTH;
+    let has_place = old.is_some() || (&others).into_iter().count() < MAX_MEMBERS;
     let is_longer = value.len() > old.map_or(0, str::len);
     let value = if has_place && (has_room || !is_longer) {
         value
@@ -95,5 +92,14 @@ fn with_member(parent: &TraceState, old: Option<&str>, value: String) -> Option<
         let ot = OtState::read(old?);
         ot.with(None, ot.randomness())?
     };
-    if value.is_empty() { parent.delete(OtState::KEY).ok() } else { parent.insert(OtState::KEY, value).ok() }
+    if value.is_empty() { Some(others) } else { others.insert(OtState::KEY, value).ok() }
+}
+
+/// The other members. W3C allows a key once; of several that came in, the next would take the place of the first.
+fn without_ot(parent: &TraceState) -> Option<TraceState> {
+    let mut others = parent.delete(OtState::KEY).ok()?;
+    while others.get(OtState::KEY).is_some() {
+        others = others.delete(OtState::KEY).ok()?;
+    }
+    Some(others)
 }

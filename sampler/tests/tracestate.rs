@@ -154,6 +154,35 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever came in, in whatever number: the other members stay as they are, unless nothing changes there is one `ot`, and
+    /// the next service with the same sampler passes it on as it came.
+    #[test]
+    fn other_members_stay_and_a_second_service_changes_nothing(
+        members in prop::collection::vec(("(ot|[a-c])", "(th:[0-9a-fA-F]{0,15};?)?(rv:[0-9a-f]{13,15})?(;k:[!-+]{0,250})?"), 0..40),
+        rate in prop::sample::select(vec![0.0, 0.25, 0.5, 1.0]),
+        flag: bool,
+        adds: bool,
+    ) {
+        let text = |(key, value): &(String, String)| format!("{key}={}", if value.is_empty() { "k:v" } else { &value[..value.len().min(256)] });
+        let came_in = state(&members.iter().map(text).collect::<Vec<_>>().join(","));
+        let sampler = SentrySampler::builder().with_rate(rate).with_parent_based(false).with_tracestate(adds).build().unwrap();
+        let pass = |state: TraceState| {
+            let ot = state.get("ot").unwrap_or_default().to_owned();
+            sample(&sampler, &context(Some(Incoming::from_w3c(T, Some(flag)).with_ot_state(OtState::read(&ot))), state)).trace_state
+        };
+        let sent = pass(came_in.clone());
+        let others = |state: &TraceState| -> Vec<_> {
+            state.into_iter().filter(|(key, _)| *key != "ot").map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+        };
+        prop_assert_eq!(others(&sent), others(&came_in));
+        prop_assert!(sent == came_in || sent.into_iter().filter(|(key, _)| *key == "ot").count() <= 1, "{}", sent.header());
+        prop_assert_eq!(pass(sent.clone()), sent);
+    }
+}
+
 #[test]
 fn a_rate_that_is_known_from_upstream_is_the_rate_of_the_context() {
     let sampler = SentrySampler::builder().with_rate(1.0).build().unwrap();
