@@ -5,7 +5,9 @@
 //! | `flusher` | the flush within its budget, with either engine |
 //! | `invocation` | the layer for any service |
 //! | `http` | the layer for HTTP, where a request ends with the body of its response |
+//! | `body` | that body |
 
+mod body;
 mod flusher;
 mod http;
 mod invocation;
@@ -18,7 +20,8 @@ use tower_layer::Layer;
 
 use self::flusher::Flusher;
 pub use self::{
-    http::{FlushBody, HttpFlushLayer, HttpFlushed},
+    body::FlushBody,
+    http::{HttpFlushLayer, HttpFlushed},
     invocation::Flushed,
 };
 use crate::setup::{DrivenSentry, Sentry};
@@ -106,7 +109,8 @@ impl FlushLayer {
         self
     }
 
-    /// The same layer for HTTP: it flushes when the body of a response has ended, before its last piece is passed on.
+    /// The same layer for HTTP: it flushes when the body of a response has ended, also in an error or a panic, before its last
+    /// piece is passed on. If no body is sent, as for `HEAD`, it flushes before the response is passed on.
     pub fn for_http(self) -> HttpFlushLayer {
         HttpFlushLayer::new(self.flusher)
     }

@@ -242,3 +242,91 @@ async fn a_handler_of_requests_may_fail_or_panic() {
         }
     }
 }
+
+/// A body of HTTP whose span ends with it.
+struct Open<B>(B, #[allow(dead_code)] Context);
+
+impl<B: http_body::Body + Unpin> http_body::Body for Open<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
+        std::pin::Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.0.size_hint()
+    }
+}
+
+/// The number of transactions that a request has delivered, for each piece of its body, and the body.
+async fn delivered_by(method: &str, status: u16, body: impl Fn() -> Body + Send + 'static) -> (Vec<usize>, String) {
+    let ingest = LocalIngest::start().expect("a free port");
+    let sentry = sentry_to(&ingest);
+    let tracer = sentry.tracer_provider().tracer("test");
+    let layer = FlushLayer::new(&sentry).with_budget(PATIENCE).for_http();
+    let service = layer.layer(service_fn(move |_: Request<()>| {
+        let cx = Context::new().with_span(tracer.start("request"));
+        let response = Response::builder().status(status).body(Open(body(), cx)).unwrap();
+        async { Ok::<_, Infallible>(response) }
+    }));
+    let mut body =
+        service.oneshot(Request::builder().method(method).uri("/").body(()).unwrap()).await.unwrap().into_body();
+    let (mut numbers, mut text) = (vec![ingest.transactions().len()], String::new());
+    text.push_str(&format!("{:?} ", http_body::Body::size_hint(&body).exact()));
+    let read = tokio::spawn(async move {
+        while let Some(frame) = body.frame().await {
+            numbers.push(ingest.transactions().len());
+            match frame.unwrap().into_data() {
+                Ok(data) => text.push_str(std::str::from_utf8(&data).unwrap()),
+                Err(frame) => text.push_str(&format!(" {:?}", frame.trailers_ref().unwrap())),
+            }
+        }
+        assert!(http_body::Body::is_end_stream(&body));
+        numbers.push(ingest.transactions().len());
+        (numbers, text)
+    });
+    match read.await {
+        Ok(read) => read,
+        Err(_) => (vec![sentry.stats().transactions_sent as usize], "panicked".to_owned()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_passed_on_as_a_whole_whatever_its_kind() {
+    let trailers = |pieces: &'static [&'static str]| {
+        let all = move || {
+            let trailers =
+                http::HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), "0".parse().unwrap())]);
+            let trailers = async { Some(Ok::<_, axum::Error>(trailers)) };
+            let stream = tokio_stream::iter(pieces.iter().map(|piece| Ok::<_, Infallible>(*piece)));
+            match pieces {
+                [one] => Body::new(Body::from(*one).with_trailers(Box::pin(trailers))),
+                _ => Body::new(Body::from_stream(stream).with_trailers(Box::pin(trailers))),
+            }
+        };
+        all
+    };
+    let sent = "{\"grpc-status\": \"0\"}";
+    assert_eq!(delivered_by("GET", 200, || Body::from("ab")).await, (vec![0, 1, 1], "Some(2) ab".to_owned()));
+    // Of a known length, after which trailers follow.
+    let known = delivered_by("GET", 200, trailers(&["ab"])).await;
+    assert_eq!(known, (vec![0, 1, 1, 1], format!("Some(2) ab {sent}")));
+    let unknown = delivered_by("GET", 200, trailers(&["a", "b"])).await;
+    assert_eq!(unknown, (vec![0, 0, 0, 1, 1], format!("None ab {sent}")));
+    // Their body is not sent, so a server drops it.
+    assert_eq!(delivered_by("HEAD", 200, || Body::from("ab")).await, (vec![1, 1], "Some(2) ".to_owned()));
+    assert_eq!(delivered_by("GET", 304, || Body::from("ab")).await, (vec![1, 1], "Some(2) ".to_owned()));
+    let panics = || {
+        let pieces = ["a", "b"].into_iter().inspect(|piece| assert_ne!(*piece, "b", "as the test wants"));
+        Body::from_stream(tokio_stream::iter(pieces.map(Ok::<_, Infallible>)))
+    };
+    assert_eq!(delivered_by("GET", 200, panics).await, (vec![1], "panicked".to_owned()));
+}

@@ -1,23 +1,17 @@
 //! The service of HTTP requests, which end with the body of their response.
 
 use std::{
-    fmt,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    task::{self, Poll, ready},
+    task::{self, Poll},
 };
 
-use bytes::Buf;
-use http::Response;
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    flusher::{Flusher, Flushing},
-    invocation::caught,
-};
+use super::{body::FlushBody, flusher::Flusher, invocation::caught};
 
 /// The [`FlushLayer`](crate::web::FlushLayer) for HTTP: it flushes when the body of a response has ended, before its last piece
 /// is passed on. Until then a platform takes the request for one that runs.
@@ -66,7 +60,7 @@ pub struct HttpFlushed<S> {
     flusher: Flusher,
 }
 
-impl<S: Service<Q, Response = Response<B>>, Q, B> Service<Q> for HttpFlushed<S>
+impl<S: Service<Request<T>, Response = Response<B>>, T, B> Service<Request<T>> for HttpFlushed<S>
 where
     S::Future: Send + 'static,
     S::Error: Send,
@@ -82,7 +76,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Q) -> Self::Future {
+    fn call(&mut self, request: Request<T>) -> Self::Future {
+        let is_head = request.method() == Method::HEAD;
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         let flusher = self.flusher.clone();
         Box::pin(async move {
@@ -91,8 +86,7 @@ where
                 Err(panic) => Err(panic),
             };
             match result {
-                // A server need not poll a body that has ended.
-                Ok(Ok(response)) if !response.body().is_end_stream() => {
+                Ok(Ok(response)) if is_polled(is_head, &response) => {
                     Ok(response.map(|body| FlushBody::new(body, flusher)))
                 }
                 ended => {
@@ -105,79 +99,8 @@ where
     }
 }
 
-pin_project! {
-    /// The body of a response of [`HttpFlushed`]: its last piece is passed on after the flush.
-    pub struct FlushBody<B: Body> {
-        // `None` once it has ended: spans that end with it must have ended before the flush.
-        #[pin]
-        inner: Option<B>,
-        flusher: Option<Flusher>,
-        flushing: Option<Flushing>,
-        // What is passed on after the flush.
-        last: Option<Result<Frame<B::Data>, B::Error>>,
-        // The bytes that are still to come, if that is known. A server that has all of them drops the body without asking for
-        // its end.
-        rest: Option<u64>,
-    }
-}
-
-impl<B: Body> FlushBody<B> {
-    fn new(inner: B, flusher: Flusher) -> Self {
-        let rest = inner.size_hint().exact();
-        Self { inner: Some(inner), flusher: Some(flusher), flushing: None, last: None, rest }
-    }
-
-    /// A body that had ended before. It is dropped now, so that the spans that it has open end.
-    fn ended(inner: B) -> Self {
-        drop(inner);
-        Self { inner: None, flusher: None, flushing: None, last: None, rest: None }
-    }
-}
-
-impl<B: Body> Body for FlushBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let mut this = self.project();
-        if let Some(mut inner) = this.inner.as_mut().as_pin_mut() {
-            let frame = ready!(inner.as_mut().poll_frame(cx));
-            if let (Some(rest), Some(Ok(frame))) = (&mut *this.rest, &frame) {
-                *rest = rest.saturating_sub(frame.data_ref().map_or(0, |data| data.remaining() as u64));
-            }
-            let is_last = !matches!(frame, Some(Ok(_))) || inner.is_end_stream() || *this.rest == Some(0);
-            if !is_last {
-                return Poll::Ready(frame);
-            }
-            this.inner.set(None);
-            *this.last = frame;
-            *this.flushing = this.flusher.take().map(|flusher| flusher.flush());
-        }
-        if let Some(flushing) = this.flushing {
-            ready!(flushing.as_mut().poll(cx));
-            *this.flushing = None;
-        }
-        Poll::Ready(this.last.take())
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_none() && self.flushing.is_none() && self.last.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match (&self.inner, &self.last) {
-            (Some(inner), _) => inner.size_hint(),
-            (None, Some(Ok(frame))) => SizeHint::with_exact(frame.data_ref().map_or(0, |data| data.remaining() as u64)),
-            (None, _) => SizeHint::with_exact(0),
-        }
-    }
-}
-
-impl<B: Body> fmt::Debug for FlushBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FlushBody").field("is_flushing", &self.flushing.is_some()).finish_non_exhaustive()
-    }
+/// Whether a server polls the body. It need not poll one that has ended, and drops one that it must not send.
+fn is_polled<B: Body>(is_head: bool, response: &Response<B>) -> bool {
+    let is_bare = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    !(is_head || is_bare || response.body().is_end_stream())
 }
