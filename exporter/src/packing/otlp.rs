@@ -6,11 +6,15 @@
 //! Specification: <https://opentelemetry.io/docs/specs/otlp/>
 
 mod json;
+mod splitter;
 mod wire;
 
 use opentelemetry_http::Bytes;
 
-use self::{json::JsonRecords, wire::Records};
+use self::{
+    splitter::{Part, Splitter},
+    wire::{Count, Protobuf},
+};
 use super::{
     envelope::Envelope,
     form::{OtlpForm, OtlpFormat},
@@ -35,7 +39,8 @@ pub(crate) struct OtlpParts {
 }
 
 impl OtlpParts {
-    /// Reads a body that is not compressed. Its parts have at most `largest` bytes, unless a single record has more.
+    /// Reads a body that is not compressed. Its parts have at most `largest` bytes, unless a single record has more, or what
+    /// describes its resource and its scope takes half of that.
     pub(crate) fn of(form: OtlpForm, body: &Bytes, largest: usize) -> Self {
         match form.format {
             OtlpFormat::Protobuf => Self::of_protobuf(form, body, MAX_PART.min(largest)),
@@ -45,11 +50,12 @@ impl OtlpParts {
 
     /// The beginning of a body that is too large to be read to its end: what was found in it is dropped.
     pub(crate) fn of_too_large(form: OtlpForm, beginning: &[u8]) -> Self {
-        let mut records = Records::default();
-        // It is cut off, so it ends in an error.
-        let _ = records.read(beginning);
-        let records = if form.format == OtlpFormat::Json { json::count(beginning).unwrap_or(0) } else { records.len() };
-        Self::refused(DropReason::TooLarge, form, records, beginning.len())
+        let mut count = Count::default();
+        if form.format == OtlpFormat::Protobuf {
+            // It is cut off, so it ends in an error. Of JSON nothing can be read then.
+            let _ = count.read(beginning);
+        }
+        Self::refused(DropReason::TooLarge, form, count.records, beginning.len())
     }
 
     /// A body of which nothing can be read.
@@ -58,39 +64,47 @@ impl OtlpParts {
     }
 
     fn of_protobuf(form: OtlpForm, body: &Bytes, largest: usize) -> Self {
-        let mut records = Records::default();
-        if records.read(body).is_err() {
-            return Self::refused(DropReason::Invalid, form, records.len(), body.len());
+        let mut count = Count::default();
+        if count.read(body).is_err() {
+            return Self::refused(DropReason::Invalid, form, count.records, body.len());
         }
-        let counts = |part: std::ops::Range<usize>| form.counts(part.len(), records.bytes(part));
-        let all = 0..records.len();
-        if body.len() <= largest && !all.is_empty() {
-            return Self::sent(vec![Envelope::otlp(form.mark(), body.clone(), counts(all))]);
+        if body.len() <= largest && count.records > 0 {
+            let counts = form.counts(count.records, count.bytes);
+            return Self::sent(vec![Envelope::otlp(form.mark(), body.clone(), counts)]);
         }
-        let parts = records.parts(largest).into_iter();
-        Self::in_parts(form, parts.map(|part| (counts(part.clone()), records.write(part))))
+        let mut splitter = Splitter::new(Protobuf, largest, MAX_BODY);
+        let is_read = wire::split(body, &mut splitter).is_ok();
+        debug_assert!(is_read, "it was read before");
+        Self::in_parts(form, count.records, splitter.finish())
     }
 
     fn of_json(form: OtlpForm, body: &Bytes, largest: usize) -> Self {
-        let Some(records) = json::count(body) else { return Self::of_unreadable(form, body) };
+        let text = std::str::from_utf8(body).ok();
+        let Some((text, records)) = text.and_then(|text| Some((text, json::count(text)?))) else {
+            return Self::of_unreadable(form, body);
+        };
         if body.len() <= largest && records > 0 {
             return Self::sent(vec![Envelope::otlp(form.mark(), body.clone(), form.counts(records, body.len()))]);
         }
-        let parts = JsonRecords::read(body).map(|records| records.parts(largest)).unwrap_or_default();
-        let parts = parts.into_iter().filter(|(records, _)| *records > 0);
-        Self::in_parts(form, parts.map(|(records, bytes)| (form.counts(records, bytes.len()), bytes)))
+        Self::in_parts(form, records, json::split(text, largest, MAX_BODY).unwrap_or_default())
     }
 
-    /// Sends those that the server accepts.
-    fn in_parts(form: OtlpForm, all: impl Iterator<Item = (Counts, Vec<u8>)>) -> Self {
+    /// Sends those that the server accepts. `records` is how many there are.
+    fn in_parts(form: OtlpForm, records: usize, all: Vec<Part>) -> Self {
         let mut parts = Self::sent(Vec::new());
-        for (counts, bytes) in all {
-            if bytes.len() > MAX_BODY {
+        let found: usize = all.iter().map(|part| part.records).sum();
+        for part in all {
+            let counts = form.counts(part.records, part.record_bytes);
+            if part.body.is_empty() {
                 let (_, dropped) = parts.dropped.get_or_insert((DropReason::TooLarge, Counts::NOTHING));
                 *dropped += counts;
             } else {
-                parts.envelopes.push(Envelope::otlp(form.mark(), bytes.into(), counts));
+                parts.envelopes.push(Envelope::otlp(form.mark(), part.body.into(), counts));
             }
+        }
+        // Lists of JSON whose names do not belong together: a request that no server reads.
+        if found < records {
+            return Self::refused(DropReason::Invalid, form, records, 0);
         }
         parts
     }

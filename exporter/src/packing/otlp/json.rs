@@ -1,9 +1,14 @@
 //! The nesting of a request in JSON.
 
-use std::ops::Range;
+use std::{fmt, marker::PhantomData};
 
-use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Map, Value};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::splitter::{Level, Nesting, Part, Splitter};
 
 /// The lists of a request that are in each other: resources, scopes and records.
 type Lists = [&'static str; 3];
@@ -15,96 +20,183 @@ const LISTS: [Lists; 2] = [["resourceSpans", "scopeSpans", "spans"], ["resourceL
 #[derive(Deserialize)]
 struct Request {
     #[serde(default, rename = "resourceSpans", alias = "resourceLogs")]
-    resources: Vec<Resource>,
+    resources: Total<Resource>,
 }
 
 #[derive(Deserialize)]
 struct Resource {
     #[serde(default, rename = "scopeSpans", alias = "scopeLogs")]
-    scopes: Vec<Scope>,
+    scopes: Total<Scope>,
 }
 
 #[derive(Deserialize)]
 struct Scope {
     #[serde(default, rename = "spans", alias = "logRecords")]
-    records: Vec<IgnoredAny>,
+    records: Total<IgnoredAny>,
+}
+
+/// The number of records in all items of a list, which are not kept.
+struct Total<T>(usize, PhantomData<T>);
+
+impl<T> Default for Total<T> {
+    fn default() -> Self {
+        Self(0, PhantomData)
+    }
+}
+
+trait Records {
+    fn records(&self) -> usize;
+}
+
+impl Records for Resource {
+    fn records(&self) -> usize {
+        self.scopes.0
+    }
+}
+
+impl Records for Scope {
+    fn records(&self) -> usize {
+        self.records.0
+    }
+}
+
+impl Records for IgnoredAny {
+    fn records(&self) -> usize {
+        1
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Records> Deserialize<'de> for Total<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self::default())
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Records> Visitor<'de> for Total<T> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
+        while let Some(item) = list.next_element::<T>()? {
+            self.0 += item.records();
+        }
+        Ok(self)
+    }
 }
 
 /// The number of records in a body; `None` if it is none.
-pub(super) fn count(body: &[u8]) -> Option<usize> {
-    let request: Request = serde_json::from_slice(body).ok()?;
-    let scopes = request.resources.iter().flat_map(|resource| &resource.scopes);
-    Some(scopes.map(|scope| scope.records.len()).sum())
+pub(super) fn count(body: &str) -> Option<usize> {
+    serde_json::from_str::<Request>(body).ok().map(|request| request.resources.0)
 }
 
-/// The records of a request that is too large, and the rest of their scopes and resources.
+/// Hands the records of a request over, with what describes their scopes and resources, all as they were written. What is
+/// not nested as OTLP's requests are is left out.
+pub(super) fn split(body: &str, largest: usize, limit: usize) -> Option<Vec<Part>> {
+    let request: &RawValue = serde_json::from_str(body).ok()?;
+    let mut lists = None;
+    each(request, |key, _| lists = LISTS.into_iter().find(|[resources, ..]| *resources == key).or(lists))?;
+    let lists = lists?;
+    let mut splitter = Splitter::new(Json(lists), largest, limit);
+    let [resources, scopes, records] = lists;
+    each_of(request, resources, &mut |resource| {
+        splitter.begin_resource(rest(resource, scopes)?);
+        each_of(resource, scopes, &mut |scope| {
+            splitter.begin_scope(rest(scope, records)?);
+            each_of(scope, records, &mut |record| {
+                splitter.add(record.get().as_bytes());
+                Some(())
+            })
+        })
+    })?;
+    Some(splitter.finish())
+}
+
+/// Calls a function with each item of a list of an object.
+fn each_of<'a>(object: &'a RawValue, list: &str, f: &mut dyn FnMut(&'a RawValue) -> Option<()>) -> Option<()> {
+    each(object, |key, value| {
+        if key == list {
+            // The caller knows how many records there are, and misses what cannot be read.
+            let _ = each(value, |_, item| {
+                let _ = f(item);
+            });
+        }
+    })
+}
+
+/// The other fields of an object, each with a comma.
+fn rest(object: &RawValue, list: &str) -> Option<Vec<u8>> {
+    let mut rest = Vec::new();
+    each(object, |key, value| {
+        if key != list {
+            rest.extend(serde_json::to_vec(key).unwrap_or_default());
+            rest.push(b':');
+            rest.extend_from_slice(value.get().as_bytes());
+            rest.push(b',');
+        }
+    })?;
+    Some(rest)
+}
+
+/// Calls a function with each field of an object, or with each item of a list and no key. They are not read themselves, so
+/// neither their depth nor their numbers matter.
+fn each<'a>(value: &'a RawValue, f: impl FnMut(&str, &'a RawValue)) -> Option<()> {
+    serde_json::Deserializer::from_str(value.get()).deserialize_any(Each(f)).ok()
+}
+
+struct Each<F>(F);
+
+impl<'a, F: FnMut(&str, &'a RawValue)> Visitor<'a> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+            (self.0)(&key, value);
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(item) = list.next_element()? {
+            (self.0)("", item);
+        }
+        Ok(())
+    }
+}
+
+/// The nesting of objects and lists.
 #[derive(Debug)]
-pub(super) struct JsonRecords {
-    lists: Lists,
-    resources: Vec<Map<String, Value>>,
-    scopes: Vec<Map<String, Value>>,
-    /// Each with the places of its resource and its scope.
-    records: Vec<(usize, usize, Value)>,
-}
+struct Json(Lists);
 
-impl JsonRecords {
-    /// Reads a body that [`count`] has accepted.
-    pub(super) fn read(body: &[u8]) -> Option<Self> {
-        let mut request: Map<String, Value> = serde_json::from_slice(body).ok()?;
-        let lists = LISTS.into_iter().find(|[resources, ..]| request.contains_key(*resources))?;
-        let mut all = Self { lists, resources: Vec::new(), scopes: Vec::new(), records: Vec::new() };
-        let [resources, scopes, records] = lists;
-        for mut resource in take_list(&mut request, resources) {
-            for mut scope in resource.as_object_mut().map(|resource| take_list(resource, scopes)).unwrap_or_default() {
-                let records = scope.as_object_mut().map(|scope| take_list(scope, records)).unwrap_or_default();
-                let (resource, scope_place) = (all.resources.len(), all.scopes.len());
-                all.records.extend(records.into_iter().map(|record| (resource, scope_place, record)));
-                all.scopes.push(if let Value::Object(scope) = scope { scope } else { Map::new() });
-            }
-            all.resources.push(if let Value::Object(resource) = resource { resource } else { Map::new() });
+impl Nesting for Json {
+    const OVERHEAD: usize = 64;
+
+    fn add_record(&self, list: &mut Vec<u8>, record: &[u8]) {
+        if !list.is_empty() {
+            list.push(b',');
         }
-        Some(all)
+        list.extend_from_slice(record);
     }
 
-    /// The requests that contain all records, each no larger than this, unless it is a single record. Returns the number of its
-    /// records with each.
-    pub(super) fn parts(&self, largest: usize) -> Vec<(usize, Vec<u8>)> {
-        let mut parts = Vec::new();
-        // Halves, and halves of these: the number of parts is small, and their size is known only when they are written.
-        let whole = 0..self.records.len();
-        let mut rest = Vec::from([whole]);
-        while let Some(part) = rest.pop() {
-            let bytes = self.write(part.clone());
-            if bytes.len() <= largest || part.len() <= 1 {
-                parts.push((part.len(), bytes));
-            } else {
-                let middle = part.start + part.len() / 2;
-                rest.extend([middle..part.end, part.start..middle]);
-            }
+    fn add(&self, list: &mut Vec<u8>, level: Level, rest: &[u8], inner: &[u8]) {
+        let [_, scopes, records] = self.0;
+        let name = match level {
+            Level::Resource => scopes,
+            Level::Scope => records,
+        };
+        let comma = if list.is_empty() { "" } else { "," };
+        for bytes in [comma.as_bytes(), b"{", rest, b"\"", name.as_bytes(), b"\":[", inner, b"]}"] {
+            list.extend_from_slice(bytes);
         }
-        parts
     }
 
-    /// A request with these records, in the same resources and scopes.
-    fn write(&self, part: Range<usize>) -> Vec<u8> {
-        let [in_request, in_resource, in_scope] = self.lists;
-        let mut resources = Vec::new();
-        for of_resource in self.records[part].chunk_by(|a, b| a.0 == b.0) {
-            let mut scopes = Vec::new();
-            for of_scope in of_resource.chunk_by(|a, b| a.1 == b.1) {
-                let mut scope = self.scopes[of_scope[0].1].clone();
-                scope.insert(in_scope.to_owned(), of_scope.iter().map(|(.., record)| record.clone()).collect());
-                scopes.push(Value::Object(scope));
-            }
-            let mut resource = self.resources[of_resource[0].0].clone();
-            resource.insert(in_resource.to_owned(), scopes.into());
-            resources.push(Value::Object(resource));
-        }
-        serde_json::to_vec(&Map::from_iter([(in_request.to_owned(), Value::from(resources))])).unwrap_or_default()
+    fn finish(&self, resources: Vec<u8>) -> Vec<u8> {
+        [b"{\"", self.0[0].as_bytes(), b"\":[", &resources, b"]}"].concat()
     }
-}
-
-/// Removes a list from an object, and returns it.
-fn take_list(object: &mut Map<String, Value>, name: &str) -> Vec<Value> {
-    if let Some(Value::Array(list)) = object.remove(name) { list } else { Vec::new() }
 }

@@ -16,6 +16,9 @@ use super::{super::form::OtlpSignal, *};
 const TRACES: OtlpForm = OtlpForm { signal: OtlpSignal::Traces, format: OtlpFormat::Protobuf };
 const LOGS: OtlpForm = OtlpForm { signal: OtlpSignal::Logs, format: OtlpFormat::Protobuf };
 
+/// More than what describes a resource and its scope takes here, and so half of a part that is larger than asked for.
+const PLACE: usize = 150;
+
 /// Names of the spans of each scope of each resource.
 type Names = Vec<Vec<Vec<String>>>;
 
@@ -70,7 +73,7 @@ proptest! {
             prop_assert_eq!(envelope.otlp_form(), Some(TRACES));
             let part = flat(ExportTraceServiceRequest::decode(&envelope.items[..]).unwrap());
             prop_assert_eq!(envelope.counts, Counts::spans(part.len()));
-            prop_assert!(envelope.items.len() <= largest || part.len() == 1, "{} {largest}", envelope.items.len());
+            prop_assert!(envelope.items.len() <= largest.max(2 * PLACE) || part.len() == 1, "{} {largest}", envelope.items.len());
             spans.extend(part);
         }
         prop_assert_eq!(spans, flat(request(&names)));
@@ -120,7 +123,7 @@ proptest! {
         for envelope in &parts.envelopes {
             let part = flat(&serde_json::from_slice(&envelope.items).unwrap());
             prop_assert_eq!(envelope.counts, Counts::spans(part.len()));
-            prop_assert!(envelope.items.len() <= largest || part.len() == 1, "{} {largest}", envelope.items.len());
+            prop_assert!(envelope.items.len() <= largest.max(2 * PLACE) || part.len() == 1, "{} {largest}", envelope.items.len());
             spans.extend(part);
         }
         prop_assert_eq!(spans, flat(&whole));
@@ -191,4 +194,87 @@ fn json_is_counted_and_sent_as_it_is() {
     }
     let no_json = OtlpParts::of(form(OtlpSignal::Traces), &Bytes::from("{"), 0);
     assert!(!no_json.is_valid && no_json.envelopes.is_empty());
+}
+
+/// Records of JSON that a server may refuse, but whose nesting is that of a request: they leave as they were written.
+#[test]
+fn records_of_json_leave_as_they_were_written() {
+    let form = OtlpForm { format: OtlpFormat::Json, ..TRACES };
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    let long = "9".repeat(400);
+    let records = [&deep, &long, "1e999", r#""\ud800""#, r#"{"a":1,"a":2}"#, r#""\u0041""#, "null", "0.10", "{ }"];
+    let body = |records: &[&str]| {
+        format!(
+            r#"{{"resourceSpans":[{{"r":1.0,"r":{deep},"scopeSpans":[{{"spans":[{}],"s\u0041":{long}}}]}}]}}"#,
+            records.join(",")
+        )
+    };
+    let parts = OtlpParts::of(form, &Bytes::from(body(&records)), 1);
+    assert!(parts.is_valid && parts.dropped.is_none());
+    let sent: Vec<_> = parts.envelopes.iter().map(|part| std::str::from_utf8(&part.items).unwrap()).collect();
+    assert_eq!(parts.envelopes.iter().map(|part| part.counts.spans).sum::<u64>(), records.len() as u64);
+    let raw = sent.iter().map(|part| part.split_once(r#""spans":["#).unwrap().1.strip_suffix("]}]}]}").unwrap());
+    assert_eq!(raw.collect::<Vec<_>>().join(","), records.join(","));
+    assert!(sent.iter().all(|part| part.contains(&format!(r#"{{"r":1.0,"r":{deep},"scopeSpans":[{{"sA":{long},"#))));
+}
+
+/// Whatever a body of JSON is: each record that is counted is in a part or is dropped.
+#[test]
+fn no_record_of_json_disappears() {
+    let form = OtlpForm { format: OtlpFormat::Json, ..TRACES };
+    for (body, records) in [
+        // A list where an object should be, and names of traces and of logs in each other.
+        (r#"{"resourceSpans":[[[[[1,2]]]]]}"#, 2),
+        (r#"{"resourceSpans":[{"scopeLogs":[{"logRecords":[1,2,3]}]}]}"#, 3),
+        (r#"[[{"scopeSpans":[{"spans":[1]}]}]]"#, 1),
+        ("\u{feff}{}", 1),
+        (r#"{"resourceSpans":[],"resourceLogs":[]}"#, 1),
+        (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[1],"spans":[2]}]}]}"#, 1),
+    ] {
+        let parts = OtlpParts::of(form, &Bytes::from(body), 1);
+        assert_eq!(
+            (parts.is_valid, parts.dropped),
+            (false, Some((DropReason::Invalid, Counts::spans(records)))),
+            "{body}"
+        );
+        assert!(parts.envelopes.is_empty());
+    }
+    let no_text = [br#"{"resourceSpans":[{"scopeSpans":[{"spans":[""#, &b"\xff"[..], br#""]}]}]}"#].concat();
+    assert!(!OtlpParts::of(form, &no_text.into(), 1).is_valid);
+}
+
+/// What describes a resource and a scope is in each part. A body does not become many times as large by that, and a record costs
+/// the same whatever else there is.
+#[test]
+fn what_is_repeated_is_bounded() {
+    let all = |rest: usize, spans: usize| {
+        let scope = InstrumentationScope { name: "x".repeat(rest), ..InstrumentationScope::default() };
+        let span = Span { trace_id: vec![7; 16], ..Span::default() };
+        let scope_spans = vec![ScopeSpans { scope: Some(scope), spans: vec![span; spans], ..ScopeSpans::default() }];
+        let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+        Bytes::from(ExportTraceServiceRequest { resource_spans }.encode_to_vec())
+    };
+    for rest in [0, 100, 1000, 10_000] {
+        let body = all(rest, 1000);
+        for largest in [0, rest / 2, rest, rest * 2, rest * 3] {
+            let parts = OtlpParts::of(TRACES, &body, largest);
+            assert_eq!(parts.envelopes.iter().map(|part| part.counts.spans).sum::<u64>(), 1000);
+            let sent: usize = parts.envelopes.iter().map(|part| part.items.len()).sum();
+            assert!(rest == 0 || sent < 4 * body.len(), "{rest} {largest}: {sent} {}", body.len());
+        }
+    }
+    let parts = OtlpParts::of(TRACES, &all(MAX_BODY / 2, 100), 1000);
+    assert_eq!((parts.envelopes.len(), parts.dropped), (0, Some((DropReason::TooLarge, Counts::spans(100)))));
+}
+
+/// Resources and scopes without a record take no memory, and cost only the time to read them.
+#[test]
+fn what_is_empty_is_left_out() {
+    let scope = [&b"\x12\x00".repeat(3)[..], b"\x7a\x00"].concat();
+    let resource = [&[0x12, scope.len() as u8][..], &scope, &b"\x12\x00".repeat(20)].concat();
+    let resource = [&[0x0a, resource.len() as u8][..], &resource].concat();
+    let body = [b"\x0a\x00".repeat(1000), resource.clone(), b"\x0a\x00".repeat(100)].concat();
+    let parts = OtlpParts::of(TRACES, &body.into(), 1000);
+    let [part] = &parts.envelopes[..] else { panic!("one part") };
+    assert_eq!((part.counts, part.items.len()), (Counts::spans(3), scope.len() + 4));
 }

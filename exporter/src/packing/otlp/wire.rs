@@ -1,6 +1,6 @@
 //! The nesting of a request in protocol buffers: <https://protobuf.dev/programming-guides/encoding/>.
 
-use std::ops::Range;
+use super::splitter::{Level, Nesting, Splitter};
 
 /// The fields of resources in a request, of scopes in a resource and of records in a scope.
 const RESOURCES: u64 = 1;
@@ -80,123 +80,98 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The records of a request, and the rest of their scopes and resources.
+/// The records that a request has, and their bytes.
 #[derive(Debug, Default)]
-pub(super) struct Records<'a> {
-    /// The other fields of each resource and of each scope: what describes them.
-    resources: Vec<Vec<&'a [u8]>>,
-    scopes: Vec<Vec<&'a [u8]>>,
-    records: Vec<Record<'a>>,
+pub(super) struct Count {
+    pub(super) records: usize,
+    pub(super) bytes: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Record<'a> {
-    resource: usize,
-    scope: usize,
+impl Count {
+    /// Reads a request. If it is no message, what was found in it stays.
+    pub(super) fn read(&mut self, request: &[u8]) -> Result<(), Malformed> {
+        for resource in nested(request, RESOURCES) {
+            for scope in nested(resource?.content, SCOPES) {
+                for record in nested(scope?.content, RECORDS) {
+                    self.records += 1;
+                    self.bytes += record?.raw.len();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands the records of a request over, with what describes their scopes and resources.
+pub(super) fn split(request: &[u8], splitter: &mut Splitter<Protobuf>) -> Result<(), Malformed> {
+    for resource in nested(request, RESOURCES) {
+        let resource = resource?.content;
+        splitter.begin_resource(rest(resource, SCOPES));
+        for scope in nested(resource, SCOPES) {
+            let scope = scope?.content;
+            splitter.begin_scope(rest(scope, RECORDS));
+            for record in nested(scope, RECORDS) {
+                splitter.add(record?.raw);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A message in a message.
+struct Nested<'a> {
     raw: &'a [u8],
+    content: &'a [u8],
 }
 
-impl<'a> Records<'a> {
-    /// Reads a request. If it is no message, the records that were found stay.
-    pub(super) fn read(&mut self, request: &'a [u8]) -> Result<(), Malformed> {
-        for field in Fields(request) {
-            if let Field { number: RESOURCES, content: Some(resource), .. } = field? {
-                self.read_resource(resource)?;
-            }
+/// The messages in a message that have this number.
+fn nested(message: &[u8], number: u64) -> impl Iterator<Item = Result<Nested<'_>, Malformed>> {
+    Fields(message).filter_map(move |field| match field {
+        Ok(Field { number: found, raw, content: Some(content) }) if found == number => {
+            Some(Ok(Nested { raw, content }))
         }
-        Ok(())
-    }
-
-    fn read_resource(&mut self, resource: &'a [u8]) -> Result<(), Malformed> {
-        let place = self.resources.len();
-        self.resources.push(Vec::new());
-        for field in Fields(resource) {
-            match field? {
-                Field { number: SCOPES, content: Some(scope), .. } => self.read_scope(place, scope)?,
-                other => self.resources[place].push(other.raw),
-            }
-        }
-        Ok(())
-    }
-
-    fn read_scope(&mut self, resource: usize, scope: &'a [u8]) -> Result<(), Malformed> {
-        let place = self.scopes.len();
-        self.scopes.push(Vec::new());
-        for field in Fields(scope) {
-            match field? {
-                Field { number: RECORDS, content: Some(_), raw } => {
-                    self.records.push(Record { resource, scope: place, raw });
-                }
-                other => self.scopes[place].push(other.raw),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// The bytes of these records alone.
-    pub(super) fn bytes(&self, part: Range<usize>) -> usize {
-        self.records[part].iter().map(|record| record.raw.len()).sum()
-    }
-
-    /// Which records leave together, so that no part is larger than this, unless it is a single record.
-    pub(super) fn parts(&self, largest: usize) -> Vec<Range<usize>> {
-        let mut parts: Vec<Range<usize>> = Vec::new();
-        let mut size = 0;
-        for (place, record) in self.records.iter().enumerate() {
-            let before = place.checked_sub(1).map(|before| &self.records[before]);
-            let alone = record.raw.len() + self.size_of_place(record);
-            let more = match before {
-                Some(before) if before.scope == record.scope => record.raw.len(),
-                _ => alone,
-            };
-            match parts.last_mut().filter(|_| size + more <= largest) {
-                Some(part) => {
-                    part.end = place + 1;
-                    size += more;
-                }
-                None => {
-                    parts.push(place..place + 1);
-                    size = alone;
-                }
-            }
-        }
-        parts
-    }
-
-    /// What the resource and the scope of a record take in a request.
-    fn size_of_place(&self, record: &Record<'_>) -> usize {
-        let rest = self.resources[record.resource].iter().chain(&self.scopes[record.scope]);
-        rest.map(|field| field.len()).sum::<usize>() + 2 * MAX_TAG
-    }
-
-    /// A request with these records, in the same resources and scopes.
-    pub(super) fn write(&self, part: Range<usize>) -> Vec<u8> {
-        let mut request = Vec::new();
-        for of_resource in self.records[part].chunk_by(|a, b| a.resource == b.resource) {
-            let mut resource = self.resources[of_resource[0].resource].concat();
-            for of_scope in of_resource.chunk_by(|a, b| a.scope == b.scope) {
-                let mut scope = self.scopes[of_scope[0].scope].concat();
-                of_scope.iter().for_each(|record| scope.extend_from_slice(record.raw));
-                write_field(&mut resource, SCOPES, &scope);
-            }
-            write_field(&mut request, RESOURCES, &resource);
-        }
-        request
-    }
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    })
 }
 
-/// Writes a field with a length.
-fn write_field(message: &mut Vec<u8>, number: u64, content: &[u8]) {
-    for mut rest in [number << 3 | 2, content.len() as u64] {
-        while rest > 0x7f {
-            message.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        message.push(rest as u8);
+/// All other fields of a message.
+fn rest(message: &[u8], number: u64) -> Vec<u8> {
+    let mut rest = Vec::new();
+    for field in Fields(message).flatten().filter(|field| field.number != number || field.content.is_none()) {
+        rest.extend_from_slice(field.raw);
     }
-    message.extend_from_slice(content);
+    rest
+}
+
+/// The nesting of messages.
+#[derive(Debug)]
+pub(super) struct Protobuf;
+
+impl Nesting for Protobuf {
+    const OVERHEAD: usize = 2 * MAX_TAG;
+
+    fn add_record(&self, list: &mut Vec<u8>, record: &[u8]) {
+        list.extend_from_slice(record);
+    }
+
+    fn add(&self, list: &mut Vec<u8>, level: Level, rest: &[u8], inner: &[u8]) {
+        let number = match level {
+            Level::Resource => RESOURCES,
+            Level::Scope => SCOPES,
+        };
+        for mut varint in [number << 3 | 2, (rest.len() + inner.len()) as u64] {
+            while varint > 0x7f {
+                list.push(varint as u8 | 0x80);
+                varint >>= 7;
+            }
+            list.push(varint as u8);
+        }
+        list.extend_from_slice(rest);
+        list.extend_from_slice(inner);
+    }
+
+    fn finish(&self, resources: Vec<u8>) -> Vec<u8> {
+        resources
+    }
 }
