@@ -244,7 +244,10 @@ async fn a_handler_of_requests_may_fail_or_panic() {
 }
 
 /// A body of HTTP whose span ends with it.
-struct Open<B>(B, #[allow(dead_code)] Context);
+struct Open<B> {
+    body: B,
+    _cx: Context,
+}
 
 impl<B: http_body::Body + Unpin> http_body::Body for Open<B> {
     type Data = B::Data;
@@ -254,15 +257,15 @@ impl<B: http_body::Body + Unpin> http_body::Body for Open<B> {
         mut self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
-        std::pin::Pin::new(&mut self.0).poll_frame(cx)
+        std::pin::Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }
 
@@ -274,19 +277,23 @@ async fn delivered_by(method: &str, status: u16, body: impl Fn() -> Body + Send 
     let layer = FlushLayer::new(&sentry).with_budget(PATIENCE).for_http();
     let service = layer.layer(service_fn(move |_: Request<()>| {
         let cx = Context::new().with_span(tracer.start("request"));
-        let response = Response::builder().status(status).body(Open(body(), cx)).unwrap();
+        let response =
+            Response::builder().status(status).body(Open { body: body(), _cx: cx }).expect("as the test wants");
         async { Ok::<_, Infallible>(response) }
     }));
-    let mut body =
-        service.oneshot(Request::builder().method(method).uri("/").body(()).unwrap()).await.unwrap().into_body();
+    let mut body = service
+        .oneshot(Request::builder().method(method).uri("/").body(()).expect("as the test wants"))
+        .await
+        .expect("as the test wants")
+        .into_body();
     let (mut numbers, mut text) = (vec![ingest.transactions().len()], String::new());
     text.push_str(&format!("{:?} ", http_body::Body::size_hint(&body).exact()));
     let read = tokio::spawn(async move {
         while let Some(frame) = body.frame().await {
             numbers.push(ingest.transactions().len());
-            match frame.unwrap().into_data() {
-                Ok(data) => text.push_str(std::str::from_utf8(&data).unwrap()),
-                Err(frame) => text.push_str(&format!(" {:?}", frame.trailers_ref().unwrap())),
+            match frame.expect("as the test wants").into_data() {
+                Ok(data) => text.push_str(std::str::from_utf8(&data).expect("as the test wants")),
+                Err(frame) => text.push_str(&format!(" {:?}", frame.trailers_ref().expect("as the test wants"))),
             }
         }
         assert!(http_body::Body::is_end_stream(&body));
@@ -302,7 +309,7 @@ async fn delivered_by(method: &str, status: u16, body: impl Fn() -> Body + Send 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_passed_on_as_a_whole_whatever_its_kind() {
     let trailers = |pieces: &'static [&'static str]| {
-        let all = move || {
+        move || {
             let trailers =
                 http::HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), "0".parse().unwrap())]);
             let trailers = async { Some(Ok::<_, axum::Error>(trailers)) };
@@ -311,8 +318,7 @@ async fn a_body_is_passed_on_as_a_whole_whatever_its_kind() {
                 [one] => Body::new(Body::from(*one).with_trailers(Box::pin(trailers))),
                 _ => Body::new(Body::from_stream(stream).with_trailers(Box::pin(trailers))),
             }
-        };
-        all
+        }
     };
     let sent = "{\"grpc-status\": \"0\"}";
     assert_eq!(delivered_by("GET", 200, || Body::from("ab")).await, (vec![0, 1, 1], "Some(2) ab".to_owned()));

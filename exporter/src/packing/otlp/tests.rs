@@ -273,7 +273,7 @@ fn what_is_empty_is_left_out() {
     let scope = [&b"\x12\x00".repeat(3)[..], b"\x7a\x00"].concat();
     let resource = [&[0x12, scope.len() as u8][..], &scope, &b"\x12\x00".repeat(20)].concat();
     let resource = [&[0x0a, resource.len() as u8][..], &resource].concat();
-    let body = [b"\x0a\x00".repeat(1000), resource.clone(), b"\x0a\x00".repeat(100)].concat();
+    let body = [b"\x0a\x00".repeat(1000), resource, b"\x0a\x00".repeat(100)].concat();
     let parts = OtlpParts::of(TRACES, &body.into(), 1000);
     let [part] = &parts.envelopes[..] else { panic!("one part") };
     assert_eq!((part.counts, part.items.len()), (Counts::spans(3), scope.len() + 4));
