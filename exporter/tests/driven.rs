@@ -2,10 +2,14 @@
 
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
     io,
     io::Read,
+    mem,
+    pin::pin,
     rc::Rc,
     sync::{Arc, OnceLock},
+    task::{self, Poll, Waker},
 };
 
 use http::{HeaderMap, Response, StatusCode};
@@ -285,6 +289,32 @@ fn a_flush_that_is_cancelled_keeps_its_envelopes() {
     });
     let stats = driven.delivery.stats();
     assert_eq!((stats.spans_pending, stats.spans_lost()), (1, 0), "{stats:?}");
+}
+
+#[test]
+fn a_flush_ends_also_while_spans_go_on_ending() {
+    for what in [Take::Ready, Take::Ended, Take::Everything] {
+        let driven = driven(|exporter| exporter);
+        driven.request(1, "first");
+        let mut flush = pin!(driven.delivery.flush_with(what, |_| once_pending(ok())));
+        let mut cx = task::Context::from_waker(Waker::noop());
+        let polls = (2..100).find(|trace| {
+            driven.request(*trace, "another");
+            flush.as_mut().poll(&mut cx).is_ready()
+        });
+        assert!(polls.is_some(), "{what:?}");
+    }
+}
+
+/// A future that is ready when it is polled again.
+async fn once_pending<T>(value: T) -> T {
+    let mut was_polled = false;
+    poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        if mem::replace(&mut was_polled, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    value
 }
 
 #[test]

@@ -106,26 +106,29 @@ impl Delivery {
         E: fmt::Display,
     {
         let Some(inner) = &self.inner else { return Ok(()) };
-        let mut what = what;
         let mut out = FuturesUnordered::new();
-        loop {
-            for mut outgoing in self.take(what) {
-                let fetched = suppressed(|| fetch(outgoing.take_request()));
-                out.push(async move {
-                    match unseen(fetched).await {
-                        Ok(response) => outgoing.answered(response.status(), response.headers()),
-                        Err(error) => outgoing.failed(error.to_string()),
-                    }
-                });
-            }
-            if out.next().await.is_none() {
-                return inner.driven.result(read_clocks());
-            }
-            // The first call has taken in all; spans that end meanwhile are the next call's.
-            if what != Take::Everything {
-                what = Take::Ready;
+        // The second round has the client report of what was lost in the first. There is no third: where spans go on ending,
+        // each would find something.
+        for _ in 0..2 {
+            let mut take = what;
+            loop {
+                for mut outgoing in self.take(take) {
+                    let fetched = suppressed(|| fetch(outgoing.take_request()));
+                    out.push(async move {
+                        match unseen(fetched).await {
+                            Ok(response) => outgoing.answered(response.status(), response.headers()),
+                            Err(error) => outgoing.failed(error.to_string()),
+                        }
+                    });
+                }
+                // The first call has taken in all.
+                take = Take::Ready;
+                if out.next().await.is_none() {
+                    break;
+                }
             }
         }
+        inner.driven.result(read_clocks())
     }
 
     /// In what time something is due at the latest, if nothing else happens: then [`take`](Self::take) has something for
