@@ -10,7 +10,7 @@ mod worker;
 use std::sync::OnceLock;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sentry::{DrivenSentry, Sentry, Take};
+use opentelemetry_sentry::{DrivenSentry, FlushError, Sentry, Take};
 use tracing_subscriber::prelude::*;
 use wasm_bindgen::prelude::*;
 
@@ -35,8 +35,9 @@ pub fn start(service: String, dsn: String) -> Result<(), JsError> {
 /// Sends what has ended. What gets no answer is sent again by a later call.
 async fn deliver(what: Take) {
     if let Some(sentry) = SENTRY.get() {
-        if let Err(error) = sentry.flush_with(what, fetch::fetch).await {
-            web_sys::console::warn_1(&format!("Sentry: {error}").into());
+        match sentry.flush_with(what, fetch::fetch).await {
+            Ok(()) | Err(FlushError::Waiting) => {} // a later call sends what waits
+            Err(error) => web_sys::console::warn_1(&format!("Sentry: {error}").into()),
         }
     }
 }
