@@ -1,11 +1,11 @@
 //! Processes that serve, on ports that are free.
 
-use std::{env, path::Path, process::Stdio};
+use std::{collections::HashSet, env, path::Path, process::Stdio};
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStderr, Command},
     time::timeout,
 };
 
@@ -22,7 +22,7 @@ impl Server {
     pub(crate) async fn worker(workerd: &Path, folder: &Path, variables: &[(&str, &str)]) -> Result<Self, String> {
         let mut command = Command::new(workerd);
         command.args(["serve", "config.capnp", "--socket-addr=http=127.0.0.1:0", "--control-fd=1"]);
-        command.current_dir(folder).envs(variables.iter().copied());
+        command.current_dir(folder).envs(variables.iter().copied()).stderr(Stdio::piped());
         Self::start(command, |line| {
             let port = serde_json::from_str::<Value>(line).ok()?["port"].as_u64()?;
             Some(format!("http://127.0.0.1:{port}"))
@@ -46,6 +46,9 @@ impl Server {
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().map_err(|error| failed(&error))?;
+        if let Some(errors) = process.stderr.take() {
+            tokio::spawn(print_once(errors));
+        }
         let output = process.stdout.take().ok_or_else(|| failed(&"it has no output"))?;
         let mut lines = BufReader::new(output).lines();
         let url = timeout(PATIENCE, async {
@@ -70,5 +73,16 @@ impl Server {
     pub(crate) async fn close(mut self) -> bool {
         drop(self.process.stdin.take());
         matches!(timeout(PATIENCE, self.process.wait()).await, Ok(Ok(status)) if status.success())
+    }
+}
+
+/// Prints what a process warns of, each line once: with many requests a Worker says the same hundreds of times.
+async fn print_once(errors: ChildStderr) {
+    let (mut lines, mut printed) = (BufReader::new(errors).lines(), HashSet::new());
+    while let Ok(Some(line)) = lines.next_line().await {
+        if !printed.contains(&line) {
+            println!("{line}");
+            printed.insert(line);
+        }
     }
 }
