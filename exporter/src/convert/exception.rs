@@ -18,6 +18,9 @@ use crate::{account::seconds, trace::EndedSpan};
 /// The longest text that Sentry keeps of an exception, in characters.
 pub(crate) const MAX_VALUE: usize = 8192;
 
+/// The most characters of a type that Sentry keeps.
+const MAX_TYPE: usize = 256;
+
 /// The type of an exception that has none. Without a type Sentry would show `<unknown>`.
 pub(crate) const UNKNOWN_TYPE: &str = "Error";
 
@@ -198,6 +201,10 @@ impl<'a> Exception<'a> {
         let is_type = |r#type: &Cow<'_, str>| r#type.parse::<u16>().is_err();
         let error_type = |attributes: Attributes<'a>| attributes.text(semconv::ERROR_TYPE).filter(is_type);
         let r#type = r#type.or_else(|| error_type(attributes)).or_else(|| error_type(span.attributes()));
+        let r#type = r#type.map(|r#type| match r#type {
+            Cow::Borrowed(text) => Cow::Borrowed(cut(text, MAX_TYPE)),
+            Cow::Owned(text) => Cow::Owned(cut(&text, MAX_TYPE).to_owned()),
+        });
         let is_handled = !attributes.is_true(semconv::EXCEPTION_ESCAPED);
         Some(Self { span, event, r#type, value, causes, stack, is_handled, target: None, breadcrumbs: &[] })
     }
