@@ -312,11 +312,7 @@ impl Engine {
     }
 
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), FlushError> {
-        self.check_thread()?;
-        if self.closed.load(Ordering::Acquire) {
-            return Err(FlushError::AlreadyShutdown);
-        }
-        if self.worker.is_none() {
+        if !self.has_worker()? {
             return self.all_delivered();
         }
         let now = Instant::now();
@@ -331,11 +327,7 @@ impl Engine {
 
     /// Flushes what has ended and leaves what is below an open local root. It blocks no thread.
     pub(crate) async fn flush_ended(&self, timeout: Duration) -> Result<(), FlushError> {
-        self.check_thread()?;
-        if self.closed.load(Ordering::Acquire) {
-            return Err(FlushError::AlreadyShutdown);
-        }
-        if self.worker.is_none() {
+        if !self.has_worker()? {
             return self.all_delivered();
         }
         let now = Instant::now();
@@ -343,6 +335,15 @@ impl Engine {
         let waiter = Waiter { reply: Reply::ToFuture(caller), leaves_open: true, deadline: now + bounded(timeout) };
         self.shared.mailbox.leave(now, |orders| orders.flushes.push(waiter));
         answer.await.unwrap_or_else(|_| Err(self.why_no_answer(timeout)))
+    }
+
+    /// Whether there is a worker that flushes. An error if this thread may not wait for it, or after a shutdown.
+    fn has_worker(&self) -> Result<bool, FlushError> {
+        self.check_thread()?;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(FlushError::AlreadyShutdown);
+        }
+        Ok(self.worker.is_some())
     }
 
     /// Why the worker has dropped a flush without an answer.

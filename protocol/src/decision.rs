@@ -16,7 +16,7 @@ pub struct Decision {
     /// Whether this process records the spans: always if the trace is sampled, and also if the application's other span
     /// processors want every trace.
     pub recorded: bool,
-    /// The rate that this process applied, or that of a sampler upstream which is none of Sentry's; `None` if another service
+    /// The rate that this process applied, or that of a sampler upstream that is not Sentry's; `None` if another service
     /// with Sentry decided, or if the rate is not known.
     pub sample_rate: Option<SampleRate>,
     /// The transaction's name, if Sentry may group by it (its source is not a URL).

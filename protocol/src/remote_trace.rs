@@ -107,7 +107,7 @@ pub struct Incoming {
     pub sampled: Option<bool>,
     /// The random value that every service of this trace compares with its rate.
     pub sample_rand: SampleRand,
-    /// The rate at which a sampler upstream, which is none of Sentry's, has sampled the trace; `None` if it is not known.
+    /// The rate at which a sampler upstream that is not Sentry's has sampled the trace; `None` if it is not known.
     pub sampled_at: Option<SampleRate>,
     /// The origin of the trace's dynamic sampling context.
     pub dsc: IncomingDsc,

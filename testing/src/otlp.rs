@@ -148,7 +148,7 @@ pub struct OtlpSpan {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct OtlpLog {
-    /// Its text; the JSON of a body that is none.
+    /// Its text; JSON, if the body is no text.
     pub body: String,
     /// The severity in OpenTelemetry's numbers, from 1 to 24; 0 if it has none.
     pub severity_number: u64,
@@ -237,7 +237,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// The text, if there is one. An empty id is none.
+/// The text, if there is one. An empty id counts as missing.
 fn some_text(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }

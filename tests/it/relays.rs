@@ -1,4 +1,4 @@
-//! Two Relays behind a balancer, of which one is killed under load. They are stand-ins: ingests on loopback.
+//! Two Relays behind a balancer. One is killed under load. They are stand-ins: ingests on loopback.
 
 use std::{
     collections::BTreeSet,

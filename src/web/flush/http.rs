@@ -81,11 +81,7 @@ where
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         let flusher = self.flusher.clone();
         Box::pin(async move {
-            let result = match called {
-                Ok(future) => caught(future).await,
-                Err(panic) => Err(panic),
-            };
-            match result {
+            match caught(called).await {
                 Ok(Ok(response)) if is_polled(is_head, &response) => {
                     Ok(response.map(|body| FlushBody::new(body, flusher)))
                 }

@@ -1,11 +1,11 @@
 //! The service whose calls end with their response.
 
 use std::{
-    any::Any,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::{Pin, pin},
     task::{self, Poll},
+    thread,
 };
 
 use tower_service::Service;
@@ -43,19 +43,17 @@ where
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         let flusher = self.flusher.clone();
         Box::pin(async move {
-            let result = match called {
-                Ok(future) => caught(future).await,
-                Err(panic) => Err(panic),
-            };
+            let result = caught(called).await;
             flusher.flush().await;
             result.unwrap_or_else(|panic| resume_unwind(panic))
         })
     }
 }
 
-/// What the future returns, or its panic. It is dropped before that, because spans inside of it end with it.
-pub(super) async fn caught<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
+/// What the future of a call returns, or the panic of either. The future is dropped before that, because spans inside of it end
+/// with it.
+pub(super) async fn caught<F: Future>(called: thread::Result<F>) -> thread::Result<F::Output> {
+    let mut future = pin!(called?);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Ok),
         Err(panic) => Poll::Ready(Err(panic)),

@@ -87,7 +87,7 @@ impl<'de, T: Deserialize<'de> + Records> Visitor<'de> for Total<T> {
     }
 }
 
-/// The number of records in a body; `None` if it is none.
+/// The number of records in a body; `None` if it cannot be read.
 pub(super) fn count(body: &str) -> Option<usize> {
     serde_json::from_str::<Request>(body).ok().map(|request| request.resources.0)
 }
