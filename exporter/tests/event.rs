@@ -131,6 +131,26 @@ fn an_error_that_is_too_large_loses_texts_and_is_sent() {
 }
 
 #[test]
+fn a_type_is_cut_at_the_characters_that_sentry_keeps() {
+    let pipeline = Pipeline::start(|builder| builder.with_exceptions_as_errors(true));
+    let cases = [("x", 255), ("x", 256), ("x", 257), ("ä", 256), ("ä", 257), ("🦀", 300)];
+    for (character, count) in cases {
+        for key in ["exception.type", "error.type"] {
+            let mut failed = span(pipeline.new_trace(), ROOT, 0);
+            let time = failed.start_time;
+            let r#type = KeyValue::new(key, character.repeat(count));
+            let message = KeyValue::new("exception.message", "no stock");
+            failed.events.events = vec![Event::new("exception", time, vec![message, r#type], 0)];
+            let envelopes = pipeline.send(vec![failed]);
+            let items: Vec<_> = envelopes.iter().flat_map(|envelope| envelope.items()).collect();
+            let error = items.iter().find(|item| item.item_type() == "event").expect("an error").json().unwrap();
+            let expected = Value::from(character.repeat(count.min(256)));
+            assert_eq!(error.pointer("/exception/values/0/type"), Some(&expected), "{key}, {count} of {character}");
+        }
+    }
+}
+
+#[test]
 fn a_long_scope_costs_no_span() {
     for lifecycle in [TraceLifecycle::Transactions, TraceLifecycle::Stream] {
         let pipeline = Pipeline::start(|builder| builder.with_lifecycle(lifecycle));
