@@ -57,6 +57,12 @@ const fromTiming = header => {
   return trace(description("sentry-trace"), description("baggage"));
 };
 
+// Runs in a page, before its own scripts.
+function notePaint() {
+  const note = () => (window.largestPaintReported = true);
+  new PerformanceObserver(note).observe({ type: "largest-contentful-paint", buffered: true });
+}
+
 // Loads a page of the shop, and waits until it shows the stock, which it fetches.
 async function load(browser, url, headers = {}) {
   const page = await browser.newPage();
@@ -64,6 +70,11 @@ async function load(browser, url, headers = {}) {
   const requests = [];
   page.on("request", request => requests.push(request));
   await page.route(url, route => route.continue({ headers: { ...route.request().headers(), ...headers } }));
+  // A pageload ends a second after its last request, with the vitals that are known by then. On a busy machine the paint
+  // is reported later than that, unless a request waits for it.
+  await page.addInitScript(notePaint);
+  const painted = () => page.waitForFunction(() => window.largestPaintReported);
+  await page.route("**/products/lamp", route => painted().then(() => route.continue()));
   const response = await page.goto(url);
   const html = await response.text();
   const fetched = await page.waitForFunction(() => /\d/.test(document.getElementById("stock").textContent));
@@ -159,7 +170,7 @@ async function run(binary, lifecycle) {
   const sent = wanted => ingest.transactions.filter(wanted).map(event => `${event.from} ${event.transaction}`);
   claims.same("dropped: transactions", sent(event => traceOf(event).trace_id === dropped), []);
   claims.same("transactions of the tunnel", sent(event => /tunnel/.test(event.transaction)), []);
-  claims.same("lifecycles of what arrived", ingest.lifecycles, [lifecycle]);
+  claims.same("lifecycles of the services", ingest.lifecycles, [lifecycle]);
   return claims.close(COMPARED);
 }
 

@@ -39,9 +39,11 @@ class Ingest {
     return [...this.#events, ...this.spans.filter(span => span.is_segment).map(root => segment(root, this.spans))];
   }
 
-  // The lifecycles in which something arrived.
+  // The lifecycles in which services have sent something. A browser streams the span of a slow click in both.
   get lifecycles() {
-    return [...(this.#events.length ? ["static"] : []), ...(this.spans.length ? ["stream"] : [])];
+    const events = this.#events.filter(event => event.from !== "browser");
+    const spans = this.spans.filter(span => !isBrowsers(span));
+    return [...(events.length ? ["static"] : []), ...(spans.length ? ["stream"] : [])];
   }
 
   #take(envelope) {
@@ -108,6 +110,7 @@ function parsed(envelope) {
 }
 
 const value = (span, key) => span.attributes[key]?.value;
+const isBrowsers = span => Boolean(value(span, "sentry.sdk.name")?.startsWith("sentry.javascript."));
 
 // A streamed span in the fields of a transaction's span.
 const asChild = span => ({
@@ -120,13 +123,12 @@ const asChild = span => ({
 // A segment as a transaction.
 function segment(root, spans) {
   const isChild = span => span !== root && value(span, "sentry.segment.id") === root.span_id;
-  const isBrowser = value(root, "sentry.sdk.name")?.startsWith("sentry.javascript.");
   return {
     transaction: root.name,
     contexts: { trace: asChild(root) },
     spans: spans.filter(isChild).map(asChild),
     dsc: root.dsc,
-    from: isBrowser ? "browser" : (value(root, "service.name") ?? "?"),
+    from: isBrowsers(root) ? "browser" : (value(root, "service.name") ?? "?"),
   };
 }
 
