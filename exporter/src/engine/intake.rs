@@ -6,8 +6,10 @@
 
 mod drain;
 mod jobs;
+mod picked_up;
 mod place;
 mod shard;
+mod spent;
 mod starts;
 
 use std::{
@@ -24,12 +26,13 @@ use opentelemetry_sentry_protocol::{__shared::not_sampled, Decision, SampleRand}
 use tokio::sync::Notify;
 
 pub(super) use self::jobs::received;
-pub(crate) use self::place::Place;
 use self::{
     jobs::Jobs,
     shard::{OpenTrace, Shard},
+    spent::Spent,
     starts::Started,
 };
+pub(crate) use self::{picked_up::PickedUp, place::Place};
 use crate::{
     account::{Counts, DropReason, Ledger},
     trace::{EndedSpan, OpenRoots, Segment, Start, TraceContext, TraceLifecycle, is_local_root, slimmed},
@@ -41,12 +44,11 @@ const SHARDS: usize = 16;
 /// Ended spans on their way to the worker, and the local roots that are still open.
 pub(crate) struct Intake {
     shards: [Mutex<Shard>; SHARDS],
-    /// The empty list that a pick-up hands to the first shard, in exchange for that shard's; the second shard gets the
-    /// first one's, and so on. Otherwise each trace would allocate a list. Only a pick-up locks it.
-    spare: Mutex<Vec<EndedSpan>>,
     /// The shard that the next pick-up begins with. Otherwise, one that takes only a portion would always leave the same
     /// traces behind.
     first: AtomicUsize,
+    /// Spans that are packed. Their bytes are pending until they are freed.
+    spent: Spent,
     /// The check-ins of cron monitors.
     pub(crate) jobs: Jobs,
     /// Bytes of all spans that were accepted and are not converted yet, here, in the assembler or in the machine. The
@@ -73,8 +75,9 @@ impl Intake {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             shards: Default::default(),
-            spare: Mutex::default(),
             first: AtomicUsize::new(0),
+            // Less than what makes the buffer count as filling: they do not wait for spans that do not come.
+            spent: Spent::new(limit / 64),
             jobs: Jobs::default(),
             pending: AtomicUsize::new(0),
             limit,
@@ -143,6 +146,7 @@ impl Intake {
             // A list that grew to eight has room for seven more. The thread that made the list frees the room: on the worker's
             // thread the two would wait for each other in the allocator.
             span.attributes.shrink_to_fit();
+            self.release(self.spent.free_some());
         }
         let size = slimmed(span);
         if !span.span_context.is_sampled() {
@@ -208,9 +212,9 @@ impl Intake {
         self.pending() >= self.crowded_at()
     }
 
-    /// Whether the buffer is full enough that spans should lose the spare room of their attributes. That takes time, and a
-    /// service that is not flooded has room enough.
-    fn is_filling(&self) -> bool {
+    /// Whether the buffer is full enough that it may overflow soon. What makes room for a price, in time or in latency, is done
+    /// only then: a service that is not flooded has room enough.
+    pub(crate) fn is_filling(&self) -> bool {
         self.pending() >= self.limit / 16
     }
 
@@ -270,6 +274,21 @@ impl Intake {
     /// Returns the bytes of spans that are converted or dropped.
     pub(crate) fn release(&self, bytes: usize) {
         self.pending.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Frees packed spans with so many bytes. While the buffer is filling, they wait for the threads that end others.
+    pub(crate) fn free(&self, spans: Vec<EndedSpan>, bytes: usize) {
+        let is_kept = self.is_filling() && self.spent.add(spans, bytes).is_empty();
+        if !is_kept {
+            self.release(bytes);
+        }
+    }
+
+    /// Frees the packed spans that wait, if the buffer is filling no more.
+    pub(crate) fn free_spent(&self) {
+        if !self.is_filling() {
+            self.release(self.spent.free_all());
+        }
     }
 
     /// Accepts no more spans: from now on they are dropped for this reason, or for an earlier one.

@@ -28,14 +28,13 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::TraceId;
 use web_time::Instant;
 
 use super::{
     backpressure::Backpressure,
     callers::Callers,
     held::CheckIns,
-    intake::Intake,
+    intake::{Intake, PickedUp},
     logs::LogIntake,
     order::{Mailbox, Orders},
     otlp::OtlpInbox,
@@ -45,7 +44,7 @@ use super::{
 use crate::{
     account::{Ledger, Now},
     packing::Packer,
-    trace::{EndedSpan, Gatherer},
+    trace::Gatherer,
     transport::{Answer, DiskDone, DiskJob, Outbox, Outgoing},
 };
 
@@ -78,9 +77,7 @@ pub(super) struct Machine {
     gatherer: Gatherer,
     outbox: Outbox,
     /// Empty between two pick-ups. It is a field so that its memory is reused.
-    inbox: Vec<EndedSpan>,
-    /// The same for the traces that lost a span.
-    dropped: Vec<TraceId>,
+    picked: PickedUp,
     /// What waits to be packed, with the number of its trace. Packing can wait here for room in the queue; without it a
     /// large trace would overflow the queue.
     ready: VecDeque<(u64, Ready)>,
@@ -126,8 +123,7 @@ impl Machine {
             packer,
             gatherer,
             outbox,
-            inbox: Vec::new(),
-            dropped: Vec::new(),
+            picked: PickedUp::default(),
             ready: VecDeque::new(),
             next_number: 0,
             pieces: BTreeMap::new(),
@@ -168,6 +164,7 @@ impl Machine {
         self.answer_callers(now);
         self.advance(now);
         self.relax(now.instant);
+        self.shared.intake.free_spent();
         self.shared.intake.set_stuck(self.outbox.is_full());
     }
 

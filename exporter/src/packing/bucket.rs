@@ -29,10 +29,11 @@ impl Packer {
         let before = trace.spans.len();
         trace.spans.retain(|span| !span.is_ignored);
         ledger.dropped(DropReason::Ignored, Counts::spans(before - trace.spans.len()));
-        let bucket = Bucket { trace_id, context: trace.context, spans: trace.spans };
+        let mut bucket = Bucket { trace_id, context: trace.context, spans: trace.spans };
         let Self { sender, rules, buffer, container_limit, .. } = self;
         let writer = SpanWriter { sender, transaction: None, buffer, ledger };
-        all.extend(envelopes(bucket, &rules.hooks, writer, *container_limit));
+        all.extend(envelopes(&mut bucket, &rules.hooks, writer, *container_limit));
+        self.spent = bucket.spans;
         all
     }
 

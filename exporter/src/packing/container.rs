@@ -26,14 +26,14 @@ const MAX_SPAN: usize = 10 << 20;
 
 /// Makes the envelopes of a bucket, usually one. Each has at most `limit` bytes of spans, unless a single span has more: a
 /// bucket counts memory, and text that must be escaped takes more as JSON.
-pub(super) fn envelopes(bucket: Bucket, hooks: &Hooks, mut writer: SpanWriter<'_>, limit: usize) -> Vec<Envelope> {
+pub(super) fn envelopes(bucket: &mut Bucket, hooks: &Hooks, mut writer: SpanWriter<'_>, limit: usize) -> Vec<Envelope> {
     let headers = headers(bucket.trace_id, bucket.context.as_deref(), writer.sender);
     // As JSON, spans take about as much as in memory.
     let mut payload = Payload { bytes: Vec::with_capacity(bucket.size().min(limit)), ..Payload::default() };
     let mut all = Vec::new();
-    for mut span in bucket.spans {
+    for span in &mut bucket.spans {
         let span_id = span.span_context.span_id();
-        let Some(json) = writer.write(&mut span, |streamed| hooked(hooks, streamed)) else { continue };
+        let Some(json) = writer.write(span, |streamed| hooked(hooks, streamed)) else { continue };
         if !payload.has_room(span_id, json.len(), limit) {
             all.push(mem::take(&mut payload).into_envelope(&headers));
         }

@@ -9,6 +9,8 @@
 //! that is removed on the way is counted. The application's functions run here, on the worker's thread, without any
 //! lock.
 
+use std::mem;
+
 use opentelemetry::{TraceId, otel_warn};
 use opentelemetry_sdk::Resource;
 use serde::Serialize;
@@ -31,7 +33,7 @@ use crate::{
     account::{Counts, DropReason, Ledger, Trimmed},
     convert::{Exceptions, RecordError, Sender, Transaction, random_id},
     json,
-    trace::{MAX_BUCKET, Trace, TraceLifecycle, split_by_count, split_by_size, without},
+    trace::{EndedSpan, MAX_BUCKET, Trace, TraceLifecycle, split_by_count, split_by_size, without},
 };
 
 /// What an envelope takes in the queue beside its payload: a context may have kilobytes.
@@ -92,6 +94,8 @@ pub(crate) struct Packer {
     /// Errors of log records that a span may report too.
     pub(super) records: Vec<(Instant, RecordError)>,
     pub(super) trails: Trails,
+    /// The spans that were packed last, for the thread that frees them.
+    pub(super) spent: Vec<EndedSpan>,
     /// Span events then make no logs: each line would be sent twice.
     pub(super) has_log_processor: bool,
 }
@@ -113,6 +117,7 @@ impl Packer {
             sequence: Sequence::default(),
             records: Vec::new(),
             trails: Trails::default(),
+            spent: Vec::new(),
             has_log_processor: false,
         }
     }
@@ -139,6 +144,11 @@ impl Packer {
 
     pub(crate) fn set_resource(&mut self, resource: &Resource) {
         self.sender.set_resource(self.rules.scrubber.scrubbed(resource));
+    }
+
+    /// The spans that were packed last. Those that were dropped or split are not among them.
+    pub(crate) fn take_spent(&mut self) -> Vec<EndedSpan> {
+        mem::take(&mut self.spent)
     }
 
     /// Does everything that needs the whole trace: hides secrets, finds exceptions, applies filters; then splits it by
@@ -284,9 +294,12 @@ impl Packer {
         let envelope = Envelope::new(id, dsc.as_ref(), &item);
         let Self { sender, buffer, beside_limit: limit, .. } = self;
         let writing = Writing { sender, buffer, ledger, limit: *limit };
-        match beside.join(envelope, &mut trace, writing) {
-            (envelope, others) if others.is_empty() => Packed::Envelope(envelope),
-            (envelope, others) => Packed::Envelopes([vec![envelope], others].concat()),
+        let (envelope, others) = beside.join(envelope, &mut trace, writing);
+        self.spent = trace.spans;
+        if others.is_empty() {
+            Packed::Envelope(envelope)
+        } else {
+            Packed::Envelopes([vec![envelope], others].concat())
         }
     }
 

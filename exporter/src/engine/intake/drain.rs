@@ -1,10 +1,8 @@
 //! How the worker takes spans out of the intake.
 
-use std::sync::{PoisonError, atomic::Ordering};
+use std::sync::atomic::Ordering;
 
-use opentelemetry::TraceId;
-
-use super::{Intake, SHARDS, is_for_sentry, lock};
+use super::{Intake, PickedUp, SHARDS, is_for_sentry, lock};
 use crate::{
     account::{Counts, Ledger},
     convert::is_monitored,
@@ -16,30 +14,29 @@ impl Intake {
     /// shard until it has at least `most` spans. Returns whether it has visited all; if not, the worker is woken for the rest.
     ///
     /// It counts the spans as received under the shard's lock, so that `stats` never misses a span between the two.
-    pub(crate) fn drain(
-        &self,
-        most: usize,
-        spans: &mut Vec<EndedSpan>,
-        dropped: &mut Vec<TraceId>,
-        ledger: &Ledger,
-    ) -> bool {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn drain(&self, most: usize, picked: &mut PickedUp, ledger: &Ledger) -> bool {
         let first = self.first.load(Ordering::Relaxed);
+        let mut count = 0;
         for place in first..first + SHARDS {
-            if spans.len() >= most {
+            if count >= most {
                 self.first.store(place % SHARDS, Ordering::Relaxed);
                 self.root_ended.notify_one();
                 return false;
             }
             let mut shard = lock(&self.shards[place % SHARDS]);
-            dropped.append(&mut shard.dropped.new);
-            ledger.received(shard.all().filter(|span| is_for_sentry(span)).count() as u64);
-            let mut full = shard.take(&mut spare);
+            picked.dropped.append(&mut shard.dropped.new);
+            let all = shard.all().count();
+            let wanted = shard.all().filter(|span| is_for_sentry(span)).count();
+            ledger.received(wanted as u64);
+            let before = picked.lists.len();
+            shard.take(picked);
             drop(shard);
-            for list in full.iter_mut().chain([&mut *spare]) {
-                list.retain(|span| self.is_wanted(span, ledger));
-                spans.append(list);
+            if wanted < all {
+                for list in &mut picked.lists[before..] {
+                    list.retain(|span| self.is_wanted(span, ledger));
+                }
             }
+            count += wanted;
         }
         true
     }
@@ -57,10 +54,14 @@ impl Intake {
     /// Removes the spans that the worker will never pick up, and counts them and their check-ins as received. Returns their
     /// number.
     pub(crate) fn abandon(&self, ledger: &Ledger) -> Counts {
-        let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-        self.drain(usize::MAX, &mut spans, &mut dropped, ledger);
-        let jobs = spans.iter().filter(|span| is_monitored(&span.attributes)).count();
+        let mut picked = PickedUp::default();
+        self.drain(usize::MAX, &mut picked, ledger);
+        let (mut spans, mut jobs) = (0, 0);
+        picked.each(|span| {
+            spans += 1;
+            jobs += usize::from(is_monitored(&span.attributes));
+        });
         ledger.check_ins_received(jobs as u64);
-        Counts { check_ins: (jobs + self.jobs.take().len()) as u64, ..Counts::spans(spans.len()) }
+        Counts { check_ins: (jobs + self.jobs.take().len()) as u64, ..Counts::spans(spans) }
     }
 }

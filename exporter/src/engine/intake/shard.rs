@@ -9,7 +9,7 @@ use std::{
 use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sentry_protocol::{Decision, SampleRand};
 
-use super::starts::Starts;
+use super::{picked_up::PickedUp, starts::Starts};
 use crate::{account::DropReason, trace::EndedSpan};
 
 /// Spans of one list in a shard: somewhat more than most traces have, as each shard keeps the memory of one list.
@@ -31,6 +31,9 @@ pub(super) struct Shard {
     pub(super) spans: Vec<EndedSpan>,
     /// Those that ended before, in full lists: a single list would be copied whenever it grows.
     full: Vec<Vec<EndedSpan>>,
+    /// Empty lists, as many as were full at the last pick-up. Without them a thread that ends spans would allocate lists, and
+    /// the worker would free them.
+    empty: Vec<Vec<EndedSpan>>,
     /// Without it, spans that leave before their root would have no `trace` header.
     pub(super) open: HashMap<TraceId, OpenTrace>,
     /// The spans that have started, in a stream.
@@ -80,7 +83,7 @@ impl Shard {
         if self.spans.len() < self.spans.capacity() {
             return false;
         }
-        let full = mem::replace(&mut self.spans, Vec::with_capacity(LIST));
+        let full = mem::replace(&mut self.spans, self.empty.pop().unwrap_or_else(|| Vec::with_capacity(LIST)));
         if full.is_empty() {
             return false;
         }
@@ -88,10 +91,15 @@ impl Shard {
         self.full.len() % WAKE_EVERY == 0
     }
 
-    /// Takes all spans: the full lists, and the last one in exchange for `spare`.
-    pub(super) fn take(&mut self, spare: &mut Vec<EndedSpan>) -> Vec<Vec<EndedSpan>> {
-        mem::swap(&mut self.spans, spare);
-        mem::take(&mut self.full)
+    /// Hands over all spans, in exchange for as many empty lists.
+    pub(super) fn take(&mut self, picked: &mut PickedUp) {
+        if !self.spans.is_empty() {
+            self.full.push(mem::take(&mut self.spans));
+        }
+        picked.empty.append(&mut self.empty);
+        let rest = picked.empty.len().saturating_sub(self.full.len());
+        self.empty.extend(picked.empty.drain(rest..));
+        picked.lists.append(&mut self.full);
     }
 
     /// Those that wait, in the order in which they ended.

@@ -1,15 +1,24 @@
 use opentelemetry::trace::{SpanContext, TraceState};
 
 use super::*;
-use crate::trace::fixtures::{self, TRACE, span};
+use crate::trace::{
+    EndedSpan,
+    fixtures::{self, TRACE, span},
+};
 
 fn data(id: u64, parent: u64) -> SpanData {
     (*span(id, parent)).clone()
 }
 
+fn picked_up(intake: &Intake, ledger: &Ledger) -> Vec<EndedSpan> {
+    let (mut picked, mut spans) = (PickedUp::default(), Vec::new());
+    intake.drain(usize::MAX, &mut picked, ledger);
+    picked.each(|span| spans.push(span));
+    spans
+}
+
 fn drained(intake: &Intake, ledger: &Ledger) -> usize {
-    let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-    intake.drain(usize::MAX, &mut spans, &mut dropped, ledger);
+    let spans = picked_up(intake, ledger);
     intake.release(spans.iter().map(EndedSpan::size).sum::<usize>());
     spans.len()
 }
@@ -29,8 +38,7 @@ fn spans_are_picked_up_in_the_order_in_which_they_ended() {
     for round in [1..=3, 4..=1000, 1001..=1032, 1033..=1100] {
         round.clone().for_each(|id| intake.end(data(id, 1), &ledger));
         assert_eq!(intake.waiting(), round.clone().count() as u64);
-        let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-        intake.drain(usize::MAX, &mut spans, &mut dropped, &ledger);
+        let spans = picked_up(&intake, &ledger);
         intake.release(spans.iter().map(EndedSpan::size).sum());
         assert_eq!(spans.iter().map(fixtures::id).collect::<Vec<_>>(), round.collect::<Vec<_>>());
     }
@@ -99,8 +107,7 @@ fn the_root_above_a_streamed_span_is_known_until_the_span_ends() {
     intake.child_started(TRACE, id(4), id(1), false);
     intake.child_started(TRACE, id(5), id(9), false);
     (2..6).for_each(|id| intake.end(data(id, 1), &ledger));
-    let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-    intake.drain(usize::MAX, &mut spans, &mut dropped, &ledger);
+    let spans = picked_up(&intake, &ledger);
     let roots: Vec<_> = spans.iter().map(|span| span.segment.as_ref().map(|segment| segment.id)).collect();
     assert_eq!(roots, [Some(id(1)), Some(id(1)), Some(id(1)), Some(id(1)), None]);
 }
@@ -119,8 +126,7 @@ fn what_is_ignored_when_it_starts_is_dropped_and_counted_and_its_children_move_u
     for (span, parent) in [(3, 2), (2, 1), (5, 4), (4, 0), (1, 0)] {
         intake.end(data(span, parent), &ledger);
     }
-    let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-    intake.drain(usize::MAX, &mut spans, &mut dropped, &ledger);
+    let spans = picked_up(&intake, &ledger);
     let sent: Vec<_> = spans.iter().map(|span| (span.span_context.span_id(), span.parent_span_id)).collect();
     assert_eq!(sent, [(id(3), id(1)), (id(1), SpanId::INVALID)]);
     let stats = ledger.stats();
@@ -150,12 +156,54 @@ fn a_portion_leaves_the_rest_for_the_next_one() {
         span.span_context = SpanContext::new(*trace_id, cx.span_id(), cx.trace_flags(), false, TraceState::NONE);
         intake.end(span, &ledger);
     }
-    let mut seen = Vec::new();
+    let (mut seen, mut picked) = (Vec::new(), PickedUp::default());
     // The second portion begins where the first one has ended, also if the first shard has got more.
     for (most, is_all) in [(1, false), (2, false), (1, false), (1, true)] {
-        let (mut spans, mut dropped) = (Vec::new(), Vec::new());
-        assert_eq!(intake.drain(most, &mut spans, &mut dropped, &ledger), is_all);
-        seen.push(spans.len());
+        assert_eq!(intake.drain(most, &mut picked, &ledger), is_all);
+        let mut count = 0;
+        picked.each(|_| count += 1);
+        seen.push(count);
     }
     assert_eq!((seen, intake.waiting()), (vec![1, 2, 1, 0], 0));
+}
+
+#[test]
+fn in_a_flood_the_threads_that_end_spans_free_those_that_are_packed() {
+    let (size, ledger) = (span(2, 1).size(), Ledger::default());
+    let intake = Intake::new(1000 * size);
+    let pending = || intake.pending() / size;
+    let packed = |count: u64| (0..count).map(|id| span(id + 2, 1)).collect::<Vec<_>>();
+    (2..202).for_each(|id| intake.end(data(id, 1), &ledger));
+    assert!(intake.is_filling());
+    intake.free(packed(10), 10 * size);
+    assert_eq!(pending(), 200, "they wait");
+    intake.free(packed(10), 10 * size);
+    assert_eq!(pending(), 190, "at most a sixty-fourth of the buffer waits");
+    intake.end(data(202, 1), &ledger);
+    assert_eq!(pending(), 189, "one comes and two go");
+    (203..207).for_each(|id| intake.end(data(id, 1), &ledger));
+    assert_eq!(pending(), 185);
+    intake.end(data(207, 1), &ledger);
+    assert_eq!(pending(), 186, "all are free");
+    intake.free(packed(10), 10 * size);
+    intake.release(150 * size);
+    assert_eq!(pending(), 36);
+    intake.free_spent();
+    assert_eq!(pending(), 26, "the flood is over");
+    intake.free(packed(10), 10 * size);
+    assert_eq!(pending(), 16, "without a flood they are freed at once");
+}
+
+#[test]
+fn lists_come_back_empty_and_become_fewer_when_they_are_not_needed() {
+    let (intake, ledger, mut picked) = (Intake::new(1 << 30), Ledger::default(), PickedUp::default());
+    for round in [100, 1, 0, 1000, 33, 1, 32, 64, 64, 64] {
+        (0..round).for_each(|id| intake.end(data(id + 2, 1), &ledger));
+        intake.drain(usize::MAX, &mut picked, &ledger);
+        let mut seen = Vec::new();
+        picked.each(|span| seen.push(fixtures::id(&span)));
+        assert_eq!(seen, (2..round + 2).collect::<Vec<_>>());
+        let lists = seen.len().div_ceil(32);
+        assert!((lists..=2 * lists).contains(&picked.empty.len()), "{} after {round} spans", picked.empty.len());
+    }
 }

@@ -20,7 +20,7 @@ impl Machine {
 
     /// Lines up everything but what is below a local root that is still open, so nothing of another request is torn.
     pub(in crate::engine) fn take_in_ended(&mut self, now: Now) {
-        self.take_in(now);
+        self.pick_up(usize::MAX, now);
         let ended = self.gatherer.take_all_ended(&*self.shared.intake);
         self.line_up(ended);
         self.take_in_logs(Then::Everything);

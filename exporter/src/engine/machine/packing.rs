@@ -5,6 +5,7 @@ use crate::{
     account::Now,
     engine::phase::Phase,
     packing::{Packed, Part},
+    trace::EndedSpan,
 };
 
 impl Machine {
@@ -55,12 +56,12 @@ impl Machine {
                     Packed::Envelopes(all) => self.pieces(number, all.into_iter().map(Ready::Envelope)),
                     Packed::Nothing => self.piece_left(number),
                 }
-                self.shared.intake.release(size);
+                self.free(size);
             }
             Ready::Bucket(bucket) => {
                 let size = bucket.size();
                 let envelopes = self.packer.pack_bucket(bucket, ledger);
-                intake.release(size);
+                self.free(size);
                 self.pieces(number, envelopes.into_iter().map(Ready::Envelope));
             }
             Ready::Logs(lines) => self.work_on_logs(number, lines, now),
@@ -73,6 +74,14 @@ impl Machine {
             Ready::Envelope(envelope) => self.outbox.push(number, envelope, now),
         }
         self.set_logs_due(now);
+    }
+
+    /// Frees the spans that were packed last, and returns the bytes of those that are gone already.
+    fn free(&mut self, all: usize) {
+        let spent = self.packer.take_spent();
+        let bytes = spent.iter().map(EndedSpan::size).sum();
+        self.shared.intake.release(all - bytes);
+        self.shared.intake.free(spent, bytes);
     }
 
     /// Replaces one piece of a trace by several, which are packed next.

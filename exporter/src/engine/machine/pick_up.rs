@@ -2,9 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{super::lines::Then, Machine, PICK_UP_EVERY, Ready, Shared};
+use super::{
+    super::{intake::received, lines::Then},
+    Machine, PICK_UP_EVERY, Ready, Shared,
+};
 use crate::{
     account::{Counts, DropReason, Now},
+    convert::CheckIn,
     trace::{Gathered, PickUp, Trace},
 };
 
@@ -16,15 +20,14 @@ const GRACE: Duration = Duration::from_millis(50);
 /// less memory.
 const MANY_READY: usize = 256;
 
-/// While the buffer is crowded, about this many spans are picked up at a time, and then packed. What is packed takes half of
-/// the memory, while what is only picked up takes as much as before, and the time for it. `inbox` keeps its memory for them.
+/// About this many spans are picked up at a time, and then packed. What is packed takes half of the memory, while what is
+/// only picked up takes as much as before, and the time for it.
 const PORTION: usize = 4096;
 
 impl Machine {
-    /// Picks up the spans that ended, and lines up the traces that are ready. While there are very many, it takes a portion.
+    /// Picks up the spans that ended, and lines up the traces that are ready. Of very many spans, it takes a portion.
     pub(in crate::engine) fn take_in(&mut self, now: Now) {
-        let most = if self.shared.intake.is_crowded() { PORTION } else { usize::MAX };
-        self.pick_up(most, now);
+        self.pick_up(PORTION, now);
     }
 
     /// Picks up about this many spans.
@@ -33,30 +36,34 @@ impl Machine {
         let since = (self.next_pick_up - PICK_UP_EVERY).min(now.instant);
         self.next_pick_up = now.instant + PICK_UP_EVERY;
         self.take_in_lines_of_errors();
-        let has_all = self.shared.intake.drain(most, &mut self.inbox, &mut self.dropped, &self.shared.ledger);
-        self.check_in_all();
-        let Self { shared, gatherer, inbox, dropped, .. } = self;
+        let has_all = self.shared.intake.drain(most, &mut self.picked, &self.shared.ledger);
+        // A start reaches the intake before its end does, so what waits there goes before the ends of the spans.
+        self.take_in_check_ins();
+        let Self { shared, gatherer, picked, .. } = self;
         let Shared { intake, ledger, .. } = shared;
         let grace = if intake.knows_roots() { GRACE } else { Duration::ZERO };
         let pick_up = PickUp { now: now.instant, since, grace };
-        let mut ready = Vec::new();
-        for span in inbox.drain(..) {
+        let (mut ready, mut check_ins) = (Vec::new(), Vec::new());
+        picked.each(|mut span| {
             if span.span_context.is_valid() {
+                span.index();
+                let check_in = CheckIn::ended(&span, span.attributes());
+                check_ins.extend(check_in.and_then(|check_in| received(check_in, ledger)));
                 ready.extend(gatherer.push(span, pick_up));
             } else {
                 // The application has a broken id generator. Sentry refuses a transaction that contains such a span.
                 intake.release(span.size());
                 ledger.dropped(DropReason::Invalid, Counts::spans(1));
             }
-        }
-        inbox.shrink_to(PORTION);
-        for trace_id in dropped.drain(..) {
+        });
+        for trace_id in picked.dropped.drain(..) {
             self.crowded_at = Some(now.instant);
             let (counts, bytes) = gatherer.discard(trace_id);
             intake.release(bytes);
             ledger.dropped(DropReason::BufferOverflow, counts);
         }
         ready.extend(gatherer.expire(now.instant, &**intake));
+        check_ins.into_iter().for_each(|check_in| self.line_up_check_in(check_in));
         self.line_up(ready);
         // Otherwise traces whose root is in the intake would leave without it.
         while has_all && self.shared.intake.is_crowded() && self.ready.len() < MANY_READY && !self.gatherer.is_empty() {

@@ -43,9 +43,9 @@ fn packed(bucket: Bucket) -> (Vec<Envelope>, Ledger) {
     (packed_by(&sender(), &Hooks::default(), bucket, &ledger), ledger)
 }
 
-fn packed_by(sender: &Sender, hooks: &Hooks, bucket: Bucket, ledger: &Ledger) -> Vec<Envelope> {
+fn packed_by(sender: &Sender, hooks: &Hooks, mut bucket: Bucket, ledger: &Ledger) -> Vec<Envelope> {
     let buffer = &mut vec![0; MAX_TRANSACTION];
-    envelopes(bucket, hooks, SpanWriter { sender, transaction: None, buffer, ledger }, MAX_BUCKET)
+    envelopes(&mut bucket, hooks, SpanWriter { sender, transaction: None, buffer, ledger }, MAX_BUCKET)
 }
 
 /// The `trace` header of the only envelope.
