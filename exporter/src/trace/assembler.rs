@@ -71,8 +71,9 @@ impl Assembler {
         Self { limits, waiting: HashMap::default(), due: BTreeSet::new(), graced: 0, spans: 0, sent: Sent::default() }
     }
 
-    /// Adds one span that has ended. `default_grace` applies if the application did not set a grace.
-    pub(crate) fn push(&mut self, span: EndedSpan, now: Instant, default_grace: Duration) {
+    /// Adds one span that has ended, after which as many of its trace are added. `default_grace` applies if the application
+    /// did not set a grace.
+    pub(crate) fn push(&mut self, span: EndedSpan, following: usize, now: Instant, default_grace: Duration) {
         let trace_id = span.span_context.trace_id();
         let is_ready = span.is_local_root() || self.sent.has(trace_id, span.parent_span_id);
         let waiting = match self.waiting.entry(trace_id) {
@@ -85,7 +86,7 @@ impl Assembler {
         };
         self.spans += 1;
         if !is_ready {
-            return waiting.add_below(span);
+            return waiting.add_below(span, following);
         }
         if !waiting.has_ready() {
             self.graced += 1;

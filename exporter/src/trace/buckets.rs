@@ -14,7 +14,12 @@ use foldhash::fast::RandomState;
 use opentelemetry::TraceId;
 use web_time::Instant;
 
-use super::{context::TraceContext, ended::EndedSpan, pick_up::PickUp, split::MAX_SPANS};
+use super::{
+    context::TraceContext,
+    ended::{EndedSpan, push_before},
+    pick_up::PickUp,
+    split::MAX_SPANS,
+};
 
 /// How long spans wait for others of their bucket.
 pub(crate) const MAX_BUCKET_WAIT: Duration = Duration::from_secs(5);
@@ -80,8 +85,14 @@ impl Waiting {
 }
 
 impl Buckets {
-    /// Adds a span, and returns the buckets that are full.
-    pub(crate) fn push(&mut self, span: EndedSpan, context: Option<Arc<TraceContext>>, pick_up: PickUp) -> Vec<Bucket> {
+    /// Adds a span, after which as many of its trace are added, and returns the buckets that are full.
+    pub(crate) fn push(
+        &mut self,
+        span: EndedSpan,
+        following: usize,
+        context: Option<Arc<TraceContext>>,
+        pick_up: PickUp,
+    ) -> Vec<Bucket> {
         let (trace_id, size) = (span.span_context.trace_id(), span.size());
         let mut full = Vec::new();
         let place = self.place(trace_id, context.as_ref());
@@ -101,7 +112,7 @@ impl Buckets {
             self.due.insert(waiting.key());
         }
         waiting.size += size;
-        waiting.bucket.spans.push(span);
+        push_before(following, &mut waiting.bucket.spans, span);
         self.spans += 1;
         if waiting.is_full() {
             full.extend(self.take(trace_id, place));
@@ -134,8 +145,7 @@ impl Buckets {
     fn open(&mut self, trace_id: TraceId, context: Option<Arc<TraceContext>>, due: Instant) -> usize {
         let number = self.next_number;
         self.next_number += 1;
-        // Most buckets of open traces have one span. A vector that grows begins with room for four.
-        let bucket = Bucket { trace_id, context, spans: Vec::with_capacity(1) };
+        let bucket = Bucket { trace_id, context, spans: Vec::new() };
         let waiting = Waiting { number, due, size: 0, bucket };
         self.due.insert(waiting.key());
         let all = self.waiting.entry(trace_id).or_default();

@@ -79,6 +79,15 @@ impl From<SpanData> for EndedSpan {
     }
 }
 
+/// Adds a span to a list, after which as many are added. The list makes room for all at once, because it is copied when it
+/// grows. Until then it has no spare room: most traces that are open have one span.
+pub(super) fn push_before(following: usize, spans: &mut Vec<EndedSpan>, span: EndedSpan) {
+    if spans.len() == spans.capacity() {
+        spans.reserve_exact(spans.len().max(1 + following));
+    }
+    spans.push(span);
+}
+
 /// Takes what is not sent out of a span. Returns the size of the rest, for [`EndedSpan::measured`].
 pub(crate) fn slimmed(data: &mut SpanData) -> usize {
     // Every span carries a copy of the caller's `tracestate`. It can be kilobytes long, and is not sent.

@@ -38,16 +38,16 @@ impl Gatherer {
         }
     }
 
-    /// Adds a span that has ended. Returns what is full.
-    pub(crate) fn push(&mut self, span: EndedSpan, pick_up: PickUp) -> Vec<Gathered> {
+    /// Adds a span that has ended, after which as many of its trace are added. Returns what is full.
+    pub(crate) fn push(&mut self, span: EndedSpan, following: usize, pick_up: PickUp) -> Vec<Gathered> {
         match self {
             Self::Assembler(assembler) => {
-                assembler.push(span, pick_up.now, pick_up.grace);
+                assembler.push(span, following, pick_up.now, pick_up.grace);
                 Vec::new()
             }
             Self::Buckets(buckets) => {
                 let context = context(&span);
-                in_buckets(buckets.push(span, context, pick_up))
+                in_buckets(buckets.push(span, following, context, pick_up))
             }
         }
     }

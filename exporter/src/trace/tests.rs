@@ -14,7 +14,7 @@ use web_time::Instant;
 
 use super::{
     assembler::{Assembler, MAX_WAIT, OpenRoots, WaitLimits},
-    ended::EndedSpan,
+    ended::{EndedSpan, push_before},
     fixtures::{TRACE, id, span},
     split::{split_by_count, split_by_size},
     trace::{Fate, Trace},
@@ -39,7 +39,7 @@ fn assembler() -> Assembler {
 }
 
 fn push(assembler: &mut Assembler, spans: impl IntoIterator<Item = EndedSpan>, now: Instant) -> Vec<Trace> {
-    spans.into_iter().for_each(|span| assembler.push(span, now, Duration::ZERO));
+    spans.into_iter().for_each(|span| assembler.push(span, 0, now, Duration::ZERO));
     assembler.expire(now, &NONE)
 }
 
@@ -165,7 +165,7 @@ fn what_waits_for_long_is_found_in_order() {
     let now = Instant::now();
     for number in 0..20_000_u64 {
         let waiting = of_trace(u128::from(number) + 1, span(2, 1));
-        assembler.push(waiting, now + Duration::from_millis(number), Duration::ZERO);
+        assembler.push(waiting, 0, now + Duration::from_millis(number), Duration::ZERO);
     }
     assert_eq!(assembler.drain_oldest(&NONE)[0].spans[0].span_context.trace_id().to_bytes()[15], 1);
     assert_eq!(assembler.expire(now + MAX_WAIT + Duration::from_secs(10), &NONE).len(), 10_000);
@@ -180,7 +180,7 @@ fn late_spans_join_their_root_within_the_grace() {
     let mut assembler = Assembler::new(WaitLimits { grace: None, traces: 10 });
     let now = Instant::now();
     let mut push = |spans: &[EndedSpan], time| {
-        spans.iter().for_each(|span| assembler.push(span.clone(), time, grace));
+        spans.iter().for_each(|span| assembler.push(span.clone(), 0, time, grace));
         ids(&assembler.expire(time, &NONE))
     };
     assert_eq!(push(&[span(1, 0)], now), []);
@@ -323,7 +323,7 @@ proptest! {
         for batch in spans.chunks(torn) {
             let now = start + Duration::from_secs(u64::from(batch[0].0));
             sent.extend(assembler.expire(now, &Open(&open)));
-            batch.iter().for_each(|(_, span)| assembler.push(span.clone(), now, Duration::ZERO));
+            batch.iter().for_each(|(_, span)| assembler.push(span.clone(), 0, now, Duration::ZERO));
             sent.extend(assembler.expire(now, &Open(&open)));
         }
         sent.extend(assembler.drain(&Open(&open)));
@@ -350,4 +350,18 @@ proptest! {
             prop_assert!(part.spans.iter().all(|span| span.parent_span_id == parents[&id(span)]));
         }
     }
+}
+
+#[test]
+fn a_list_has_room_for_what_follows_and_else_for_one() {
+    let mut spans = Vec::new();
+    let mut push = |id: u64, following: usize| {
+        push_before(following, &mut spans, span(id, 1));
+        (spans.len(), spans.capacity())
+    };
+    assert_eq!(push(2, 0), (1, 1));
+    assert_eq!(push(3, 5), (2, 7));
+    (4..8).for_each(|id| _ = push(id, 0));
+    assert_eq!(push(8, 0), (7, 7));
+    assert_eq!(push(9, 0), (8, 14), "it doubles, so that adding many stays cheap");
 }

@@ -9,7 +9,10 @@ use foldhash::fast::RandomState;
 use opentelemetry::SpanId;
 use web_time::Instant;
 
-use super::{ended::EndedSpan, trace::Fate};
+use super::{
+    ended::{EndedSpan, push_before},
+    trace::Fate,
+};
 
 /// Spans of one trace that wait for their local root, or for the grace after it.
 #[derive(Debug)]
@@ -57,10 +60,10 @@ impl Waiting {
         self.ready.push(span);
     }
 
-    /// Adds a span that waits for its parent.
-    pub(super) fn add_below(&mut self, span: EndedSpan) {
+    /// Adds a span that waits for its parent, before others.
+    pub(super) fn add_below(&mut self, span: EndedSpan, following: usize) {
         self.count += 1;
-        self.fresh.push(span);
+        push_before(following, &mut self.fresh, span);
     }
 
     /// Removes the ready spans with all their descendants. Each local root is a group. All late spans are one group:

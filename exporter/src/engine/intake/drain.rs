@@ -57,7 +57,7 @@ impl Intake {
         let mut picked = PickedUp::default();
         self.drain(usize::MAX, &mut picked, ledger);
         let (mut spans, mut jobs) = (0, 0);
-        picked.each(|span| {
+        picked.each(|span, _| {
             spans += 1;
             jobs += usize::from(is_monitored(&span.attributes));
         });

@@ -16,11 +16,21 @@ pub(crate) struct PickedUp {
 }
 
 impl PickedUp {
-    /// Takes the spans out.
-    pub(crate) fn each(&mut self, mut take: impl FnMut(EndedSpan)) {
+    /// Takes the spans out, each with the number of those of its trace that come right after it.
+    pub(crate) fn each(&mut self, mut take: impl FnMut(EndedSpan, usize)) {
         self.empty.truncate(self.lists.len());
         for mut list in self.lists.drain(..) {
-            list.drain(..).for_each(&mut take);
+            let mut spans = list.drain(..);
+            let mut following = 0_usize;
+            while let Some(span) = spans.next() {
+                let is_same = |next: &&EndedSpan| next.span_context.trace_id() == span.span_context.trace_id();
+                following = match following {
+                    0 => spans.as_slice().iter().take_while(is_same).count(),
+                    _ => following - 1,
+                };
+                take(span, following);
+            }
+            drop(spans);
             self.empty.push(list);
         }
     }

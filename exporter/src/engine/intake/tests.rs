@@ -13,7 +13,7 @@ fn data(id: u64, parent: u64) -> SpanData {
 fn picked_up(intake: &Intake, ledger: &Ledger) -> Vec<EndedSpan> {
     let (mut picked, mut spans) = (PickedUp::default(), Vec::new());
     intake.drain(usize::MAX, &mut picked, ledger);
-    picked.each(|span| spans.push(span));
+    picked.each(|span, _| spans.push(span));
     spans
 }
 
@@ -161,7 +161,7 @@ fn a_portion_leaves_the_rest_for_the_next_one() {
     for (most, is_all) in [(1, false), (2, false), (1, false), (1, true)] {
         assert_eq!(intake.drain(most, &mut picked, &ledger), is_all);
         let mut count = 0;
-        picked.each(|_| count += 1);
+        picked.each(|_, _| count += 1);
         seen.push(count);
     }
     assert_eq!((seen, intake.waiting()), (vec![1, 2, 1, 0], 0));
@@ -201,7 +201,7 @@ fn lists_come_back_empty_and_become_fewer_when_they_are_not_needed() {
         (0..round).for_each(|id| intake.end(data(id + 2, 1), &ledger));
         intake.drain(usize::MAX, &mut picked, &ledger);
         let mut seen = Vec::new();
-        picked.each(|span| seen.push(fixtures::id(&span)));
+        picked.each(|span, _| seen.push(fixtures::id(&span)));
         assert_eq!(seen, (2..round + 2).collect::<Vec<_>>());
         let lists = seen.len().div_ceil(32);
         assert!((lists..=2 * lists).contains(&picked.empty.len()), "{} after {round} spans", picked.empty.len());

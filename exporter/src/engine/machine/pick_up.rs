@@ -44,12 +44,12 @@ impl Machine {
         let grace = if intake.knows_roots() { GRACE } else { Duration::ZERO };
         let pick_up = PickUp { now: now.instant, since, grace };
         let (mut ready, mut check_ins) = (Vec::new(), Vec::new());
-        picked.each(|mut span| {
+        picked.each(|mut span, following| {
             if span.span_context.is_valid() {
                 span.index();
                 let check_in = CheckIn::ended(&span, span.attributes());
                 check_ins.extend(check_in.and_then(|check_in| received(check_in, ledger)));
-                ready.extend(gatherer.push(span, pick_up));
+                ready.extend(gatherer.push(span, following, pick_up));
             } else {
                 // The application has a broken id generator. Sentry refuses a transaction that contains such a span.
                 intake.release(span.size());

@@ -39,14 +39,14 @@ const fn millis(millis: u64) -> Duration {
 #[test]
 fn spans_leave_five_seconds_after_the_first_and_half_a_second_after_a_root() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    buckets.push(span(2, 1), None, at(start));
-    buckets.push(span(3, 1), None, at(start + millis(4000)));
+    buckets.push(span(2, 1), 0, None, at(start));
+    buckets.push(span(3, 1), 0, None, at(start + millis(4000)));
     assert_eq!(buckets.next_expiry(), Some(start + millis(5000)));
     assert!(buckets.expire(start + millis(4999)).is_empty());
     assert_eq!(buckets.expire(start + millis(5000)).iter().map(ids).collect::<Vec<_>>(), [[2, 3]]);
 
-    buckets.push(span(4, 1), None, at(start + millis(7000)));
-    buckets.push(span(1, 0), None, at(start + millis(7010)));
+    buckets.push(span(4, 1), 0, None, at(start + millis(7000)));
+    buckets.push(span(1, 0), 0, None, at(start + millis(7010)));
     assert!(buckets.expire(start + millis(7509)).is_empty());
     assert_eq!(buckets.expire(start + millis(7510)).iter().map(ids).collect::<Vec<_>>(), [[4, 1]]);
     assert_eq!((buckets.next_expiry(), buckets.len()), (None, 0));
@@ -55,8 +55,8 @@ fn spans_leave_five_seconds_after_the_first_and_half_a_second_after_a_root() {
 #[test]
 fn a_root_that_ends_late_does_not_delay_what_waits() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    buckets.push(span(2, 1), None, at(start));
-    buckets.push(span(1, 0), None, at(start + millis(4900)));
+    buckets.push(span(2, 1), 0, None, at(start));
+    buckets.push(span(1, 0), 0, None, at(start + millis(4900)));
     assert_eq!(buckets.next_expiry(), Some(start + millis(5000)));
 }
 
@@ -64,17 +64,17 @@ fn a_root_that_ends_late_does_not_delay_what_waits() {
 fn the_time_until_the_pick_up_does_not_come_on_top() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
     let pick_up = PickUp { since: start, ..at(start + millis(3000)) };
-    buckets.push(span(2, 1), None, pick_up);
+    buckets.push(span(2, 1), 0, None, pick_up);
     assert_eq!(buckets.next_expiry(), Some(start + millis(5000)));
-    buckets.push(span(1, 0), None, pick_up);
+    buckets.push(span(1, 0), 0, None, pick_up);
     assert_eq!(buckets.next_expiry(), Some(start + millis(3500)), "the end of a root is picked up at once");
 }
 
 #[test]
 fn a_thousand_spans_leave_at_once() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    let mut full: Vec<_> = (2..2502).flat_map(|id| buckets.push(span(id, 1), None, at(start))).collect();
-    full.extend(buckets.push(span(1, 0), None, at(start)));
+    let mut full: Vec<_> = (2..2502).flat_map(|id| buckets.push(span(id, 1), 0, None, at(start))).collect();
+    full.extend(buckets.push(span(1, 0), 0, None, at(start)));
     assert_eq!(lengths(&full), [1000, 1000]);
     full.extend(buckets.expire(start + WAIT_AFTER_ROOT));
     assert_eq!(lengths(&full), [1000, 1000, 501]);
@@ -83,10 +83,10 @@ fn a_thousand_spans_leave_at_once() {
 #[test]
 fn five_megabytes_leave_at_once_and_one_span_alone_may_have_more() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    let full: Vec<_> = (2..19).flat_map(|id| buckets.push(large(id, 300_000), None, at(start))).collect();
+    let full: Vec<_> = (2..19).flat_map(|id| buckets.push(large(id, 300_000), 0, None, at(start))).collect();
     assert_eq!(lengths(&full), [16], "the 17th would be too much");
     assert!(full[0].size() <= MAX_BUCKET);
-    let full = buckets.push(large(20, MAX_BUCKET), None, at(start));
+    let full = buckets.push(large(20, MAX_BUCKET), 0, None, at(start));
     assert_eq!(lengths(&full), [1, 1], "what waited, and the large one");
     assert_eq!(buckets.len(), 0);
 }
@@ -95,10 +95,10 @@ fn five_megabytes_leave_at_once_and_one_span_alone_may_have_more() {
 fn each_trace_and_each_context_has_a_bucket_of_its_own() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
     let (first, second) = (context("first"), context("second"));
-    buckets.push(span(2, 1), Some(Arc::clone(&first)), at(start));
-    buckets.push(span(3, 1), Some(second), at(start));
-    buckets.push(span(5, 1), Some(context("first")), at(start));
-    buckets.push(span(6, 1), Some(first), at(start));
+    buckets.push(span(2, 1), 0, Some(Arc::clone(&first)), at(start));
+    buckets.push(span(3, 1), 0, Some(second), at(start));
+    buckets.push(span(5, 1), 0, Some(context("first")), at(start));
+    buckets.push(span(6, 1), 0, Some(first), at(start));
     let all: Vec<_> = buckets.expire(start + MAX_BUCKET_WAIT).iter().map(ids).collect();
     assert_eq!(all, [vec![2, 5, 6], vec![3]], "equal contexts are one");
 }
@@ -106,9 +106,9 @@ fn each_trace_and_each_context_has_a_bucket_of_its_own() {
 #[test]
 fn without_a_context_spans_go_with_others_of_their_trace() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    buckets.push(span(2, 1), None, at(start));
-    buckets.push(span(1, 0), Some(context("root")), at(start));
-    buckets.push(span(3, 1), None, at(start));
+    buckets.push(span(2, 1), 0, None, at(start));
+    buckets.push(span(1, 0), 0, Some(context("root")), at(start));
+    buckets.push(span(3, 1), 0, None, at(start));
     let all = buckets.drain();
     assert_eq!(all.iter().map(ids).collect::<Vec<_>>(), [[2, 1, 3]]);
     assert_eq!(all[0].context, Some(context("root")));
@@ -120,7 +120,7 @@ fn a_trace_with_very_many_contexts_sends_the_oldest_early() {
     let contexts: Vec<_> = (0..=MAX_CONTEXTS as u64).collect();
     let mut early = Vec::new();
     for number in &contexts {
-        early.extend(buckets.push(span(2 + number, 1), Some(context(&number.to_string())), at(start)));
+        early.extend(buckets.push(span(2 + number, 1), 0, Some(context(&number.to_string())), at(start)));
     }
     assert_eq!(early.iter().map(ids).collect::<Vec<_>>(), [[2]]);
     assert_eq!(buckets.len(), MAX_CONTEXTS);
@@ -129,8 +129,8 @@ fn a_trace_with_very_many_contexts_sends_the_oldest_early() {
 #[test]
 fn under_pressure_the_bucket_that_is_due_first_leaves() {
     let (mut buckets, start) = (Buckets::default(), Instant::now());
-    buckets.push(span(2, 1), Some(context("a")), at(start));
-    buckets.push(span(1, 0), Some(context("b")), at(start));
+    buckets.push(span(2, 1), 0, Some(context("a")), at(start));
+    buckets.push(span(1, 0), 0, Some(context("b")), at(start));
     assert_eq!(buckets.take_first().map(|bucket| ids(&bucket)), Some(vec![1]));
     assert_eq!(buckets.drain().iter().map(ids).collect::<Vec<_>>(), [[2]]);
     assert!(buckets.take_first().is_none());
@@ -178,7 +178,7 @@ proptest! {
                     data.name = "x".repeat(bytes).into();
                     ended_at.insert(id, now);
                     let span = EndedSpan::from(data);
-                    left.extend(buckets.push(span, Some(context(&name.to_string())), at(now)));
+                    left.extend(buckets.push(span, 0, Some(context(&name.to_string())), at(now)));
                 }
             }
             let sent: usize = left.iter().map(|bucket| bucket.spans.len()).sum();
