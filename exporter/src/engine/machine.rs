@@ -78,6 +78,8 @@ pub(super) struct Machine {
     outbox: Outbox,
     /// Empty between two pick-ups. It is a field so that its memory is reused.
     picked: PickedUp,
+    /// The last pick-up has left spans in the intake. Without it the rest of a burst would wait until a trace is due.
+    has_more: bool,
     /// What waits to be packed, with the number of its trace. Packing can wait here for room in the queue; without it a
     /// large trace would overflow the queue.
     ready: VecDeque<(u64, Ready)>,
@@ -124,6 +126,7 @@ impl Machine {
             gatherer,
             outbox,
             picked: PickedUp::default(),
+            has_more: false,
             ready: VecDeque::new(),
             next_number: 0,
             pieces: BTreeMap::new(),
@@ -147,8 +150,9 @@ impl Machine {
         self.obey(orders, now);
         self.take_in_check_ins();
         self.take_in_otlp();
-        let is_due = self.gatherer.next_expiry().is_some_and(|expiry| expiry <= now.instant);
-        if self.is_running() && (is_due || self.next_pick_up <= now.instant || self.shared.intake.is_crowded()) {
+        let is_due = |at: Instant| at <= now.instant;
+        let is_time = is_due(self.next_pick_up) || self.gatherer.next_expiry().is_some_and(is_due);
+        if self.is_running() && (is_time || self.takes_more() || self.shared.intake.is_crowded()) {
             self.take_in(now);
         }
         self.logs_expired(now);
@@ -170,6 +174,11 @@ impl Machine {
 
     fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running)
+    }
+
+    /// Whether the next portion of a burst is to be picked up: what is ready is packed before.
+    fn takes_more(&self) -> bool {
+        self.has_more && !self.has_ready()
     }
 
     /// Whether the machine has stopped.
@@ -276,7 +285,9 @@ impl Machine {
         let logs = self.logs_due().filter(|_| self.is_running());
         let metrics = self.metrics_due().filter(|_| self.is_running());
         let forgive = self.crowded_at.map(|at| at + PRESSURE_OVER);
-        let all = [flushes, phase, check_up, pick_up, expiry, logs, metrics, forgive, self.outbox.wake_at(now.instant)];
+        let more = Some(now.instant).filter(|_| self.is_running() && self.takes_more());
+        let all =
+            [more, flushes, phase, check_up, pick_up, expiry, logs, metrics, forgive, self.outbox.wake_at(now.instant)];
         all.into_iter().flatten().fold(now.instant + PICK_UP_EVERY, Instant::min)
     }
 

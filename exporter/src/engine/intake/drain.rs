@@ -11,7 +11,7 @@ use crate::{
 
 impl Intake {
     /// Picks up spans, in the order in which they ended within a trace, and the traces that lost a span. It visits shard after
-    /// shard until it has at least `most` spans. Returns whether it has visited all; if not, the worker is woken for the rest.
+    /// shard until it has at least `most` spans. Returns whether it has visited all.
     ///
     /// It counts the spans as received under the shard's lock, so that `stats` never misses a span between the two.
     pub(crate) fn drain(&self, most: usize, picked: &mut PickedUp, ledger: &Ledger) -> bool {
@@ -20,7 +20,6 @@ impl Intake {
         for place in first..first + SHARDS {
             if count >= most {
                 self.first.store(place % SHARDS, Ordering::Relaxed);
-                self.root_ended.notify_one();
                 return false;
             }
             let mut shard = lock(&self.shards[place % SHARDS]);

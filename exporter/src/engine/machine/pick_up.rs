@@ -36,7 +36,7 @@ impl Machine {
         let since = (self.next_pick_up - PICK_UP_EVERY).min(now.instant);
         self.next_pick_up = now.instant + PICK_UP_EVERY;
         self.take_in_lines_of_errors();
-        let has_all = self.shared.intake.drain(most, &mut self.picked, &self.shared.ledger);
+        self.has_more = !self.shared.intake.drain(most, &mut self.picked, &self.shared.ledger);
         // A start reaches the intake before its end does, so what waits there goes before the ends of the spans.
         self.take_in_check_ins();
         let Self { shared, gatherer, picked, .. } = self;
@@ -66,7 +66,11 @@ impl Machine {
         check_ins.into_iter().for_each(|check_in| self.line_up_check_in(check_in));
         self.line_up(ready);
         // Otherwise traces whose root is in the intake would leave without it.
-        while has_all && self.shared.intake.is_crowded() && self.ready.len() < MANY_READY && !self.gatherer.is_empty() {
+        while !self.has_more
+            && self.shared.intake.is_crowded()
+            && self.ready.len() < MANY_READY
+            && !self.gatherer.is_empty()
+        {
             let oldest = self.gatherer.drain_oldest(&*self.shared.intake);
             self.line_up(oldest);
         }

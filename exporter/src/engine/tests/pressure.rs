@@ -120,3 +120,22 @@ fn an_open_trace_is_not_torn_while_complete_ones_wait_in_the_buffer() {
     assert_eq!((sim.distinct(), sim.stats().transactions_sent), ((traces + 1) * (children + 1), traces as u64 + 1));
     assert_eq!((sim.stats().spans_dropped(), sim.shared.intake.pending()), (0, 0));
 }
+
+#[test]
+fn a_burst_is_picked_up_at_once_although_in_portions() {
+    let mut sim = Simulation::new(Plan::default(), |_| accepted(millis(1)));
+    // Complete traces, and spans of one that stays open.
+    let (open, traces, children) = (sim.new_trace(), 600, 30);
+    let root = sim.span(open, 0);
+    for _ in 0..traces {
+        sim.trace(children, |_, _| {});
+        let step = sim.span(open, id_of(&root));
+        sim.end(step);
+    }
+    assert!(!sim.shared.intake.is_crowded() && sim.shared.intake.waiting() > 4 * 4096);
+    sim.run_for(millis(10));
+    assert_eq!(sim.shared.intake.waiting(), 0);
+    sim.run_for(millis(1000));
+    assert_eq!((sim.distinct(), sim.stats().transactions_sent), (traces * (children + 1), traces as u64));
+    assert_eq!(sim.stats().spans_dropped(), 0);
+}
