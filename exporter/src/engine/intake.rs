@@ -44,9 +44,8 @@ const SHARDS: usize = 16;
 /// Ended spans on their way to the worker, and the local roots that are still open.
 pub(crate) struct Intake {
     shards: [Mutex<Shard>; SHARDS],
-    /// The shard that the next pick-up begins with. Otherwise, one that takes only a portion would always leave the same
-    /// traces behind.
-    first: AtomicUsize,
+    /// The shard that the next portion begins with.
+    next: AtomicUsize,
     /// Spans that are packed. Their bytes are pending until they are freed.
     spent: Spent,
     /// The check-ins of cron monitors.
@@ -75,7 +74,7 @@ impl Intake {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             shards: Default::default(),
-            first: AtomicUsize::new(0),
+            next: AtomicUsize::new(0),
             // Less than what makes the buffer count as filling: they do not wait for spans that do not come.
             spent: Spent::new(limit / 64),
             jobs: Jobs::default(),
@@ -284,11 +283,9 @@ impl Intake {
         }
     }
 
-    /// Frees the packed spans that wait, if the buffer is filling no more.
+    /// Frees the packed spans that wait, also while the buffer is filling.
     pub(crate) fn free_spent(&self) {
-        if !self.is_filling() {
-            self.release(self.spent.free_all());
-        }
+        self.release(self.spent.free_all());
     }
 
     /// Accepts no more spans: from now on they are dropped for this reason, or for an earlier one.

@@ -78,8 +78,13 @@ pub(super) struct Machine {
     outbox: Outbox,
     /// Empty between two pick-ups. It is a field so that its memory is reused.
     picked: PickedUp,
-    /// The last pick-up has left spans in the intake. Without it the rest of a burst would wait until a trace is due.
+    /// A round over the intake has not come to its end. Without it the rest of a burst would wait until a trace is due.
     has_more: bool,
+    /// When the round began that goes on or has ended last.
+    round_began: Instant,
+    /// When the round began that has ended last: all spans that had ended by then are here. Without it a trace would leave
+    /// without its late spans, which wait in a part of the intake that the round has not come to.
+    seen_until: Instant,
     /// What waits to be packed, with the number of its trace. Packing can wait here for room in the queue; without it a
     /// large trace would overflow the queue.
     ready: VecDeque<(u64, Ready)>,
@@ -127,6 +132,8 @@ impl Machine {
             outbox,
             picked: PickedUp::default(),
             has_more: false,
+            round_began: now.instant,
+            seen_until: now.instant,
             ready: VecDeque::new(),
             next_number: 0,
             pieces: BTreeMap::new(),
@@ -152,7 +159,8 @@ impl Machine {
         self.take_in_otlp();
         let is_due = |at: Instant| at <= now.instant;
         let is_time = is_due(self.next_pick_up) || self.gatherer.next_expiry().is_some_and(is_due);
-        if self.is_running() && (is_time || self.takes_more() || self.shared.intake.is_crowded()) {
+        let takes_in = if self.has_more { self.takes_more() } else { is_time };
+        if self.is_running() && (takes_in || self.shared.intake.is_crowded()) {
             self.take_in(now);
         }
         self.logs_expired(now);
@@ -168,7 +176,9 @@ impl Machine {
         self.answer_callers(now);
         self.advance(now);
         self.relax(now.instant);
-        self.shared.intake.free_spent();
+        if !self.shared.intake.is_filling() {
+            self.shared.intake.free_spent();
+        }
         self.shared.intake.set_stuck(self.outbox.is_full());
     }
 
@@ -176,9 +186,9 @@ impl Machine {
         matches!(self.phase, Phase::Running)
     }
 
-    /// Whether the next portion of a burst is to be picked up: what is ready is packed before.
+    /// Whether the next portion of a round is to be picked up: what can be packed is packed before.
     fn takes_more(&self) -> bool {
-        self.has_more && !self.has_ready()
+        self.has_more && !self.has_work()
     }
 
     /// Whether the machine has stopped.

@@ -13,6 +13,7 @@ mod metrics;
 mod otlp;
 mod outages;
 mod poison;
+mod portions;
 mod pressure;
 mod rest;
 mod simulation;

@@ -39,8 +39,8 @@ use crate::{
 /// How long the thread packs at a time. Requests run on this thread too, and make progress only between two turns.
 const TURN: Duration = Duration::from_millis(1);
 
-/// The same while the buffer is filling. What waits in the buffer is lost if it overflows, while a request only comes later.
-const LONG_TURN: Duration = Duration::from_millis(20);
+/// The same while the buffer is crowded. What waits in the buffer is lost if it overflows, while a request only comes later.
+const CROWDED_TURN: Duration = Duration::from_millis(20);
 
 /// If a trace is due within this time, the end of a local root does not wake the thread earlier.
 const SOON: Duration = Duration::from_millis(100);
@@ -165,7 +165,7 @@ impl Worker {
     /// Packs for one turn. Returns whether there was something to do.
     fn work(&mut self) -> bool {
         let mut now = read_clocks();
-        let end = now.instant + if self.shared.intake.is_filling() { LONG_TURN } else { TURN };
+        let end = now.instant + if self.shared.intake.is_crowded() { CROWDED_TURN } else { TURN };
         let mut is_busy = false;
         while self.machine.has_work() && now.instant < end {
             is_busy = true;

@@ -11,18 +11,19 @@ use crate::{
 
 impl Intake {
     /// Picks up spans, in the order in which they ended within a trace, and the traces that lost a span. It visits shard after
-    /// shard until it has at least `most` spans. Returns whether it has visited all.
+    /// shard until it has at least `most` spans; the next call goes on there. Returns whether it has come to the last one. A
+    /// call for all spans visits all shards.
     ///
     /// It counts the spans as received under the shard's lock, so that `stats` never misses a span between the two.
     pub(crate) fn drain(&self, most: usize, picked: &mut PickedUp, ledger: &Ledger) -> bool {
-        let first = self.first.load(Ordering::Relaxed);
+        let first = if most == usize::MAX { 0 } else { self.next.load(Ordering::Relaxed) };
         let mut count = 0;
-        for place in first..first + SHARDS {
+        for place in first..SHARDS {
             if count >= most {
-                self.first.store(place % SHARDS, Ordering::Relaxed);
+                self.next.store(place, Ordering::Relaxed);
                 return false;
             }
-            let mut shard = lock(&self.shards[place % SHARDS]);
+            let mut shard = lock(&self.shards[place]);
             picked.dropped.append(&mut shard.dropped.new);
             let all = shard.all().count();
             let wanted = shard.all().filter(|span| is_for_sentry(span)).count();
@@ -35,8 +36,9 @@ impl Intake {
                     list.retain(|span| self.is_wanted(span, ledger));
                 }
             }
-            count += wanted;
+            count += all;
         }
+        self.next.store(0, Ordering::Relaxed);
         true
     }
 
@@ -53,6 +55,7 @@ impl Intake {
     /// Removes the spans that the worker will never pick up, and counts them and their check-ins as received. Returns their
     /// number.
     pub(crate) fn abandon(&self, ledger: &Ledger) -> Counts {
+        self.free_spent();
         let mut picked = PickedUp::default();
         self.drain(usize::MAX, &mut picked, ledger);
         let (mut spans, mut jobs) = (0, 0);

@@ -4,6 +4,9 @@ use opentelemetry::TraceId;
 
 use crate::trace::EndedSpan;
 
+/// The most lists that are kept: those of a portion. All spans of a full buffer would leave tens of megabytes of them.
+const MAX_EMPTY: usize = 128;
+
 /// What was picked up, and the memory for it.
 #[derive(Debug, Default)]
 pub(crate) struct PickedUp {
@@ -11,14 +14,15 @@ pub(crate) struct PickedUp {
     pub(super) lists: Vec<Vec<EndedSpan>>,
     /// Traces that lost a span.
     pub(crate) dropped: Vec<TraceId>,
-    /// Empty lists for the shards, at most twice as many as the last pick-up had.
+    /// Empty lists for the shards.
     pub(super) empty: Vec<Vec<EndedSpan>>,
 }
 
 impl PickedUp {
     /// Takes the spans out, each with the number of those of its trace that come right after it.
     pub(crate) fn each(&mut self, mut take: impl FnMut(EndedSpan, usize)) {
-        self.empty.truncate(self.lists.len());
+        // What the shards have not needed is freed, but for one: the next trace is in another shard.
+        self.empty.truncate(self.lists.len().max(1));
         for mut list in self.lists.drain(..) {
             let mut spans = list.drain(..);
             let mut following = 0_usize;
@@ -31,7 +35,9 @@ impl PickedUp {
                 take(span, following);
             }
             drop(spans);
-            self.empty.push(list);
+            if self.empty.len() < MAX_EMPTY {
+                self.empty.push(list);
+            }
         }
     }
 }

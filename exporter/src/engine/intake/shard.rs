@@ -31,8 +31,8 @@ pub(super) struct Shard {
     pub(super) spans: Vec<EndedSpan>,
     /// Those that ended before, in full lists: a single list would be copied whenever it grows.
     full: Vec<Vec<EndedSpan>>,
-    /// Empty lists, as many as were full at the last pick-up. Without them a thread that ends spans would allocate lists, and
-    /// the worker would free them.
+    /// Empty lists, as many as were handed over at the last pick-up. Without them a thread that ends spans would allocate lists,
+    /// and the worker would free them.
     empty: Vec<Vec<EndedSpan>>,
     /// Without it, spans that leave before their root would have no `trace` header.
     pub(super) open: HashMap<TraceId, OpenTrace>,
@@ -91,15 +91,23 @@ impl Shard {
         self.full.len() % WAKE_EVERY == 0
     }
 
-    /// Hands over all spans, in exchange for as many empty lists.
+    /// Hands over all spans, in exchange for as many empty lists. What a flood has left of these goes, too, but for one: the next
+    /// trace needs it.
     pub(super) fn take(&mut self, picked: &mut PickedUp) {
         if !self.spans.is_empty() {
             self.full.push(mem::take(&mut self.spans));
         }
-        picked.empty.append(&mut self.empty);
-        let rest = picked.empty.len().saturating_sub(self.full.len());
+        let wanted = self.full.len().max(1);
+        picked.empty.extend(self.empty.drain(wanted.min(self.empty.len())..));
+        let missing = self.full.len().saturating_sub(self.empty.len());
+        let rest = picked.empty.len().saturating_sub(missing);
         self.empty.extend(picked.empty.drain(rest..));
         picked.lists.append(&mut self.full);
+    }
+
+    #[cfg(test)]
+    pub(super) fn empty_bytes(&self) -> usize {
+        self.empty.iter().map(|list| list.capacity() * size_of::<EndedSpan>()).sum()
     }
 
     /// Those that wait, in the order in which they ended.

@@ -1,6 +1,6 @@
 //! Spans that are packed, until their memory is freed.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::trace::EndedSpan;
 
@@ -42,7 +42,11 @@ impl Spent {
 
     /// Frees some. Returns their bytes. A thread that ends a span does not wait here for another one.
     pub(super) fn free_some(&self) -> usize {
-        let Ok(mut waiting) = self.waiting.try_lock() else { return 0 };
+        let mut waiting = match self.waiting.try_lock() {
+            Ok(waiting) => waiting,
+            Err(TryLockError::Poisoned(waiting)) => waiting.into_inner(),
+            Err(TryLockError::WouldBlock) => return 0,
+        };
         let rest = waiting.spans.len().saturating_sub(FREED_AT_ONCE);
         let bytes = waiting.spans.drain(rest..).map(|span| span.size()).sum();
         waiting.bytes -= bytes;

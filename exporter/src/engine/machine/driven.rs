@@ -51,8 +51,10 @@ impl Machine {
         if self.outbox.has_unreported(now.instant) { self.outbox.losses_request(now) } else { None }
     }
 
-    /// Writes what has left into the account.
+    /// Writes what has left into the account, and frees what is packed: the application's thread packs, and nothing is to stay
+    /// in a process that freezes.
     pub(in crate::engine) fn settle(&mut self) {
+        self.shared.intake.free_spent();
         self.pieces_left();
         self.outbox.publish();
     }

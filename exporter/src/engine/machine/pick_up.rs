@@ -32,11 +32,17 @@ impl Machine {
 
     /// Picks up about this many spans.
     pub(super) fn pick_up(&mut self, most: usize, now: Now) {
-        // A driver may be late, so the last pick-up may be longer ago.
-        let since = (self.next_pick_up - PICK_UP_EVERY).min(now.instant);
-        self.next_pick_up = now.instant + PICK_UP_EVERY;
+        let begins = !self.has_more || most == usize::MAX;
+        if begins {
+            self.round_began = now.instant;
+        }
+        let since = self.seen_until;
         self.take_in_lines_of_errors();
         self.has_more = !self.shared.intake.drain(most, &mut self.picked, &self.shared.ledger);
+        if !self.has_more {
+            self.seen_until = self.round_began;
+            self.next_pick_up = self.round_began + PICK_UP_EVERY;
+        }
         // A start reaches the intake before its end does, so what waits there goes before the ends of the spans.
         self.take_in_check_ins();
         let Self { shared, gatherer, picked, .. } = self;
@@ -62,14 +68,12 @@ impl Machine {
             intake.release(bytes);
             ledger.dropped(DropReason::BufferOverflow, counts);
         }
-        ready.extend(gatherer.expire(now.instant, &**intake));
+        ready.extend(gatherer.expire(self.seen_until, &**intake));
         check_ins.into_iter().for_each(|check_in| self.line_up_check_in(check_in));
         self.line_up(ready);
         // Otherwise traces whose root is in the intake would leave without it.
-        while !self.has_more
-            && self.shared.intake.is_crowded()
-            && self.ready.len() < MANY_READY
-            && !self.gatherer.is_empty()
+        let is_whole = begins && !self.has_more;
+        while is_whole && self.shared.intake.is_crowded() && self.ready.len() < MANY_READY && !self.gatherer.is_empty()
         {
             let oldest = self.gatherer.drain_oldest(&*self.shared.intake);
             self.line_up(oldest);
