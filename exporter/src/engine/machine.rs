@@ -158,9 +158,10 @@ impl Machine {
         self.take_in_check_ins();
         self.take_in_otlp();
         let is_due = |at: Instant| at <= now.instant;
-        let is_time = is_due(self.next_pick_up) || self.gatherer.next_expiry().is_some_and(is_due);
-        let takes_in = if self.has_more { self.takes_more() } else { is_time };
-        if self.is_running() && (takes_in || self.shared.intake.is_crowded()) {
+        // While a round goes on, a trace that is due waits for its end.
+        let has_due = !self.has_more && self.gatherer.next_expiry().is_some_and(is_due);
+        let is_time = has_due || self.takes_more() || is_due(self.next_pick_up);
+        if self.is_running() && (is_time || self.shared.intake.is_crowded()) {
             self.take_in(now);
         }
         self.logs_expired(now);

@@ -105,6 +105,16 @@ fn a_round_goes_on_while_the_queue_is_full_and_then_rests() {
 }
 
 #[test]
+fn a_round_ends_in_time_however_slow_packing_is() {
+    let mut sim = Simulation::new(Plan { work_time: millis(20), ..Plan::default() }, |_| accepted(millis(1)));
+    (0..600).for_each(|_| _ = sim.trace(30, |_, _| {}));
+    sim.run_for(seconds(4));
+    assert!(sim.shared.intake.waiting() > MANY as u64, "what is ready is packed before");
+    sim.run_for(seconds(2));
+    assert_eq!(sim.shared.intake.waiting(), 0);
+}
+
+#[test]
 fn nothing_packed_stays_in_a_driven_engine() {
     for engine in [EngineOptions::default(), stream().engine] {
         let engine = EngineOptions { buffer_limit: 4 << 20, ..engine };
