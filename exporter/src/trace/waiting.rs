@@ -54,10 +54,10 @@ impl Waiting {
         !self.ready.is_empty()
     }
 
-    /// Adds a local root, or a span whose parent was sent.
+    /// Adds a local root, or a span whose parent was sent. Most traces have one of these.
     pub(super) fn add_ready(&mut self, span: EndedSpan) {
         self.count += 1;
-        self.ready.push(span);
+        push_before(0, &mut self.ready, span);
     }
 
     /// Adds a span that waits for its parent, before others.
