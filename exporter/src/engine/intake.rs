@@ -211,8 +211,8 @@ impl Intake {
         self.pending() >= self.crowded_at()
     }
 
-    /// Whether the buffer is full enough that it may overflow soon. What makes room for a price, in time or in latency, is done
-    /// only then: a service that is not flooded has room enough.
+    /// Whether the buffer is full enough that it may overflow soon. What makes room takes time, and
+    /// is done only then: a service that is not flooded has room enough.
     pub(crate) fn is_filling(&self) -> bool {
         self.pending() >= self.limit / 16
     }
@@ -275,7 +275,7 @@ impl Intake {
         self.pending.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Frees packed spans with so many bytes. While the buffer is filling, they wait for the threads that end others.
+    /// Frees packed spans whose sizes have this sum. While the buffer is filling, they wait for the threads that end others.
     pub(crate) fn free(&self, spans: Vec<EndedSpan>, bytes: usize) {
         let is_kept = self.is_filling() && self.spent.add(spans, bytes).is_empty();
         if !is_kept {

@@ -8,7 +8,7 @@ use web_time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PickUp {
     pub(crate) now: Instant,
-    /// The last pick-up before. Without it the time until the pick-up would come on top of a bucket's.
+    /// When the last pick-up began that came to all spans. Without it the time until the pick-up would come on top of a bucket's.
     pub(crate) since: Instant,
     /// How long a trace waits for late spans, unless the application sets it.
     pub(crate) grace: Duration,

@@ -4,7 +4,7 @@ use opentelemetry::TraceId;
 
 use crate::trace::EndedSpan;
 
-/// The most lists that are kept: those of a portion. All spans of a full buffer would leave tens of megabytes of them.
+/// The most lists that are kept: about those of a portion. All spans of a full buffer would leave tens of megabytes of them.
 const MAX_EMPTY: usize = 128;
 
 /// What was picked up, and the memory for it.

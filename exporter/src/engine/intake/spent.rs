@@ -10,8 +10,7 @@ const FREED_AT_ONCE: usize = 2;
 /// Spans whose memory is to be freed by the threads that have allocated it.
 ///
 /// An allocator keeps memory by the thread that it was given to. If the worker freed a span in a flood, it and the
-/// application's thread that makes the next one would wait for each other: freeing took longer than writing, and the
-/// application lost a fifth of its time.
+/// application's thread that makes the next one would wait for each other, and freeing would take longer than writing.
 #[derive(Debug)]
 pub(super) struct Spent {
     /// The most bytes that wait here.
@@ -30,7 +29,7 @@ impl Spent {
         Self { limit, waiting: Mutex::default() }
     }
 
-    /// Adds spans with so many bytes. Without room for all, it returns them.
+    /// Adds spans whose sizes have this sum. Without room for all, it returns them.
     pub(super) fn add(&self, mut spans: Vec<EndedSpan>, bytes: usize) -> Vec<EndedSpan> {
         let mut waiting = self.lock();
         if waiting.bytes + bytes <= self.limit {

@@ -10,6 +10,13 @@ fn data(id: u64, parent: u64) -> SpanData {
     (*span(id, parent)).clone()
 }
 
+fn data_of(trace_id: TraceId) -> SpanData {
+    let mut span = data(2, 1);
+    let cx = span.span_context.clone();
+    span.span_context = SpanContext::new(trace_id, cx.span_id(), cx.trace_flags(), false, TraceState::NONE);
+    span
+}
+
 fn picked_up(intake: &Intake, ledger: &Ledger) -> Vec<EndedSpan> {
     let (mut picked, mut spans) = (PickedUp::default(), Vec::new());
     intake.drain(usize::MAX, &mut picked, ledger);
@@ -151,10 +158,7 @@ fn a_portion_leaves_the_rest_for_the_next_one() {
     let (intake, ledger) = (Intake::new(1 << 20), Ledger::default());
     let traces: Vec<_> = (0..4u128).map(|id| TraceId::from_bytes(id.to_be_bytes())).collect();
     for trace_id in &traces {
-        let mut span = data(2, 1);
-        let cx = span.span_context.clone();
-        span.span_context = SpanContext::new(*trace_id, cx.span_id(), cx.trace_flags(), false, TraceState::NONE);
-        intake.end(span, &ledger);
+        intake.end(data_of(*trace_id), &ledger);
     }
     let (mut seen, mut picked) = (Vec::new(), PickedUp::default());
     // The second portion begins where the first one has ended, also if the first shard has got more.
@@ -234,12 +238,10 @@ fn the_traces_of_a_quiet_service_need_no_new_lists() {
     let (intake, ledger, mut picked) = (Intake::new(64 << 20), Ledger::default(), PickedUp::default());
     let mut without = 0;
     for number in 1..=320_u128 {
-        let mut span = data(1, 0);
-        let (cx, trace_id) = (span.span_context.clone(), TraceId::from_bytes((7 * number).to_be_bytes()));
-        span.span_context = SpanContext::new(trace_id, cx.span_id(), cx.trace_flags(), false, TraceState::NONE);
+        let trace_id = TraceId::from_bytes((7 * number).to_be_bytes());
         let has_list = |shard: &Shard| shard.spans.capacity() > 0 || shard.empty_bytes() > 0;
         without += usize::from(!has_list(&lock(intake.shard(trace_id))));
-        intake.end(span, &ledger);
+        intake.end(data_of(trace_id), &ledger);
         intake.drain(usize::MAX, &mut picked, &ledger);
         picked.each(|span, _| intake.release(span.size()));
     }

@@ -3,8 +3,8 @@
 use super::{
     super::{EngineOptions, driven::Take},
     simulation::{Plan, Simulation, accepted, hangs, id_of, millis, seconds},
+    stream,
 };
-use crate::trace::TraceLifecycle;
 
 /// More than a portion.
 const MANY: usize = 6000;
@@ -27,10 +27,6 @@ fn end_under_an_open_root(sim: &mut Simulation, shard: u128, count: usize) {
         let step = sim.span(trace, id_of(&root));
         sim.end(step);
     }
-}
-
-fn stream() -> Plan {
-    Plan { engine: EngineOptions { lifecycle: TraceLifecycle::Stream, ..EngineOptions::default() }, ..Plan::default() }
 }
 
 #[test]
@@ -80,7 +76,7 @@ fn many_small_traces_stay_whole_beside_a_batch_job() {
 #[test]
 fn a_streamed_span_leaves_in_time_however_many_others_wait() {
     for (others, shard) in [(10, 0), (MANY, 0), (MANY, 15), (3 * MANY, 0)] {
-        let mut sim = Simulation::new(stream(), |_| accepted(millis(1)));
+        let mut sim = Simulation::new(stream::plan(), |_| accepted(millis(1)));
         sim.run_for(millis(100));
         let trace = trace_in(&mut sim, 9);
         let step = sim.span(trace, 1_000_000);
@@ -116,7 +112,7 @@ fn a_round_ends_in_time_however_slow_packing_is() {
 
 #[test]
 fn nothing_packed_stays_in_a_driven_engine() {
-    for engine in [EngineOptions::default(), stream().engine] {
+    for engine in [EngineOptions::default(), stream::plan().engine] {
         let engine = EngineOptions { buffer_limit: 4 << 20, ..engine };
         let mut sim = Simulation::new(Plan { engine, ..Plan::default() }, |_| accepted(millis(1)));
         let driven = sim.driven();

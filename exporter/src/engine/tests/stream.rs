@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{account::DropReason, packing::Rules, trace::TraceLifecycle};
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let engine = EngineOptions { lifecycle: TraceLifecycle::Stream, ..EngineOptions::default() };
     Plan { engine, ..Plan::default() }
 }
